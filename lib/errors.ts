@@ -1,0 +1,35 @@
+/** The closed set of errors. The type decides what happens; everything else is a fault of ours: 500, or a retry. */
+
+export type FieldFault = { field: string; message: string };
+
+/** The caller can mend it: becomes an HTTP answer of `status` with the stable `code`. */
+export class CallerError extends Error {
+  override name = "CallerError";
+  readonly status: 400 | 404 | 405 | 409 | 413 | 415 | 416;
+  readonly code: string;
+  readonly fields: FieldFault[];
+  readonly headers: Record<string, string>;
+
+  constructor(
+    status: CallerError["status"],
+    code: string,
+    message: string,
+    more: { fields?: FieldFault[]; headers?: Record<string, string>; cause?: unknown } = {},
+  ) {
+    super(message, { cause: more.cause });
+    this.status = status;
+    this.code = code;
+    this.fields = more.fields ?? [];
+    this.headers = more.headers ?? {};
+  }
+}
+
+/** The configuration is wrong: the process must not start. The message names the variable and what to set. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+}
+
+/** Something that we need does not answer: 503 with Retry-After, or the queue delivers again. */
+export class Unavailable extends Error {
+  override name = "Unavailable";
+}

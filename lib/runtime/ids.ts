@@ -1,0 +1,37 @@
+import { createHash, randomBytes } from "node:crypto";
+
+let lastMillis = 0;
+let counter = 0;
+
+/**
+ * A UUIDv7 (RFC 9562, method 1: a 12-bit counter keeps the order within one millisecond and process). Time-ordered keys
+ * write a quarter of the WAL of random ones; made here because Postgres 15 has no uuidv7(). It tells its time of making:
+ * never use it as a secret.
+ */
+export function uuidv7(now: number = Date.now()): string {
+  if (now > lastMillis) {
+    lastMillis = now;
+    counter = randomBytes(2).readUInt16BE() & 0x7ff;
+  } else if (++counter > 0xfff) {
+    lastMillis++;
+    counter = 0;
+  }
+  const bytes = randomBytes(16);
+  bytes.writeUIntBE(lastMillis, 0, 6);
+  bytes.writeUInt16BE(0x7000 | counter, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  return format(bytes);
+}
+
+/** The same UUID for the same text (a UUIDv8 of its SHA-256). */
+export function uuidOf(text: string): string {
+  const bytes = createHash("sha256").update(text).digest().subarray(0, 16);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  return format(bytes);
+}
+
+function format(bytes: Buffer): string {
+  const hex = bytes.toString("hex");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

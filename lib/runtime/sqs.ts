@@ -1,0 +1,100 @@
+import { SendMessageBatchCommand, SQSClient } from "@aws-sdk/client-sqs";
+import * as z from "zod";
+import { MAX_MESSAGE_BYTES } from "../protocol/messages.ts";
+import { readEnv } from "./env.ts";
+
+const JsonMap = z
+  .string()
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.addIssue('must be JSON, such as {"code": "http://…/code"}');
+      return z.NEVER;
+    }
+  })
+  .pipe(z.record(z.string(), z.url()));
+
+const QueueEnv = z.object({
+  WORK_QUEUE_URL: z.url(),
+  RESULTS_QUEUE_URL: z.url(),
+  AGENT_QUEUES: JsonMap.describe("agent name to queue URL: the agents that exist"),
+});
+
+export type Queues = { work: string; results: string; agents: Record<string, string> };
+
+/** The queues of this deployment, by what they are for. */
+export function readQueues(source?: NodeJS.ProcessEnv): Queues {
+  const env = readEnv(QueueEnv, source);
+  return { work: env.WORK_QUEUE_URL, results: env.RESULTS_QUEUE_URL, agents: env.AGENT_QUEUES };
+}
+
+export type Outgoing = {
+  id: string;
+  queueUrl: string;
+  body: string;
+  delaySeconds?: number;
+  attributes?: Record<string, string>;
+};
+
+/** The client of this process. AWS_ENDPOINT_URL_SQS points it elsewhere, whatever host a queue URL names. */
+export const sqs: SQSClient = new SQSClient({ maxAttempts: 3, useQueueUrlAsEndpoint: false });
+
+/**
+ * Sends messages, ten and 1 MiB to a batch, the batches of a call at once. Answers the ids that the queue has taken; what is
+ * missing from them was not sent. Never throws: a message that was not sent is still in the outbox.
+ */
+export async function sendAll(messages: Outgoing[]): Promise<{ sent: string[]; error?: unknown }> {
+  const outcomes = await Promise.all(batches(messages).map(sendBatch));
+  const error = outcomes.find((outcome) => outcome.error !== undefined)?.error;
+  return { sent: outcomes.flatMap((outcome) => outcome.sent), ...(error === undefined ? {} : { error }) };
+}
+
+async function sendBatch(batch: Outgoing[]): Promise<{ sent: string[]; error?: unknown }> {
+  const entries = batch.map((message, index) => ({
+    Id: String(index),
+    MessageBody: message.body,
+    ...(message.delaySeconds === undefined ? {} : { DelaySeconds: message.delaySeconds }),
+    MessageAttributes: Object.fromEntries(
+      Object.entries(message.attributes ?? {}).map(([name, value]) => [
+        name,
+        { DataType: "String", StringValue: value },
+      ]),
+    ),
+  }));
+  try {
+    const answer = await sqs.send(new SendMessageBatchCommand({ QueueUrl: batch[0]?.queueUrl, Entries: entries }));
+    const sent = (answer.Successful ?? []).map((entry) => batch[Number(entry.Id)]?.id ?? "");
+    const refused = answer.Failed?.[0];
+    return refused === undefined
+      ? { sent }
+      : { sent, error: new Error(`SQS refused a message: ${refused.Code} ${refused.Message ?? ""}`) };
+  } catch (error) {
+    return { sent: [], error };
+  }
+}
+
+/** Groups messages by queue into batches that SQS takes: at most 10 entries and 1 MiB, attributes counted. */
+export function batches(messages: Outgoing[]): Outgoing[][] {
+  const open = new Map<string, { batch: Outgoing[]; bytes: number }>();
+  const all: Outgoing[][] = [];
+  for (const message of messages) {
+    const bytes = sizeOf(message);
+    let current = open.get(message.queueUrl);
+    if (current === undefined || current.batch.length === 10 || current.bytes + bytes > MAX_MESSAGE_BYTES) {
+      current = { batch: [], bytes: 0 };
+      open.set(message.queueUrl, current);
+      all.push(current.batch);
+    }
+    current.batch.push(message);
+    current.bytes += bytes;
+  }
+  return all;
+}
+
+function sizeOf(message: Outgoing): number {
+  const attributes = Object.entries(message.attributes ?? {})
+    .flat()
+    .join("String");
+  return Buffer.byteLength(message.body) + Buffer.byteLength(attributes) + 16;
+}

@@ -1,0 +1,41 @@
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import postgres from "postgres";
+import { freePort } from "../../localstack/ports.ts";
+import { startPostgres } from "../../localstack/postgres.ts";
+import { LOCAL_REGION, startSqs } from "../../localstack/sqs.ts";
+
+/** One Postgres and one SQS for the whole run; every test file clones the migrated template database. */
+export default async function setup(): Promise<() => Promise<void>> {
+  const dir = await mkdtemp(join(tmpdir(), "waybill-tests-"));
+  const server = await startPostgres({ dataDir: join(dir, "postgres"), port: await freePort(), durable: false });
+  const queues = await startSqs({ port: 0 });
+
+  const admin = postgres(server.url("postgres"), { max: 1, onnotice: () => {} });
+  await admin`create database template_waybill`;
+  await admin.end();
+  const template = postgres(server.url("template_waybill"), { max: 1, onnotice: () => {} });
+  for (const file of readdirSync("migrations")
+    .filter((name) => name.endsWith(".up.sql"))
+    .toSorted()) {
+    await template.unsafe(readFileSync(join("migrations", file), "utf8"));
+  }
+  await template.end();
+
+  Object.assign(process.env, {
+    WAYBILL_TEST_POSTGRES: server.url("postgres"),
+    AWS_ENDPOINT_URL_SQS: queues.endpoint,
+    AWS_ACCESS_KEY_ID: "test",
+    AWS_SECRET_ACCESS_KEY: "test",
+    AWS_REGION: LOCAL_REGION,
+    LOG_LEVEL: process.env["LOG_LEVEL"] ?? "silent",
+  });
+
+  return async () => {
+    await queues.stop();
+    await server.stop();
+    rmSync(dir, { recursive: true, force: true });
+  };
+}
