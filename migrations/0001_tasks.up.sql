@@ -80,10 +80,10 @@ comment on column tasks.attempt is 'Number of the latest attempt; never falls, a
 comment on column tasks.attempts_used is 'Attempts that count against max_attempts; back to 0 when a person retries';
 comment on column tasks.message_bytes is 'Size of the work_request, so that a dispatcher can bound what it holds in memory';
 
--- GET /work newest first, and report "success rate by day"
-create index if not exists tasks_created_at_idx on tasks (created_at desc, task_id desc);
--- GET /work?status=, and reports by status
-create index if not exists tasks_status_idx on tasks (status, created_at desc, task_id desc);
+-- reports over the last N days
+create index if not exists tasks_created_at_idx on tasks (created_at);
+-- GET /work?status=, newest first: task_id is time-ordered
+create index if not exists tasks_status_idx on tasks (status, task_id desc);
 -- dispatch: priority first, then age
 create index if not exists tasks_ready_idx on tasks (to_agent, priority desc, task_id) include (ready_at) where status = 'approved';
 -- sweep: leases that ran out; dispatch: how many are with one agent
