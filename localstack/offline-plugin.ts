@@ -1,0 +1,4 @@
+/** Not written yet. */
+export default class OfflinePlugin {
+  hooks: Record<string, () => void> = {};
+}
