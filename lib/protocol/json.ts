@@ -1,5 +1,6 @@
 /** JSON from outside: bounded before it is parsed, and free of text that Postgres or SQS cannot carry. */
 
+/** `field` is the path with dots, empty for the whole text; `field message` reads as a sentence. */
 export type JsonFault = { code: "invalid_json" | "too_deep" | "unstorable"; field: string; message: string };
 export type ParsedJson = { ok: true; value: unknown } | { ok: false; fault: JsonFault };
 
@@ -12,7 +13,7 @@ const CLOSE_BRACKET = 93;
 
 /**
  * The deepest nesting of objects and arrays in a JSON text, by one scan without parsing.
- * JSON.parse takes a text a million levels deep and spends a second on it; what then walks the value overflows its stack.
+ * JSON.parse takes half a million levels in 60 ms; what then walks the value overflows its stack.
  */
 export function jsonDepth(text: string): number {
   let depth = 0;
@@ -41,47 +42,90 @@ export function parseJson(text: string, maxDepth: number): ParsedJson {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    return {
-      ok: false,
-      fault: { code: "invalid_json", field: "", message: `is not JSON: ${(cause as Error).message}` },
-    };
+    return { ok: false, fault: { code: "invalid_json", field: "", message: `is not JSON: ${reasonOf(cause)}` } };
   }
   const fault = findUnstorable(value);
   return fault === undefined ? { ok: true, value } : { ok: false, fault };
 }
 
-/** The first place in a JSON value that cannot be stored and sent on unchanged, or undefined. */
+/** V8 quotes the text that it could not parse; faults are logged, so the quotation is cut off. */
+function reasonOf(cause: unknown): string {
+  return printable((cause as Error).message.replace(/, (?:\.\.\.)?".*$/s, ""));
+}
+
+/**
+ * The first place in a value that would not arrive as it is: text that Postgres cannot store, a number past a 64-bit float,
+ * a key named __proto__, or something that JSON does not have. Undefined where there is none.
+ */
 export function findUnstorable(value: unknown, field = ""): JsonFault | undefined {
-  if (typeof value === "string") return textFault(value, field);
+  const first = search(value);
+  if (first === undefined) return undefined;
+  const path = [...(field === "" ? [] : [field]), ...first.path.toReversed()];
+  return { code: "unstorable", field: printable(path.join(".")), message: first.message };
+}
+
+/** The path is gathered innermost first, on the way out: naming every place on the way in took ten times as long. */
+type Found = { path: (string | number)[]; message: string };
+
+function search(value: unknown): Found | undefined {
+  if (typeof value === "string") return textFault(value);
   if (typeof value === "number" && !Number.isFinite(value)) {
-    return { code: "unstorable", field, message: "is a number too large for a 64-bit float; send it as a string" };
+    return found("is a number too large for a 64-bit float; send it as a string");
+  }
+  if (typeof value === "function" || typeof value === "symbol" || typeof value === "bigint") {
+    return found(`is a ${typeof value}, which JSON does not have`);
   }
   if (typeof value !== "object" || value === null) return undefined;
-  for (const [key, inner] of Object.entries(value)) {
-    const path = field === "" ? key : `${field}.${key}`;
-    if (key === "__proto__") {
-      return { code: "unstorable", field: path, message: "is a key that is not taken; choose another name" };
-    }
-    const fault = textFault(key, path) ?? findUnstorable(inner, path);
-    if (fault !== undefined) return fault;
+  return Array.isArray(value) ? searchArray(value) : searchObject(value as Record<string, unknown>);
+}
+
+function searchArray(values: unknown[]): Found | undefined {
+  for (let i = 0; i < values.length; i++) {
+    const inner = values[i] === undefined ? found("is undefined, which JSON does not have") : search(values[i]);
+    if (inner !== undefined) return within(i, inner);
   }
   return undefined;
 }
 
-function textFault(text: string, field: string): JsonFault | undefined {
+function searchObject(value: Record<string, unknown>): Found | undefined {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+    return found(`is a ${value.constructor.name}, which JSON does not have`);
+  }
+  for (const key of Object.keys(value)) {
+    const inner = keyFault(key) ?? search(value[key]);
+    if (inner !== undefined) return within(key, inner);
+  }
+  return undefined;
+}
+
+function keyFault(key: string): Found | undefined {
+  return key === "__proto__" ? found("is a key that is not taken; choose another name") : textFault(key);
+}
+
+function textFault(text: string): Found | undefined {
   if (text.includes("\u0000")) {
-    const message = "has a NUL character, which Postgres cannot store; remove it or send base64";
-    return { code: "unstorable", field: printable(field), message };
+    return found("has a NUL character, which Postgres cannot store; remove it or send base64");
   }
   if (!text.isWellFormed()) {
-    const message = "has half of a surrogate pair, which is not valid Unicode; send well-formed text";
-    return { code: "unstorable", field: printable(field), message };
+    return found("has half of a surrogate pair, which is not valid Unicode; send well-formed text");
   }
   return undefined;
 }
 
-function printable(field: string): string {
-  return field.replaceAll("\u0000", "\\u0000").toWellFormed();
+function found(message: string): Found {
+  return { path: [], message };
+}
+
+function within(key: string | number, inner: Found): Found {
+  inner.path.push(key);
+  return inner;
+}
+
+/** Text from outside as a log or a message can carry it: short, without control characters and halves of pairs. */
+export function printable(text: string, longest = 200): string {
+  const short = text.length > longest ? `${text.slice(0, longest)}…` : text;
+  return short.replace(/[\p{Cc}\p{Cs}\uFFFE\uFFFF]/gu, escaped);
 }
 
 // SQS takes #x9, #xA, #xD, #x20-#xD7FF, #xE000-#xFFFD and the astral planes. JSON.stringify escapes what is below
@@ -90,5 +134,9 @@ const REFUSED_BY_SQS = /[\uFFFE\uFFFF]/g;
 
 /** JSON text that SQS carries unchanged. Throws where the value has no JSON form. */
 export function stringifyForQueue(value: unknown): string {
-  return JSON.stringify(value).replace(REFUSED_BY_SQS, (c) => `\\u${c.charCodeAt(0).toString(16)}`);
+  return JSON.stringify(value).replace(REFUSED_BY_SQS, escaped);
+}
+
+function escaped(c: string): string {
+  return `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
