@@ -1,0 +1,33 @@
+// npm run generate writes every file that is derived from code; npm run generated (--check) compares them and fails on drift.
+import { readFile, writeFile } from "node:fs/promises";
+import { asyncApi, protocolSchema } from "../lib/protocol/documents.ts";
+
+const root = new URL("../", import.meta.url);
+
+const generated: { file: string; make: () => string | Promise<string> }[] = [
+  { file: "docs/protocol.schema.json", make: () => json(protocolSchema()) },
+  { file: "docs/asyncapi.json", make: () => json(asyncApi()) },
+];
+
+function json(document: unknown): string {
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+const [mode, ...rest] = process.argv.slice(2);
+if ((mode !== undefined && mode !== "--check") || rest.length > 0) {
+  console.error("Usage: node bin/generate.ts [--check]");
+  process.exit(2);
+}
+
+for (const { file, make } of generated) {
+  const made = await make();
+  const kept = await readFile(new URL(file, root), "utf8").catch(() => undefined);
+  if (kept === made) continue;
+  if (mode === "--check") {
+    console.error(`${file} ${kept === undefined ? "is missing" : "is not what the code makes"}. Run: npm run generate`);
+    process.exitCode = 1;
+  } else {
+    await writeFile(new URL(file, root), made);
+    console.log(`wrote ${file}`);
+  }
+}
