@@ -1,3 +1,17 @@
-export const handler = async () => {
-  throw new Error("not written yet");
-};
+import { connect } from "../lib/runtime/db.ts";
+import { readEnv } from "../lib/runtime/env.ts";
+import { log } from "../lib/runtime/log.ts";
+import { queue } from "../lib/runtime/queue.ts";
+import { agents, queues, send, stamp } from "../lib/wiring.ts";
+import { dispatch } from "../lib/work/dispatch.ts";
+import { WorkSettings } from "../lib/work/schema.ts";
+
+const db = connect();
+const settings = readEnv(WorkSettings);
+
+/** Work queue: a batch of hints that work is ready. Whatever they name, the best ready work is sent to its agents. */
+export const handler = queue(queues, async () => {
+  const started = await dispatch(db, settings, agents, send, stamp);
+  log.info("work dispatched", { started });
+  return [];
+});

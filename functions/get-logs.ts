@@ -1,3 +1,15 @@
-export const handler = async () => {
-  throw new Error("not written yet");
-};
+import { connect } from "../lib/runtime/db.ts";
+import { http } from "../lib/runtime/http.ts";
+import { unknownWork } from "../lib/work/decide.ts";
+import { findStatus } from "../lib/work/queries.ts";
+import { getLogs } from "../lib/work/routes.ts";
+import { stepsOf } from "../lib/work/task.ts";
+
+const db = connect();
+
+/** GET /work/{task_id}/logs: the steps of every attempt, in order. */
+export const handler = http(getLogs, async ({ params }) => {
+  const steps = await stepsOf(db, params.task_id);
+  if (steps.length === 0 && (await findStatus(db, params.task_id)) === undefined) throw unknownWork(params.task_id);
+  return { status: 200, body: { steps } };
+});

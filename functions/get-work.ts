@@ -1,3 +1,21 @@
-export const handler = async () => {
-  throw new Error("not written yet");
-};
+import { connect } from "../lib/runtime/db.ts";
+import { http } from "../lib/runtime/http.ts";
+import { unknownWork } from "../lib/work/decide.ts";
+import { findTask } from "../lib/work/queries.ts";
+import { getWork } from "../lib/work/routes.ts";
+import { withHistory } from "../lib/work/task.ts";
+import { waitForFinal } from "../lib/work/wait.ts";
+
+const db = connect();
+
+/** What is kept of the call's time to read and answer once the wait is over. */
+const ANSWER_MS = 1_500;
+
+/** GET /work/{task_id}: the work with its steps; with ?wait= as soon as it is final. */
+export const handler = http(getWork, async ({ params, query, remainingMs }) => {
+  const waitMs = Math.min(query.wait * 1000, remainingMs() - ANSWER_MS);
+  if (waitMs > 0) await waitForFinal(db, params.task_id, waitMs);
+  const row = await findTask(db, params.task_id);
+  if (row === undefined) throw unknownWork(params.task_id);
+  return { status: 200, body: await withHistory(db, row) };
+});

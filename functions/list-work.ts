@@ -1,3 +1,15 @@
-export const handler = async () => {
-  throw new Error("not written yet");
-};
+import { connect } from "../lib/runtime/db.ts";
+import { http } from "../lib/runtime/http.ts";
+import { listTasks } from "../lib/work/queries.ts";
+import { listWork } from "../lib/work/routes.ts";
+import { toTask } from "../lib/work/task.ts";
+
+const db = connect();
+
+/** GET /work: one page of work, newest first, with the cursor of the next page or null. */
+export const handler = http(listWork, async ({ query: { limit, ...filter } }) => {
+  const rows = await listTasks(db, filter, limit + 1);
+  const page = rows.slice(0, limit);
+  const next_cursor = rows.length > limit ? (page.at(-1)?.taskId ?? null) : null;
+  return { status: 200, body: { items: page.map(toTask), next_cursor } };
+});

@@ -1,3 +1,28 @@
-export const handler = async () => {
-  throw new Error("not written yet");
-};
+import type { Message } from "../lib/protocol/messages.ts";
+import { connect } from "../lib/runtime/db.ts";
+import { readEnv } from "../lib/runtime/env.ts";
+import { uuidv7 } from "../lib/runtime/ids.ts";
+import { log } from "../lib/runtime/log.ts";
+import { queue } from "../lib/runtime/queue.ts";
+import { queues, wakeForNext } from "../lib/wiring.ts";
+import { recordBatch } from "../lib/work/record.ts";
+import { WorkSettings } from "../lib/work/schema.ts";
+
+const db = connect();
+const settings = readEnv(WorkSettings);
+
+/** Results queue: records what agents say, a batch in one transaction; a message that the database refuses fails alone. */
+export const handler = queue(queues, async (received) => {
+  const { ended, stale, refused, workWaits } = await recordBatch(db, settings, () => uuidv7(), received);
+  for (const { message, error } of refused) log.error("message not recorded", { ...about(message), error });
+  for (const message of stale) log.warn("late message changed nothing", about(message));
+  for (const { taskId, traceId, attempt, status } of ended) {
+    log.info("attempt ended", { task_id: taskId, trace_id: traceId, attempt, status });
+  }
+  if (workWaits) await wakeForNext();
+  return refused.map(({ recordId }) => recordId);
+});
+
+function about({ message_id, trace_id, from_agent, type, payload }: Message) {
+  return { message_id, trace_id, from_agent, type, task_id: payload.task_id };
+}

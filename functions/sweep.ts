@@ -1,3 +1,20 @@
+import { connect } from "../lib/runtime/db.ts";
+import { readEnv } from "../lib/runtime/env.ts";
+import { log } from "../lib/runtime/log.ts";
+import { agents, send, stamp } from "../lib/wiring.ts";
+import { dispatch } from "../lib/work/dispatch.ts";
+import { WorkSettings } from "../lib/work/schema.ts";
+import { expireLeases, sendLeftovers } from "../lib/work/sweep.ts";
+
+const db = connect();
+const settings = readEnv(WorkSettings);
+
+/** Every minute: ends leases that ran out, sends what a crash left in the outbox, starts work whose time has come. */
 export const handler = async () => {
-  throw new Error("not written yet");
+  const expired = await expireLeases(db, send, stamp);
+  const sent = await sendLeftovers(db, send);
+  const started = await dispatch(db, settings, agents, send, stamp);
+  const outcome = { ...expired, sent, started };
+  log.info("swept", outcome);
+  return outcome;
 };

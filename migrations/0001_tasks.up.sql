@@ -60,9 +60,7 @@ create table if not exists tasks (
   constraint tasks_attempt_not_negative check (attempt >= 0),
   constraint tasks_progress_range check (progress between 0 and 1),
   constraint tasks_approval_known check (approval in ('auto', 'required')),
-  constraint tasks_approval_whole check (
-    (approved_at is null) = (approved_by is null) and (approved_at is null) = (approval_reason is null)
-  ),
+  constraint tasks_approval_whole check ((approved_at is null) = (approved_by is null)),
   constraint tasks_never_done_unapproved check (
     approved_at is not null or status in ('pending', 'rejected', 'cancelled')
   ),

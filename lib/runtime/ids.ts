@@ -23,8 +23,11 @@ export function uuidv7(now: number = Date.now()): string {
   return format(bytes);
 }
 
-/** The same UUID for the same text (a UUIDv8 of its SHA-256). */
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** The UUID that a text stands for: itself in lower case where it is one, else always the same one (UUIDv8 of its SHA-256). */
 export function uuidOf(text: string): string {
+  if (UUID.test(text)) return text.toLowerCase();
   const bytes = createHash("sha256").update(text).digest().subarray(0, 16);
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
   bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);

@@ -1,0 +1,65 @@
+/** The states of a piece of work and what leads from one to another. Pure: no database, no clock, no log. */
+
+export const STATUSES = ["pending", "approved", "executing", "completed", "failed", "rejected", "cancelled"] as const;
+export type Status = (typeof STATUSES)[number];
+
+/** Nothing leads out of these but a person's retry. */
+export const FINAL: readonly Status[] = ["completed", "failed", "rejected", "cancelled"];
+
+/** What a person can decide about work. */
+export const DECISIONS = ["approve", "reject", "cancel", "retry"] as const;
+export type Decision = (typeof DECISIONS)[number];
+
+/** The states from which each decision is possible. */
+export const possibleFrom: Record<Decision, readonly Status[]> = {
+  approve: ["pending"],
+  reject: ["pending"],
+  cancel: ["pending", "approved", "executing"],
+  retry: ["failed", "cancelled"],
+};
+
+/** Where a decision leads. Work that was cancelled before anyone approved it is not approved by a retry. */
+export function decided(decision: Decision, wasApproved: boolean): Status {
+  switch (decision) {
+    case "approve":
+      return "approved";
+    case "reject":
+      return "rejected";
+    case "cancel":
+      return "cancelled";
+    case "retry":
+      return wasApproved ? "approved" : "pending";
+  }
+}
+
+/** How an attempt ended: by its agent's word, by handing the work back, or by silence past its lease. */
+export type Ending = "completed" | "failed" | "failed_retryable" | "handed_back" | "lease_expired";
+
+/** Where an attempt's end leads. `attemptsLeft` are those after this one. */
+export function ended(ending: Ending, attemptsLeft: number): Status {
+  switch (ending) {
+    case "completed":
+      return "completed";
+    case "failed":
+      return "failed";
+    case "handed_back":
+      return "approved";
+    case "failed_retryable":
+    case "lease_expired":
+      return attemptsLeft > 0 ? "approved" : "failed";
+  }
+}
+
+/** Backoff between attempts, in seconds: 2, 4, 8 … at most 300, of which a random half is taken off (equal jitter). */
+export const BACKOFF = { baseSeconds: 2, maxSeconds: 300 } as const;
+
+/** Seconds to wait before the attempt that follows `attemptsUsed` attempts; `random` is in [0, 1). */
+export function backoffSeconds(attemptsUsed: number, random: number): number {
+  const full = Math.min(BACKOFF.maxSeconds, BACKOFF.baseSeconds * 2 ** Math.max(0, attemptsUsed - 1));
+  return full * (1 - random / 2);
+}
+
+/** Whether work of this type waits for a person, whatever its caller asked: by name, or by a prefix such as `infra.*`. */
+export function needsApproval(workType: string, policy: readonly string[]): boolean {
+  return policy.some((rule) => (rule.endsWith("*") ? workType.startsWith(rule.slice(0, -1)) : workType === rule));
+}

@@ -1,0 +1,128 @@
+import * as z from "zod";
+import { Uuid } from "../protocol/messages.ts";
+import type { Route } from "../runtime/http.ts";
+import { type Decision, STATUSES } from "./lifecycle.ts";
+import { Decide, LoggedStep, SubmitWork, Task, TaskSummary, TaskWithSteps } from "./schema.ts";
+
+const params = z.object({ task_id: Uuid });
+const whole = (maximum: number) => z.coerce.number().int().min(0).max(maximum);
+const positive = (maximum: number) => z.coerce.number().int().min(1).max(maximum);
+
+export const submitWork = {
+  method: "POST",
+  path: "/work",
+  operation: "submitWork",
+  summary: "Submit work. The same request_id or Idempotency-Key again answers with the work as it is now.",
+  headers: z.object({
+    "idempotency-key": z
+      .string()
+      .regex(/^[\x21-\x7e]{1,255}$/, "must have 1 to 255 printable ASCII characters and no space")
+      .optional()
+      .describe("a UUID, or any other text, which stands for the UUID made of its SHA-256"),
+  }),
+  body: SubmitWork,
+  answers: {
+    201: { description: "Accepted and kept", schema: Task, headers: ["location"] },
+    200: { description: "Accepted before", schema: Task, headers: ["location", "idempotent-replayed"] },
+    409: { description: "The same key was used for other content" },
+  },
+} as const satisfies Route;
+
+export const listWork = {
+  method: "GET",
+  path: "/work",
+  operation: "listWork",
+  summary: "List work, newest first.",
+  query: z.strictObject({
+    status: z.enum(STATUSES).optional(),
+    work_type: z.string().max(100).optional(),
+    agent: z.string().max(63).optional(),
+    project_id: Uuid.optional(),
+    limit: positive(100).default(20),
+    cursor: Uuid.optional().describe("next_cursor of the page before"),
+  }),
+  answers: {
+    200: {
+      description: "One page",
+      schema: z.strictObject({ items: z.array(TaskSummary), next_cursor: Uuid.nullable() }),
+    },
+  },
+} as const satisfies Route;
+
+export const getWork = {
+  method: "GET",
+  path: "/work/{task_id}",
+  operation: "getWork",
+  summary: "One piece of work with its steps; with wait, as soon as it is final or the wait is over.",
+  params,
+  query: z.strictObject({
+    wait: z.coerce.number().min(0).max(25).default(0).describe("seconds to wait for a final state, at most 25"),
+  }),
+  answers: { 200: { description: "The work", schema: TaskWithSteps }, 404: { description: "No such work" } },
+} as const satisfies Route;
+
+export const getLogs = {
+  method: "GET",
+  path: "/work/{task_id}/logs",
+  operation: "getLogs",
+  summary: "The steps of every attempt, in order.",
+  params,
+  answers: {
+    200: { description: "The steps", schema: z.strictObject({ steps: z.array(LoggedStep) }) },
+    404: { description: "No such work" },
+  },
+} as const satisfies Route;
+
+export const getOutput = {
+  method: "GET",
+  path: "/work/{task_id}/output",
+  operation: "getOutput",
+  summary: "The full output in step order, byte for byte; parts of it by Range.",
+  params,
+  query: z.strictObject({
+    step: positive(1_000_000).optional().describe("of this step only"),
+    attempt: whole(1_000_000).optional().describe("of this attempt; the latest by default"),
+  }),
+  headers: z.object({ range: z.string().max(100).optional() }),
+  answers: {
+    200: { description: "The output", contentType: "text/plain", headers: ["accept-ranges"] },
+    206: { description: "The part asked for", contentType: "text/plain", headers: ["content-range"] },
+    404: { description: "No such work" },
+    413: { description: "Too large for one answer; ask for parts by Range" },
+    416: { description: "The range is outside the output", headers: ["content-range"] },
+  },
+} as const satisfies Route;
+
+function decision<const D extends Decision>(verb: D, summary: string) {
+  return {
+    method: "POST",
+    path: `/work/{task_id}/${verb}`,
+    operation: `${verb}Work`,
+    summary,
+    params,
+    body: Decide,
+    answers: {
+      200: { description: "The work as it is now", schema: Task },
+      404: { description: "No such work" },
+      409: { description: "Not possible from the present status" },
+    },
+  } as const satisfies Route;
+}
+
+export const approveWork = decision("approve", "Approve pending work: it is dispatched.");
+export const rejectWork = decision("reject", "Reject pending work: it is never done.");
+export const cancelWork = decision("cancel", "Cancel work that is not final; a running agent is told to stop.");
+export const retryWork = decision("retry", "Run failed or cancelled work again.");
+
+/** Every call about work. */
+export const workRoutes: Route[] = [
+  submitWork,
+  listWork,
+  getWork,
+  getLogs,
+  getOutput,
+  approveWork,
+  rejectWork,
+  cancelWork,
+  retryWork,
+];

@@ -1,0 +1,136 @@
+import * as z from "zod";
+import { AgentName, ExternalAiUse, JsonObject, Timestamp, Uuid } from "../protocol/messages.ts";
+import { STATUSES } from "./lifecycle.ts";
+
+const WorkType = z
+  .string()
+  .max(100)
+  .regex(/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/, "must be lower-case names joined by dots, such as code.run");
+
+const Person = z.string().trim().min(1, "must name who it is").max(200);
+
+/** What a caller submits. */
+export const SubmitWork = z.strictObject({
+  request_text: z.string().trim().min(1, "must say what is wanted").max(10_000).describe("what is wanted, in words"),
+  work_type: WorkType.describe("what kind of work; its first word is the agent unless to_agent names another"),
+  parameters: JsonObject.default({}).describe("what the agent's handler takes"),
+  hints: JsonObject.default({}).describe("free advice for routing and for the agent"),
+  to_agent: AgentName.optional(),
+  project_id: Uuid.optional(),
+  created_by: Person.default("anonymous"),
+  request_id: Uuid.optional().describe("idempotency key; the header Idempotency-Key says the same"),
+  approval: z.enum(["auto", "required"]).default("auto").describe("required: nothing happens until a person approves"),
+  priority: z.int().min(0).max(9).default(5).describe("9 goes first"),
+  not_before: Timestamp.optional(),
+  timeout_seconds: z.int().min(1).max(86_400).default(3600).describe("the longest that one attempt may run"),
+  max_attempts: z.int().min(1).max(100).default(3),
+  estimated_resources: JsonObject.optional(),
+});
+export type SubmitWork = z.infer<typeof SubmitWork>;
+
+/** Who decides, and why. */
+export const Decide = z.strictObject({
+  by: Person.describe("who decides; kept for ever"),
+  reason: z.string().trim().min(1).max(10_000).optional(),
+});
+export type Decide = z.infer<typeof Decide>;
+
+const Time = z.iso.datetime({ offset: true });
+
+const summary = {
+  task_id: Uuid,
+  status: z.enum(STATUSES),
+  request_id: Uuid,
+  run_id: Uuid.describe("the request_id that agents see: kept over the attempts of a run, new with each retry"),
+  trace_id: Uuid,
+  project_id: Uuid.nullable(),
+  created_by: z.string(),
+  request_text: z.string(),
+  work_type: z.string(),
+  to_agent: z.string(),
+  priority: z.int(),
+  not_before: Time.nullable(),
+  timeout_seconds: z.int(),
+  max_attempts: z.int(),
+  approval: z.enum(["auto", "required"]),
+  approved_by: z.string().nullable().describe("a person, or policy"),
+  approved_at: Time.nullable(),
+  approval_reason: z.string().nullable(),
+  attempt: z.int().describe("number of the latest attempt, 0 before the first"),
+  attempts_used: z.int().describe("attempts that count against max_attempts; 0 again after a retry"),
+  ready_at: Time.nullable().describe("while approved: when it may be dispatched"),
+  dispatched_at: Time.nullable(),
+  started_at: Time.nullable().describe("when the agent first spoke of the latest attempt"),
+  lease_until: Time.nullable().describe("while executing: when the attempt is over unless its agent speaks"),
+  progress: z.number().nullable(),
+  exit_code: z.int().nullable(),
+  error_message: z.string().nullable(),
+  created_at: Time,
+  completed_at: Time.nullable(),
+};
+
+/** One step of one attempt. */
+export const LoggedStep = z.strictObject({
+  attempt: z.int(),
+  step_number: z.int(),
+  agent_type: z.string(),
+  action: z.string(),
+  status: z.enum(["running", "completed", "failed"]),
+  output_summary: z.string().nullable(),
+  output_size_bytes: z.int(),
+  timestamp: Time,
+  duration_ms: z.number().nullable(),
+});
+export type LoggedStep = z.infer<typeof LoggedStep>;
+
+/** One decision that a person took. */
+export const TakenDecision = z.strictObject({
+  decision: z.string(),
+  decided_by: z.string(),
+  reason: z.string().nullable(),
+  status_before: z.enum(STATUSES),
+  status_after: z.enum(STATUSES),
+  decided_at: Time,
+});
+export type TakenDecision = z.infer<typeof TakenDecision>;
+
+/** One piece of work in a list: without what may be large. */
+export const TaskSummary = z.strictObject(summary).meta({ id: "TaskSummary" });
+export type TaskSummary = z.infer<typeof TaskSummary>;
+
+/** One piece of work. */
+export const Task = z
+  .strictObject({
+    ...summary,
+    parameters: JsonObject,
+    hints: JsonObject,
+    estimated_resources: JsonObject.nullable(),
+    actual_resources: JsonObject.nullable(),
+    external_ai_used: z.array(ExternalAiUse).nullable(),
+  })
+  .meta({ id: "Task" });
+export type Task = z.infer<typeof Task>;
+
+/** One piece of work with what happened to it. */
+export const TaskWithSteps = z
+  .strictObject({ ...Task.shape, steps: z.array(LoggedStep), decisions: z.array(TakenDecision) })
+  .meta({ id: "TaskWithSteps" });
+export type TaskWithSteps = z.infer<typeof TaskWithSteps>;
+
+/** What decides how work is handled, from the environment. */
+export const WorkSettings = z.object({
+  APPROVAL_REQUIRED: z
+    .string()
+    .default("")
+    .transform((text) =>
+      text
+        .split(",")
+        .map((rule) => rule.trim())
+        .filter(Boolean),
+    )
+    .describe("work_types that always wait for a person, such as code.run,infra.*"),
+  LEASE_SECONDS: z.coerce.number().int().min(1).max(3600).default(60),
+  PICKUP_SECONDS: z.coerce.number().int().min(1).max(86_400).default(900),
+  AGENT_IN_FLIGHT: z.coerce.number().int().min(1).max(10_000).default(10),
+});
+export type WorkSettings = z.infer<typeof WorkSettings>;

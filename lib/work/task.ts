@@ -1,0 +1,29 @@
+import type { Db } from "../runtime/db.ts";
+import { findDecisions, findSteps, type TaskRow } from "./queries.ts";
+import type { LoggedStep, TakenDecision, Task, TaskWithSteps } from "./schema.ts";
+
+/** A row as callers see it: snake_case names, times as ISO 8601. Only column names change, never keys inside JSON. */
+export function toTask(row: TaskRow): Task {
+  return toWire(row) as Task;
+}
+
+/** Work with its steps and decisions. */
+export async function withHistory(db: Db, row: TaskRow): Promise<TaskWithSteps> {
+  const [steps, decisions] = await Promise.all([stepsOf(db, row.taskId), findDecisions(db, row.taskId)]);
+  return { ...toTask(row), steps, decisions: decisions.map((decision) => toWire(decision) as TakenDecision) };
+}
+
+/** The steps of work as callers see them. */
+export async function stepsOf(db: Db, taskId: string): Promise<LoggedStep[]> {
+  return (await findSteps(db, taskId)).map((step) => toWire(step) as LoggedStep);
+}
+
+/** Renames a row's columns for the wire and turns its times into text. */
+export function toWire(row: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [
+      name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      value instanceof Date ? value.toISOString() : value,
+    ]),
+  );
+}
