@@ -1,4 +1,89 @@
-/** Not written yet. */
+import { existsSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import { stop as stopBundler } from "esbuild";
+import { runningOver } from "./data-dir.ts";
+import { type OfflineServer, type Report, startOffline } from "./offline.ts";
+import { localiseEnvironment, type Service } from "./service.ts";
+
+type Serverless = {
+  serviceDir: string;
+  service: Service;
+  processedInput: { commands: string[] };
+  pluginManager: { plugins: object[] };
+  classes: { Error: new (message: string, code: string) => Error };
+};
+type Options = { httpPort?: string; lambdaPort?: string };
+
+/**
+ * The local cloud around serverless-offline: `serverless offline` starts Postgres and SQS where the environment names none,
+ * gives the functions local values for what only AWS can resolve, migrates through the migrate function, feeds the queues to
+ * their functions and runs the schedules. Its data is in .waybill/, or where WAYBILL_DATA says.
+ */
 export default class OfflinePlugin {
-  hooks: Record<string, () => void> = {};
+  readonly hooks: Record<string, () => Promise<void>>;
+  readonly #serverless: Serverless;
+  readonly #options: Options;
+  #stack: ReturnType<typeof startOffline> | undefined;
+
+  constructor(serverless: Serverless, options: Options) {
+    this.#serverless = serverless;
+    this.#options = options;
+    const before = () =>
+      this.#guarded(async () => {
+        // Its process would stay as long as this one, with some 600 MB.
+        await stopBundler();
+        await this.#stack?.serve(this.#offlineServer());
+      });
+    this.hooks = {
+      initialize: () => this.#guarded(async () => await this.#begin()),
+      "before:offline:start": before,
+      "before:offline:start:init": before,
+      "before:offline:start:end": async () => await this.#stack?.stop(0),
+      "before:invoke:local:loadEnvVars": async () => this.#localInvoke(),
+    };
+  }
+
+  get #dataDir(): string {
+    return resolve(this.#serverless.serviceDir, process.env["WAYBILL_DATA"] || ".waybill");
+  }
+
+  /** Before anything is bundled, so that Postgres starts meanwhile. */
+  async #begin(): Promise<void> {
+    if (this.#serverless.processedInput.commands[0] !== "offline") return;
+    const { service, serviceDir } = this.#serverless;
+    // Beside the data, so that two stacks do not sweep away each other's functions.
+    const build = relative(serviceDir, resolve(this.#dataDir, "build"));
+    service.custom = {
+      ...service.custom,
+      // Not watched: it would bundle again and change nothing, as a module that is loaded stays loaded in this process.
+      esbuild: { ...service.custom?.["esbuild"], minify: false, outputWorkFolder: build, watch: { pattern: [] } },
+    };
+    this.#stack = startOffline({ service, dataDir: this.#dataDir, root: serviceDir, options: this.#options });
+    await this.#stack.checked;
+  }
+
+  #offlineServer(): OfflineServer {
+    const found = this.#serverless.pluginManager.plugins.find(
+      (plugin) => plugin.constructor.name === "ServerlessOffline",
+    );
+    if (found === undefined) throw new Error("serverless.yml must name the plugin serverless-offline.");
+    return found as OfflineServer;
+  }
+
+  /** `serverless invoke local`: the running stack's services, or what the environment names. */
+  #localInvoke(): void {
+    const running = existsSync(this.#dataDir) ? runningOver(this.#dataDir) : undefined;
+    localiseEnvironment(this.#serverless.service, running?.environment ?? {});
+  }
+
+  async #guarded(run: () => Promise<void>): Promise<void> {
+    try {
+      await run();
+    } catch (error) {
+      const { message } = error as Error;
+      process.send?.({ failed: message } satisfies Report);
+      await this.#stack?.abandon();
+      throw new this.#serverless.classes.Error(message, "WAYBILL_LOCAL_STACK");
+    }
+  }
 }

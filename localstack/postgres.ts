@@ -1,26 +1,33 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { appendFileSync, chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** A Postgres server of our own, from the binaries that npm installed. Listens on loopback only, trusts whoever is there. */
-export type LocalPostgres = { port: number; url: (database: string) => string; stop: () => Promise<void> };
+export type LocalPostgres = {
+  port: number;
+  url: (database: string) => string;
+  stop: () => Promise<void>;
+  /** Settles when the server has ended, asked or not. */
+  ended: Promise<void>;
+};
 
 const USER = "waybill";
 
 /**
  * Starts Postgres over `dataDir` (made when missing) on `port`. With `durable: false` a crash may lose data: for tests.
- * Throws with what to do where the binaries are missing or the port is taken.
+ * What it says is appended to `logFile`. Throws with what to do where the binaries are missing or the port is taken.
  */
 export async function startPostgres(options: {
   dataDir: string;
   port: number;
   durable?: boolean;
+  logFile?: string;
 }): Promise<LocalPostgres> {
   const dataDir = resolve(options.dataDir);
   const native = nativeDir();
-  await stopLeftover(dataDir);
+  await stopLeftoverPostgres(dataDir);
   if (!existsSync(join(dataDir, "PG_VERSION"))) await initialise(native, dataDir);
   const settings = [
     "listen_addresses=127.0.0.1",
@@ -29,12 +36,17 @@ export async function startPostgres(options: {
     "logging_collector=off",
     ...(options.durable === false ? ["fsync=off", "synchronous_commit=off", "full_page_writes=off"] : []),
   ].flatMap((setting) => ["-c", setting]);
-  const server = run(join(native, "bin/postgres"), ["-D", dataDir, "-p", String(options.port), ...settings]);
+  const args = ["-D", dataDir, "-p", String(options.port), ...settings];
+  const server = run(join(native, "bin/postgres"), args, ownerOf(dataDir));
+  const { logFile } = options;
+  if (logFile !== undefined) server.stderr?.on("data", (piece: Buffer) => appendFileSync(logFile, piece));
+  const ended = new Promise<void>((resolveEnded) => server.once("close", () => resolveEnded()));
   await ready(server);
   return {
     port: options.port,
     url: (database) => `postgres://${USER}@127.0.0.1:${options.port}/${database}`,
     stop: () => stop(server),
+    ended,
   };
 }
 
@@ -70,16 +82,21 @@ async function initialise(native: string, dataDir: string): Promise<void> {
 const asRoot = process.getuid?.() === 0;
 const NOBODY = 65_534;
 
+/** Whom root runs Postgres as: the owner of its data, who may be the ordinary user that made it. */
+function ownerOf(dataDir: string): number {
+  return statSync(dataDir).uid || NOBODY;
+}
+
 /**
  * Starts a Postgres program in a process group of its own, so that Ctrl-C reaches us and not it. Postgres refuses to run as
  * root; as another user it could not enter a project in a folder of root's alone (/root, mktemp -d). So root starts it as
- * nobody who may read past folder permissions; no_setuid_fixup because access(2), by which Postgres looks for its
+ * `uid` who may read past folder permissions; no_setuid_fixup because access(2), by which Postgres looks for its
  * own files, otherwise drops that right.
  */
-function run(program: string, args: string[]): ChildProcess {
+function run(program: string, args: string[], uid = NOBODY): ChildProcess {
   const drop = [
-    `--reuid=${NOBODY}`,
-    `--regid=${NOBODY}`,
+    `--reuid=${uid}`,
+    `--regid=${uid}`,
     "--clear-groups",
     "--inh-caps=+dac_override",
     "--ambient-caps=+dac_override",
@@ -95,6 +112,10 @@ function run(program: string, args: string[]): ChildProcess {
     const todo = asRoot ? "Install setpriv (package util-linux), or start as another user than root." : "Run: npm ci";
     child.emit("failed", new Error(`${command} does not start: ${cause.message}. ${todo}`, { cause }));
   });
+  // Where this process ends without having stopped it, at least it is told to.
+  const tell = () => child.kill("SIGINT");
+  process.once("exit", tell);
+  child.once("close", () => process.off("exit", tell));
   return child;
 }
 
@@ -131,18 +152,26 @@ async function stop(server: ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
-/** Ends a server that a killed stack left running over the same data; the stack's lock says that nobody else uses it. */
-async function stopLeftover(dataDir: string): Promise<void> {
+/** Ends a server that a killed stack left running over `dataDir`; the stack's lock says that nobody else uses it. */
+export async function stopLeftoverPostgres(dataDir: string): Promise<void> {
   const pidFile = join(dataDir, "postmaster.pid");
   if (!existsSync(pidFile)) return;
   const pid = Number(readFileSync(pidFile, "utf8").split("\n")[0]);
-  for (let tries = 0; tries < 50 && signal(pid, tries === 0 ? "SIGINT" : 0); tries++) await sleep(100);
+  const leftover = () => commandOf(pid).includes(`bin/postgres -D ${dataDir} `);
+  for (const signal of ["SIGINT", "SIGQUIT"] as const) {
+    if (leftover()) process.kill(pid, signal);
+    for (let tries = 0; tries < 50 && leftover(); tries++) await sleep(100);
+  }
+  // The pid may be another program's by now; Postgres would only see that it lives, and refuse to start.
+  if (!leftover()) rmSync(pidFile, { force: true });
 }
 
-function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+/** The command line of a process, or nothing where it is gone. */
+function commandOf(pid: number): string {
   try {
-    return process.kill(pid, name);
+    if (process.platform === "linux") return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+    return execFileSync("ps", ["-ww", "-o", "command=", "-p", String(pid)], { encoding: "utf8" });
   } catch {
-    return false;
+    return "";
   }
 }

@@ -1,0 +1,64 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+/** What a running stack writes down, for whoever comes second and for `serverless invoke local`. */
+export type Running = { pid: number; url: string; environment: Record<string, string> };
+
+/** A data directory that belongs to this process until it is released or the process is gone. */
+export type DataDir = { path: string; announce: (running: Running) => void; release: () => void };
+
+/**
+ * Makes the directory and takes it. Throws, naming who has it and what to do, where another stack runs over it.
+ * The lock is SQLite's lock on a file: the system drops it with the process, however that ends, and no reused pid can hold it.
+ */
+export function takeDataDir(path: string): DataDir {
+  makeDir(path);
+  const lock = new DatabaseSync(join(path, "lock.db"));
+  try {
+    lock.exec("begin exclusive");
+  } catch (cause) {
+    lock.close();
+    throw new Error(takenBy(path), { cause });
+  }
+  const note = join(path, "running.json");
+  rmSync(note, { force: true });
+  return {
+    path,
+    announce: (running) => writeFileSync(note, JSON.stringify(running)),
+    release: () => {
+      rmSync(note, { force: true });
+      lock.close();
+    },
+  };
+}
+
+/** What the stack over this directory wrote down, or undefined where none runs. */
+export function runningOver(path: string): Running | undefined {
+  try {
+    return JSON.parse(readFileSync(join(path, "running.json"), "utf8")) as Running;
+  } catch {
+    return undefined;
+  }
+}
+
+function makeDir(path: string): void {
+  try {
+    mkdirSync(join(path, "logs"), { recursive: true });
+    writeFileSync(join(path, "logs", ".keep"), "");
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new Error(
+      `The data directory ${path} cannot be written: ${reason}\nName another one: npm start -- --data DIR`,
+      { cause },
+    );
+  }
+}
+
+function takenBy(path: string): string {
+  const other = runningOver(path);
+  const who =
+    other === undefined ? "Another stack is starting" : `A stack already runs (pid ${other.pid}, ${other.url})`;
+  const stop = other === undefined ? "Wait for it" : `Use it, stop it (kill ${other.pid})`;
+  return `${who} over ${path}.\n${stop}, or start a second one beside it: npm start -- --port 3001 --data DIR`;
+}

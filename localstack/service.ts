@@ -1,0 +1,65 @@
+/** What the plugin reads and sets of the service that `serverless` has parsed from serverless.yml. */
+export type Service = {
+  provider: { region: string; environment?: Environment };
+  functions: Record<string, ServiceFunction>;
+  resources?: { Resources?: Record<string, { Properties?: { QueueName?: string } }> };
+  custom?: Record<string, Record<string, unknown> | undefined>;
+};
+
+type Environment = Record<string, unknown>;
+type ServiceFunction = { name: string; environment?: Environment; events?: ServiceEvent[] };
+type ServiceEvent = { sqs?: SqsEvent; schedule?: unknown };
+type SqsEvent = { arn: { "Fn::GetAtt": [string, string] }; batchSize?: number; maximumConcurrency?: number };
+
+/** The queues that wake functions, with the name and batch size that serverless.yml gives them. */
+export function queueEvents(
+  service: Service,
+): { functionName: string; queueName: string; batchSize: number; concurrency: number }[] {
+  return Object.entries(service.functions).flatMap(([key, { name, events = [] }]) =>
+    events.flatMap(({ sqs }) => {
+      if (sqs === undefined) return [];
+      const resource = sqs.arn["Fn::GetAtt"]?.[0] ?? "";
+      const queueName = service.resources?.Resources?.[resource]?.Properties?.QueueName;
+      if (queueName === undefined)
+        throw new Error(`serverless.yml: the sqs event of ${key} names no queue of its resources.`);
+      const concurrency = Math.min(2, sqs.maximumConcurrency ?? 2);
+      return [{ functionName: name, queueName, batchSize: sqs.batchSize ?? 10, concurrency }];
+    }),
+  );
+}
+
+/**
+ * Takes the schedules out of the service and answers the functions they wake: offline would run them by the minute, and
+ * from before the database is migrated.
+ */
+export function takeSchedules(service: Service): string[] {
+  return Object.values(service.functions).flatMap((fn) => {
+    const scheduled = (fn.events ?? []).some((event) => event.schedule !== undefined);
+    fn.events = (fn.events ?? []).filter((event) => event.schedule === undefined);
+    return scheduled ? [fn.name] : [];
+  });
+}
+
+/**
+ * Replaces what only AWS can resolve in the functions' environment: a variable of this process comes first, then the local
+ * value, then a plain text of serverless.yml; what is left has no meaning here and goes.
+ */
+export function localiseEnvironment(service: Service, local: Record<string, string>): void {
+  const { provider } = service;
+  provider.environment = { ...localised(provider.environment, local), ...ownOr(local) };
+  for (const fn of Object.values(service.functions)) fn.environment = localised(fn.environment, local);
+}
+
+function localised(environment: Environment = {}, local: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).flatMap(([name, value]) => {
+      const plain = typeof value === "string" && !value.includes("{{resolve:") ? value : undefined;
+      const chosen = process.env[name] || local[name] || plain;
+      return chosen === undefined ? [] : [[name, chosen]];
+    }),
+  );
+}
+
+function ownOr(local: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(local).map(([name, value]) => [name, process.env[name] || value]));
+}

@@ -1,0 +1,84 @@
+import { join } from "node:path";
+import { SQSClient } from "@aws-sdk/client-sqs";
+import postgres from "postgres";
+import { freePort } from "./ports.ts";
+import { startPostgres } from "./postgres.ts";
+import { createQueues } from "./queues.ts";
+import { LOCAL_REGION, startSqs } from "./sqs.ts";
+
+/** Postgres and SQS, ours or ones that the environment names, and the variables by which functions and agents find them. */
+export type Services = {
+  environment: Record<string, string>;
+  region: string;
+  /** Rejects when Postgres ends without having been asked to. */
+  broken: Promise<never>;
+  stop: () => Promise<void>;
+};
+
+const DATABASE = "waybill";
+
+/**
+ * Starts what the environment does not name: Postgres unless DATABASE_URL does, SQS unless AWS_ENDPOINT_URL_SQS does, both
+ * with their data in `dataDir`; makes the database and the queues.
+ */
+export async function startServices(dataDir: string): Promise<Services> {
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async () => {
+    for (const one of stops.splice(0).toReversed()) await one();
+  };
+  try {
+    const environment: Record<string, string> = {};
+    let broken: Promise<never> = new Promise(() => {});
+    if (!process.env["DATABASE_URL"]) {
+      const server = await startPostgres({
+        dataDir: join(dataDir, "postgres"),
+        port: await freePort(54_329),
+        logFile: join(dataDir, "logs", "postgres.log"),
+      });
+      let asked = false;
+      stops.push(() => {
+        asked = true;
+        return server.stop();
+      });
+      broken = server.ended.then(async () => {
+        if (asked) return await new Promise<never>(() => {});
+        throw new Error(`Postgres ended. Its log: ${join(dataDir, "logs", "postgres.log")}`);
+      });
+      broken.catch(() => {});
+      await createDatabase(server.url("postgres"));
+      environment["DATABASE_URL"] = server.url(DATABASE);
+    }
+    if (!process.env["AWS_ENDPOINT_URL_SQS"]) {
+      const sqs = await startSqs({ port: await freePort(9324), dataDir: join(dataDir, "sqs") });
+      stops.push(sqs.stop);
+      Object.assign(environment, {
+        AWS_ENDPOINT_URL_SQS: sqs.endpoint,
+        AWS_ACCESS_KEY_ID: "local",
+        AWS_SECRET_ACCESS_KEY: "local",
+        AWS_REGION: LOCAL_REGION,
+      });
+    }
+    Object.assign(process.env, environment);
+    const region = process.env["AWS_REGION"] ?? LOCAL_REGION;
+    if (!process.env["WORK_QUEUE_URL"]) Object.assign(environment, await createQueues(localSqs(region)));
+    return { environment, region, broken, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** A client of the SQS API that AWS_ENDPOINT_URL_SQS names. */
+export function localSqs(region: string): SQSClient {
+  return new SQSClient({ region, useQueueUrlAsEndpoint: false });
+}
+
+async function createDatabase(url: string): Promise<void> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  try {
+    const [existing] = await sql`select 1 as one from pg_database where datname = ${DATABASE}`;
+    if (existing === undefined) await sql.unsafe(`create database ${DATABASE}`);
+  } finally {
+    await sql.end();
+  }
+}
