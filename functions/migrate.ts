@@ -1,3 +1,14 @@
-export const handler = async () => {
-  throw new Error("not written yet");
-};
+import { type Migrated, parseCommand } from "../lib/migrations/command.ts";
+import { migrate } from "../lib/migrator.ts";
+import { log } from "../lib/runtime/log.ts";
+
+/**
+ * Invoked by a deploy or by hand, never from outside: takes {command: up | down | status | sql | redo, to?, step?} (nothing
+ * at all means up) and answers what it did. Fails with what to do where it did not.
+ */
+export async function handler(event: unknown): Promise<Migrated> {
+  const command = parseCommand(event);
+  const migrated = await migrate(command);
+  if (migrated.command !== "sql") log.info("database migrated", migrated);
+  return migrated;
+}

@@ -33,3 +33,14 @@ export class ConfigError extends Error {
 export class Unavailable extends Error {
   override name = "Unavailable";
 }
+
+/** Migrating was refused, or a migration failed: nothing half done is left. Each fault says what to do. */
+export class MigrationFault extends Error {
+  override name = "MigrationFault";
+  readonly faults: string[];
+
+  constructor(faults: string[], more: { cause?: unknown } = {}) {
+    super(faults.join("\n"), more);
+    this.faults = faults;
+  }
+}

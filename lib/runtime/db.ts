@@ -35,8 +35,11 @@ export function databaseUrl(source?: NodeJS.ProcessEnv): string {
   return LOCAL_DATABASE_URL;
 }
 
+/** What a caller may want otherwise than a function needs it. */
+type Wishes = Pick<postgres.Options<Record<string, never>>, "max" | "idle_timeout" | "max_lifetime">;
+
 /** Opens a pool; no connection is made until the first query. Functions take one connection each by default. */
-export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(source)): Pool {
+export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(source), wishes: Wishes = {}): Pool {
   const env = readEnv(DatabaseEnv, source);
   const arn = env.DATABASE_SECRET_ARN;
   return postgres(url, {
@@ -50,6 +53,7 @@ export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(so
     transform: { column: { from: postgres.toCamel, to: postgres.fromCamel } },
     connection: { application_name: "waybill", statement_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS },
     ...(arn === undefined ? {} : { password: () => databasePassword(arn) }),
+    ...wishes,
   });
 }
 

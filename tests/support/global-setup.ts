@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
+import { migrate } from "../../lib/migrator.ts";
 import { freePort } from "../../localstack/ports.ts";
 import { startPostgres } from "../../localstack/postgres.ts";
 import { LOCAL_REGION, startSqs } from "../../localstack/sqs.ts";
@@ -16,13 +17,7 @@ export default async function setup(): Promise<() => Promise<void>> {
   const admin = postgres(server.url("postgres"), { max: 1, onnotice: () => {} });
   await admin`create database template_waybill`;
   await admin.end();
-  const template = postgres(server.url("template_waybill"), { max: 1, onnotice: () => {} });
-  for (const file of readdirSync("migrations")
-    .filter((name) => name.endsWith(".up.sql"))
-    .toSorted()) {
-    await template.unsafe(readFileSync(join("migrations", file), "utf8"));
-  }
-  await template.end();
+  await migrate({ command: "up" }, { DATABASE_URL: server.url("template_waybill") });
 
   Object.assign(process.env, {
     WAYBILL_TEST_POSTGRES: server.url("postgres"),

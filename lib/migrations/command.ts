@@ -1,0 +1,52 @@
+import * as z from "zod";
+import { CallerError } from "../errors.ts";
+import type { Applied } from "./plan.ts";
+
+/** What to do, and how far. `to` names the last migration that is applied afterwards, by name or number. */
+export const MigrateCommand = z
+  .strictObject({
+    command: z.enum(["up", "down", "status", "sql", "redo"]).default("up"),
+    to: z.union([z.string().min(1), z.int().min(0).transform(String)]).optional(),
+    step: z.int().min(1).optional(),
+    direction: z.enum(["up", "down"]).optional(),
+  })
+  .refine(({ command, direction }) => direction === undefined || command === "sql", {
+    path: ["direction"],
+    message: "is only for sql",
+  })
+  .refine(({ command, to, step }) => to === undefined || step === undefined || command === "sql", {
+    path: ["step"],
+    message: "say either how far (to) or how many (step), not both",
+  })
+  .refine(({ command, to, step }) => command !== "status" || (to === undefined && step === undefined), {
+    path: ["command"],
+    message: "status takes neither to nor step",
+  });
+export type MigrateCommand = z.infer<typeof MigrateCommand>;
+
+/** What was done, by name in the order of doing, and where the database stands afterwards. */
+export type Changed = {
+  command: "up" | "down" | "redo";
+  reverted: string[];
+  applied: string[];
+  current: string | null;
+  pending: string[];
+};
+/** Where the database stands; `faults` is why it would not be migrated with these files. */
+export type Status = {
+  command: "status";
+  applied: Applied[];
+  current: string | null;
+  pending: string[];
+  faults: string[];
+};
+export type Migrated = Changed | Status | { command: "sql"; sql: string };
+
+/** A command from outside; an empty event means up, which is what a deploy wants. Throws a CallerError that names what is wrong. */
+export function parseCommand(event: unknown): MigrateCommand {
+  const result = MigrateCommand.safeParse(event === "" ? {} : (event ?? {}));
+  if (result.success) return result.data;
+  const faults = result.error.issues.map(({ path, message }) => [...path, message].join(": "));
+  const example = `{"command": "up" | "down" | "status" | "sql" | "redo", "to"?: "0002", "step"?: 1}`;
+  throw new CallerError(400, "invalid_input", `The command is not valid (${faults.join("; ")}). Give ${example}.`);
+}

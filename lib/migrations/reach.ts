@@ -1,0 +1,41 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { ConfigError, Unavailable } from "../errors.ts";
+import { connect, databaseUrl, isConnectionError, type Pool } from "../runtime/db.ts";
+import { log } from "../runtime/log.ts";
+
+const TRIES = 3;
+
+/**
+ * Connects to the database that `source` configures, by one connection that is neither recycled nor one of several: a
+ * lock belongs to its session. Throws Unavailable after three tries without an answer, ConfigError where it refuses us.
+ */
+export async function reach(source?: NodeJS.ProcessEnv): Promise<Pool> {
+  const url = databaseUrl(source);
+  const database = url.replace(/\/\/.*@/, "//").replace(/\?.*/, "");
+  for (let tries = 1; ; tries++) {
+    const db = connect(source, url, { max: 1, idle_timeout: 0, max_lifetime: null });
+    try {
+      await db`select 1`;
+      return db;
+    } catch (error) {
+      await db.end({ timeout: 0 });
+      const reason = reasonOf(error);
+      if (!isConnectionError(error)) {
+        throw new ConfigError(`The database ${database} refused us: ${reason}. Mend DATABASE_URL.`, { cause: error });
+      }
+      if (tries === TRIES) {
+        const text = `The database ${database} did not answer in ${TRIES} tries (${reason}). Start it, or mend DATABASE_URL.`;
+        throw new Unavailable(text, { cause: error });
+      }
+      const wait_ms = Math.round(1000 * 2 ** (tries - 1) * (0.5 + Math.random() / 2));
+      log.warn("database not reached", { database, tries, wait_ms, reason });
+      await sleep(wait_ms);
+    }
+  }
+}
+
+/** An AggregateError (one host, several addresses) has no message of its own. */
+function reasonOf(error: unknown): string {
+  const { message, code } = error as { message?: string; code?: string };
+  return message || code || String(error);
+}

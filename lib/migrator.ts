@@ -1,0 +1,135 @@
+import { MigrationError, Umzug } from "umzug";
+import * as z from "zod";
+import { MigrationFault, Unavailable } from "./errors.ts";
+import type { Changed, MigrateCommand, Migrated, Status } from "./migrations/command.ts";
+import { type Migration, readMigrations } from "./migrations/files.ts";
+import * as ledger from "./migrations/ledger.ts";
+import { type Applied, faultsBetween, planDown, planPrint, planUp, type Reach } from "./migrations/plan.ts";
+import { reach } from "./migrations/reach.ts";
+import { isConnectionError, type Pool } from "./runtime/db.ts";
+import { readEnv } from "./runtime/env.ts";
+import { log } from "./runtime/log.ts";
+
+const MigrationsEnv = z.object({ MIGRATIONS_DIR: z.string().default("migrations") });
+
+/**
+ * Migrates the database that `source` configures with the files of MIGRATIONS_DIR: one run at a time however many call,
+ * each migration and its row in the ledger in one transaction. Throws a MigrationFault where the files or the database
+ * forbid it or a migration fails, Unavailable where the database does not answer three times. sql needs no database.
+ */
+export async function migrate(command: MigrateCommand, source?: NodeJS.ProcessEnv): Promise<Migrated> {
+  const migrations = readMigrations(readEnv(MigrationsEnv, source).MIGRATIONS_DIR);
+  const kind = command.command;
+  if (kind === "sql") return { command: "sql", sql: print(migrations, command) };
+  const db = await reach(source);
+  try {
+    if (kind === "status") return await status(db, migrations);
+    return await locked(db, (backend) => change(db, migrations, backend, kind, command));
+  } catch (error) {
+    if (!isConnectionError(error)) throw error;
+    const todo = "Migrate again: what was finished stays, what was begun is undone.";
+    throw new Unavailable(`The connection to the database was lost. ${todo}`, { cause: error });
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}
+
+function print(migrations: Migration[], command: MigrateCommand): string {
+  const { direction = "up" } = command;
+  const printed = planPrint(migrations, direction, command);
+  return printed.map((migration) => ledger.printMigration(migration, direction)).join("\n");
+}
+
+async function status(db: Pool, migrations: Migration[]): Promise<Status> {
+  const applied = await ledger.appliedMigrations(db);
+  const faults = faultsBetween(migrations, applied);
+  return { command: "status", applied, ...standing(migrations, applied), faults };
+}
+
+function standing(migrations: Migration[], applied: Applied[]): { current: string | null; pending: string[] } {
+  const done = new Set(applied.map(({ name }) => name));
+  return { current: applied.at(-1)?.name ?? null, pending: namesOf(migrations).filter((name) => !done.has(name)) };
+}
+
+/** One lock around the whole run. */
+async function locked<T>(db: Pool, run: (backend: number) => Promise<T>): Promise<T> {
+  const lock = await ledger.tryLock(db);
+  if (!lock.locked) {
+    log.warn("another migration run waited for");
+    await ledger.waitForLock(db);
+  }
+  try {
+    return await run(lock.backend);
+  } finally {
+    // Where the connection was lost the lock is gone with it; what must come out then is the first error.
+    await ledger.unlock(db).catch((error: unknown) => log.warn("migration lock not given back", { error }));
+  }
+}
+
+async function change(
+  db: Pool,
+  migrations: Migration[],
+  backend: number,
+  command: Changed["command"],
+  reached: Reach,
+): Promise<Changed> {
+  const before = await ledger.appliedMigrations(db);
+  const faults = faultsBetween(migrations, before);
+  if (faults.length > 0) throw new MigrationFault(faults);
+  const back = command === "up" ? [] : planDown(migrations, before.length, reached);
+  const forth = { up: () => planUp(migrations, before.length, reached), down: () => [], redo: () => back.toReversed() };
+  const umzug = umzugOver(db, migrations, backend);
+  try {
+    const reverted = await umzug.down({ migrations: namesOf(back) });
+    const applied = await umzug.up({ migrations: namesOf(forth[command]()) });
+    const after = standing(migrations, await ledger.appliedMigrations(db));
+    return { command, reverted: namesOf(reverted), applied: namesOf(applied), ...after };
+  } catch (error) {
+    if (!(error instanceof MigrationError)) throw error;
+    if (error.cause instanceof MigrationFault || isConnectionError(error.cause)) throw error.cause;
+    throw failure(error, migrations, await ledger.appliedMigrations(db));
+  }
+}
+
+/** Umzug says which comes next; lock, transactions and ledger are ours, as it has none for Postgres. */
+function umzugOver(db: Pool, migrations: Migration[], backend: number): Umzug {
+  const inTransaction = (step: typeof ledger.applyMigration, migration: Migration) => async () => {
+    await db.begin(async (tx) => {
+      if ((await ledger.backendOf(tx)) !== backend) throw new MigrationFault([NOT_OUR_SESSION]);
+      await step(tx, migration);
+    });
+  };
+  return new Umzug({
+    migrations: migrations.map((migration) => ({
+      name: migration.name,
+      up: inTransaction(ledger.applyMigration, migration),
+      down: inTransaction(ledger.revertMigration, migration),
+    })),
+    storage: {
+      executed: async () => namesOf(await ledger.appliedMigrations(db)),
+      // The rows are written in the migrations' own transactions.
+      logMigration: async () => {},
+      unlogMigration: async () => {},
+    },
+    logger: undefined,
+  });
+}
+
+const NOT_OUR_SESSION =
+  "The connection changed its session, and so lost the lock: a pooler is in between, or the connection broke. " +
+  "Set DATABASE_URL to the database itself, not to its pooler, and migrate again.";
+
+function failure(error: MigrationError, migrations: Migration[], applied: Applied[]): MigrationFault {
+  const { name, direction } = error.migration;
+  const cause = error.cause as Error & { position?: string; query?: string };
+  const sql = migrations.find((migration) => migration.name === name)?.[direction] ?? "";
+  const at = cause.query === sql ? Number(cause.position) : Number.NaN;
+  const line = Number.isNaN(at) ? "" : `:${sql.slice(0, at).split("\n").length}`;
+  const stands = `Nothing of it was kept; the database is at ${applied.at(-1)?.name ?? "nothing"}.`;
+  const text = `${name}.${direction}.sql${line} failed: ${cause.message}. ${stands} Mend it and migrate again.`;
+  return new MigrationFault([text], { cause });
+}
+
+function namesOf(of: { name: string }[]): string[] {
+  return of.map(({ name }) => name);
+}
