@@ -1,38 +1,92 @@
+import { readFileSync } from "node:fs";
 import { CreateQueueCommand, GetQueueAttributesCommand, type SQSClient } from "@aws-sdk/client-sqs";
+import { parse, type ScalarTag } from "yaml";
+import * as z from "zod";
+
+/** A queue of serverless.yml as it is made locally, and the name of the resource that a function's event refers to. */
+export type LocalQueue = {
+  resource: string;
+  name: string;
+  visibilitySeconds: number;
+  maxReceiveCount: number;
+  deadLetters: { name: string; retentionSeconds: number };
+};
+
+/** What the names of the queues begin with locally, whatever a stage's deployment calls its own. */
+const PREFIX = "waybill";
+
+// CloudFormation's short forms are read as the name that they point to: !GetAtt WorkQueue.Arn as "WorkQueue.Arn".
+const customTags: ScalarTag[] = ["!Ref", "!GetAtt", "!Sub"].map((tag) => ({ tag, resolve: (text: string) => text }));
+
+const Queue = z.object({
+  Properties: z.object({
+    QueueName: z.string().transform((name) => name.replace(`\${param:prefix}`, PREFIX)),
+    VisibilityTimeout: z.int().default(30),
+    MessageRetentionPeriod: z.int().default(345_600),
+    RedrivePolicy: z.object({ deadLetterTargetArn: z.string(), maxReceiveCount: z.int() }).optional(),
+  }),
+});
+
+const Service = z.object({
+  resources: z.array(z.object({ Resources: z.record(z.string(), z.unknown()) }).or(z.string())),
+});
+
+/** The queues of serverless.yml that somebody consumes, each with its dead letter queue. Throws naming one that has none. */
+export function queuesOf(): LocalQueue[] {
+  const text = readFileSync(new URL("../serverless.yml", import.meta.url), "utf8");
+  const { resources } = Service.parse(parse(text, { merge: true, customTags, logLevel: "error" }));
+  const all = resources
+    .flatMap((part) => (typeof part === "string" ? [] : Object.entries(part.Resources)))
+    .filter(([, definition]) => (definition as { Type?: string }).Type === "AWS::SQS::Queue")
+    .map(([resource, definition]) => ({ resource, ...Queue.parse(definition).Properties }));
+  const targets = new Map(all.map((queue) => [`${queue.resource}.Arn`, queue]));
+  const buried = new Set(all.map((queue) => queue.RedrivePolicy?.deadLetterTargetArn));
+  return all
+    .filter((queue) => !buried.has(`${queue.resource}.Arn`))
+    .map(({ resource, QueueName, VisibilityTimeout, RedrivePolicy }) => {
+      const dead = targets.get(RedrivePolicy?.deadLetterTargetArn ?? "");
+      if (RedrivePolicy === undefined || dead === undefined) {
+        throw new Error(`${resource} has no dead letter queue. Give it a RedrivePolicy in serverless.yml.`);
+      }
+      return {
+        resource,
+        name: QueueName,
+        visibilitySeconds: VisibilityTimeout,
+        maxReceiveCount: RedrivePolicy.maxReceiveCount,
+        deadLetters: { name: dead.QueueName, retentionSeconds: dead.MessageRetentionPeriod },
+      };
+    });
+}
+
+const AGENT_QUEUE = `${PREFIX}-agent-`;
 
 /** The agents that ship with Waybill; each has a queue of its own. */
-export const AGENTS = ["infra", "desktop", "code", "research"];
-
-export type LocalQueue = { name: string; visibilitySeconds: number; maxReceiveCount: number };
-
-/** The queues of the deployment; each has a dead letter queue of the same name with -dlq. */
-export function queuesOf(): LocalQueue[] {
-  return [
-    { name: "waybill-work", visibilitySeconds: 180, maxReceiveCount: 5 },
-    { name: "waybill-results", visibilitySeconds: 180, maxReceiveCount: 5 },
-    ...AGENTS.map((agent) => ({ name: `waybill-agent-${agent}`, visibilitySeconds: 120, maxReceiveCount: 5 })),
-  ];
-}
+export const AGENTS: string[] = queuesOf()
+  .filter(({ name }) => name.startsWith(AGENT_QUEUE))
+  .map(({ name }) => name.slice(AGENT_QUEUE.length));
 
 /** Creates the queues (again, where they exist) and answers the environment that names them to the functions. */
 export async function createQueues(sqs: SQSClient, prefix = ""): Promise<Record<string, string>> {
-  const urls: Record<string, string> = {};
-  for (const queue of queuesOf()) {
-    const dlq = await create(sqs, `${prefix}${queue.name}-dlq`, { MessageRetentionPeriod: "1209600" });
-    const attributes = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: dlq, AttributeNames: ["QueueArn"] }));
-    urls[queue.name] = await create(sqs, prefix + queue.name, {
-      VisibilityTimeout: String(queue.visibilitySeconds),
-      RedrivePolicy: JSON.stringify({
-        deadLetterTargetArn: attributes.Attributes?.["QueueArn"],
-        maxReceiveCount: queue.maxReceiveCount,
-      }),
-    });
-  }
+  const made = queuesOf().map(async (queue) => [queue.name, await createQueue(sqs, prefix, queue)] as const);
+  const urls = Object.fromEntries(await Promise.all(made));
   return {
-    WORK_QUEUE_URL: urls["waybill-work"] ?? "",
-    RESULTS_QUEUE_URL: urls["waybill-results"] ?? "",
-    AGENT_QUEUES: JSON.stringify(Object.fromEntries(AGENTS.map((agent) => [agent, urls[`waybill-agent-${agent}`]]))),
+    WORK_QUEUE_URL: urls[`${PREFIX}-work`] ?? "",
+    RESULTS_QUEUE_URL: urls[`${PREFIX}-results`] ?? "",
+    AGENT_QUEUES: JSON.stringify(Object.fromEntries(AGENTS.map((agent) => [agent, urls[AGENT_QUEUE + agent]]))),
   };
+}
+
+async function createQueue(sqs: SQSClient, prefix: string, queue: LocalQueue): Promise<string> {
+  const { deadLetters, visibilitySeconds, maxReceiveCount } = queue;
+  const dlq = await create(sqs, prefix + deadLetters.name, {
+    MessageRetentionPeriod: String(deadLetters.retentionSeconds),
+  });
+  const attributes = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: dlq, AttributeNames: ["QueueArn"] }));
+  const deadLetterTargetArn = attributes.Attributes?.["QueueArn"];
+  return await create(sqs, prefix + queue.name, {
+    VisibilityTimeout: String(visibilitySeconds),
+    RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount }),
+  });
 }
 
 async function create(sqs: SQSClient, QueueName: string, Attributes: Record<string, string>): Promise<string> {
