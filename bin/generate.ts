@@ -1,12 +1,14 @@
 // npm run generate writes every file that is derived from code; npm run generated (--check) compares them and fails on drift.
 import { readFile, writeFile } from "node:fs/promises";
 import { asyncApi, protocolSchema } from "../lib/protocol/documents.ts";
+import { makeSchemaSql } from "./schema.ts";
 
 const root = new URL("../", import.meta.url);
 
 const generated: { file: string; make: () => string | Promise<string> }[] = [
   { file: "docs/protocol.schema.json", make: () => json(protocolSchema()) },
   { file: "docs/asyncapi.json", make: () => json(asyncApi()) },
+  { file: "migrations/schema.sql", make: makeSchemaSql },
 ];
 
 function json(document: unknown): string {
