@@ -1,0 +1,148 @@
+// npm run deploy -- --stage NAME --region REGION [--param name=value …] [--dry-run]
+// Deploys in this order, and stops where a step fails: check, package, deploy, migrate. New functions may meet the old
+// schema for the seconds between the last two, so a migration must suit both: add first, remove in a later deployment.
+import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { parseArgs } from "node:util";
+import { GetParametersCommand, SSMClient } from "@aws-sdk/client-ssm";
+
+type Step = { name: string; args: string[]; onFailure: string };
+
+/** The commands of a deployment in their order, each with what to do when it fails. */
+export function stepsOf(options: { stage: string; region: string; params: string[] }): Step[] {
+  const target = ["--stage", options.stage, "--region", options.region];
+  const params = options.params.flatMap((param) => ["--param", param]);
+  return [
+    {
+      name: "package",
+      args: ["package", ...target, ...params],
+      onFailure: "Nothing was deployed. Mend what it names and start again.",
+    },
+    {
+      name: "deploy",
+      args: ["deploy", "--package", ".serverless", ...target, ...params],
+      onFailure: "CloudFormation has rolled back to the version before, and no migration ran. Mend it and start again.",
+    },
+    {
+      name: "migrate",
+      args: ["invoke", "--function", "migrate", "--data", '{"command":"up"}', ...target],
+      onFailure:
+        "The new functions are up, the schema is as before. Look into the function's log (serverless logs -f migrate), " +
+        'mend it, and start again or run only: serverless invoke -f migrate -d \'{"command":"up"}\'',
+    },
+  ];
+}
+
+/** The names of the SSM parameters that CloudFormation will read during the deploy of a template. */
+export function parametersOf(template: string): string[] {
+  return [...new Set([...template.matchAll(/\{\{resolve:ssm:([^}]+?)(?::\d+)?\}\}/g)].map(([, name]) => name ?? ""))];
+}
+
+/** Runs the steps one after another, with `check` once packaging has told what the template asks for. Throws what to do. */
+export async function deploy(
+  steps: Step[],
+  run: (args: string[]) => Promise<number>,
+  check: () => Promise<void>,
+): Promise<void> {
+  for (const { name, args, onFailure } of steps) {
+    console.log(`\n— ${name}: serverless ${args.map(quoted).join(" ")}`);
+    const code = await run(args);
+    if (code !== 0) throw new Error(`${name} failed (exit code ${code}). ${onFailure}`);
+    if (name === "package") await check();
+  }
+}
+
+function quoted(argument: string): string {
+  return /^[\w./:=@,-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+async function serverless(args: string[]): Promise<number> {
+  const program = createRequire(import.meta.url).resolve("serverless/bin/serverless.js");
+  const child = spawn(process.execPath, [program, ...args], { stdio: "inherit" });
+  return await new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve(code ?? 1));
+  });
+}
+
+async function checkCredentials(ssm: SSMClient): Promise<void> {
+  try {
+    await ssm.config.credentials();
+  } catch (cause) {
+    throw new Error(
+      "No AWS credentials were found. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run: aws sso login",
+      { cause },
+    );
+  }
+}
+
+async function checkParameters(ssm: SSMClient, region: string): Promise<void> {
+  const template = await readFile(".serverless/cloudformation-template-update-stack.json", "utf8");
+  const Names = parametersOf(template);
+  if (Names.length === 0) return;
+  const { Parameters = [], InvalidParameters = [] } = await ssm.send(new GetParametersCommand({ Names }));
+  if (InvalidParameters.length > 0) {
+    const put = (name: string) => `  aws ssm put-parameter --region ${region} --type String --name ${name} --value …`;
+    throw new Error(
+      `These SSM parameters are missing in ${region}:\n${InvalidParameters.map(put).join("\n")}\n` +
+        "Put them there, or give the values: npm run deploy -- --param databaseUrl=… --param databaseSecretArn=…\n" +
+        "The connection string carries no password; the secret holds it.",
+    );
+  }
+  for (const { Name, Value = "" } of Parameters) {
+    if (Name?.endsWith("/database-url")) checkDatabaseUrl(Value, Name);
+  }
+}
+
+/** Throws where a connection string is none, or carries a password, which belongs into the secret. */
+export function checkDatabaseUrl(text: string, from: string): void {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^postgres(ql)?:$/.test(url.protocol)) {
+    throw new Error(
+      `${from} is not a connection string. Write it as postgres://user@host:5432/database?sslmode=require`,
+    );
+  }
+  if (url.password !== "") {
+    throw new Error(`${from} carries a password. Take it out and keep it in the secret that databaseSecretArn names.`);
+  }
+}
+
+const USAGE = "Usage: npm run deploy -- --stage NAME --region REGION [--param name=value …] [--dry-run]";
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      stage: { type: "string" },
+      region: { type: "string", default: process.env["AWS_REGION"] ?? process.env["AWS_DEFAULT_REGION"] ?? "" },
+      param: { type: "string", multiple: true, default: [] },
+      "dry-run": { type: "boolean", default: false },
+    },
+  });
+  const { stage, region, param: params } = values;
+  if (stage === undefined) throw new Error(`Which stage? Say --stage dev, for example.\n${USAGE}`);
+  if (region === "")
+    throw new Error(`Which region? Say --region eu-central-1, for example, or set AWS_REGION.\n${USAGE}`);
+  for (const param of params) {
+    if (!/^\w+=/.test(param)) throw new Error(`--param ${param} is not name=value.\n${USAGE}`);
+    if (param.startsWith("databaseUrl=")) checkDatabaseUrl(param.slice("databaseUrl=".length), "databaseUrl");
+  }
+  const steps = stepsOf({ stage, region, params });
+  if (values["dry-run"]) {
+    for (const { args } of steps) console.log(`serverless ${args.map(quoted).join(" ")}`);
+    return;
+  }
+  const ssm = new SSMClient({ region });
+  await checkCredentials(ssm);
+  await deploy(steps, serverless, () => checkParameters(ssm, region));
+  console.log(
+    `\nDeployed to ${stage} in ${region}. See its addresses with: serverless info --stage ${stage} --region ${region}`,
+  );
+}
+
+if (import.meta.main) {
+  await main().catch((error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  });
+}
