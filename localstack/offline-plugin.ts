@@ -34,8 +34,10 @@ export default class OfflinePlugin {
         await stopBundler();
         await this.#stack?.serve(this.#offlineServer());
       });
+    const isOffline = serverless.processedInput.commands[0] === "offline";
+    if (isOffline) this.#bundleAside();
     this.hooks = {
-      initialize: () => this.#guarded(async () => await this.#begin()),
+      ...(isOffline ? { initialize: () => this.#guarded(async () => await this.#begin()) } : {}),
       "before:offline:start": before,
       "before:offline:start:init": before,
       "before:offline:start:end": async () => await this.#stack?.stop(0),
@@ -47,17 +49,21 @@ export default class OfflinePlugin {
     return resolve(this.#serverless.serviceDir, process.env["WAYBILL_DATA"] || ".waybill");
   }
 
+  /** The bundler reads its options in its own `initialize`, which comes first: so this is the constructor's, and in place. */
+  #bundleAside(): void {
+    const { service, serviceDir } = this.#serverless;
+    Object.assign(service.custom?.["esbuild"] ?? {}, {
+      minify: false,
+      // Beside the data, so that two stacks do not sweep away each other's functions.
+      outputWorkFolder: relative(serviceDir, resolve(this.#dataDir, "build")),
+      // Watching would bundle again and change nothing: a module that is loaded stays loaded in this process.
+      watch: { pattern: [] },
+    });
+  }
+
   /** Before anything is bundled, so that Postgres starts meanwhile. */
   async #begin(): Promise<void> {
-    if (this.#serverless.processedInput.commands[0] !== "offline") return;
     const { service, serviceDir } = this.#serverless;
-    // Beside the data, so that two stacks do not sweep away each other's functions.
-    const build = relative(serviceDir, resolve(this.#dataDir, "build"));
-    service.custom = {
-      ...service.custom,
-      // Not watched: it would bundle again and change nothing, as a module that is loaded stays loaded in this process.
-      esbuild: { ...service.custom?.["esbuild"], minify: false, outputWorkFolder: build, watch: { pattern: [] } },
-    };
     this.#stack = startOffline({ service, dataDir: this.#dataDir, root: serviceDir, options: this.#options });
     await this.#stack.checked;
   }

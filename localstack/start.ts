@@ -1,0 +1,110 @@
+import { relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { freePort } from "./ports.ts";
+import { ROOT, type Stack, startStack } from "./stack.ts";
+import { bold, cyan, dim, green, readable, red, yellow } from "./terminal.ts";
+
+const USAGE = `Usage: npm start -- [--port N] [--data DIR] [--no-agents]
+
+  --port N      where the HTTP API listens on 127.0.0.1 (3000; 0 takes any free port)
+  --data DIR    where tasks, queues and logs are kept between starts (.waybill)
+  --no-agents   start no agents; work waits in their queues
+  --help        this text
+
+Ctrl-C or SIGTERM stops everything and exits 0.`;
+
+type Arguments = { port: number; dataDir: string; agents: boolean };
+
+/** Reads the command line; throws with what is wrong with it. */
+function readArguments(args: string[]): Arguments | "help" {
+  const { values } = parseArgs({
+    args,
+    options: {
+      port: { type: "string", default: "3000" },
+      data: { type: "string", default: process.env["WAYBILL_DATA"] || resolve(ROOT, ".waybill") },
+      "no-agents": { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return "help";
+  if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535) {
+    throw new Error(`--port must be a number from 0 to 65535, not ${JSON.stringify(values.port)}`);
+  }
+  if (values.data === "") throw new Error("--data must name a directory");
+  return { port: Number(values.port), dataDir: resolve(values.data), agents: !values["no-agents"] };
+}
+
+async function main(args: Arguments): Promise<number> {
+  const stopping = new AbortController();
+  const asked = new Promise<"asked">((resolveAsked) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      process.on(signal, () => {
+        stopping.abort();
+        resolveAsked("asked");
+      });
+    }
+  });
+  console.log(dim("Starting Postgres, SQS, the functions and the agents …"));
+  let stack: Stack;
+  try {
+    stack = await startStack({
+      ...args,
+      port: args.port === 0 ? await freePort() : args.port,
+      signal: stopping.signal,
+      onLine: (source, line) => {
+        const text = readable(source, line);
+        if (text !== undefined) console.log(text);
+      },
+      onCrash: (agent, how, waitMs) =>
+        console.log(yellow(`agent ${agent} ended (${how}), starts again in ${waitMs} ms`)),
+    });
+  } catch (error) {
+    if (stopping.signal.aborted) return 0;
+    console.error(red((error as Error).message));
+    return 1;
+  }
+  welcome(stack, args);
+  const outcome = await Promise.race([asked, stack.failed]);
+  if (outcome === "asked") console.log(dim("\nStopping …"));
+  else console.error(red(outcome.message));
+  await stack.stop();
+  if (outcome === "asked") console.log(dim("Stopped. Everything is kept for the next start."));
+  return outcome === "asked" ? 0 : 1;
+}
+
+function welcome({ url, environment, agents }: Stack, { dataDir }: Arguments): void {
+  const near = relative(process.cwd(), dataDir);
+  const dir = near.startsWith("..") ? dataDir : near;
+  const running = Object.entries(agents?.pids() ?? {}).map(([name, pid]) => `${name} (pid ${pid})`);
+  const rows = [
+    ["database", environment["DATABASE_URL"] ?? "yours, from DATABASE_URL"],
+    ["queues", environment["AWS_ENDPOINT_URL_SQS"] ?? "yours, from AWS_ENDPOINT_URL_SQS"],
+    ["agents", running.join(", ") || "none"],
+    ["data", `${dir} (logs in ${dir}/logs)`],
+  ];
+  const work = { request_text: "Say hello", work_type: "code.run", parameters: { command: "echo", args: ["hello"] } };
+  console.log(
+    [
+      ...rows.map(([name = "", value = ""]) => `  ${dim(name.padEnd(9))} ${value}`),
+      "",
+      `${green("ready")} ${bold(url)}`,
+      "",
+      "Submit a piece of work from another terminal:",
+      "",
+      cyan(`curl -s ${url}/work -H 'content-type: application/json' -d '${JSON.stringify(work)}'`),
+      "",
+      dim("Ctrl-C stops everything."),
+      "",
+    ].join("\n"),
+  );
+}
+
+let parsed: Arguments | "help";
+try {
+  parsed = readArguments(process.argv.slice(2));
+} catch (error) {
+  console.error(`${red((error as Error).message)}\n\n${USAGE}`);
+  process.exit(2);
+}
+if (parsed === "help") console.log(USAGE);
+else process.exit(await main(parsed));
