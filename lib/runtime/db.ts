@@ -1,8 +1,12 @@
 import postgres from "postgres";
 import * as z from "zod";
-import { ConfigError } from "../errors.ts";
+import { ConfigError, Unavailable } from "../errors.ts";
 import { integer, onLambda, readEnv } from "./env.ts";
 import { log } from "./log.ts";
+import { isPasswordRefused, renewable } from "./pool.ts";
+import { socketFactory } from "./socket.ts";
+
+export { isConnectionError } from "./pool.ts";
 
 /** What domain code takes: a pool or a transaction. */
 export type Db = postgres.ISql<Record<string, never>>;
@@ -16,6 +20,7 @@ const DatabaseEnv = z.object({
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, "must start with postgres://")
+    .refine(isReadable, "cannot be read; write # as %23, / as %2F, @ as %40 and % as %25 in user and password")
     .optional(),
   DATABASE_SECRET_ARN: z.string().optional().describe("its password is asked for at each new connection"),
   DATABASE_POOL_MAX: integer(1, 100, 1),
@@ -38,40 +43,73 @@ export function databaseUrl(source?: NodeJS.ProcessEnv): string {
 /** What a caller may want otherwise than a function needs it. */
 type Wishes = Pick<postgres.Options<Record<string, never>>, "max" | "idle_timeout" | "max_lifetime">;
 
-/** Opens a pool; no connection is made until the first query. Functions take one connection each by default. */
-export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(source), wishes: Wishes = {}): Pool {
+/**
+ * Opens a pool; no connection is made until the first query. Functions take one connection each by default. A lost
+ * connection is replaced by the wrapper of the entry point; with wishes the pool is the caller's own to look after, for
+ * a lock belongs to its session.
+ */
+export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(source), wishes?: Wishes): Pool {
   const env = readEnv(DatabaseEnv, source);
-  const arn = env.DATABASE_SECRET_ARN;
-  return postgres(url, {
-    max: env.DATABASE_POOL_MAX,
-    prepare: env.DATABASE_PREPARE === "true",
-    idle_timeout: 20,
-    max_lifetime: 3600,
-    connect_timeout: 10,
-    onnotice: () => {},
-    // Column names only: postgres.camel would rewrite the keys inside jsonb too.
-    transform: { column: { from: postgres.toCamel, to: postgres.fromCamel } },
-    connection: { application_name: "waybill", statement_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS },
-    ...(arn === undefined ? {} : { password: () => databasePassword(arn) }),
-    ...wishes,
-  });
+  const prepare = env.DATABASE_PREPARE === "true";
+  const open = (error?: unknown) => {
+    let password = "";
+    let fresh = isPasswordRefused(error);
+    const beforeConnecting = async () => {
+      if (env.DATABASE_SECRET_ARN === undefined) return;
+      password = await databasePassword(env.DATABASE_SECRET_ARN, fresh);
+      fresh = false;
+    };
+    // Spread, because the types do not know this option.
+    const sockets = { socket: socketFactory(wishes?.max ?? env.DATABASE_POOL_MAX, beforeConnecting) };
+    return postgres(url, {
+      max: env.DATABASE_POOL_MAX,
+      prepare,
+      idle_timeout: 20,
+      max_lifetime: 3600,
+      connect_timeout: 10,
+      // postgres.js waits up to 20 s after failures; whoever calls us tries again sooner.
+      backoff: (failures) => Math.min(3 ** failures / 100, 1) * (0.5 + Math.random() / 2),
+      onnotice: () => {},
+      // Column names only: postgres.camel would rewrite the keys inside jsonb too.
+      transform: { column: { from: postgres.toCamel, to: postgres.fromCamel } },
+      connection: {
+        application_name: "waybill",
+        // A transaction pooler refuses settings that it does not know; there the role has to bring it.
+        ...(prepare ? { statement_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS } : {}),
+      },
+      ...wishes,
+      ...(env.DATABASE_SECRET_ARN === undefined ? {} : { password: () => password }),
+      ...sockets,
+    });
+  };
+  return wishes === undefined ? renewable(open) : open();
+}
+
+/** postgres.js 3.4 decodes user and password but not the database: a%20b would be another database than for libpq. */
+function databaseOf(url: string): { database?: string } {
+  const path = /^[^?]*?:\/\/[^/?]*\/([^?]+)/.exec(url)?.[1];
+  return path === undefined ? {} : { database: decodeURIComponent(path) };
+}
+
+function isReadable(url: string): boolean {
+  try {
+    postgres(url, databaseOf(url));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Accepts a bare password, or the JSON that RDS keeps: {"username": …, "password": …}. */
-async function databasePassword(arn: string): Promise<string> {
-  // Imported when first needed: loading the SDK's client costs 100 ms, which a function without a secret never pays.
-  const { secret } = await import("./secrets.ts");
-  const text = await secret(arn);
-  if (!text.startsWith("{")) return text;
-  return z.object({ password: z.string() }).parse(JSON.parse(text)).password;
+async function databasePassword(arn: string, fresh: boolean): Promise<string> {
+  try {
+    // Imported when first needed: loading the SDK's client costs 100 ms, which a function without a secret never pays.
+    const { secret } = await import("./secrets.ts");
+    const text = await secret(arn, fresh);
+    if (!text.startsWith("{")) return text;
+    return z.object({ password: z.string() }).parse(JSON.parse(text)).password;
+  } catch (cause) {
+    const todo = "Store it as text, or as JSON with a password, and allow secretsmanager:GetSecretValue on it.";
+    throw new Unavailable(`The database password in ${arn} cannot be read. ${todo}`, { cause });
+  }
 }
-
-/** Whether the database did not answer, as against answering with an error. Retrying the same statement is safe then. */
-export function isConnectionError(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "string" && CONNECTION_ERRORS.test(code);
-}
-
-// postgres.js's own codes, those of the socket, and SQLSTATE 08 (connection), 57P (shutdown), 53300 (too many).
-const CONNECTION_ERRORS =
-  /^(CONNECT_TIMEOUT|CONNECTION_(CLOSED|ENDED|DESTROYED)|ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08...|57P0[1-3]|53300)$/;
