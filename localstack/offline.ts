@@ -6,6 +6,7 @@ import { takeDataDir } from "./data-dir.ts";
 import { type Invoke, lambdaApi, lambdaServes } from "./lambda.ts";
 import { type Poller, startPoller } from "./poller.ts";
 import { freePort, tryPort } from "./ports.ts";
+import { queuesOf } from "./queues.ts";
 import { localiseEnvironment, queueEvents, type Service, takeSchedules } from "./service.ts";
 import { localSqs, startServices } from "./services.ts";
 
@@ -105,8 +106,9 @@ export function startOffline({ service, dataDir, root, options }: Start) {
     const sqs = localSqs(region);
     const pollers: Poller[] = [];
     stops.push(async () => void (await Promise.all(pollers.map((poller) => poller.stop()))));
+    const names = new Map(queuesOf().map((queue) => [queue.resource, queue.name]));
     for (const event of queueEvents(service)) {
-      const { QueueUrl = "" } = await sqs.send(new GetQueueUrlCommand({ QueueName: event.queueName }));
+      const { QueueUrl = "" } = await sqs.send(new GetQueueUrlCommand({ QueueName: names.get(event.resource) }));
       pollers.push(await startPoller(sqs, invoke, { ...event, queueUrl: QueueUrl }));
     }
     for (const name of schedules) void runEvery(sweepSeconds(), invoke, name, stopping.signal);

@@ -1,5 +1,11 @@
 import { readFileSync } from "node:fs";
-import { CreateQueueCommand, GetQueueAttributesCommand, type SQSClient } from "@aws-sdk/client-sqs";
+import {
+  CreateQueueCommand,
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+  SetQueueAttributesCommand,
+  type SQSClient,
+} from "@aws-sdk/client-sqs";
 import { parse, type ScalarTag } from "yaml";
 import * as z from "zod";
 
@@ -89,8 +95,16 @@ async function createQueue(sqs: SQSClient, prefix: string, queue: LocalQueue): P
   });
 }
 
+/** Makes a queue, or gives one that is kept from an earlier start the attributes that serverless.yml has by now. */
 async function create(sqs: SQSClient, QueueName: string, Attributes: Record<string, string>): Promise<string> {
-  const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName, Attributes }));
-  if (QueueUrl === undefined) throw new Error(`The queue ${QueueName} was not made.`);
-  return QueueUrl;
+  try {
+    const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName, Attributes }));
+    if (QueueUrl === undefined) throw new Error(`The queue ${QueueName} was not made.`);
+    return QueueUrl;
+  } catch (error) {
+    if (!/QueueNameExists|QueueAlreadyExists/.test((error as Error).name)) throw error;
+    const { QueueUrl = "" } = await sqs.send(new GetQueueUrlCommand({ QueueName }));
+    await sqs.send(new SetQueueAttributesCommand({ QueueUrl, Attributes }));
+    return QueueUrl;
+  }
 }

@@ -2,28 +2,26 @@
 export type Service = {
   provider: { region: string; environment?: Environment };
   functions: Record<string, ServiceFunction>;
-  resources?: { Resources?: Record<string, { Properties?: { QueueName?: string } }> };
   custom?: Record<string, Record<string, unknown> | undefined>;
 };
+
+/** Batches of one queue in hand at once. */
+const MAX_CONCURRENCY = 2;
 
 type Environment = Record<string, unknown>;
 type ServiceFunction = { name: string; environment?: Environment; events?: ServiceEvent[] };
 type ServiceEvent = { sqs?: SqsEvent; schedule?: unknown };
 type SqsEvent = { arn: { "Fn::GetAtt": [string, string] }; batchSize?: number; maximumConcurrency?: number };
 
-/** The queues that wake functions, with the name and batch size that serverless.yml gives them. */
+/** The queues that wake functions, by their resource of serverless.yml, with the batch size that it gives them. */
 export function queueEvents(
   service: Service,
-): { functionName: string; queueName: string; batchSize: number; concurrency: number }[] {
-  return Object.entries(service.functions).flatMap(([key, { name, events = [] }]) =>
+): { functionName: string; resource: string; batchSize: number; concurrency: number }[] {
+  return Object.values(service.functions).flatMap(({ name, events = [] }) =>
     events.flatMap(({ sqs }) => {
       if (sqs === undefined) return [];
-      const resource = sqs.arn["Fn::GetAtt"]?.[0] ?? "";
-      const queueName = service.resources?.Resources?.[resource]?.Properties?.QueueName;
-      if (queueName === undefined)
-        throw new Error(`serverless.yml: the sqs event of ${key} names no queue of its resources.`);
-      const concurrency = Math.min(2, sqs.maximumConcurrency ?? 2);
-      return [{ functionName: name, queueName, batchSize: sqs.batchSize ?? 10, concurrency }];
+      const concurrency = Math.min(MAX_CONCURRENCY, sqs.maximumConcurrency ?? MAX_CONCURRENCY);
+      return [{ functionName: name, resource: sqs.arn["Fn::GetAtt"][0], batchSize: sqs.batchSize ?? 10, concurrency }];
     }),
   );
 }

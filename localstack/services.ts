@@ -48,19 +48,24 @@ export async function startServices(dataDir: string): Promise<Services> {
       await createDatabase(server.url("postgres"));
       environment["DATABASE_URL"] = server.url(DATABASE);
     }
+    let region = process.env["AWS_REGION"] || LOCAL_REGION;
     if (!process.env["AWS_ENDPOINT_URL_SQS"]) {
       const sqs = await startSqs({ port: await freePort(9324), dataDir: join(dataDir, "sqs") });
       stops.push(sqs.stop);
-      Object.assign(environment, {
+      region = LOCAL_REGION;
+      const access = {
         AWS_ENDPOINT_URL_SQS: sqs.endpoint,
         AWS_ACCESS_KEY_ID: "local",
         AWS_SECRET_ACCESS_KEY: "local",
-        AWS_REGION: LOCAL_REGION,
-      });
-    }
+        AWS_REGION: region,
+      };
+      // Nothing local may reach an account of the one who starts it.
+      delete process.env["AWS_PROFILE"];
+      delete process.env["AWS_SESSION_TOKEN"];
+      Object.assign(process.env, access);
+      Object.assign(environment, access, await createQueues(localSqs(region)));
+    } else if (!process.env["WORK_QUEUE_URL"]) Object.assign(environment, await createQueues(localSqs(region)));
     Object.assign(process.env, environment);
-    const region = process.env["AWS_REGION"] ?? LOCAL_REGION;
-    if (!process.env["WORK_QUEUE_URL"]) Object.assign(environment, await createQueues(localSqs(region)));
     return { environment, region, broken, stop };
   } catch (error) {
     await stop();
