@@ -16,6 +16,7 @@ for (const { line, message } of parsed.warnings) console.warn(`${path}:${line}  
 const faults = parsed.ok ? [] : parsed.faults;
 if (parsed.ok) {
   for (const provider of parsed.config.providers) {
+    const { key } = provider;
     if (key === undefined) continue;
     const source = keySource(key, { env: process.env, secrets }, provider.local);
     if (!("secret" in source)) continue;

@@ -1,4 +1,4 @@
-import { given, type Json } from "./json.ts";
+import { given, type Json, readArguments } from "./json.ts";
 import { chatUsage, messageTokens } from "./watch.ts";
 
 /** A caller of chat completions, answered by a vendor that speaks messages: the request there, the answer and the stream back. */
@@ -73,7 +73,7 @@ function turnOf(message: Json): Json {
       type: "tool_use",
       id: call["id"],
       name: call["function"].name,
-      input: readInput(call["function"].arguments),
+      input: readArguments(call["function"].arguments),
     });
   }
   return { role: message["role"] === "assistant" ? "assistant" : "user", content };
@@ -89,7 +89,7 @@ function addTurn(messages: Json[], turn: Json): void {
 
 function partsOf(content: unknown): Json[] {
   if (typeof content === "string") return content === "" ? [] : [{ type: "text", text: content }];
-  return ((content ?? []) as Json[]).flatMap((part) => {
+  return ((content ?? []) as Json[]).flatMap((part): Json[] => {
     if (part["type"] === "text") return [{ type: "text", text: part["text"] }];
     if (part["type"] !== "image_url") return [];
     const url = String(part["image_url"]?.url ?? "");
@@ -103,14 +103,6 @@ function partsOf(content: unknown): Json[] {
 function plainText(content: unknown): string {
   if (typeof content === "string") return content;
   return ((content ?? []) as Json[]).map((part) => part["text"] ?? "").join("");
-}
-
-function readInput(text: unknown): unknown {
-  try {
-    return JSON.parse(String(text || "{}")) as unknown;
-  } catch {
-    return {};
-  }
 }
 
 const FINISH: Record<string, string> = {

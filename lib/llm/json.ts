@@ -6,7 +6,7 @@ export type Json = Record<string, any>;
 export function parseObject(text: string): Json | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined;
   } catch {
     return undefined;
   }
@@ -15,4 +15,9 @@ export function parseObject(text: string): Json | undefined {
 /** Without the entries that are undefined. */
 export function given(object: Json): Json {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+}
+
+/** The arguments of a tool call, which are JSON in a text; an empty object where they are not. */
+export function readArguments(text: unknown): Json {
+  return (typeof text === "string" ? parseObject(text) : undefined) ?? {};
 }

@@ -1,4 +1,4 @@
-import { given, type Json } from "./json.ts";
+import { given, type Json, readArguments } from "./json.ts";
 import { chatTokens, messageUsage } from "./watch.ts";
 
 /** A caller of messages, answered by a vendor that speaks chat completions: the request there, the answer and the stream back. */
@@ -90,7 +90,7 @@ export function chatToMessage(answer: Json): Json {
   const text = content || refusal || "";
   const blocks: Json[] = text === "" ? [] : [{ type: "text", text, citations: null }];
   for (const { id, function: called } of tool_calls ?? []) {
-    blocks.push({ type: "tool_use", id, name: called.name, input: readInput(called.arguments) });
+    blocks.push({ type: "tool_use", id, name: called.name, input: readArguments(called.arguments) });
   }
   return {
     id: answer["id"],
@@ -102,14 +102,6 @@ export function chatToMessage(answer: Json): Json {
     stop_sequence: null,
     usage: messageUsage(chatTokens(answer["usage"] ?? {})),
   };
-}
-
-function readInput(text: unknown): unknown {
-  try {
-    return JSON.parse(String(text || "{}")) as unknown;
-  } catch {
-    return {};
-  }
 }
 
 /** Turns the chunks of a chat completion stream into events; `end` gives the last ones, with the usage that came last. */
