@@ -108,9 +108,9 @@ export async function requestsOf(agent: string): Promise<WorkRequestMessage[]> {
 }
 
 /** What the agent that got `request` says about it. */
-export function reply<T extends "work_status" | "work_result" | "error">(
+export function reply(
   request: WorkRequestMessage,
-  type: T,
+  type: "work_status" | "work_result" | "error",
   payload: Record<string, unknown>,
 ): Message {
   const { task_id, attempt } = request.payload;
