@@ -53,11 +53,14 @@ async function record(
   return await pool.begin(async (db) => {
     const held = await holdTasks(db, taskIds(messages));
     const plan = settle(new Map(held.map((task) => [task.taskId, task])), messages);
-    await upsertSteps(db, newId, plan.steps);
-    await insertChunks(db, newId, plan.chunks);
-    await renewLeases(db, plan.renewals, settings.LEASE_SECONDS);
-    await endAttempts(db, plan.ends);
-    const workWaits = plan.ends.length > 0 && (await anyReady(db));
+    // Sent together, run in this order: one round trip instead of five while the rows are locked.
+    const [, , , , workWaits] = await Promise.all([
+      upsertSteps(db, newId, plan.steps),
+      insertChunks(db, newId, plan.chunks),
+      renewLeases(db, plan.renewals, settings.LEASE_SECONDS),
+      endAttempts(db, plan.ends),
+      plan.ends.length > 0 && anyReady(db),
+    ]);
     return { ended: plan.ends, stale: plan.stale, workWaits };
   });
 }
