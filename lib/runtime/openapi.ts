@@ -43,7 +43,7 @@ function operationOf(route: Route, schemaOf: SchemaOf): Json {
   const { operation, summary, params, query, headers, body } = route;
   const parameters = [
     ...parametersOf("path", params, schemaOf),
-    ...parametersOf("query", query, schemaOf),
+    ...parametersOf("query", query || undefined, schemaOf),
     ...parametersOf("header", headers, schemaOf),
   ];
   const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).join();

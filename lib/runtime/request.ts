@@ -8,8 +8,16 @@ import { findUnstorable, type JsonFault, parseJson, printable } from "../protoco
 export const MAX_BODY_BYTES = 1_048_576;
 const MAX_BODY_DEPTH = 64;
 
-/** The parts of a request that a route names, each by its schema. A query that is not named must be empty. */
-export type RequestParts = { params?: z.ZodObject; query?: z.ZodObject; headers?: z.ZodObject; body?: z.ZodType };
+/**
+ * The parts of a request that a route names, each by its schema. A query that is not named must be empty; false: it is
+ * not looked at.
+ */
+export type RequestParts = {
+  params?: z.ZodObject;
+  query?: z.ZodObject | false;
+  headers?: z.ZodObject;
+  body?: z.ZodType;
+};
 
 /** What API Gateway's HTTP API sends (payload 2.0), as far as it is looked at. */
 export type HttpEvent = Pick<APIGatewayProxyEventV2, "rawPath" | "requestContext"> & Partial<APIGatewayProxyEventV2>;
@@ -18,26 +26,29 @@ export type HttpEvent = Pick<APIGatewayProxyEventV2, "rawPath" | "requestContext
 export function parseRequest(named: RequestParts, event: HttpEvent): Partial<Record<keyof RequestParts, unknown>> {
   const faults: FieldFault[] = [];
   const values: Partial<Record<keyof RequestParts, unknown>> = {};
+  const add = (part: string, found: FieldFault[]) =>
+    faults.push(...found.map(({ field, message }) => ({ field: field || part, message })));
   const parse = (part: keyof RequestParts, schema: z.ZodType | undefined, given: unknown) => {
     if (schema === undefined) return;
     const unstorable = findUnstorable(given);
     const result = schema.safeParse(given, { error: describeIssue });
     if (result.success) values[part] = result.data;
-    if (unstorable !== undefined) faults.push({ field: unstorable.field, message: unstorable.message });
-    else if (!result.success) faults.push(...faultsOf(result.error));
+    if (unstorable !== undefined) add(part, [unstorable]);
+    else if (!result.success) add(part, faultsOf(result.error));
   };
-  const query = readQuery(event);
-  faults.push(...query.faults);
   parse("params", named.params, event.pathParameters ?? {});
-  parse("query", named.query ?? z.strictObject({}), query.values);
+  if (named.query !== false) {
+    const query = readQuery(event);
+    faults.push(...query.faults);
+    parse("query", named.query ?? z.strictObject({}), query.values);
+  }
   parse("headers", named.headers, pick(Object.keys(named.headers?.shape ?? {}), headersOf(event)));
   if (named.body !== undefined) parse("body", named.body, parseBody(event));
   if (faults.length > 0) throw invalid(faults);
   return values;
 }
 
-function invalid(faults: FieldFault[]): CallerError {
-  const fields = faults.map(({ field, message }) => ({ field: field === "" ? "body" : field, message }));
+function invalid(fields: FieldFault[]): CallerError {
   const named = fields.slice(0, 5).map(({ field }) => field);
   const more = fields.length > named.length ? ` and ${fields.length - named.length} more` : "";
   return new CallerError(400, "invalid_input", `The request is not valid: see ${named.join(", ")}${more}.`, { fields });

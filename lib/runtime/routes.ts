@@ -30,6 +30,6 @@ export const anyOther = {
   path: "/{path}",
   operation: "notFound",
   summary: "Answers 404, or 405 where the path has other methods.",
-  query: z.looseObject({}),
+  query: false,
   answers: { 404: { description: "No such path" }, 405: { description: "No such method" } },
 } as const satisfies Route;
