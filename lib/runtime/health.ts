@@ -1,5 +1,7 @@
 import { GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import * as z from "zod";
+import { Unavailable } from "../errors.ts";
+import { renewAll } from "./pool.ts";
 import { sqs } from "./sqs.ts";
 
 const Part = z.strictObject({
@@ -46,6 +48,8 @@ export async function checkHealth({ applied, expected, queues }: Checks): Promis
       return [name, { ...part, ...counts }] as const;
     }),
   ]);
+  // The question may still wait on a connection that is dead without a word; the next one must not wait behind it.
+  if (database.status !== "ok") renewAll(new Unavailable("The database did not answer the health check."));
   const pending = database.status === "ok" ? expected.filter((name) => !names.includes(name)) : [];
   const migrated = database.status === "ok" && pending.length === 0;
   const every = [database, ...asked.map(([, part]) => part)].every(({ status }) => status === "ok");
