@@ -53,7 +53,7 @@ export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(so
   const prepare = env.DATABASE_PREPARE === "true";
   const open = (onclose: () => void, error?: unknown) => {
     let password = "";
-    let fresh = isPasswordRefused(error);
+    let fresh = isPasswordRefused(error) || error instanceof Unavailable;
     const beforeConnecting = async () => {
       if (env.DATABASE_SECRET_ARN === undefined) return;
       password = await databasePassword(env.DATABASE_SECRET_ARN, fresh);
