@@ -35,8 +35,7 @@ export function jsonDepth(text: string): number {
 export function parseJson(text: string, maxDepth: number): ParsedJson {
   const depth = jsonDepth(text);
   if (depth > maxDepth) {
-    const message = `is nested ${depth} levels deep; at most ${maxDepth} are taken`;
-    return { ok: false, fault: { code: "too_deep", field: "", message } };
+    return { ok: false, fault: { code: "too_deep", field: "", message: tooDeep(depth, maxDepth) } };
   }
   let value: unknown;
   try {
@@ -46,6 +45,11 @@ export function parseJson(text: string, maxDepth: number): ParsedJson {
   }
   const fault = findUnstorable(value);
   return fault === undefined ? { ok: true, value } : { ok: false, fault };
+}
+
+/** The sentence that refuses a text for its nesting. */
+export function tooDeep(depth: number, most: number): string {
+  return `is nested ${depth} levels deep; at most ${most} are taken`;
 }
 
 /** V8 quotes the text that it could not parse; faults are logged, so the quotation is cut off. */
