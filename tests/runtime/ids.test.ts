@@ -23,10 +23,11 @@ test("an id is a UUIDv7 and tells its time", async () => {
 
 test("a million ids of one process are different and in order, and their time stays close to the clock", () => {
   const ids = Array.from({ length: 1_000_000 }, () => uuidv7());
+  const now = Date.now();
 
   expect(new Set(ids).size).toBe(ids.length);
   expect(ids.every((id, at) => at === 0 || id > (ids[at - 1] ?? ""))).toBe(true);
-  expect(Math.abs(timeOf(ids.at(-1) ?? "") - Date.now())).toBeLessThan(1_000);
+  expect(Math.abs(timeOf(ids.at(-1) ?? "") - now)).toBeLessThan(1_000);
 });
 
 test("more ids than a millisecond has numbers for run into the next one, in order", async () => {
