@@ -47,6 +47,10 @@ test.each([
   ["payload.progress must be at most 1", withPayload(status, { progress: 1.1 })],
   ["payload.message must be a string, not null", withPayload(status, { message: null })],
   ["payload.message must have at most 10000 characters", withPayload(status, { message: "a".repeat(10_001) })],
+  [
+    "payload.step.action must not be empty",
+    withPayload(status, { step: { step_number: 1, action: "", status: "running" } }),
+  ],
   ["payload.step must be an object, not a list", withPayload(status, { step: [] })],
   ['payload.status must be one of "completed", "failed"', withPayload(result, { status: "done" })],
   ["payload.exit_code must be at most 2147483647", withPayload(result, { exit_code: 2 ** 31 })],
