@@ -1,6 +1,6 @@
 import { appliedMigrations } from "../lib/migrations/ledger.ts";
+import { checkHealth } from "../lib/runtime/check-health.ts";
 import { connect } from "../lib/runtime/db.ts";
-import { checkHealth } from "../lib/runtime/health.ts";
 import { http } from "../lib/runtime/http.ts";
 import { getHealth } from "../lib/runtime/routes.ts";
 import { readQueues } from "../lib/runtime/sqs.ts";
