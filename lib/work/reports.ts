@@ -52,20 +52,20 @@ export function takersOf(parameter: string): string {
 
 /** What a report answers, one schema a report. */
 export const ReportAnswer = z
-  .discriminatedUnion("report", answers() as [z.ZodObject, ...z.ZodObject[]])
+  .discriminatedUnion("report", REPORT_NAMES.map(answerOf) as [AnswerSchema, ...AnswerSchema[]])
   .meta({ id: "ReportAnswer" });
 
-function answers() {
-  return REPORT_NAMES.map((name) => {
-    const { title, parameters, row } = reports[name];
-    const id = `${name.replace(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase())}Report`;
-    return z
-      .strictObject({
-        report: z.literal(name),
-        parameters: parameters.describe("as they were understood"),
-        truncated: z.boolean().describe("whether limit left rows out"),
-        rows: z.array(row),
-      })
-      .meta({ id, description: title });
-  });
+type AnswerSchema = ReturnType<typeof answerOf>;
+
+function answerOf(name: ReportName) {
+  const { title, parameters, row } = reports[name];
+  const id = `${name.replaceAll(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase())}Report`;
+  return z
+    .strictObject({
+      report: z.literal(name),
+      parameters: parameters.describe("as they were understood"),
+      truncated: z.boolean().describe("whether limit left rows out"),
+      rows: z.array(row),
+    })
+    .meta({ id, description: title });
 }

@@ -17,10 +17,10 @@ export type Report = {
 };
 
 /** Makes a report of its schemas and its query. A query with a `limit` is asked for one row more, to see whether it is cut. */
-export function report<P extends z.ZodObject, R extends z.ZodObject>(spec: {
+export function report<P extends z.ZodObject>(spec: {
   title: string;
   parameters: P;
-  row: R;
+  row: z.ZodObject;
   query: (db: Db, parameters: z.infer<P>, now: Date | undefined) => Promise<Record<string, unknown>[]>;
 }): Report {
   const { title, row, query } = spec;

@@ -51,9 +51,9 @@ export const resourceUse = report({
 function bounded(db: Db, column: "estimated_resources" | "actual_resources") {
   return db`
     case
-      when jsonb_typeof(${db(column)}) <> 'object' then jsonb_build_object('value', left(${db(column)}::text, 1000))
-      when octet_length(${db(column)}::text) <= 4096 then ${db(column)}
-      else jsonb_build_object('omitted_bytes', octet_length(${db(column)}::text))
+      when octet_length(${db(column)}::text) > 4096 then jsonb_build_object('omitted_bytes', octet_length(${db(column)}::text))
+      when jsonb_typeof(${db(column)}) <> 'object' then jsonb_build_object('value', ${db(column)})
+      else ${db(column)}
     end as ${db(column)}
   `;
 }
