@@ -4,6 +4,7 @@ import { handler as decideWork } from "../../functions/decide-work.ts";
 import { handler as getHealth } from "../../functions/get-health.ts";
 import { handler as getLogs } from "../../functions/get-logs.ts";
 import { handler as getOutput } from "../../functions/get-output.ts";
+import { handler as getReport } from "../../functions/get-report.ts";
 import { handler as getWork } from "../../functions/get-work.ts";
 import { handler as listWork } from "../../functions/list-work.ts";
 import { handler as notFound } from "../../functions/not-found.ts";
@@ -139,13 +140,30 @@ test("any path, query and headers get an answer of the document", async () => {
     { handler: decideWork, path: (id: string) => `/work/${id}/approve`, method: "POST" },
     { handler: listWork, path: () => "/work" },
     { handler: getHealth, path: () => "/health" },
+    { handler: getReport, path: (name: string) => `/reports/${name}` },
     { handler: notFound, path: (id: string) => `/nowhere/${id}` },
   ];
   const name = fc.oneof(
     text,
-    fc.constantFrom("status", "limit", "cursor", "wait", "step", "attempt", "agent", "work_type", "project_id"),
+    fc.constantFrom(
+      "status",
+      "limit",
+      "cursor",
+      "wait",
+      "step",
+      "attempt",
+      "agent",
+      "work_type",
+      "project_id",
+      "days",
+      "task_id",
+    ),
   );
-  const id = fc.oneof(text, fc.uuid());
+  const id = fc.oneof(
+    text,
+    fc.uuid(),
+    fc.constantFrom("failed-tasks", "task-timeline", "resource-use", "success-rate"),
+  );
   const encode = (one: string) => encodeURIComponent(one.toWellFormed());
   const raw = fc.oneof(
     fc
@@ -169,7 +187,7 @@ test("any path, query and headers get an answer of the document", async () => {
       body,
       async (route, task, rawQueryString, given, sent) => {
         const { handler, path, method = "GET" } = route;
-        const pathParameters = { task_id: task };
+        const pathParameters = { task_id: task, name: task };
         const parts = { method, pathParameters, rawQueryString, headers: given, body: sent };
         const answer = await ask(handler, { ...parts, rawPath: path(encode(task).replaceAll("%2F", "_") || "_") });
         expect(handler !== notFound || answer.status === 404).toBe(true);
