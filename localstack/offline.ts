@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GetQueueUrlCommand } from "@aws-sdk/client-sqs";
 import { stop as stopBundler } from "esbuild";
 import { takeDataDir } from "./data-dir.ts";
-import { answerProblems, type Gateway } from "./gateway.ts";
+import { answerProblems, type Gateway, keepBytes } from "./gateway.ts";
 import { type Invoke, lambdaApi, serves } from "./lambda.ts";
 import { type Poller, startPoller } from "./poller.ts";
 import { freePort, tryPort } from "./ports.ts";
@@ -109,7 +109,9 @@ export function startOffline({ service, dataDir, root, options }: Start) {
     }
     const invoke = lambdaApi(lambdaPort);
     await invoke(service.functions["migrate"]?.name ?? "", { command: "up" });
-    answerProblems(offline.internals().getApiGatewayServer());
+    const gateway = offline.internals().getApiGatewayServer();
+    keepBytes(gateway);
+    answerProblems(gateway);
     const sqs = localSqs(region);
     const pollers: Poller[] = [];
     stops.push(async () => void (await Promise.all(pollers.map((poller) => poller.stop()))));
