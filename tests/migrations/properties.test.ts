@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import postgres from "postgres";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { dumpSchema } from "../../bin/schema.ts";
 import type { MigrateCommand } from "../../lib/migrations/command.ts";
 import { readMigrations } from "../../lib/migrations/files.ts";
@@ -45,6 +45,9 @@ function model({ command: kind, to, step }: MigrateCommand, level: number) {
     ? { reverted, applied: [], level: downTo }
     : { reverted, applied: reverted.toReversed(), level };
 }
+
+// Random cases on a busy machine.
+vi.setConfig({ testTimeout: 180_000 });
 
 onEachServer((fresh, cases) => {
   let env: Awaited<ReturnType<Fresh>>;
