@@ -29,7 +29,7 @@ type Ended = {
 };
 
 /** From SIGTERM to SIGKILL. */
-const KILL_MS = 500;
+const KILL_MS = 300;
 /** How long output may be silent after the command itself has ended: a process that it left behind may hold the pipe. */
 const LINGER_MS = 500;
 const TAIL_BYTES = 2000;

@@ -28,7 +28,6 @@ export type Agent = { stop: () => void; stopped: Promise<void> };
 
 /** As long as SQS keeps a message at most: nothing can be asked for again later. */
 const RETENTION_MS = 14 * 24 * 3600 * 1000;
-const DEFAULT_CONCURRENCY = 4;
 const LAST_SEND_MS = 1000;
 const BUSY_PAUSE_MS = 200;
 
@@ -39,7 +38,7 @@ const BUSY_PAUSE_MS = 200;
 export async function runAgent(options: AgentOptions): Promise<void> {
   let agent: Agent;
   try {
-    agent = startAgent(options, readAgentEnv());
+    agent = startAgent(options, readAgentEnv(options.concurrency));
   } catch (error) {
     process.stderr.write(`The agent ${options.name} did not start. ${(error as Error).message}\n`);
     process.exit(1);
@@ -60,7 +59,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
 /** Starts an agent within this process. Throws where its name is none, or its journal cannot be opened. */
 export function startAgent(options: AgentOptions, settings: AgentSettings): Agent {
   const name = AgentName.parse(options.name);
-  const concurrency = settings.concurrency ?? options.concurrency ?? DEFAULT_CONCURRENCY;
+  const { concurrency } = settings;
   const journal = openJournal(settings.dataDir, name);
   const transport = (options.transport ?? sqsTransport)(settings);
   answerInterrupted(journal);
@@ -83,8 +82,8 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
   log.info("agent started", { agent: name, work_types: Object.keys(options.work), concurrency });
 
   const end = async () => {
-    const lastPoll = Promise.race([polling, sleep((settings.pollSeconds + 1) * 1000, undefined, { ref: false })]);
-    await Promise.all([lastPoll, inbox.finish(settings.graceSeconds * 1000)]);
+    const graceMs = settings.graceSeconds * 1000;
+    await Promise.all([Promise.race([polling, sleep(graceMs, undefined, { ref: false })]), inbox.finish(graceMs)]);
     // What the last poll still brought in, after the others had been given back.
     await inbox.finish(0);
     clearInterval(forgetting);

@@ -4,6 +4,9 @@ import type { OutputChunk } from "../protocol/messages.ts";
 /** A chunk holds at most this many bytes of output: in any encoding it fits a queue message with room to spare. */
 export const CHUNK_BYTES = 200_000;
 
+/** A control character takes six bytes in JSON: a chunk of nothing else would be over the queue's limit as text. */
+const MAX_ESCAPE = 4;
+
 type Piece = Pick<OutputChunk, "encoding" | "text">;
 
 // ignoreBOM: without it a leading U+FEFF is swallowed, and the output is three bytes short.
@@ -12,8 +15,7 @@ const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** The bytes as text where text carries them unchanged, as base64 where they are not UTF-8, hold a NUL or escape badly. */
 export function encodeChunk(bytes: Uint8Array): Piece {
   const text = bytes.includes(0) ? undefined : decode(bytes);
-  // Control characters take six bytes in JSON: 200 kB of them would be over the queue's limit as text.
-  if (text !== undefined && Buffer.byteLength(stringifyForQueue(text)) <= 2 + bytes.length * 1.5) {
+  if (text !== undefined && Buffer.byteLength(stringifyForQueue(text)) <= 2 + bytes.length * MAX_ESCAPE) {
     return { encoding: "utf8", text };
   }
   return { encoding: "base64", text: Buffer.from(bytes).toString("base64") };

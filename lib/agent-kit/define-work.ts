@@ -1,6 +1,7 @@
 import type * as z from "zod";
 import { type ErrorCode, errorCodes } from "../protocol/error-codes.ts";
-import type { Fault, WorkRequest, WorkResult } from "../protocol/messages.ts";
+import { describeIssue, type Fault, faultsOf } from "../protocol/faults.ts";
+import type { WorkRequest, WorkResult } from "../protocol/messages.ts";
 
 /** What one kind of work sees of the request that it is doing. */
 export type WorkContext = {
@@ -52,19 +53,11 @@ export function defineWork<S extends z.ZodType>(
 ): Work {
   return {
     prepare: (given) => {
-      const parsed = parameters.safeParse(given);
+      const parsed = parameters.safeParse(given, { error: describeIssue });
       if (parsed.success) return { ok: true, run: async (context) => (await run(parsed.data, context)) ?? undefined };
-      return { ok: false, faults: parsed.error.issues.flatMap(faultsOf) };
+      return { ok: false, faults: faultsOf(parsed.error) };
     },
   };
-}
-
-function faultsOf(issue: z.core.$ZodIssue): Fault[] {
-  const field = issue.path.join(".");
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({ field: field ? `${field}.${key}` : key, message: "is not a known field" }));
-  }
-  return [{ field: field || "parameters", message: issue.message }];
 }
 
 /** Work that failed for a reason which the result is to tell exactly. Any other error is told by its message alone. */

@@ -1,15 +1,6 @@
 import * as z from "zod";
+import { must } from "../protocol/faults.ts";
 import { integer, readEnv } from "../runtime/env.ts";
-
-const AgentEnv = z.object({
-  AGENT_QUEUE_URL: z.url("must be the URL of this agent's queue"),
-  RESULTS_QUEUE_URL: z.url("must be the URL of the results queue"),
-  WAYBILL_AGENT_DATA: z.string().default(".waybill/agents"),
-  AGENT_CONCURRENCY: z.coerce.number().int().min(1).max(100).optional(),
-  AGENT_VISIBILITY_SECONDS: integer(2, 43_200, 30),
-  AGENT_POLL_SECONDS: integer(0, 20, 3),
-  AGENT_GRACE_SECONDS: integer(0, 3600, 8),
-});
 
 /** What an agent process is told by its environment; docs/agents.md has the table. */
 export type AgentSettings = {
@@ -17,14 +8,24 @@ export type AgentSettings = {
   resultsUrl: string;
   /** The folder of the journal. */
   dataDir: string;
-  concurrency: number | undefined;
+  /** Pieces of work at once. */
+  concurrency: number;
   visibilitySeconds: number;
   pollSeconds: number;
   graceSeconds: number;
 };
 
 /** Reads the agent's environment. Throws a ConfigError that names every variable that is wrong. */
-export function readAgentEnv(source?: NodeJS.ProcessEnv): AgentSettings {
+export function readAgentEnv(concurrency = 4, source?: NodeJS.ProcessEnv): AgentSettings {
+  const AgentEnv = z.object({
+    AGENT_QUEUE_URL: z.url(must("be the URL of this agent's queue")),
+    RESULTS_QUEUE_URL: z.url(must("be the URL of the results queue")),
+    WAYBILL_AGENT_DATA: z.string().default(".waybill/agents"),
+    AGENT_CONCURRENCY: integer(1, 100, concurrency),
+    AGENT_VISIBILITY_SECONDS: integer(2, 43_200, 30),
+    AGENT_POLL_SECONDS: integer(0, 20, 3),
+    AGENT_GRACE_SECONDS: integer(0, 3600, 8),
+  });
   const env = readEnv(AgentEnv, source);
   return {
     queueUrl: env.AGENT_QUEUE_URL,

@@ -1,20 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  type Message,
-  ORCHESTRATOR,
-  type Parsed,
-  parseMessage,
-  serialiseMessage,
-  type WorkRequestMessage,
-} from "../protocol/messages.ts";
-import { uuidv7 } from "../runtime/ids.ts";
+import type { Message, WorkRequestMessage } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
 import type { Journal } from "./journal.ts";
+import { answerTo, type Refusal, readMessage } from "./refusal.ts";
 import { type Run, Stopped } from "./run.ts";
-import { clip } from "./text.ts";
 import type { Delivery, Transport } from "./transport.ts";
 
-/** Where messages meet the journal. Here it is decided what becomes of each: started once, joined, answered from the journal, cancelled, or refused. */
+/**
+ * Where messages meet the journal. Here it is decided what becomes of each: started once, joined to the work that is running,
+ * answered from the journal, cancelled, or refused.
+ */
 export type Inbox = {
   /** How many messages to ask the queue for: the free places, and 1 when there are none, so that a cancelled is heard. */
   room: () => number;
@@ -100,20 +95,19 @@ export function openInbox({ name, concurrency, journal, transport, wake, execute
     for (const work of held.values()) {
       const { payload, request_id } = work.request;
       if (payload.task_id !== taskId || payload.attempt > attempt) continue;
-      work.controller.abort(new Stopped("cancelled", "the work was cancelled"));
+      work.controller.abort(new Stopped("cancelled", "cancelled"));
       if (work.ended !== undefined) continue;
       held.delete(request_id);
       void settle(work.deliveries, "accept");
     }
   };
 
-  const refuse = async (delivery: Delivery, parsed: Invalid) => {
-    const reason = parsed.faults.map(({ field, message }) => (field ? `${field} ${message}` : message)).join("; ");
+  const refuse = async (delivery: Delivery, refusal: Refusal) => {
     // Once per message, not once per delivery: it comes back until the redrive policy has had enough.
-    const isNew = delivery.receiveCount === 1;
-    if (isNew) log.warn("message refused", { ...parsed.remains, error_code: parsed.error_code, reason });
-    if (parsed.remains.from_agent !== undefined && (isNew || unanswered.has(delivery.id))) {
-      const { error } = await transport.send([{ id: delivery.id, body: answerTo(name, delivery, parsed, reason) }]);
+    if (delivery.receiveCount === 1 || unanswered.has(delivery.id)) {
+      log.warn("message refused", { ...refusal.remains, error_code: refusal.error_code, reason: refusal.reason });
+      const answer = answerTo(name, delivery, refusal);
+      const { error } = answer === undefined ? {} : await transport.send([{ id: delivery.id, body: answer }]);
       if (error !== undefined) return void unanswered.add(delivery.id);
       unanswered.delete(delivery.id);
     }
@@ -135,12 +129,12 @@ export function openInbox({ name, concurrency, journal, transport, wake, execute
     room: () => (held.size >= concurrency + MOST_WAITING ? 0 : Math.max(1, concurrency - held.size)),
     isBusy: () => held.size >= concurrency,
     take: (delivery) => {
-      const parsed = addressed(parseMessage(delivery.body), name);
-      if (!parsed.ok) return void refuse(delivery, parsed);
+      const read = readMessage(name, delivery.body);
+      if (!read.ok) return void refuse(delivery, read);
       try {
-        takeMessage(parsed.message, delivery);
+        takeMessage(read.message, delivery);
       } catch (error) {
-        log.error("message not taken", { message_id: parsed.message.message_id, error });
+        log.error("message not taken", { message_id: read.message.message_id, error });
       }
     },
     extend: () => {
@@ -162,20 +156,11 @@ export function openInbox({ name, concurrency, journal, transport, wake, execute
       await Promise.race([Promise.all(started), grace]);
       limit.abort();
       for (const work of held.values()) {
-        work.controller.abort(new Stopped("shutting down", "the agent stopped"));
+        work.controller.abort(new Stopped("shutting down", "handed back: the agent stopped"));
       }
       await Promise.all([...started, ...returned]);
     },
   };
-}
-
-type Invalid = Extract<Parsed, { ok: false }>;
-
-function addressed(parsed: Parsed, name: string): Parsed {
-  if (!parsed.ok || parsed.message.to_agent === name) return parsed;
-  const { from_agent, to_agent, trace_id, request_id, message_id } = parsed.message;
-  const faults: Invalid["faults"] = [{ field: "to_agent", message: `is ${to_agent}; this is ${name}` }];
-  return { ok: false, error_code: 5003, faults, remains: { from_agent, to_agent, trace_id, request_id, message_id } };
 }
 
 /** Tells the queue, which may be away: then the message comes again, and the journal knows it. */
@@ -184,23 +169,4 @@ async function settle(deliveries: Delivery[], how: "accept" | "release" | "rejec
   for (const outcome of outcomes) {
     if (outcome.status === "rejected") log.debug("message not settled", { how, error: outcome.reason });
   }
-}
-
-function answerTo(name: string, delivery: Delivery, { error_code, remains }: Invalid, reason: string): string {
-  return serialiseMessage({
-    protocol_version: "1.0",
-    message_id: uuidv7(),
-    from_agent: name,
-    to_agent: remains.from_agent ?? ORCHESTRATOR,
-    timestamp: new Date().toISOString(),
-    trace_id: remains.trace_id ?? uuidv7(),
-    request_id: remains.request_id ?? uuidv7(),
-    type: "error",
-    payload: {
-      error_code,
-      error_message: clip(reason, 10_000),
-      failed_message_id: remains.message_id ?? delivery.id,
-      ...(remains.task_id === undefined ? {} : { task_id: remains.task_id }),
-    },
-  });
 }

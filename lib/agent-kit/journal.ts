@@ -1,5 +1,5 @@
 import { mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { WorkRequestMessage, WorkResult, WorkStatus } from "../protocol/messages.ts";
 import { uuidOf } from "../runtime/ids.ts";
@@ -9,7 +9,7 @@ export type Said =
   | { type: "work_status"; payload: Omit<WorkStatus, "attempt"> }
   | { type: "work_result"; payload: Omit<WorkResult, "attempt"> };
 
-/** running: being done, or a crash ended it · done: answered with a result · stopped: given up without one to keep. */
+/** running: being done, or a crash ended it · done: answered for good · stopped: this attempt is over, another starts from nothing. */
 export type RunState = "running" | "done" | "stopped";
 
 /** One thing to send: what was said, and the run's envelope as it is now. */
@@ -161,9 +161,10 @@ export function openJournal(folder: string, name: string): Journal {
 }
 
 function openDatabase(file: string): DatabaseSync {
-  mkdirSync(resolve(file, ".."), { recursive: true });
-  const db = new DatabaseSync(file);
+  let db: DatabaseSync | undefined;
   try {
+    mkdirSync(dirname(file), { recursive: true });
+    db = new DatabaseSync(file);
     // synchronous = full: a result that was sent must still be known after a power cut, or the work would be done twice.
     db.exec(`
       pragma auto_vacuum = incremental;
@@ -176,11 +177,11 @@ function openDatabase(file: string): DatabaseSync {
       commit;`);
     return db;
   } catch (cause) {
-    db.close();
+    db?.close();
     const busy = (cause as { errcode?: number }).errcode === SQLITE_BUSY;
     const todo = busy
       ? "Another agent has it open. Stop that one, or give this one a folder of its own: WAYBILL_AGENT_DATA=DIR"
-      : `${(cause as Error).message}. Make its folder writable, or name another one: WAYBILL_AGENT_DATA=DIR`;
+      : `${(cause as Error).message}. Mend or remove it, or name another folder: WAYBILL_AGENT_DATA=DIR`;
     throw new Error(`The journal ${file} cannot be opened. ${todo}`, { cause });
   }
 }

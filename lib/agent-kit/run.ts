@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseMessage, serialiseMessage, type WorkRequestMessage, type WorkResult } from "../protocol/messages.ts";
+import {
+  parseMessage,
+  type Step,
+  serialiseMessage,
+  type WorkRequestMessage,
+  type WorkResult,
+} from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
 import { coded, type Outcome, type Work, type WorkContext, WorkFailed } from "./define-work.ts";
 import type { Journal, Said } from "./journal.ts";
@@ -7,7 +13,7 @@ import { recordSteps, type Steps } from "./steps.ts";
 import { clip, messageOf } from "./text.ts";
 
 /** How long work may take to end after its signal has been aborted; then it is left to itself. */
-const SETTLE_MS = 1000;
+const SETTLE_MS = 500;
 /** Progress is told at most this often. */
 const PROGRESS_MS = 500;
 /** setTimeout fires at once for more than this. */
@@ -54,7 +60,9 @@ export async function execute(run: Run, works: Record<string, Work>, tools: RunT
 
   journal.begin(run.request);
   bound.info("work started");
-  const steps = recordSteps((step) => say({ type: "work_status", payload: { task_id, status: "executing", step } }));
+  const { signal } = run.controller;
+  const tell = (step: Step) => say({ type: "work_status", payload: { task_id, status: "executing", step } });
+  const steps = recordSteps(tell, signal);
   const pulse = startPulse(run, tools.beat);
   const timeout = abortLater(run.controller, payload.timeout_seconds);
   const ending = await settle(run, works, steps, pulse.progress);
@@ -62,22 +70,22 @@ export async function execute(run: Run, works: Record<string, Work>, tools: RunT
   pulse.stop();
 
   const duration_ms = Math.round(performance.now() - started);
-  const reason: unknown = run.controller.signal.reason;
-  const why = reason instanceof Stopped ? reason.why : undefined;
+  const stopped: unknown = signal.reason;
+  const why = stopped instanceof Stopped ? stopped.why : undefined;
   if (why === "cancelled") {
-    steps.close("cancelled");
+    steps.close(messageOf(stopped));
     journal.stop(request_id);
     bound.info("work cancelled", { duration_ms });
   } else if (why === "shutting down" && ending.status !== "completed") {
-    steps.close("handed back: the agent stopped");
+    steps.close(messageOf(stopped));
     say({ type: "work_status", payload: { task_id, status: "approved", message: "the agent stopped" } }, "stopped");
     bound.info("work handed back", { duration_ms });
   } else {
-    const outcome: Outcome =
-      why === "timed out" ? { status: "failed", error: coded(5006, (reason as Stopped).message) } : ending;
+    const outcome = why === "timed out" ? failed(coded(5006, messageOf(stopped))) : ending;
     steps.close(outcome.error ?? "still open when its work ended");
     const result = toResult(run.request, outcome, { duration_ms, ...steps.totals() });
-    say({ type: "work_result", payload: result }, "done");
+    // What another attempt may mend is not kept as the answer to it.
+    say({ type: "work_result", payload: result }, result.retryable === true ? "stopped" : "done");
     bound.info("work ended", { status: result.status, exit_code: result.exit_code, duration_ms });
   }
 }
@@ -98,7 +106,7 @@ async function settle(
   }
   const prepared = found.prepare(parameters);
   if (!prepared.ok) {
-    const faults = prepared.faults.map(({ field, message }) => `${field} ${message}`).join("; ");
+    const faults = prepared.faults.map(({ field, message }) => `${field || "the whole"} ${message}`).join("; ");
     return failed(coded(5004, faults));
   }
   const work = { task_id, attempt, request_text, hints, trace_id };

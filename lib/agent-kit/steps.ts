@@ -16,8 +16,11 @@ export type Steps = {
   totals: () => { steps: number; output_bytes: number };
 };
 
-/** Starts numbering at 1. `tell` keeps and sends what it is given. */
-export function recordSteps(tell: (step: Step) => void): Steps {
+/**
+ * Starts numbering at 1. `tell` keeps and sends what it is given. A step that throws after the signal was aborted failed for the
+ * signal's reason, whatever it threw.
+ */
+export function recordSteps(tell: (step: Step) => void, signal?: AbortSignal): Steps {
   let count = 0;
   let outputBytes = 0;
   let closed = false;
@@ -34,7 +37,7 @@ export function recordSteps(tell: (step: Step) => void): Steps {
         current.end();
         return answer;
       } catch (error) {
-        current.handle.fail(messageOf(error));
+        current.handle.fail(messageOf(signal?.aborted ? signal.reason : error));
         current.end();
         throw error;
       } finally {
