@@ -1,5 +1,7 @@
 import { defineConfig } from "vitest/config";
 
+const reportFile = process.env["WAYBILL_TEST_REPORT"];
+
 export default defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
@@ -9,5 +11,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // .ci/run counts from this file.
+    reporters: reportFile === undefined ? ["default"] : ["default", ["json", { outputFile: reportFile }]],
   },
 });

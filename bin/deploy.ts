@@ -46,7 +46,6 @@ export async function deploy(
   check: () => Promise<void>,
 ): Promise<void> {
   for (const { name, args, onFailure } of steps) {
-    console.log(`\n— ${name}: serverless ${args.map(quoted).join(" ")}`);
     const code = await run(args);
     if (code !== 0) throw new Error(`${name} failed (exit code ${code}). ${onFailure}`);
     if (name === "package") await check();
@@ -58,6 +57,7 @@ function quoted(argument: string): string {
 }
 
 async function serverless(args: string[]): Promise<number> {
+  console.log(`\n— serverless ${args.map(quoted).join(" ")}`);
   const program = createRequire(import.meta.url).resolve("serverless/bin/serverless.js");
   const child = spawn(process.execPath, [program, ...args], { stdio: "inherit" });
   return await new Promise((resolve, reject) => {

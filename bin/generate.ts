@@ -1,6 +1,10 @@
 // npm run generate writes every file that is derived from code; npm run generated (--check) compares them and fails on drift.
 import { readFile, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { readMigrations } from "../lib/migrations/files.ts";
 import { asyncApi, protocolSchema } from "../lib/protocol/documents.ts";
+import { routes } from "../lib/routes.ts";
+import { openApi } from "../lib/runtime/openapi.ts";
 import { makeSchemaSql } from "./schema.ts";
 
 const root = new URL("../", import.meta.url);
@@ -8,8 +12,15 @@ const root = new URL("../", import.meta.url);
 const generated: { file: string; make: () => string | Promise<string> }[] = [
   { file: "docs/protocol.schema.json", make: () => json(protocolSchema()) },
   { file: "docs/asyncapi.json", make: () => json(asyncApi()) },
+  { file: "docs/openapi.json", make: () => json(openApi(routes)) },
+  { file: "migrations/names.json", make: () => json(namesOfMigrations()) },
   { file: "migrations/schema.sql", make: makeSchemaSql },
 ];
+
+/** What GET /health compares with the database: its bundle does not carry the migrations. */
+function namesOfMigrations(): string[] {
+  return readMigrations(fileURLToPath(new URL("migrations", root))).map(({ name }) => name);
+}
 
 function json(document: unknown): string {
   return `${JSON.stringify(document, null, 2)}\n`;

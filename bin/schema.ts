@@ -19,7 +19,10 @@ export async function makeSchemaSql(): Promise<string> {
       // Imported here: most of what bin/generate.ts makes needs no database.
       const { migrate } = await import("../lib/migrator.ts");
       await migrate({ command: "up" }, { DATABASE_URL: server.url("postgres") });
-      return HEADER + (await dumpSchema(server.url("postgres")));
+      const db = postgres(server.url("postgres"), { max: 1, onnotice: () => {} });
+      const dump = await dumpSchema(db);
+      await db.end();
+      return HEADER + dump;
     } finally {
       await server.stop();
     }
@@ -32,13 +35,8 @@ export async function makeSchemaSql(): Promise<string> {
  * The schema of a database as DDL that makes it again, the same text on Postgres 15 to 18 and whatever the order in which
  * it was made; empty for an empty schema. Throws where the schema has something that it cannot write.
  */
-export async function dumpSchema(url: string): Promise<string> {
-  const db = postgres(url, { max: 1, onnotice: () => {} });
-  try {
-    return write(await readCatalog(db));
-  } finally {
-    await db.end();
-  }
+export async function dumpSchema(db: postgres.Sql): Promise<string> {
+  return write(await readCatalog(db));
 }
 
 function write(catalog: Catalog): string {

@@ -1,6 +1,8 @@
 import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
 import { connect } from "../lib/runtime/db.ts";
 import { http } from "../lib/runtime/http.ts";
+import { notFound } from "../lib/runtime/not-found.ts";
+import { anyOther } from "../lib/runtime/routes.ts";
 import { send, stamp, wake } from "../lib/wiring.ts";
 import { decide } from "../lib/work/decide.ts";
 import type { Decision } from "../lib/work/lifecycle.ts";
@@ -18,8 +20,16 @@ const handlers = {
 };
 
 /** POST /work/{task_id}/approve, reject, cancel, retry: a person decides; then whoever must know is told. */
-export const handler = async (event: APIGatewayProxyEventV2, context?: Context) =>
-  await handlers[event.rawPath.split("/").at(-1) as Decision](event, context);
+export const handler = async (event: APIGatewayProxyEventV2, context?: Context) => {
+  const verb = event.rawPath.split("/").findLast((part) => part !== "") ?? "";
+  const handle = Object.hasOwn(handlers, verb) ? handlers[verb as Decision] : unknown;
+  return await handle(event, context);
+};
+
+/** A path that API Gateway read as one of the four, and that is none of them letter by letter. */
+const unknown = http(anyOther, async ({ method, path }) => {
+  throw notFound([], method, path);
+});
 
 function of(decision: Decision, route: typeof approveWork | typeof rejectWork | typeof cancelWork | typeof retryWork) {
   return http(route, async ({ params, body, log }) => {

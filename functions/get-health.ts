@@ -1,3 +1,20 @@
-export const handler = async () => {
-  throw new Error("not written yet");
-};
+import { appliedMigrations } from "../lib/migrations/ledger.ts";
+import { checkHealth } from "../lib/runtime/check-health.ts";
+import { connect } from "../lib/runtime/db.ts";
+import { http } from "../lib/runtime/http.ts";
+import { getHealth } from "../lib/runtime/routes.ts";
+import { readQueues } from "../lib/runtime/sqs.ts";
+import expected from "../migrations/names.json" with { type: "json" };
+
+const db = connect();
+const { work, results, agents } = readQueues();
+const agentQueues = Object.entries(agents).map(([agent, url]) => [`agent.${agent}`, url] as const);
+const queues = { work, results, ...Object.fromEntries(agentQueues) };
+
+const applied = async () => (await appliedMigrations(db)).map(({ name }) => name);
+
+/** GET /health: 200 where database, queues and migrations are as they must be, 503 with the same body otherwise. */
+export const handler = http(getHealth, async () => {
+  const health = await checkHealth({ applied, expected, queues });
+  return { status: health.status === "ok" ? 200 : 503, body: health };
+});

@@ -1,3 +1,18 @@
-export const handler = async () => {
-  throw new Error("not written yet");
-};
+import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
+import { connect } from "../lib/runtime/db.ts";
+import { http } from "../lib/runtime/http.ts";
+import { getReport, listReports } from "../lib/work/reports/routes.ts";
+import { listReports as allReports, findReport } from "../lib/work/reports.ts";
+
+const db = connect();
+
+const list = http(listReports, async () => ({ status: 200, body: { reports: allReports() } }));
+
+const one = http(getReport, async ({ params: { name }, query }) => {
+  const report = findReport(name);
+  return { status: 200, body: { report: name, ...(await report.run(db, query)) } };
+});
+
+/** GET /reports/{name}: the rows of one of the ten reports. GET /reports: which there are. */
+export const handler = async (event: APIGatewayProxyEventV2, context?: Context) =>
+  await (event.pathParameters?.["name"] === undefined ? list : one)(event, context);

@@ -1,7 +1,7 @@
 import { connect } from "../lib/runtime/db.ts";
 import { readEnv } from "../lib/runtime/env.ts";
 import { http } from "../lib/runtime/http.ts";
-import { uuidOf, uuidv7 } from "../lib/runtime/ids.ts";
+import { uuidOf } from "../lib/runtime/ids.ts";
 import { agents, wake } from "../lib/wiring.ts";
 import { submitWork } from "../lib/work/routes.ts";
 import { WorkSettings } from "../lib/work/schema.ts";
@@ -12,10 +12,10 @@ const db = connect();
 const settings = readEnv(WorkSettings);
 
 /** POST /work: keeps the work in one commit, then wakes the dispatcher where it needs no person. */
-export const handler = http(submitWork, async ({ body, headers, traceId, log }) => {
+export const handler = http(submitWork, async ({ body, headers, callId, traceId, log }) => {
   const header = headers["idempotency-key"];
   const key = header === undefined ? undefined : uuidOf(header);
-  const { row, replayed } = await submit(db, settings, agents, { work: body, key, taskId: uuidv7(), traceId });
+  const { row, replayed } = await submit(db, settings, agents, { work: body, key, taskId: callId, traceId });
   const task = toTask(row);
   const location = `/work/${task.task_id}`;
   if (replayed) return { status: 200, body: task, headers: { location, "idempotent-replayed": "true" } };

@@ -1,6 +1,7 @@
 import { connect } from "../lib/runtime/db.ts";
 import { readEnv } from "../lib/runtime/env.ts";
 import { log } from "../lib/runtime/log.ts";
+import { withConnections } from "../lib/runtime/pool.ts";
 import { agents, send, stamp } from "../lib/wiring.ts";
 import { dispatch } from "../lib/work/dispatch.ts";
 import { WorkSettings } from "../lib/work/schema.ts";
@@ -10,11 +11,13 @@ const db = connect();
 const settings = readEnv(WorkSettings);
 
 /** Every minute: ends leases that ran out, sends what a crash left in the outbox, starts work whose time has come. */
-export const handler = async () => {
+export const handler = async () => await withConnections(true, sweep);
+
+async function sweep() {
   const expired = await expireLeases(db, send, stamp);
   const sent = await sendLeftovers(db, send);
   const started = await dispatch(db, settings, agents, send, stamp);
   const outcome = { ...expired, sent, started };
   log.info("swept", outcome);
   return outcome;
-};
+}

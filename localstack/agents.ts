@@ -47,6 +47,7 @@ function keepRunning(name: string, { root, dataDir, environment, onLine, onCrash
       cwd: process.cwd(),
       env: {
         AGENT_GRACE_SECONDS: String(GRACE_SECONDS),
+        AGENT_POLL_SECONDS: "1",
         WAYBILL_AGENT_DATA: join(dataDir, "agents"),
         ...env,
         AGENT_QUEUE_URL: queues[name] ?? "",

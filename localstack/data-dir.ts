@@ -1,4 +1,13 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
@@ -42,14 +51,23 @@ export function runningOver(path: string): Running | undefined {
   }
 }
 
+/** Makes the directory, and looks whether all in it may be written: root may have been here before. */
 function makeDir(path: string): void {
   try {
     mkdirSync(join(path, "logs"), { recursive: true });
-    writeFileSync(join(path, "logs", ".keep"), "");
+    for (const part of [".", "logs", "agents", "sqs"]) {
+      const folder = join(path, part);
+      if (!existsSync(folder)) continue;
+      accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+      for (const file of readdirSync(folder, { withFileTypes: true })) {
+        if (file.isFile()) accessSync(join(folder, file.name), constants.R_OK | constants.W_OK);
+      }
+    }
   } catch (cause) {
     const reason = (cause as Error).message;
     throw new Error(
-      `The data directory ${path} cannot be written: ${reason}\nName another one: npm start -- --data DIR`,
+      `The data directory ${path} cannot be written: ${reason}\n` +
+        `Make it yours (sudo chown -R "$(id -u)" ${path}), or name another one: npm start -- --data DIR`,
       { cause },
     );
   }

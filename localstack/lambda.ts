@@ -14,8 +14,8 @@ export function lambdaApi(port: number): Invoke {
   };
 }
 
-/** Whether that API answers yet. */
-export async function lambdaServes(port: number): Promise<boolean> {
+/** Whether anything answers HTTP on this port of loopback yet. */
+export async function serves(port: number): Promise<boolean> {
   try {
     await fetch(`http://127.0.0.1:${port}/`);
     return true;

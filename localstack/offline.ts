@@ -3,7 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GetQueueUrlCommand } from "@aws-sdk/client-sqs";
 import { stop as stopBundler } from "esbuild";
 import { takeDataDir } from "./data-dir.ts";
-import { type Invoke, lambdaApi, lambdaServes } from "./lambda.ts";
+import { answerProblems, type Gateway, keepBytes } from "./gateway.ts";
+import { type Invoke, lambdaApi, serves } from "./lambda.ts";
 import { type Poller, startPoller } from "./poller.ts";
 import { freePort, tryPort } from "./ports.ts";
 import { queuesOf } from "./queues.ts";
@@ -13,8 +14,11 @@ import { localSqs, startServices } from "./services.ts";
 /** What the stack tells the process that started it. */
 export type Report = { ready: { url: string; environment: Record<string, string> } } | { failed: string };
 
-/** The one method of serverless-offline that we call; `true` leaves the process alive. */
-export type OfflineServer = { end: (skipExit?: boolean) => Promise<void> };
+/** What we use of serverless-offline: to end it (`true` leaves the process alive), and its HTTP server. */
+export type OfflineServer = {
+  end: (skipExit?: boolean) => Promise<void>;
+  internals: () => { getApiGatewayServer: () => Gateway };
+};
 
 type Start = {
   service: Service;
@@ -95,14 +99,19 @@ export function startOffline({ service, dataDir, root, options }: Start) {
     const end = offline.end.bind(offline);
     offline.end = async () => await stop(0);
     stops.push(() => Promise.race([end(true), sleep(DRAIN_MS)]));
-    void afterwards(lambdaPort, schedules).catch(fail);
+    void afterwards(offline, lambdaPort, schedules).catch(fail);
   };
 
-  const afterwards = async (lambdaPort: number, schedules: string[]) => {
+  const afterwards = async (offline: OfflineServer, lambdaPort: number, schedules: string[]) => {
     const { environment, region } = await services;
-    while (!(await lambdaServes(lambdaPort))) await sleep(50, undefined, { signal: stopping.signal });
+    for (const port of [lambdaPort, httpPort]) {
+      while (!(await serves(port))) await sleep(50, undefined, { signal: stopping.signal });
+    }
     const invoke = lambdaApi(lambdaPort);
     await invoke(service.functions["migrate"]?.name ?? "", { command: "up" });
+    const gateway = offline.internals().getApiGatewayServer();
+    keepBytes(gateway);
+    answerProblems(gateway);
     const sqs = localSqs(region);
     const pollers: Poller[] = [];
     stops.push(async () => void (await Promise.all(pollers.map((poller) => poller.stop()))));

@@ -25,6 +25,8 @@ export type Stack = {
   /** Settles when the stack has ended by itself, with the reason. */
   failed: Promise<Error>;
   stop: () => Promise<void>;
+  /** After stopping: the processes and ports that are still there. */
+  left: () => Promise<string[]>;
 };
 
 export type StackOptions = StackEvents & { port: number; dataDir: string; agents: boolean; signal?: AbortSignal };
@@ -64,7 +66,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await stopLeftoverPostgres(join(dataDir, "postgres"));
   };
   const ended = new Promise<Error>((resolve) => {
-    child.once("exit", (code, signal) => {
+    child.once("close", (code, signal) => {
       resolve(new Error(`The stack ended (${signal ?? `exit code ${code}`}). Its last lines:\n${tail.join("\n")}`));
     });
     child.on("message", (report: Report) => "failed" in report && resolve(new Error(report.failed)));
@@ -95,7 +97,28 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await stop();
     throw error;
   }
-  return { url, environment, agents, failed: ended, stop };
+  const pids = [child.pid, ...Object.values(agents?.pids() ?? {})];
+  const ports = [url, environment["DATABASE_URL"], environment["AWS_ENDPOINT_URL_SQS"]].map(portOf);
+  return { url, environment, agents, failed: ended, stop, left: async () => await leftOf(pids, ports) };
+}
+
+async function leftOf(pids: (number | undefined)[], ports: number[]): Promise<string[]> {
+  const alive = pids.filter((pid) => pid !== undefined && isAlive(pid)).map((pid) => `process ${pid}`);
+  const taken: string[] = [];
+  for (const port of ports) if (port > 0 && (await tryPort(port)) === undefined) taken.push(`port ${port}`);
+  return [...alive, ...taken];
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+function portOf(url: string | undefined): number {
+  return url === undefined ? 0 : Number(new URL(url).port);
 }
 
 async function healthy(url: string): Promise<boolean> {

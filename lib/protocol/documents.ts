@@ -92,7 +92,7 @@ function beyondSchema(): string {
   return [
     `A message is a JSON text of at most ${MAX_MESSAGE_BYTES} bytes, nested at most ${MAX_MESSAGE_DEPTH} levels deep.`,
     "No text holds a NUL character or half of a surrogate pair, no key is __proto__, and numbers are 64-bit floats.",
-    "Characters U+FFFE and U+FFFF are written as escapes, for SQS refuses them.",
+    "Characters U+FFFE and U+FFFF are written as escapes, for SQS refuses them; any other may be.",
   ].join(" ");
 }
 

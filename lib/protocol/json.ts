@@ -35,8 +35,7 @@ export function jsonDepth(text: string): number {
 export function parseJson(text: string, maxDepth: number): ParsedJson {
   const depth = jsonDepth(text);
   if (depth > maxDepth) {
-    const message = `is nested ${depth} levels deep; at most ${maxDepth} are taken`;
-    return { ok: false, fault: { code: "too_deep", field: "", message } };
+    return { ok: false, fault: { code: "too_deep", field: "", message: tooDeep(depth, maxDepth) } };
   }
   let value: unknown;
   try {
@@ -46,6 +45,11 @@ export function parseJson(text: string, maxDepth: number): ParsedJson {
   }
   const fault = findUnstorable(value);
   return fault === undefined ? { ok: true, value } : { ok: false, fault };
+}
+
+/** The sentence that refuses a text for its nesting. */
+export function tooDeep(depth: number, most: number): string {
+  return `is nested ${depth} levels deep; at most ${most} are taken`;
 }
 
 /** V8 quotes the text that it could not parse; faults are logged, so the quotation is cut off. */
@@ -128,9 +132,10 @@ export function printable(text: string, longest = 200): string {
   return short.replace(/[\p{Cc}\p{Cs}\uFFFE\uFFFF]/gu, escaped);
 }
 
-// SQS takes #x9, #xA, #xD, #x20-#xD7FF, #xE000-#xFFFD and the astral planes. JSON.stringify escapes what is below
-// #x20 and lone surrogates; these two are left over, and a message with one is refused whole.
-const REFUSED_BY_SQS = /[\uFFFE\uFFFF]/g;
+// SQS takes #x9, #xA, #xD, #x20-#xD7FF, #xE000-#xFFFD and the astral planes; the SQS API of the local stack leaves out the
+// last. JSON.stringify escapes what is below #x20 and halves of pairs; these are left over, and a message with one is
+// refused whole.
+const REFUSED_BY_SQS = /[\uD800-\uDFFF\uFFFE\uFFFF]/g;
 
 /** JSON text that SQS carries unchanged. Throws where the value has no JSON form. */
 export function stringifyForQueue(value: unknown): string {

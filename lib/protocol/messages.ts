@@ -2,7 +2,7 @@ import * as z from "zod";
 import { INVALID_MESSAGE } from "./error-codes.ts";
 import { describeIssue, type Fault, faultsOf } from "./faults.ts";
 import { AgentName, JsonObject, Timestamp, Uuid } from "./fields.ts";
-import { findUnstorable, jsonDepth, parseJson, printable, stringifyForQueue } from "./json.ts";
+import { findUnstorable, jsonDepth, parseJson, printable, stringifyForQueue, tooDeep } from "./json.ts";
 import { ErrorReport, WorkRequest, WorkResult, WorkStatus } from "./payloads.ts";
 
 // This file is the library's door: an agent imports messages, their parts and the two functions from here.
@@ -99,7 +99,7 @@ export function serialiseMessage(message: Message): string {
   const text = stringifyForQueue(result.data);
   const depth = jsonDepth(text);
   if (depth > MAX_MESSAGE_DEPTH) {
-    throw refusal(message, [{ field: "", message: `is nested ${depth} deep; at most ${MAX_MESSAGE_DEPTH} are taken` }]);
+    throw refusal(message, [{ field: "", message: tooDeep(depth, MAX_MESSAGE_DEPTH) }]);
   }
   const fault = findUnstorable(message);
   if (fault !== undefined) throw refusal(message, [fault]);

@@ -20,7 +20,10 @@ export const OutputChunk = z
     ...must("be base64 with padding, since encoding says so"),
   })
   .meta({
-    anyOf: [{ properties: { encoding: { const: "utf8" } } }, { properties: { text: { pattern: BASE64.source } } }],
+    anyOf: [
+      { properties: { encoding: { const: "utf8" } } },
+      { properties: { text: { type: "string", pattern: BASE64.source } } },
+    ],
   });
 export type OutputChunk = z.infer<typeof OutputChunk>;
 

@@ -51,9 +51,9 @@ type Wishes = Pick<postgres.Options<Record<string, never>>, "max" | "idle_timeou
 export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(source), wishes?: Wishes): Pool {
   const env = readEnv(DatabaseEnv, source);
   const prepare = env.DATABASE_PREPARE === "true";
-  const open = (error?: unknown) => {
+  const open = (onclose: () => void, error?: unknown) => {
     let password = "";
-    let fresh = isPasswordRefused(error);
+    let fresh = isPasswordRefused(error) || error instanceof Unavailable;
     const beforeConnecting = async () => {
       if (env.DATABASE_SECRET_ARN === undefined) return;
       password = await databasePassword(env.DATABASE_SECRET_ARN, fresh);
@@ -64,12 +64,14 @@ export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(so
     return postgres(url, {
       max: env.DATABASE_POOL_MAX,
       prepare,
+      ...databaseOf(url),
       idle_timeout: 20,
       max_lifetime: 3600,
       connect_timeout: 10,
       // postgres.js waits up to 20 s after failures; whoever calls us tries again sooner.
       backoff: (failures) => Math.min(3 ** failures / 100, 1) * (0.5 + Math.random() / 2),
       onnotice: () => {},
+      onclose,
       // Column names only: postgres.camel would rewrite the keys inside jsonb too.
       transform: { column: { from: postgres.toCamel, to: postgres.fromCamel } },
       connection: {
@@ -82,7 +84,7 @@ export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(so
       ...sockets,
     });
   };
-  return wishes === undefined ? renewable(open) : open();
+  return wishes === undefined ? renewable(open) : open(() => {});
 }
 
 /** postgres.js 3.4 decodes user and password but not the database: a%20b would be another database than for libpq. */

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { ConfigError } from "../errors.ts";
+import { describeIssue, faultsOf, must } from "../protocol/faults.ts";
 
 /**
  * Reads the environment once against a schema. Throws a ConfigError that names every variable that is wrong,
@@ -7,10 +8,10 @@ import { ConfigError } from "../errors.ts";
  */
 export function readEnv<T extends z.ZodType>(schema: T, source: NodeJS.ProcessEnv = process.env): z.infer<T> {
   const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ""));
-  const result = schema.safeParse(given);
+  const result = schema.safeParse(given, { error: describeIssue });
   if (result.success) return result.data;
-  const faults = result.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
-  throw new ConfigError(`The environment is not complete:\n${faults.join("\n")}\nSee .env.example for every variable.`);
+  const faults = faultsOf(result.error).map(({ field, message }) => `  ${field} ${message}`);
+  throw new ConfigError(`The environment is not right:\n${faults.join("\n")}\nSee .env.example for every variable.`);
 }
 
 /** Whether this process is a real Lambda, not the local stack and not a test. */
@@ -18,7 +19,13 @@ export function onLambda(source: NodeJS.ProcessEnv = process.env): boolean {
   return source["AWS_LAMBDA_RUNTIME_API"] !== undefined && source["IS_OFFLINE"] === undefined;
 }
 
-/** A whole number in a variable. */
+/** A whole number in a variable, written in digits alone: Number() would take "", " " and "0x10" too. */
 export function integer(min: number, max: number, otherwise: number): z.ZodType<number> {
-  return z.coerce.number().int().min(min).max(max).default(otherwise);
+  const rule = must(`be a whole number from ${min} to ${max}`);
+  return z
+    .string()
+    .regex(/^-?\d{1,15}$/, rule)
+    .transform(Number)
+    .pipe(z.number().min(min, rule).max(max, rule))
+    .default(otherwise);
 }

@@ -15,8 +15,8 @@ function logger(bound: Fields): Log {
     (level: Level) =>
     (event: string, fields: Fields = {}) => {
       if (LEVELS.indexOf(level) < threshold) return;
-      const line = { time: new Date().toISOString(), level, event, ...bound, ...fields };
-      console[level](JSON.stringify(line, (_key, value) => (value instanceof Error ? describe(value) : value)));
+      // Not console: on Lambda it puts a prefix before the JSON. Not stdout: that is for what a command answers.
+      process.stderr.write(`${lineOf({ time: new Date().toISOString(), level, event, ...bound, ...fields })}\n`);
     };
   return {
     debug: at("debug"),
@@ -30,14 +30,47 @@ function logger(bound: Fields): Log {
 /** The log of this process. */
 export const log: Log = logger({});
 
+const MAX_TEXT = 2_000;
+
+/** One line of JSON, whatever the fields hold: a line that cannot be written must not become the error of the call. */
+export function lineOf(fields: Fields): string {
+  const open: unknown[] = [];
+  try {
+    return JSON.stringify(fields, function (this: Fields, key: string, value: unknown) {
+      while (open.length > 0 && open.at(-1) !== this) open.pop();
+      const given = this[key] instanceof Error ? describe(this[key]) : value;
+      if (typeof given === "bigint") return String(given);
+      if (typeof given === "string" && given.length > MAX_TEXT) return `${given.slice(0, MAX_TEXT)}…`;
+      if (typeof given !== "object" || given === null) return given;
+      if (open.includes(given) || open.length > MAX_DEPTH) return "[nested too deep]";
+      open.push(given);
+      return given;
+    });
+  } catch (error) {
+    const { time, level, event } = fields;
+    return JSON.stringify({ time, level, event, unwritable: (error as Error).message });
+  }
+}
+
+const MAX_DEPTH = 10;
+
+/**
+ * An error as fields: never its own properties, as those of postgres.js hold the query and its parameters, and its stack
+ * without the message. Where the message quotes a value that was given to us, the quotation is cut out.
+ */
 function describe(error: Error): Fields {
-  const { name, message, stack } = error;
-  const code = (error as { code?: unknown }).code;
+  const { code, constraint_name } = error as { code?: unknown; constraint_name?: unknown };
+  const quotes = error instanceof SyntaxError || (typeof code === "string" && DATA_EXCEPTION.test(code));
+  const frames = error.stack?.split("\n").filter((line) => /^\s+at /.test(line));
   return {
-    name,
-    message,
+    name: error.name,
+    message: quotes ? error.message.replace(/["«'].*["»']/s, '"…"') : error.message,
     ...(code === undefined ? {} : { code }),
-    stack,
-    ...(error.cause ? { cause: error.cause } : {}),
+    ...(constraint_name === undefined ? {} : { constraint: constraint_name }),
+    stack: frames?.map((frame) => frame.trim()).slice(0, 10),
+    ...(error.cause === undefined ? {} : { cause: error.cause }),
   };
 }
+
+/** SQLSTATE class 22: `invalid input syntax for type uuid: "…"` and the like. */
+const DATA_EXCEPTION = /^22...$/;

@@ -21,17 +21,20 @@ let callsInProgress = 0;
 
 /**
  * A pool that is replaced whole when a connection of it is lost: postgres.js 3.4 may keep a lost connection as one that
- * is busy for ever. `open` makes a pool, after `error` where there was one.
+ * is busy for ever. `open` makes a pool, after `error` where there was one, and calls `onclose` when a connection of it ends.
  */
-export function renewable(open: (error?: unknown) => Sql): Sql {
-  let pool = open();
+export function renewable(open: (onclose: () => void, error?: unknown) => Sql): Sql {
+  const onclose = () => {
+    self.provenAt = 0;
+  };
+  let pool = open(onclose);
   const self: Renewable = {
     provenAt: 0,
     transactions: 0,
     ping: async () => await pool`select 1`,
     renew: (error) => {
       const old = pool;
-      pool = open(error);
+      pool = open(onclose, error);
       self.provenAt = 0;
       void retire(old);
     },

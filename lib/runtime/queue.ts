@@ -1,8 +1,17 @@
 import { GetQueueAttributesCommand, GetQueueUrlCommand } from "@aws-sdk/client-sqs";
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
-import { type Message, ORCHESTRATOR, type Parsed, parseMessage, serialiseMessage } from "../protocol/messages.ts";
+import { printable } from "../protocol/json.ts";
+import {
+  type Message,
+  ORCHESTRATOR,
+  type Parsed,
+  PROTOCOL_VERSION,
+  parseMessage,
+  serialiseMessage,
+} from "../protocol/messages.ts";
 import { uuidv7 } from "./ids.ts";
 import { log } from "./log.ts";
+import { withConnections } from "./pool.ts";
 import { type Outgoing, type Queues, sendAll, sqs } from "./sqs.ts";
 
 /** A message that follows the protocol, with the id by which the batch names it. */
@@ -11,73 +20,94 @@ export type Received = { recordId: string; message: Message };
 /** Takes the valid messages of a batch and answers the record ids to deliver again. Throwing delivers the whole batch again. */
 export type Batch = (received: Received[]) => Promise<Iterable<string>>;
 
-type Invalid = Extract<Parsed, { ok: false }>;
+type Refused = { record: SQSRecord; parsed: Extract<Parsed, { ok: false }>; reason: string };
 
 /**
  * Makes a Lambda handler of a queue: parses every message, hands the valid ones to `run` at once, and reports the failures
  * one by one (ReportBatchItemFailures). A message that does not parse is answered with error 5003 where its sender is
- * known and goes to the dead letter queue with its evidence; only then does it leave the queue.
+ * known and goes to the dead letter queue with its evidence; only then does it leave the queue. `run` is run again when
+ * the database connection is lost in the middle: every message may come twice anyway.
  */
 export function queue(queues: Queues, run: Batch): (event: SQSEvent, context?: Context) => Promise<SQSBatchResponse> {
   return async (event) => {
     const started = performance.now();
     const valid: Received[] = [];
-    const failed = new Set<string>();
-    const burials: Promise<void>[] = [];
-    const keep = (record: SQSRecord, error: unknown) => {
-      log.error("dead letter not sent", { message_id: record.messageId, error });
-      failed.add(record.messageId);
-    };
+    const refused: Refused[] = [];
     for (const record of event.Records) {
       const parsed = parseMessage(record.body);
       if (parsed.ok) valid.push({ recordId: record.messageId, message: parsed.message });
-      else burials.push(bury(queues, record, parsed).catch((error: unknown) => keep(record, error)));
+      else refused.push({ record, parsed, reason: reasonOf(parsed) });
     }
-    await Promise.all(burials);
-    if (valid.length > 0) {
-      try {
-        for (const id of await run(valid)) failed.add(id);
-      } catch (error) {
-        log.error("batch failed", { error, traces: valid.map(({ message }) => message.trace_id) });
-        for (const { recordId } of valid) failed.add(recordId);
-      }
-    }
+    const failed = new Set(await keptBack(queues, refused));
+    for (const id of await runAll(valid, run)) failed.add(id);
     const duration_ms = Math.round(performance.now() - started);
     log.info("batch handled", { received: event.Records.length, failed: failed.size, duration_ms });
     return { batchItemFailures: [...failed].map((itemIdentifier) => ({ itemIdentifier })) };
   };
 }
 
-async function bury(queues: Queues, record: SQSRecord, parsed: Invalid): Promise<void> {
-  const { remains, error_code, faults } = parsed;
-  const reason = faults.map(({ field, message }) => (field ? `${field} ${message}` : message)).join("; ");
-  log.warn("message refused", { ...remains, sqs_message_id: record.messageId, error_code, reason });
-  const letter: Outgoing = {
-    id: record.messageId,
-    queueUrl: await deadLetterQueueOf(record.eventSourceARN),
-    body: record.body,
-    attributes: {
-      error_code: String(error_code),
-      reason: reason
-        .slice(0, 1000)
-        .toWellFormed()
-        .replaceAll(/[^\t\n\r\u0020-\uFFFD]/g, "?"),
-      source_arn: record.eventSourceARN,
-      message_id: record.messageId,
-    },
-  };
-  const answer = answerTo(queues, record, parsed, reason);
-  const outgoing = answer === undefined ? [letter] : [letter, answer];
-  const { sent, error } = await sendAll(outgoing);
-  if (sent.length < outgoing.length) throw error;
+async function runAll(valid: Received[], run: Batch): Promise<Iterable<string>> {
+  if (valid.length === 0) return [];
+  try {
+    return await withConnections(true, () => run(valid));
+  } catch (error) {
+    log.error("batch failed", { error, traces: [...new Set(valid.map(({ message }) => message.trace_id))] });
+    return valid.map(({ recordId }) => recordId);
+  }
 }
 
-function answerTo(queues: Queues, record: SQSRecord, parsed: Invalid, reason: string): Outgoing | undefined {
+function reasonOf({ faults }: Refused["parsed"]): string {
+  return faults.map(({ field, message }) => (field ? `${field} ${message}` : message)).join("; ");
+}
+
+/**
+ * Answers the senders, then buries the messages, and answers the ids of those that could not be: they stay on the queue.
+ * In this order, because an answer twice is harmless and a dead letter twice is two alarms.
+ */
+async function keptBack(queues: Queues, refused: Refused[]): Promise<string[]> {
+  if (refused.length === 0) return [];
+  for (const { record, parsed, reason } of refused) {
+    const { remains, error_code } = parsed;
+    log.warn("message refused", { ...remains, sqs_message_id: record.messageId, error_code, reason });
+  }
+  const answers = refused.flatMap((one) => answerTo(queues, one));
+  const answered = await sendAll(answers);
+  const unanswered = new Set(answers.map(({ id }) => id));
+  for (const id of answered.sent) unanswered.delete(id);
+  const letters: Outgoing[] = [];
+  let error = answered.error;
+  for (const one of refused.filter(({ record }) => !unanswered.has(record.messageId))) {
+    try {
+      letters.push(letterOf(one, await deadLetterQueueOf(one.record.eventSourceARN)));
+    } catch (caught) {
+      error = caught;
+    }
+  }
+  const buried = await sendAll(letters);
+  error ??= buried.error;
+  if (error !== undefined) log.error("dead letter not sent", { error });
+  const gone = new Set(buried.sent);
+  return refused.map(({ record }) => record.messageId).filter((id) => !gone.has(id));
+}
+
+function letterOf({ record, parsed, reason }: Refused, queueUrl: string): Outgoing {
+  const { messageId, eventSourceARN, body } = record;
+  const attributes = {
+    error_code: String(parsed.error_code),
+    reason: printable(reason, 1_000),
+    source_arn: eventSourceARN,
+    message_id: messageId,
+  };
+  return { id: messageId, queueUrl, body, attributes };
+}
+
+function answerTo(queues: Queues, { record, parsed, reason }: Refused): Outgoing[] {
   const { from_agent, trace_id, request_id, message_id, task_id } = parsed.remains;
   const queueUrl = from_agent === undefined ? undefined : queues.agents[from_agent];
-  if (from_agent === undefined || queueUrl === undefined) return undefined;
+  // An error is not answered with an error: two sides that misunderstand each other would never end.
+  if (from_agent === undefined || queueUrl === undefined || isError(record.body)) return [];
   const body = serialiseMessage({
-    protocol_version: "1.0",
+    protocol_version: PROTOCOL_VERSION,
     message_id: uuidv7(),
     from_agent: ORCHESTRATOR,
     to_agent: from_agent,
@@ -87,14 +117,20 @@ function answerTo(queues: Queues, record: SQSRecord, parsed: Invalid, reason: st
     type: "error",
     payload: {
       error_code: parsed.error_code,
-      error_message: reason.slice(0, 10_000).toWellFormed().replaceAll("\u0000", "\\u0000"),
+      error_message: printable(reason, 10_000),
       failed_message_id: message_id ?? record.messageId,
       ...(task_id === undefined ? {} : { task_id }),
     },
   });
-  return { id: `${record.messageId}-answer`, queueUrl, body };
+  return [{ id: record.messageId, queueUrl, body }];
 }
 
+/** Only asked where a sender was read from the same text, so that it is JSON. */
+function isError(body: string): boolean {
+  return (JSON.parse(body) as { type?: unknown }).type === "error";
+}
+
+const ASK_MS = 5_000;
 const deadLetterQueues = new Map<string, Promise<string>>();
 
 /** The dead letter queue that a queue's own redrive policy names, asked for once. */
@@ -109,7 +145,8 @@ async function deadLetterQueueOf(queueArn: string): Promise<string> {
 
 async function askDeadLetterQueue(queueArn: string): Promise<string> {
   const QueueUrl = await urlOf(queueArn);
-  const answer = await sqs.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["RedrivePolicy"] }));
+  const command = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["RedrivePolicy"] });
+  const answer = await sqs.send(command, { abortSignal: AbortSignal.timeout(ASK_MS) });
   const policy = JSON.parse(answer.Attributes?.["RedrivePolicy"] ?? "{}") as { deadLetterTargetArn?: string };
   if (policy.deadLetterTargetArn === undefined)
     throw new Error(`${queueArn} has no dead letter queue. Set its RedrivePolicy.`);
@@ -118,7 +155,8 @@ async function askDeadLetterQueue(queueArn: string): Promise<string> {
 
 async function urlOf(arn: string): Promise<string> {
   const [, , , , QueueOwnerAWSAccountId, QueueName] = arn.split(":");
-  const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName, QueueOwnerAWSAccountId }));
+  const command = new GetQueueUrlCommand({ QueueName, QueueOwnerAWSAccountId });
+  const { QueueUrl } = await sqs.send(command, { abortSignal: AbortSignal.timeout(ASK_MS) });
   if (QueueUrl === undefined) throw new Error(`No queue has the ARN ${arn}.`);
   return QueueUrl;
 }

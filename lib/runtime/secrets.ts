@@ -3,7 +3,9 @@ import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-sec
 /** Five minutes: what the Lambda secrets extension uses, and the longest that a rotated password goes unnoticed. */
 const TTL_MS = 300_000;
 
-const client = new SecretsManagerClient({});
+const READ_MS = 5_000;
+
+const client = new SecretsManagerClient({ maxAttempts: 3 });
 const cache = new Map<string, { value: Promise<string>; until: number }>();
 
 /**
@@ -13,18 +15,19 @@ const cache = new Map<string, { value: Promise<string>; until: number }>();
 export async function secret(arn: string, fresh = false): Promise<string> {
   const kept = cache.get(arn);
   if (kept !== undefined && !fresh && kept.until > Date.now()) return await kept.value;
-  const value = read(arn);
-  cache.set(arn, { value, until: Date.now() + TTL_MS });
+  const reading = { value: read(arn), until: Date.now() + TTL_MS };
+  cache.set(arn, reading);
   try {
-    return await value;
+    return await reading.value;
   } catch (error) {
-    cache.delete(arn);
+    if (cache.get(arn) === reading) cache.delete(arn);
     throw error;
   }
 }
 
 async function read(arn: string): Promise<string> {
-  const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId: arn }));
+  const command = new GetSecretValueCommand({ SecretId: arn });
+  const { SecretString } = await client.send(command, { abortSignal: AbortSignal.timeout(READ_MS) });
   if (SecretString === undefined) throw new Error(`Secret ${arn} has no text. Store it as a string, not as binary.`);
   return SecretString;
 }

@@ -17,7 +17,6 @@ export function socketFactory(max: number, before: () => Promise<void>): (target
   let opened = 0;
   let turn = 0;
   return async ({ host, port, path }) => {
-    const socket = new Socket();
     try {
       await before();
       const now = Math.floor(Date.now() / 1000);
@@ -25,16 +24,28 @@ export function socketFactory(max: number, before: () => Promise<void>): (target
       second = now;
       if (++opened > max + SPARE_PER_SECOND) throw hangUp(host.join());
     } catch (error) {
-      // Not thrown: postgres.js would keep this place of its pool as one that is connecting, for ever.
-      setImmediate(() => socket.destroy(error as Error));
-      return socket;
+      return failing(error as Error);
     }
+    const socket = new Socket();
     const index = turn++ % host.length;
     // Not awaited: what postgres.js writes waits in the socket, and its connect_timeout counts.
     if (path) socket.connect(path);
     else socket.connect(port[index] ?? 5432, host[index] ?? "localhost");
     return Object.assign(socket, { host: host[index], port: port[index] });
   };
+}
+
+/**
+ * A socket that fails with this error as soon as something was written to it. Thrown, or before the write, it would leave
+ * postgres.js with a connection that is being made for ever.
+ */
+function failing(error: Error): Socket {
+  const socket = new Socket();
+  socket.write = () => {
+    setImmediate(() => socket.destroy(error));
+    return true;
+  };
+  return socket;
 }
 
 function hangUp(host: string): Error {

@@ -9,7 +9,7 @@ const JsonMap = z
     try {
       return JSON.parse(text) as unknown;
     } catch {
-      context.addIssue('must be JSON, such as {"code": "http://…/code"}');
+      context.addIssue('must be JSON, such as {"code": "https://…/waybill-agent-code"}');
       return z.NEVER;
     }
   })
@@ -26,7 +26,9 @@ export type Queues = { work: string; results: string; agents: Record<string, str
 /** The queues of this deployment, by what they are for. */
 export function readQueues(source?: NodeJS.ProcessEnv): Queues {
   const env = readEnv(QueueEnv, source);
-  return { work: env.WORK_QUEUE_URL, results: env.RESULTS_QUEUE_URL, agents: env.AGENT_QUEUES };
+  // Without a prototype: an agent that calls itself "constructor" has no queue.
+  const agents = Object.assign(Object.create(null) as Record<string, string>, env.AGENT_QUEUES);
+  return { work: env.WORK_QUEUE_URL, results: env.RESULTS_QUEUE_URL, agents };
 }
 
 export type Outgoing = {
@@ -39,6 +41,9 @@ export type Outgoing = {
 
 /** The client of this process. AWS_ENDPOINT_URL_SQS points it elsewhere, whatever host a queue URL names. */
 export const sqs: SQSClient = new SQSClient({ maxAttempts: 3, useQueueUrlAsEndpoint: false });
+
+/** A queue answers in milliseconds; what takes longer is kept for the sweep rather than holding up the caller. */
+const SEND_MS = 5_000;
 
 /**
  * Sends messages, ten and 1 MiB to a batch, the batches of a call at once. Answers the ids that the queue has taken; what is
@@ -63,7 +68,8 @@ async function sendBatch(batch: Outgoing[]): Promise<{ sent: string[]; error?: u
     ),
   }));
   try {
-    const answer = await sqs.send(new SendMessageBatchCommand({ QueueUrl: batch[0]?.queueUrl, Entries: entries }));
+    const command = new SendMessageBatchCommand({ QueueUrl: batch[0]?.queueUrl, Entries: entries });
+    const answer = await sqs.send(command, { abortSignal: AbortSignal.timeout(SEND_MS) });
     const sent = (answer.Successful ?? []).map((entry) => batch[Number(entry.Id)]?.id ?? "");
     const refused = answer.Failed?.[0];
     return refused === undefined
@@ -92,9 +98,8 @@ export function batches(messages: Outgoing[]): Outgoing[][] {
   return all;
 }
 
+/** As SQS counts: the body, and name, type and value of each attribute. */
 function sizeOf(message: Outgoing): number {
-  const attributes = Object.entries(message.attributes ?? {})
-    .flat()
-    .join("String");
-  return Buffer.byteLength(message.body) + Buffer.byteLength(attributes) + 16;
+  const attributes = Object.entries(message.attributes ?? {}).map(([name, value]) => `${name}String${value}`);
+  return Buffer.byteLength(message.body) + Buffer.byteLength(attributes.join(""));
 }

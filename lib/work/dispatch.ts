@@ -8,8 +8,8 @@ const CLAIM_LIMIT = 100;
 const CLAIM_BYTES = 8_000_000;
 
 /**
- * Claims what is ready for these agents, best first, and sends it; claims again until nothing is ready or no agent has room.
- * Answers how many attempts it started. What could not be sent stays in the outbox for the sweep.
+ * Claims what is ready for these agents, best first, and sends it, until nothing more is ready or no agent has room. Answers how
+ * many attempts it started. What could not be sent stays in the outbox for the sweep.
  */
 export async function dispatch(
   pool: Pool,
@@ -20,17 +20,22 @@ export async function dispatch(
 ): Promise<number> {
   let started = 0;
   for (;;) {
-    const claimed = await claim(pool, settings, agents, stamp);
-    await deliver(pool, claimed, send);
-    started += claimed.length;
-    if (claimed.length === 0) return started;
+    const { outgoing, more } = await claim(pool, settings, agents, stamp);
+    await deliver(pool, outgoing, send);
+    started += outgoing.length;
+    if (!more) return started;
   }
 }
 
-async function claim(pool: Pool, settings: WorkSettings, agents: readonly string[], stamp: Stamp): Promise<Outgoing[]> {
+async function claim(
+  pool: Pool,
+  settings: WorkSettings,
+  agents: readonly string[],
+  stamp: Stamp,
+): Promise<{ outgoing: Outgoing[]; more: boolean }> {
   return await pool.begin(async (db) => {
-    await takeTurn(db);
-    const tasks = await claimReady(db, settings, agents);
+    // Sent together, run one after the other: one round trip less while the lock is held.
+    const [, tasks] = await Promise.all([takeTurn(db), claimReady(db, settings, agents)]);
     const outgoing = tasks.map((task) => ({
       ...workRequest(task, settings.LEASE_SECONDS, stamp),
       toAgent: task.toAgent,
@@ -38,7 +43,8 @@ async function claim(pool: Pool, settings: WorkSettings, agents: readonly string
       attempt: task.attempt,
     }));
     await insertOutbox(db, outgoing);
-    return outgoing;
+    const bytes = tasks.reduce((sum, task) => sum + task.messageBytes, 0);
+    return { outgoing, more: outgoing.length >= CLAIM_LIMIT || bytes >= CLAIM_BYTES };
   });
 }
 
@@ -53,8 +59,12 @@ async function takeTurn(db: Db): Promise<void> {
  * Starts the next attempt of approved work whose time has come: priority first, then age, each agent up to its free places.
  * Answers what it started, best first. The lease is how long the request may wait until its agent speaks.
  */
-async function claimReady(db: Db, settings: WorkSettings, agents: readonly string[]): Promise<Claimed[]> {
-  const claimed = await db<(Claimed & { priority: number })[]>`
+async function claimReady(
+  db: Db,
+  settings: WorkSettings,
+  agents: readonly string[],
+): Promise<(Claimed & { messageBytes: number })[]> {
+  const claimed = await db<(Claimed & { priority: number; messageBytes: number })[]>`
     with agent as materialized (
       select name, ${settings.AGENT_IN_FLIGHT} - (
         select count(*) from tasks where status = 'executing' and to_agent = name
@@ -84,7 +94,7 @@ async function claimReady(db: Db, settings: WorkSettings, agents: readonly strin
     from next
     where tasks.task_id = next.task_id and tasks.status = 'approved'
     returning tasks.task_id, trace_id, run_id, to_agent, attempt, work_type, request_text, parameters, hints,
-      timeout_seconds, priority
+      timeout_seconds, priority, tasks.message_bytes
   `;
   return claimed.toSorted((a, b) => b.priority - a.priority || (a.taskId < b.taskId ? -1 : 1));
 }

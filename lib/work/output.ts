@@ -11,7 +11,7 @@ export function piecesWithin(pieces: Piece[], start: number, end: number): { ids
   let before = 0;
   const ids: string[] = [];
   for (const { outputId, size } of pieces) {
-    if (offset <= end && offset + size > start) {
+    if (size > 0 && offset <= end && offset + size > start) {
       if (ids.length === 0) before = offset;
       ids.push(outputId);
     }
@@ -53,7 +53,7 @@ export type OutputRange = { status: 200 | 206; start: number; end: number; size:
  */
 export function rangeOf(pieces: Piece[], header: string | undefined, maxBytes: number): OutputRange {
   const size = pieces.reduce((sum, piece) => sum + piece.size, 0);
-  const ranges = header === undefined || size === 0 ? -2 : parseRange(size, header);
+  const ranges = header?.startsWith("bytes=") && size > 0 ? parseRange(size, header) : -2;
   if (ranges === -1) {
     const message = `The output has ${size} bytes; the range ${header} is outside it.`;
     throw new CallerError(416, "range_not_satisfiable", message, { headers: { "content-range": `bytes */${size}` } });

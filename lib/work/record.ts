@@ -53,11 +53,14 @@ async function record(
   return await pool.begin(async (db) => {
     const held = await holdTasks(db, taskIds(messages));
     const plan = settle(new Map(held.map((task) => [task.taskId, task])), messages);
-    await upsertSteps(db, newId, plan.steps);
-    await insertChunks(db, newId, plan.chunks);
-    await renewLeases(db, plan.renewals, settings.LEASE_SECONDS);
-    await endAttempts(db, plan.ends);
-    const workWaits = plan.ends.length > 0 && (await anyReady(db));
+    // Sent together, run in this order: one round trip instead of five while the rows are locked.
+    const [, , , , workWaits] = await Promise.all([
+      upsertSteps(db, newId, plan.steps),
+      insertChunks(db, newId, plan.chunks),
+      renewLeases(db, plan.renewals, settings.LEASE_SECONDS),
+      endAttempts(db, plan.ends),
+      plan.ends.length > 0 && anyReady(db),
+    ]);
     return { ended: plan.ends, stale: plan.stale, workWaits };
   });
 }
@@ -84,18 +87,20 @@ async function upsertSteps(db: Db, newId: () => string, steps: StepRow[]): Promi
     insert into execution_logs as known (
       log_id, task_id, attempt, step_number, agent_type, action, status, output_summary, timestamp, duration_ms
     )
-    select * from unnest(
+    select log_id, task_id, attempt, step_number, agent, action, status::step_status, summary, started_at::timestamptz,
+      duration_ms
+    from unnest(
       ${steps.map(newId)}::uuid[],
       ${steps.map((step) => step.taskId)}::uuid[],
       ${steps.map((step) => step.attempt)}::int[],
       ${steps.map((step) => step.step_number)}::int[],
       ${steps.map((step) => step.agent)}::text[],
       ${steps.map((step) => step.action)}::text[],
-      ${steps.map((step) => step.status)}::step_status[],
+      ${steps.map((step) => step.status)}::text[],
       ${steps.map((step) => step.summary ?? null)}::text[],
-      ${steps.map((step) => step.startedAt)}::timestamptz[],
+      ${steps.map((step) => step.startedAt)}::text[],
       ${steps.map((step) => step.duration_ms ?? null)}::bigint[]
-    )
+    ) as told (log_id, task_id, attempt, step_number, agent, action, status, summary, started_at, duration_ms)
     on conflict on constraint execution_logs_step_key do update set
       action = excluded.action,
       status = excluded.status,
@@ -133,21 +138,22 @@ async function insertChunks(db: Db, newId: () => string, chunks: ChunkRow[]): Pr
 /** Gives attempts whose agents spoke another lease, never past their deadline; the first word starts the clock of the timeout. */
 async function renewLeases(db: Db, renewals: Renewal[], leaseSeconds: number): Promise<void> {
   if (renewals.length === 0) return;
+  const deadline = db`
+    case when tasks.started_at is null
+      then now() + make_interval(secs => tasks.timeout_seconds + ${leaseSeconds})
+      else tasks.deadline
+    end
+  `;
   await db`
     update tasks set
       started_at = coalesce(started_at, now()),
-      deadline = clock.deadline,
-      lease_until = least(now() + make_interval(secs => ${leaseSeconds}), clock.deadline),
+      deadline = ${deadline},
+      lease_until = least(now() + make_interval(secs => ${leaseSeconds}), ${deadline}),
       progress = greatest(renewal.progress, tasks.progress)
     from unnest(
       ${renewals.map((renewal) => renewal.taskId)}::uuid[],
       ${renewals.map((renewal) => renewal.progress)}::real[]
-    ) as renewal (task_id, progress), lateral (
-      select case when tasks.started_at is null
-        then now() + make_interval(secs => tasks.timeout_seconds + ${leaseSeconds})
-        else tasks.deadline
-      end as deadline
-    ) as clock
+    ) as renewal (task_id, progress)
     where tasks.task_id = renewal.task_id and tasks.status = 'executing'
   `;
 }

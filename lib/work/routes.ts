@@ -13,6 +13,7 @@ export const submitWork = {
   path: "/work",
   operation: "submitWork",
   summary: "Submit work. The same request_id or Idempotency-Key again answers with the work as it is now.",
+  repeatable: true,
   headers: z.object({
     "idempotency-key": z
       .string()

@@ -60,7 +60,8 @@ export async function submit(
     const message = `request_id ${requestId} was used for other content (task ${known.taskId}). Use a new one for new work.`;
     throw new CallerError(409, "idempotency_conflict", message);
   }
-  return { row: known, replayed: true };
+  // With our own task_id it is this very call, run again after a lost connection: its first run did land.
+  return { row: known, replayed: known.taskId !== taskId };
 }
 
 /** Why work is approved at once, or undefined where a person must decide. */

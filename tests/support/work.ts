@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { GetQueueAttributesCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, SQSEvent } from "aws-lambda";
 import { type Message, parseMessage, serialiseMessage, type WorkRequestMessage } from "../../lib/protocol/messages.ts";
+import { expectConforms } from "./conform.ts";
 
 /** What tests say to the entry points, in the words of the events that AWS sends them. */
 
@@ -9,7 +10,7 @@ type HttpHandler = (event: APIGatewayProxyEventV2) => Promise<APIGatewayProxyStr
 
 export type Reply = { status: number; headers: Record<string, string>; text: string; bytes: Buffer; json: any };
 
-/** Calls an HTTP handler as API Gateway does and reads its answer as a client would. */
+/** Calls an HTTP handler as API Gateway does and reads its answer, which must conform to the OpenAPI document, as a client would. */
 export async function call(
   handler: unknown,
   path: string,
@@ -36,14 +37,12 @@ export async function call(
   } as unknown as APIGatewayProxyEventV2;
   const answer = await (handler as HttpHandler)(event);
   const bytes = Buffer.from(answer.body ?? "", answer.isBase64Encoded ? "base64" : "utf8");
-  const type = String(answer.headers?.["content-type"] ?? "");
-  return {
-    status: answer.statusCode ?? 0,
-    headers: answer.headers as Record<string, string>,
-    text: bytes.toString(),
-    bytes,
-    json: type.includes("json") ? JSON.parse(bytes.toString()) : undefined,
-  };
+  const text = bytes.toString();
+  const headers = answer.headers as Record<string, string>;
+  const status = answer.statusCode ?? 0;
+  expectConforms(event.requestContext.http.method, url.pathname, { status, headers, text });
+  const json = headers["content-type"]?.includes("json") ? JSON.parse(text) : undefined;
+  return { status, headers, text, bytes, json };
 }
 
 export const sqs = new SQSClient({ useQueueUrlAsEndpoint: false });
@@ -108,9 +107,9 @@ export async function requestsOf(agent: string): Promise<WorkRequestMessage[]> {
 }
 
 /** What the agent that got `request` says about it. */
-export function reply<T extends "work_status" | "work_result" | "error">(
+export function reply(
   request: WorkRequestMessage,
-  type: T,
+  type: "work_status" | "work_result" | "error",
   payload: Record<string, unknown>,
 ): Message {
   const { task_id, attempt } = request.payload;

@@ -72,10 +72,10 @@ test("work goes from its submission to its result, with its steps and output", a
     external_ai_used: [{ model: "m", tokens: 3, cost: 0.1 }],
     steps: [{ step_number: 1, status: "completed", duration_ms: 5, output_size_bytes: 12 }],
   });
-  expect((await call(getLogs, "/", { params })).json.steps).toHaveLength(1);
-  const output = await call(getOutput, "/", { params });
+  expect((await call(getLogs, `/work/${params.task_id}/logs`, { params })).json.steps).toHaveLength(1);
+  const output = await call(getOutput, `/work/${params.task_id}/output`, { params });
   expect(output.text).toBe("hellö w\u0000rld");
-  const part = await call(getOutput, "/", { params, headers: { range: "bytes=6-7" } });
+  const part = await call(getOutput, `/work/${params.task_id}/output`, { params, headers: { range: "bytes=6-7" } });
   expect([part.status, part.headers["content-range"], part.text]).toEqual([206, "bytes 6-7/12", " w"]);
 });
 

@@ -1,0 +1,39 @@
+# Two images: `functions` runs serverless offline with every function, `agent` one agent. docker-compose.yml builds both.
+# The version of Node is package.json's.
+ARG NODE_VERSION=24.21.0
+
+FROM node:${NODE_VERSION}-slim AS base
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+
+# No install scripts: the image has Node itself, and no package needs another of them.
+FROM base AS all-packages
+RUN npm ci --ignore-scripts
+
+FROM base AS runtime-packages
+RUN npm ci --ignore-scripts --omit=dev
+
+FROM base AS agent
+COPY --from=runtime-packages /app/node_modules node_modules
+COPY lib lib
+COPY agents agents
+RUN install -d -o node -g node /data /workspace
+USER node
+WORKDIR /workspace
+ENV WAYBILL_AGENT_DATA=/data
+CMD ["node", "/app/agents/code.ts"]
+
+FROM base AS functions
+COPY --from=all-packages /app/node_modules node_modules
+COPY tsconfig.json serverless.yml ./
+COPY deploy deploy
+COPY migrations migrations
+COPY bin bin
+COPY localstack localstack
+COPY lib lib
+COPY functions functions
+# The one folder that it writes to: bundles, logs and the lock against a second start.
+RUN install -d -o node -g node .waybill
+USER node
+EXPOSE 3000
+CMD ["node", "node_modules/serverless/bin/serverless.js", "offline", "start", "--host", "0.0.0.0", "--httpPort", "3000"]

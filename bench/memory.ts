@@ -1,0 +1,100 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { type BuildOptions, build } from "esbuild";
+import { parse } from "yaml";
+import type { Stack } from "../localstack/stack.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+const CALLS = 50;
+
+/**
+ * Prints the memory of each function in a Node process of its own that holds nothing but its bundle, after `CALLS` calls against
+ * the running stack: resident set at the end, and what importing the bundle took. A bare Node is part of the figure.
+ */
+export async function measureMemory(stack: Stack): Promise<void> {
+  const dir = mkdtempSync(join(tmpdir(), "waybill-bench-"));
+  try {
+    console.log(
+      `${`function, after ${CALLS} calls`.padEnd(36)}${"RSS, MB".padStart(10)}${"import, ms".padStart(12)}${"bundle, kB".padStart(12)}`,
+    );
+    print("(bare Node)", run("", stack.environment), 0);
+    for (const file of readdirSync(join(ROOT, "functions"))) {
+      const name = basename(file, ".ts");
+      const outfile = join(dir, `${name}.mjs`);
+      await build({ ...bundling(), entryPoints: [join(ROOT, "functions", file)], outfile, logLevel: "silent" });
+      print(name, run(child(outfile, eventOf(name)), stack.environment), readFileSync(outfile).length);
+    }
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** How serverless.yml bundles: the same options, but for those that are the plugin's own. */
+function bundling(): BuildOptions {
+  const text = readFileSync(join(ROOT, "serverless.yml"), "utf8");
+  const { outputFileExtension, exclude, ...options } = parse(text, { logLevel: "error" }).custom.esbuild;
+  return options;
+}
+
+function child(bundle: string, event: unknown): string {
+  return `
+    const started = performance.now();
+    const { handler } = await import(${JSON.stringify(bundle)});
+    const importMs = performance.now() - started;
+    for (let call = 0; call < ${CALLS}; call++) await handler(${JSON.stringify(event)});
+    console.log(JSON.stringify({ rss: process.memoryUsage.rss(), importMs }));
+    process.exit(0);
+  `;
+}
+
+function run(script: string, environment: Record<string, string>): { rss: number; importMs: number } {
+  const bare = "console.log(JSON.stringify({ rss: process.memoryUsage.rss(), importMs: 0 }))";
+  const output = execFileSync(process.execPath, ["--input-type=module", "-e", script || bare], {
+    cwd: ROOT,
+    encoding: "utf8",
+    env: { ...process.env, ...environment, LOG_LEVEL: "silent" },
+  });
+  return JSON.parse(output.trim().split("\n").at(-1) ?? "") as { rss: number; importMs: number };
+}
+
+function print(name: string, { rss, importMs }: { rss: number; importMs: number }, bytes: number): void {
+  const cells = [
+    (rss / 1e6).toFixed(0).padStart(10),
+    importMs.toFixed(0).padStart(12),
+    (bytes / 1e3).toFixed(0).padStart(12),
+  ];
+  console.log(name.padEnd(36) + cells.join(""));
+}
+
+function http(method: string, path: string, more: object = {}): object {
+  return { rawPath: path, headers: {}, requestContext: { http: { method, path } }, ...more };
+}
+
+/** A call of each kind that does its usual work. */
+function eventOf(name: string): unknown {
+  const task_id = "00000000-0000-7000-8000-000000000000";
+  const one = { pathParameters: { task_id } };
+  switch (name) {
+    case "submit-work":
+      return http("POST", "/work", {
+        body: JSON.stringify({ request_text: "bench", work_type: "research.none", approval: "required" }),
+      });
+    case "get-work":
+    case "get-logs":
+    case "get-output":
+      return http("GET", `/work/${task_id}`, one);
+    case "decide-work":
+      return http("POST", `/work/${task_id}/approve`, { ...one, body: '{"by":"bench"}' });
+    case "get-report":
+      return http("GET", "/reports/tasks-by-status", { pathParameters: { name: "tasks-by-status" } });
+    case "dispatch":
+    case "record-result":
+      return { Records: [] };
+    case "migrate":
+      return { command: "status" };
+    default:
+      return http("GET", "/work");
+  }
+}

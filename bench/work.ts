@@ -1,0 +1,83 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Message, WorkRequestMessage } from "../lib/protocol/messages.ts";
+import { connect, type Pool } from "../lib/runtime/db.ts";
+import { uuidv7 } from "../lib/runtime/ids.ts";
+import { dispatch } from "../lib/work/dispatch.ts";
+import type { Outgoing } from "../lib/work/outbox.ts";
+import { recordBatch } from "../lib/work/record.ts";
+import { SubmitWork, WorkSettings } from "../lib/work/schema.ts";
+import { submit } from "../lib/work/submit.ts";
+
+const AGENTS = ["code"];
+const stamp = { newId: () => uuidv7(), now: () => new Date() };
+const body = {
+  request_text: "say hello",
+  work_type: "code.run",
+  parameters: { command: "echo", args: ["x".repeat(400)] },
+  created_by: "bench",
+};
+
+/** The domain on one connection, its queues taken away: what is sent is handed to the agent below at once. */
+export function benchWorld(url: string, inFlight: number) {
+  const settings = WorkSettings.parse({ AGENT_IN_FLIGHT: String(inFlight) });
+  const pool = connect({ ...process.env, DATABASE_URL: url, DATABASE_POOL_MAX: "1" });
+  return {
+    pool,
+    /** POST /work from its parsed JSON to its row: validation, hash, one statement, one commit. */
+    submit: async () => {
+      const work = SubmitWork.parse(body);
+      await submit(pool, settings, AGENTS, { work, key: undefined, taskId: uuidv7(), traceId: uuidv7() });
+    },
+    /** Claims what is ready, lets an agent that needs no time do it, records what it says: a step with output, a result. */
+    live: async () => {
+      const sent: Outgoing[] = [];
+      await dispatch(
+        pool,
+        settings,
+        AGENTS,
+        async (messages) => {
+          sent.push(...messages);
+          return messages.map(({ id }) => id);
+        },
+        stamp,
+      );
+      if (sent.length > 0) await record(pool, settings, sent);
+    },
+  };
+}
+
+async function record(pool: Pool, settings: WorkSettings, sent: Outgoing[]): Promise<void> {
+  const messages = sent.map(({ body: text }) => resultOf(JSON.parse(text) as WorkRequestMessage));
+  const received = messages.map((message) => ({ recordId: message.message_id, message }));
+  const { ended } = await recordBatch(pool, settings, stamp.newId, received);
+  if (ended.length !== sent.length) throw new Error(`${sent.length} results, ${ended.length} recorded`);
+}
+
+function resultOf(request: WorkRequestMessage): Message {
+  const { task_id, attempt } = request.payload;
+  const output = { chunk_number: 0, encoding: "utf8" as const, text: "x".repeat(400) };
+  const step = {
+    step_number: 1,
+    action: "echo",
+    status: "completed" as const,
+    summary: "hello",
+    duration_ms: 5,
+    output,
+  };
+  return {
+    ...request,
+    message_id: uuidv7(),
+    from_agent: "code",
+    to_agent: "orchestrator",
+    type: "work_result",
+    payload: { task_id, attempt, status: "completed", exit_code: 0, steps: [step] },
+  };
+}
+
+/** The rows of many submits at once, as the pgbench script writes them: for measuring what comes after submitting. */
+export async function bulkSubmit(pool: Pool, count: number): Promise<void> {
+  const script = readFileSync(join(import.meta.dirname, "sql", "lifecycle.sql"), "utf8");
+  const statement = script.slice(script.indexOf("insert"), script.indexOf(";")).replace(":batch", String(count));
+  await pool.unsafe(statement);
+}

@@ -1,0 +1,156 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { AgentName, ORCHESTRATOR, serialiseMessage } from "../protocol/messages.ts";
+import { uuidv7 } from "../runtime/ids.ts";
+import { log } from "../runtime/log.ts";
+import { backoffMs } from "./backoff.ts";
+import type { Work } from "./define-work.ts";
+import { type AgentSettings, readAgentEnv } from "./env.ts";
+import { openInbox } from "./inbox.ts";
+import { type Journal, openJournal } from "./journal.ts";
+import { execute, type Progress, type Run, type RunTools } from "./run.ts";
+import { startSender } from "./sender.ts";
+import { sqsTransport } from "./sqs-transport.ts";
+import type { Transport } from "./transport.ts";
+
+export type AgentOptions = {
+  /** The name that messages and the registry know it by. */
+  name: string;
+  /** What it can do, by work_type. */
+  work: Record<string, Work>;
+  /** How many pieces of work it does at once; AGENT_CONCURRENCY overrides it. Default 4. */
+  concurrency?: number;
+  /** How messages come and go; default SQS. */
+  transport?: (settings: AgentSettings) => Transport;
+};
+
+/** An agent at work. `stop` hands back what it cannot finish within the grace; then `stopped` answers. */
+export type Agent = { stop: () => void; stopped: Promise<void> };
+
+/** As long as SQS keeps a message at most: nothing can be asked for again later. */
+const RETENTION_MS = 14 * 24 * 3600 * 1000;
+const LAST_SEND_MS = 1000;
+const BUSY_PAUSE_MS = 200;
+
+/**
+ * Runs an agent as this process until SIGTERM or SIGINT, and then exits: work that ends within the grace is answered, the rest
+ * handed back. A second signal exits at once.
+ */
+export async function runAgent(options: AgentOptions): Promise<void> {
+  let agent: Agent;
+  try {
+    agent = startAgent(options, readAgentEnv(options.concurrency));
+  } catch (error) {
+    process.stderr.write(`The agent ${options.name} did not start. ${(error as Error).message}\n`);
+    process.exit(1);
+  }
+  let signals = 0;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (++signals > 1) process.exit(130);
+    log.info("agent stopping", { agent: options.name, signal });
+    agent.stop();
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  await agent.stopped;
+  // Work that did not listen to its signal may still hold the process.
+  process.exit(0);
+}
+
+/** Starts an agent within this process. Throws where its name is none, or its journal cannot be opened. */
+export function startAgent(options: AgentOptions, settings: AgentSettings): Agent {
+  const name = AgentName.parse(options.name);
+  const { concurrency } = settings;
+  const journal = openJournal(settings.dataDir, name);
+  const transport = (options.transport ?? sqsTransport)(settings);
+  answerInterrupted(journal);
+  journal.forgetBefore(Date.now() - RETENTION_MS);
+
+  const sender = startSender(journal, transport, name);
+  const tools: RunTools = { journal, wake: sender.wake, beat: (run, progress) => beat(transport, name, run, progress) };
+  const inbox = openInbox({
+    name,
+    concurrency,
+    journal,
+    transport,
+    wake: sender.wake,
+    execute: (run) => execute(run, options.work, tools),
+  });
+  const forgetting = setInterval(() => journal.forgetBefore(Date.now() - RETENTION_MS), 3_600_000);
+  const extending = setInterval(inbox.extend, (settings.visibilitySeconds * 1000) / 3);
+  const stopping = new AbortController();
+  const polling = poll(transport, inbox, stopping.signal);
+  log.info("agent started", { agent: name, work_types: Object.keys(options.work), concurrency });
+
+  const end = async () => {
+    const graceMs = settings.graceSeconds * 1000;
+    await Promise.all([Promise.race([polling, sleep(graceMs, undefined, { ref: false })]), inbox.finish(graceMs)]);
+    // What the last poll still brought in, after the others had been given back.
+    await inbox.finish(0);
+    clearInterval(forgetting);
+    clearInterval(extending);
+    await sender.stop(LAST_SEND_MS);
+    await transport.close?.();
+    journal.close();
+    log.info("agent stopped", { agent: name });
+  };
+  const stopped = new Promise<void>((resolve, reject) => {
+    stopping.signal.addEventListener("abort", () => void end().then(resolve, reject), { once: true });
+  });
+  return { stop: () => stopping.abort(), stopped };
+}
+
+async function poll(transport: Transport, inbox: ReturnType<typeof openInbox>, signal: AbortSignal): Promise<void> {
+  for (let failures = 0; !signal.aborted; ) {
+    try {
+      const room = inbox.room();
+      const deliveries = room > 0 ? await transport.receive(room) : [];
+      failures = 0;
+      for (const delivery of deliveries) inbox.take(delivery);
+      // With every place taken, another agent on the same queue gets the next work first.
+      if (room === 0 || (deliveries.length > 0 && inbox.isBusy())) await pause(BUSY_PAUSE_MS, signal);
+    } catch (error) {
+      const wait_ms = backoffMs(failures++);
+      log.warn("queue not reachable", { wait_ms, error });
+      await pause(wait_ms, signal);
+    }
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => {});
+}
+
+/**
+ * A crash cut these off. Their output is half told, and a second telling under the same attempt could not be told from it:
+ * so the attempt fails, and the next one starts from nothing.
+ */
+function answerInterrupted(journal: Journal): void {
+  for (const { requestId, taskId, attempt, openSteps } of journal.takeInterrupted()) {
+    const reason = `the agent was killed in the middle of attempt ${attempt}`;
+    for (const { step_number, action } of openSteps) {
+      const step = { step_number, action, status: "failed" as const, summary: reason };
+      journal.say(requestId, { type: "work_status", payload: { task_id: taskId, status: "executing", step } });
+    }
+    const payload = { task_id: taskId, status: "failed" as const, error_message: reason, retryable: true };
+    journal.say(requestId, { type: "work_result", payload }, "stopped");
+    log.warn("interrupted work given up", { task_id: taskId, attempt });
+  }
+}
+
+async function beat(transport: Transport, name: string, run: Run, progress: Progress): Promise<void> {
+  const { request_id, trace_id, x_custom_fields, payload } = run.request;
+  const body = serialiseMessage({
+    protocol_version: "1.0",
+    message_id: uuidv7(),
+    from_agent: name,
+    to_agent: ORCHESTRATOR,
+    timestamp: new Date().toISOString(),
+    trace_id,
+    request_id,
+    type: "work_status",
+    payload: { task_id: payload.task_id, attempt: payload.attempt, status: "executing", ...progress },
+    ...(x_custom_fields === undefined ? {} : { x_custom_fields }),
+  });
+  const { error } = await transport.send([{ id: request_id, body }]);
+  if (error !== undefined) log.warn("lease not renewed", { task_id: payload.task_id, trace_id, error });
+}

@@ -1,0 +1,79 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Message, ORCHESTRATOR, serialiseMessage } from "../protocol/messages.ts";
+import { log } from "../runtime/log.ts";
+import { backoffMs } from "./backoff.ts";
+import type { Journal, Unsent } from "./journal.ts";
+import type { Transport } from "./transport.ts";
+
+/** At most this many messages are read from the journal and on their way at once: 6 MB. */
+const IN_FLIGHT = 20;
+
+export type Sender = {
+  /** Something new is in the journal. */
+  wake: () => void;
+  /** Answers when everything is sent, or after `ms` whether it is or not; nothing is sent after that. */
+  stop: (ms: number) => Promise<void>;
+};
+
+/** Sends what the journal holds, in order, trying again for ever while the queue does not take it. */
+export function startSender(journal: Journal, transport: Transport, name: string): Sender {
+  const closing = new AbortController();
+  let busy = false;
+  let draining: Promise<void> = Promise.resolve();
+
+  const drain = async () => {
+    for (let failures = 0; !closing.signal.aborted; ) {
+      const rows = journal.unsent(IN_FLIGHT);
+      if (rows.length === 0) {
+        // In the same tick as the look: whoever writes after it finds nobody at work and starts again.
+        busy = false;
+        return;
+      }
+      const letters = rows.map((row) => ({ id: String(row.seq), body: serialiseMessage(toMessage(row, name)) }));
+      const { sent, error } = await transport.send(letters);
+      if (closing.signal.aborted) return;
+      const taken = new Set(sent);
+      journal.markSent(rows.filter((row) => taken.has(String(row.seq))));
+      if (error === undefined) failures = 0;
+      else {
+        const wait_ms = backoffMs(failures++);
+        log.warn("messages not sent", { unsent: rows.length - sent.length, wait_ms, error });
+        await sleep(wait_ms, undefined, { signal: closing.signal }).catch(() => {});
+      }
+    }
+  };
+  const wake = () => {
+    if (busy) return;
+    busy = true;
+    draining = drain().catch((error: unknown) => {
+      busy = false;
+      log.error("sending failed", { error });
+    });
+  };
+  wake();
+  return {
+    wake,
+    stop: async (ms) => {
+      const limit = new AbortController();
+      await Promise.race([draining, sleep(ms, undefined, { signal: limit.signal }).catch(() => {})]);
+      limit.abort();
+      closing.abort();
+    },
+  };
+}
+
+function toMessage(row: Unsent, name: string): Message {
+  const { said } = row;
+  return {
+    protocol_version: "1.0",
+    message_id: row.messageId,
+    from_agent: name,
+    to_agent: ORCHESTRATOR,
+    timestamp: new Date().toISOString(),
+    trace_id: row.traceId,
+    request_id: row.requestId,
+    type: said.type,
+    payload: { ...said.payload, attempt: row.attempt },
+    ...(row.customFields === undefined ? {} : { x_custom_fields: row.customFields }),
+  } as Message;
+}

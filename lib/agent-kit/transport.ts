@@ -1,0 +1,28 @@
+/** How messages reach an agent and leave it. SQS is one; everything else in the kit knows only this. */
+export type Transport = {
+  /** Takes up to `max` messages, waiting a few seconds for the first. Throws while the queue does not answer. */
+  receive: (max: number) => Promise<Delivery[]>;
+  /** Sends to the results queue. Answers the ids that the queue has taken; never throws. */
+  send: (messages: Letter[]) => Promise<{ sent: string[]; error?: unknown }>;
+  /** Nothing is received or sent after this. */
+  close?: () => Promise<void>;
+};
+
+/** One message that the queue has lent to this process. */
+export type Delivery = {
+  /** The queue's own name for the message, the same each time it is delivered. */
+  id: string;
+  body: string;
+  /** 1 the first time that anybody gets it. */
+  receiveCount: number;
+  /** Keeps it from others for a while longer. */
+  extend: () => Promise<void>;
+  /** It is dealt with: the queue forgets it. */
+  accept: () => Promise<void>;
+  /** Somebody else may have it, at once. */
+  release: () => Promise<void>;
+  /** It can never be dealt with: on its way to the dead letter queue. */
+  reject: () => Promise<void>;
+};
+
+export type Letter = { id: string; body: string };

@@ -1,0 +1,30 @@
+import * as z from "zod";
+
+/** Whether one part answers, and how fast. */
+export const HealthPart = z.strictObject({
+  status: z.enum(["ok", "failing"]),
+  latency_ms: z.int().min(0),
+  error: z.string().optional().describe("a code, never a message"),
+});
+export type HealthPart = z.infer<typeof HealthPart>;
+
+/** Whether what this deployment stands on answers, and how fast. */
+export const Health = z
+  .strictObject({
+    status: z.enum(["ok", "failing"]).describe("ok where every part is"),
+    database: HealthPart,
+    queues: z.record(
+      z.string(),
+      HealthPart.extend({ waiting: z.int().optional(), in_flight: z.int().optional() }).describe(
+        "about; as SQS counts",
+      ),
+    ),
+    migrations: z.strictObject({
+      status: z.enum(["ok", "failing"]),
+      applied: z.string().nullable().describe("the latest that the database has"),
+      expected: z.string().nullable().describe("the latest that this version of the code knows"),
+      pending: z.array(z.string()).describe("run: serverless invoke -f migrate"),
+    }),
+  })
+  .meta({ id: "Health" });
+export type Health = z.infer<typeof Health>;

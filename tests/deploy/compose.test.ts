@@ -1,0 +1,173 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { parse } from "yaml";
+import { readAgentEnv } from "../../lib/agent-kit/env.ts";
+import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/db.ts";
+import { readQueues } from "../../lib/runtime/sqs.ts";
+import { AGENTS, queuesOf } from "../../localstack/queues.ts";
+
+type Compose = { services: Record<string, Service>; volumes: Record<string, unknown> };
+type Service = {
+  image?: string;
+  build?: { target: string };
+  command?: string[];
+  environment?: Record<string, string>;
+  ports?: string[];
+  volumes?: string[];
+  restart: string;
+  mem_limit?: string;
+  depends_on?: Record<string, { condition: string }>;
+  healthcheck?: { test: string[]; interval: string; timeout: string; retries: number };
+};
+
+const { services, volumes } = parse(readFileSync("docker-compose.yml", "utf8"), { merge: true }) as Compose;
+const entries = Object.entries(services);
+const once = entries.filter(([, service]) => service.restart === "no").map(([name]) => name);
+const environmentOf = (name: string) => services[name]?.environment ?? {};
+/** As compose does with nothing in .env. */
+const withDefaults = (text: string) => text.replaceAll(/\$\{\w+:-([^}]*)\}/g, "$1");
+
+test("everything that the product needs is a service", () => {
+  expect(Object.keys(services)).toEqual(
+    expect.arrayContaining([
+      "postgres",
+      "rabbitmq",
+      "localstack",
+      "ollama",
+      "litellm",
+      "migrate",
+      "functions",
+      "agent-code",
+      "agent-infra",
+    ]),
+  );
+});
+
+test("every service that keeps running has a health check, and only those that end have none", () => {
+  const checked = entries
+    .filter(([, { healthcheck }]) => healthcheck?.test[0]?.startsWith("CMD"))
+    .map(([name]) => name);
+  const unbounded = entries.filter(
+    ([, { healthcheck }]) => healthcheck && !(healthcheck.timeout && healthcheck.retries),
+  );
+
+  expect(once).toEqual(["ollama-model", "migrate"]);
+  expect([...checked, ...once].toSorted()).toEqual(Object.keys(services).toSorted());
+  expect(unbounded).toEqual([]);
+});
+
+test("whoever depends on a service waits until it is healthy, or done", () => {
+  const conditions = entries.flatMap(([name, { depends_on = {} }]) =>
+    Object.entries(depends_on).map(([other, { condition }]) => ({ name, other, condition })),
+  );
+
+  expect(conditions.length).toBeGreaterThan(8);
+  const expected = conditions.map(({ name, other }) => {
+    return { name, other, condition: once.includes(other) ? "service_completed_successfully" : "service_healthy" };
+  });
+  expect(conditions).toEqual(expected);
+});
+
+test("the functions start after the migrations, and those after the database", () => {
+  expect(Object.keys(services["functions"]?.depends_on ?? {})).toEqual(["postgres", "localstack", "migrate"]);
+  expect(Object.keys(services["migrate"]?.depends_on ?? {})).toContain("postgres");
+});
+
+test("every image is pinned to a version", () => {
+  const images = entries.flatMap(([, { image }]) => (image === undefined ? [] : [image]));
+
+  expect(images).toContain("localstack/localstack:4.4.0");
+  for (const image of images) expect(image).toMatch(/:v?\d+\.\d+(\.\d+)?(-[\w.]+)?$/);
+});
+
+test("everything is published on loopback only", () => {
+  const published = entries.flatMap(([, { ports = [] }]) => ports);
+
+  expect(published).toHaveLength(7);
+  for (const port of published) expect(withDefaults(port)).toMatch(/^127\.0\.0\.1:\d+:\d+$/);
+});
+
+test("no two services take one port of the machine", () => {
+  const taken = entries.flatMap(([, { ports = [] }]) => ports).map((port) => withDefaults(port).split(":")[1]);
+
+  expect(new Set(taken).size).toBe(taken.length);
+});
+
+test("every service has a memory limit, and every volume that it mounts is known", () => {
+  const unlimited = entries.filter(([, { mem_limit = "" }]) => !/^\d+[mg]$/.test(mem_limit));
+  const mounted = entries.flatMap(([, service]) => service.volumes ?? []).map((mount) => mount.split(":")[0] ?? "");
+
+  expect(unlimited).toEqual([]);
+  expect(mounted.filter((from) => !from.startsWith("./")).toSorted()).toEqual(Object.keys(volumes).toSorted());
+});
+
+test("the functions accept their environment, and find every queue of serverless.yml", () => {
+  const queues = readQueues(environmentOf("functions"));
+
+  const names = [queues.work, queues.results, ...Object.values(queues.agents)].map((url) => url.split("/").at(-1));
+  expect(names).toEqual(queuesOf().map(({ name }) => name));
+  expect(Object.keys(queues.agents)).toEqual(AGENTS);
+});
+
+test("an agent listens to its own queue and answers to the results queue", () => {
+  for (const agent of ["code", "infra"]) {
+    const environment = environmentOf(`agent-${agent}`);
+    const { queueUrl, resultsUrl } = readAgentEnv(undefined, environment);
+
+    expect(queueUrl).toBe(readQueues(environmentOf("functions")).agents[agent]);
+    expect(resultsUrl).toBe(environmentOf("functions")["RESULTS_QUEUE_URL"]);
+    expect(services[`agent-${agent}`]?.command).toEqual(["node", `/app/agents/${agent}.ts`]);
+  }
+});
+
+test("functions and migrate meet the same database, with its password in the secret that LocalStack makes", () => {
+  const url = new URL(databaseUrl(environmentOf("functions")));
+  const { POSTGRES_USER, POSTGRES_DB } = environmentOf("postgres");
+
+  expect(databaseUrl(environmentOf("migrate"))).toBe(url.href);
+  expect([url.username, url.password, url.hostname, url.pathname]).toEqual([
+    POSTGRES_USER,
+    "",
+    "postgres",
+    `/${POSTGRES_DB}`,
+  ]);
+  expect(environmentOf("localstack")["POSTGRES_PASSWORD"]).toBe(environmentOf("postgres")["POSTGRES_PASSWORD"]);
+  expect(readFileSync("localstack/init/queues.sh", "utf8")).toContain(
+    `--name ${environmentOf("functions")["DATABASE_SECRET_ARN"]} `,
+  );
+});
+
+test("the database is published where a program finds it without being told", () => {
+  const [, port] = withDefaults(services["postgres"]?.ports?.[0] ?? "").split(":");
+
+  expect(port).toBe(new URL(LOCAL_DATABASE_URL).port);
+});
+
+test("SQS and Secrets Manager are LocalStack, in one region", () => {
+  const { SERVICES, AWS_DEFAULT_REGION } = environmentOf("localstack");
+
+  expect(SERVICES).toBe("sqs,secretsmanager");
+  for (const name of ["functions", "migrate", "agent-code", "agent-infra"]) {
+    expect(environmentOf(name)).toMatchObject({
+      AWS_REGION: AWS_DEFAULT_REGION,
+      AWS_ENDPOINT_URL_SQS: "http://localstack:4566",
+      AWS_ENDPOINT_URL_SECRETS_MANAGER: "http://localstack:4566",
+    });
+  }
+});
+
+test("LiteLLM's fallbacks name models that it has", () => {
+  const config = parse(readFileSync("localstack/litellm.config.yaml", "utf8")) as {
+    model_list: { model_name: string; litellm_params: { api_key?: string; api_base?: string } }[];
+    router_settings: { fallbacks: Record<string, string[]>[] };
+  };
+  const models = config.model_list.map(({ model_name }) => model_name);
+
+  const named = config.router_settings.fallbacks.flatMap((chain) => Object.entries(chain).flat(2));
+  expect(models).toEqual(["claude", "gpt", "local"]);
+  expect(named.filter((name) => !models.includes(name))).toEqual([]);
+  expect(config.model_list.at(-1)?.litellm_params.api_base).toBe("http://ollama:11434");
+  for (const { litellm_params } of config.model_list.slice(0, -1)) {
+    expect(environmentOf("litellm")).toHaveProperty(litellm_params.api_key?.replace("os.environ/", "") ?? "");
+  }
+});

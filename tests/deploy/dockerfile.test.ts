@@ -1,0 +1,78 @@
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { expect, test } from "vitest";
+import { parse } from "yaml";
+
+const instructions = readFileSync("Dockerfile", "utf8")
+  .split("\n")
+  .filter((line) => line !== "" && !line.startsWith("#"));
+const packageJson = JSON.parse(readFileSync("package.json", "utf8")) as { devDependencies: Record<string, string> };
+
+/** The instructions of a stage and of those that it is built on, first ones first. */
+function stage(name: string): string[] {
+  const start = instructions.findIndex((line) => line.startsWith("FROM ") && line.endsWith(` AS ${name}`));
+  const rest = instructions.slice(start + 1);
+  const end = rest.findIndex((line) => line.startsWith("FROM "));
+  const base = instructions[start]?.split(" ")[1] ?? "";
+  const own = end === -1 ? rest : rest.slice(0, end);
+  return base.startsWith("node:") ? own : [...stage(base), ...own];
+}
+
+/** Where a path of a stage comes from: the sources that its instructions copy from the project. */
+function copied(name: string): string[] {
+  return stage(name)
+    .filter((line) => line.startsWith("COPY ") && !line.includes("--from"))
+    .flatMap((line) => line.split(" ").slice(1, -1));
+}
+
+test("the image has the Node that the project pins", () => {
+  expect(instructions[0]).toBe(`ARG NODE_VERSION=${packageJson.devDependencies["node"]}`);
+  expect(instructions[1]).toBe(`FROM node:\${NODE_VERSION}-slim AS base`);
+});
+
+test.each(["functions", "agent"])("the image %s runs as node, not as root", (name) => {
+  expect(stage(name).filter((line) => line.startsWith("USER "))).toEqual(["USER node"]);
+  expect(stage(name).at(-1)).toMatch(/^CMD \["node", /);
+});
+
+test("compose builds the stages that exist", () => {
+  const { services } = parse(readFileSync("docker-compose.yml", "utf8"), { merge: true }) as {
+    services: Record<string, { build?: { target: string } }>;
+  };
+  const targets = Object.values(services).flatMap(({ build }) => (build === undefined ? [] : [build.target]));
+
+  expect(new Set(targets)).toEqual(new Set(["functions", "agent"]));
+});
+
+test("what the images copy exists, and nothing else of the project is sent to the builder", () => {
+  const sources = [...new Set([...copied("functions"), ...copied("agent")])];
+  const sent = readFileSync(".dockerignore", "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith("!"))
+    .map((line) => line.slice(1).replace(/\/$/, ""));
+
+  expect(sources.filter((source) => !existsSync(source))).toEqual([]);
+  expect(sources.toSorted()).toEqual(sent.toSorted());
+});
+
+test.each(["functions", "agent"])("what the code of the image %s imports is in it", (name) => {
+  const inside = copied(name);
+  const files = inside.flatMap((path) =>
+    statSync(path).isDirectory()
+      ? readdirSync(path, { recursive: true }).map((file) => `${path}/${String(file)}`)
+      : [path],
+  );
+
+  const outside = files
+    .filter((file) => file.endsWith(".ts"))
+    .flatMap((file) => {
+      const imports = readFileSync(file, "utf8").matchAll(/(?:from|import\() ?"(\.[^"]+)"/g);
+      return [...imports].map(([, path]) => new URL(path ?? "", `file:///${file}`).pathname.slice(1));
+    })
+    .filter((file) => !files.includes(file));
+  expect(outside).toEqual([]);
+});
+
+test("what the images start is in them", () => {
+  expect(stage("functions").at(-1)).toContain('"offline", "start", "--host", "0.0.0.0", "--httpPort", "3000"');
+  expect(stage("agent").at(-1)).toBe('CMD ["node", "/app/agents/code.ts"]');
+});

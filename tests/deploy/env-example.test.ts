@@ -1,0 +1,64 @@
+import { globSync, readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+
+const example = readFileSync(".env.example", "utf8").split("\n");
+const explained = example.flatMap((line) => /^#([A-Z][A-Z0-9_]+)=/.exec(line)?.[1] ?? []);
+
+const sources = globSync("{lib,functions,agents,localstack,bin}/**/*.ts").map((file) => readFileSync(file, "utf8"));
+const NAME = "[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+";
+
+/** What the code reads: the keys of its zod schemas of the environment, and what it looks up by name. */
+const read = new Set(
+  sources.flatMap((text) => [
+    ...[...text.matchAll(new RegExp(`\\b(${NAME}): ?(?:z\\b|integer\\(|[A-Z][a-z]\\w+\\.)`, "g"))].map(
+      ([, name]) => name,
+    ),
+    ...[...text.matchAll(new RegExp(`(?:process\\.env|source|env)\\["(${NAME})"\\]`, "g"))].map(([, name]) => name),
+  ]),
+);
+
+/** Set by Lambda, serverless-offline or the terminal, never by a person. */
+const NOT_CONFIGURED = ["AWS_LAMBDA_RUNTIME_API", "IS_OFFLINE", "NO_COLOR", "AWS_DEFAULT_REGION"];
+
+test("every variable that the code reads is explained", () => {
+  const unexplained = [...read].filter(
+    (name) => !explained.includes(name ?? "") && !NOT_CONFIGURED.includes(name ?? ""),
+  );
+
+  expect(read.size).toBeGreaterThan(25);
+  expect([...read]).toEqual(
+    expect.arrayContaining([
+      "DATABASE_URL",
+      "AGENT_QUEUES",
+      "LEASE_SECONDS",
+      "AGENT_QUEUE_URL",
+      "OUTPUT_RESPONSE_BYTES",
+    ]),
+  );
+  expect(unexplained).toEqual([]);
+});
+
+test("every variable that is explained is read by the code, by compose or by the AWS SDK", () => {
+  const compose = readFileSync("docker-compose.yml", "utf8");
+
+  const unread = explained.filter(
+    (name) => !read.has(name) && !compose.includes(`\${${name}:-`) && !name.startsWith("AWS_"),
+  );
+  expect(explained.length).toBeGreaterThan(35);
+  expect(unread).toEqual([]);
+});
+
+test("every variable that compose takes from .env is explained, with the default that it has", () => {
+  const taken = readFileSync("docker-compose.yml", "utf8").matchAll(/\$\{(\w+):-([^}]*)\}/g);
+
+  for (const [, name, value] of taken) expect(example).toContain(`#${name}=${value}`);
+});
+
+test("every variable has a line of explanation above it", () => {
+  const bare = example.filter((line, index) => {
+    const above = example[index - 1] ?? "";
+    return /^#[A-Z][A-Z0-9_]+=/.test(line) && !above.startsWith("# ") && !/^#[A-Z][A-Z0-9_]+=/.test(above);
+  });
+
+  expect(bare).toEqual([]);
+});

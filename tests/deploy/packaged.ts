@@ -1,0 +1,82 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { inflateRawSync } from "node:zlib";
+
+export type Resource = { Type: string; Properties: Record<string, any>; DependsOn?: string | string[] };
+export type Template = { Resources: Record<string, Resource>; Outputs: Record<string, unknown> };
+
+const DONE = ".serverless/serverless-state.json";
+const LOCK = ".serverless.lock";
+const SOURCES = ["serverless.yml", "package-lock.json", "deploy", "functions", "lib", "migrations"];
+
+/** Runs `serverless`, as npm scripts do. */
+export function serverless(...args: string[]): string {
+  const program = createRequire(import.meta.url).resolve("serverless/bin/serverless.js");
+  // Without the credentials of this machine and without a region: packaging must need neither.
+  const env = { PATH: process.env["PATH"], HOME: process.env["HOME"] };
+  return execFileSync(process.execPath, [program, ...args], { encoding: "utf8", env, stdio: "pipe" });
+}
+
+/** Packages the service into .serverless unless that has been done since the sources changed; one test file at a time. */
+export async function packageService(): Promise<void> {
+  for (let tries = 0; !tryLock(); tries++) {
+    if (tries > 500) throw new Error(`${LOCK} is older than 50 s: a test run was ended while it packaged. Remove it.`);
+    await sleep(100);
+  }
+  try {
+    if (timeOf(DONE) < Math.max(...SOURCES.map(newest)) || stageOf() !== "dev") serverless("package");
+  } finally {
+    rmSync(LOCK, { recursive: true });
+  }
+}
+
+function tryLock(): boolean {
+  try {
+    mkdirSync(LOCK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function newest(path: string): number {
+  if (!statSync(path).isDirectory()) return timeOf(path);
+  const inside = readdirSync(path, { recursive: true }).map((name) => timeOf(join(path, String(name))));
+  return Math.max(timeOf(path), ...inside);
+}
+
+/** A deployment leaves its own stage behind. */
+function stageOf(): string {
+  const state = JSON.parse(readFileSync(DONE, "utf8")) as { service: { provider: { stage: string } } };
+  return state.service.provider.stage;
+}
+
+function timeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+/** What CloudFormation gets. */
+export function readTemplate(): Template {
+  return JSON.parse(readFileSync(".serverless/cloudformation-template-update-stack.json", "utf8")) as Template;
+}
+
+/** The files of a function's zip, by name. */
+export function readBundle(name: string): Map<string, Buffer> {
+  const zip = readFileSync(`.serverless/${name}.zip`);
+  const end = zip.lastIndexOf(Buffer.from("PK\u0005\u0006"));
+  const files = new Map<string, Buffer>();
+  for (let at = zip.readUInt32LE(end + 16); zip.readUInt32LE(at) === 0x02014b50; ) {
+    const [method, size] = [zip.readUInt16LE(at + 10), zip.readUInt32LE(at + 20)];
+    const [nameLength, extraLength, commentLength] = [28, 30, 32].map((offset) => zip.readUInt16LE(at + offset));
+    const file = zip.toString("utf8", at + 46, at + 46 + (nameLength ?? 0));
+    const local = zip.readUInt32LE(at + 42);
+    const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);
+    const bytes = zip.subarray(start, start + size);
+    files.set(file, method === 0 ? bytes : inflateRawSync(bytes));
+    at += 46 + (nameLength ?? 0) + (extraLength ?? 0) + (commentLength ?? 0);
+  }
+  return files;
+}

@@ -1,0 +1,132 @@
+import { beforeAll, expect, test } from "vitest";
+import { routes } from "../../lib/routes.ts";
+import { packageService, readTemplate, serverless, type Template } from "./packaged.ts";
+
+let template: Template;
+beforeAll(async () => {
+  await packageService();
+  template = readTemplate();
+});
+
+type Statement = { Effect: string; Action: string | string[]; Resource: unknown };
+
+const all = (type: string) => Object.entries(template.Resources).filter(([, resource]) => resource.Type === type);
+const listOf = (value: unknown) => (Array.isArray(value) ? value : [value]) as unknown[];
+
+/** Every statement of every policy, with the resource that it stands in. */
+function statements(): [string, Statement][] {
+  return Object.entries(template.Resources).flatMap(([name, { Properties }]) =>
+    [Properties["PolicyDocument"], ...(Properties["Policies"] ?? []).map((policy: any) => policy.PolicyDocument)]
+      .filter((document) => document !== undefined)
+      .flatMap((document) => document.Statement.map((statement: Statement) => [name, statement])),
+  );
+}
+
+/** A resource by its name in the template, or by the text that stands for it. */
+function nameOf(resource: unknown): string {
+  const { "Fn::GetAtt": attribute } = resource as { "Fn::GetAtt"?: [string, string] };
+  return attribute?.[0] ?? String(resource);
+}
+
+test("no policy allows every action, of anything or of a service", () => {
+  const bare = statements().filter(
+    ([, { Effect, Action }]) => Effect === "Allow" && listOf(Action).some((action) => /^\*$|:\*$/.test(String(action))),
+  );
+
+  expect(statements().length).toBeGreaterThan(40);
+  expect(bare).toEqual([]);
+});
+
+test("no policy allows anything on every resource but to write traces, which have no resource", () => {
+  const bare = statements().filter(
+    ([, { Effect, Resource }]) => Effect === "Allow" && listOf(Resource).some((resource) => resource === "*"),
+  );
+
+  expect(new Set(bare.flatMap(([, { Action }]) => listOf(Action)))).toEqual(
+    new Set(["xray:PutTraceSegments", "xray:PutTelemetryRecords"]),
+  );
+});
+
+test("every function has a role of its own", () => {
+  const roles = all("AWS::Lambda::Function").map(([, { Properties }]) => nameOf(Properties["Role"]));
+
+  expect(new Set(roles).size).toBe(14);
+  expect(all("AWS::IAM::Role").map(([name]) => name)).toEqual(expect.arrayContaining(roles));
+  expect(all("AWS::IAM::Role")).toHaveLength(14);
+});
+
+test("every function writes its own log alone", () => {
+  for (const [name, { Properties }] of all("AWS::Lambda::Function")) {
+    const own = statements().filter(([role]) => role === nameOf(Properties["Role"]));
+    const logs = own.filter(([, { Action }]) => listOf(Action).includes("logs:PutLogEvents"));
+
+    expect(logs.map(([, { Resource }]) => nameOf(Resource))).toEqual([name.replace("LambdaFunction", "LogGroup")]);
+  }
+});
+
+test("beyond its log, traces and the database's secret, a function may do what its work takes and nothing else", () => {
+  const granted: Record<string, string[]> = {};
+  for (const [name, { Action, Resource }] of statements().filter(([role]) => role.endsWith("Role"))) {
+    for (const action of listOf(Action).map(String)) {
+      if (!action.startsWith("sqs:")) continue;
+      for (const resource of listOf(Resource)) (granted[name] ??= []).push(`${action} ${nameOf(resource)}`);
+    }
+  }
+
+  const toAgents = ["Infra", "Desktop", "Code", "Research"].map((agent) => `sqs:SendMessage ${agent}Queue`);
+  const consume = (queue: string) => [
+    ...["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl"].map(
+      (verb) => `sqs:${verb} ${queue}Queue`,
+    ),
+    `sqs:SendMessage ${queue}DeadLetters`,
+    `sqs:GetQueueUrl ${queue}DeadLetters`,
+  ];
+  expect(granted).toEqual({
+    SubmitWorkRole: ["sqs:SendMessage WorkQueue"],
+    DecideWorkRole: ["sqs:SendMessage WorkQueue", ...toAgents],
+    GetHealthRole: ["Work", "Results", "Infra", "Desktop", "Code", "Research"].map(
+      (queue) => `sqs:GetQueueAttributes ${queue}Queue`,
+    ),
+    DispatchRole: [...toAgents, ...consume("Work")],
+    RecordResultRole: ["sqs:SendMessage WorkQueue", ...toAgents, ...consume("Results")],
+    SweepRole: toAgents,
+  });
+});
+
+test("only functions that ask the database may read its secret", () => {
+  const readers = statements()
+    .filter(([, { Action }]) => listOf(Action).includes("secretsmanager:GetSecretValue"))
+    .map(([name, { Resource }]) => `${name} ${nameOf(Resource)}`);
+
+  const secret = "{{resolve:ssm:/waybill/dev/database-secret-arn}}";
+  const without = ["GetOpenapiRole", "NotFoundRole"];
+  const expected = all("AWS::IAM::Role").flatMap(([name]) => (without.includes(name) ? [] : [`${name} ${secret}`]));
+  expect(readers).toEqual(expected);
+});
+
+test("every call of the API is a route of the deployment, and the other way round", () => {
+  const deployed = all("AWS::ApiGatewayV2::Route").map(([, { Properties }]) => String(Properties["RouteKey"]));
+
+  const known = routes.map(({ method, path }) => `${method} ${path}`);
+  expect(deployed.toSorted()).toEqual([...known, "$default"].toSorted());
+});
+
+test("callers sign their calls, but for health, the document and unknown paths", () => {
+  const open = all("AWS::ApiGatewayV2::Route")
+    .filter(([, { Properties }]) => Properties["AuthorizationType"] !== "AWS_IAM")
+    .map(([, { Properties }]) => String(Properties["RouteKey"]));
+
+  expect(open.toSorted()).toEqual(["$default", "GET /health", "GET /openapi.json"]);
+});
+
+test("another stage has queues of other names, and a network of its own where that is asked for", () => {
+  const params = ["network=vpc", "subnetIds=subnet-1,subnet-2", "securityGroupIds=sg-1", "authorization=NONE"];
+
+  const printed = serverless("print", "--stage", "prod", ...params.flatMap((param) => ["--param", param]));
+
+  expect(printed).toContain("QueueName: waybill-prod-work-dlq");
+  expect(printed).not.toMatch(/QueueName: waybill-work/);
+  expect(printed).toContain("subnet-1,subnet-2");
+  expect(printed).toContain("AWSLambdaENIManagementAccess");
+  expect(printed).toContain("AuthorizationType: NONE");
+});

@@ -1,0 +1,14 @@
+// Runs beside an unpacked bundle, in a plain Node: loads the handler that argv names, calls it with each event of stdin (JSON
+// array), and prints what it answered, how long loading took and how much memory the process has used.
+import { text } from "node:stream/consumers";
+import { pathToFileURL } from "node:url";
+
+const events = JSON.parse(await text(process.stdin));
+const started = performance.now();
+const { handler } = await import(pathToFileURL(process.argv[2]).href);
+const loadMs = Math.round(performance.now() - started);
+const answers = [];
+for (const event of events) answers.push(await handler(event));
+const megabytes = Math.round(process.memoryUsage.rss() / 1_048_576);
+// Not awaited on Lambda either: connections stay open.
+process.stdout.write(JSON.stringify({ answers, loadMs, megabytes }), () => process.exit(0));

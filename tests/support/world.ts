@@ -1,0 +1,61 @@
+import { type Message, parseMessage, serialiseMessage, type WorkRequestMessage } from "../../lib/protocol/messages.ts";
+import type { Pool } from "../../lib/runtime/db.ts";
+import { uuidv7 } from "../../lib/runtime/ids.ts";
+import { decide } from "../../lib/work/decide.ts";
+import { dispatch } from "../../lib/work/dispatch.ts";
+import type { Decision } from "../../lib/work/lifecycle.ts";
+import { deliver, type Outgoing } from "../../lib/work/outbox.ts";
+import { recordBatch } from "../../lib/work/record.ts";
+import { SubmitWork, WorkSettings } from "../../lib/work/schema.ts";
+import { submit } from "../../lib/work/submit.ts";
+import { expireLeases, sendLeftovers } from "../../lib/work/sweep.ts";
+
+const AGENTS = ["infra", "desktop", "code", "research"];
+
+/** The control plane on a real database, with queues that are lists: what is sent is kept, and sending can be made to fail. */
+export type World = ReturnType<typeof worldOf>;
+
+export function worldOf(pool: Pool, env: Record<string, string> = {}) {
+  const settings = WorkSettings.parse(env);
+  const stamp = { newId: () => uuidv7(), now: () => new Date() };
+  const sent: Outgoing[] = [];
+  const queues = { down: false };
+  const send = async (messages: Outgoing[]) => {
+    if (queues.down) return [];
+    sent.push(...messages);
+    return messages.map(({ id }) => id);
+  };
+  return {
+    sent,
+    queues,
+    /** Submits code.run work with these differences and answers its task_id. */
+    submit: async (more: Partial<SubmitWork> = {}): Promise<string> => {
+      const work = SubmitWork.parse({ request_text: "do it", work_type: "code.run", ...more });
+      const submission = { work, key: undefined, taskId: uuidv7(), traceId: uuidv7() };
+      return (await submit(pool, settings, AGENTS, submission)).row.taskId;
+    },
+    decide: async (decision: Decision, taskId: string, by = "ada", reason?: string) => {
+      const outcome = await decide(pool, decision, taskId, { by, ...(reason === undefined ? {} : { reason }) }, stamp);
+      await deliver(pool, outcome.outgoing, send);
+      return outcome.row;
+    },
+    dispatch: async () => await dispatch(pool, settings, AGENTS, send, stamp),
+    expire: async () => await expireLeases(pool, send, stamp),
+    leftovers: async () => await sendLeftovers(pool, send),
+    /** Records messages as they come off a queue. */
+    record: async (...messages: Message[]) => {
+      const received = messages.map((message) => {
+        const parsed = parseMessage(serialiseMessage(message));
+        if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
+        return { recordId: message.message_id, message: parsed.message };
+      });
+      return await recordBatch(pool, settings, stamp.newId, received);
+    },
+    /** The work requests sent so far, in order. */
+    requests: (): WorkRequestMessage[] =>
+      sent.flatMap(({ body }) => {
+        const parsed = parseMessage(body);
+        return parsed.ok && parsed.message.type === "work_request" ? [parsed.message] : [];
+      }),
+  };
+}
