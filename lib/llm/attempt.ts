@@ -31,6 +31,11 @@ export type Plain = { ok: true; text: string } | { ok: false; failure: Failure }
 
 /** Asks for the whole answer. */
 export async function plainAttempt(attempt: Attempt): Promise<Plain> {
+  const answer = await askPlain(attempt);
+  return answer.ok ? answer : { ok: false, failure: withoutKey(answer.failure, attempt.key) };
+}
+
+async function askPlain(attempt: Attempt): Promise<Plain> {
   const clock = startClock(attempt);
   try {
     const inbound = await send(attempt, clock, attempt.bridge.request(attempt.body, attempt.model));
@@ -63,6 +68,11 @@ export async function plainAttempt(attempt: Attempt): Promise<Plain> {
  * the vendor said why it stopped, and nothing on the way was broken.
  */
 export async function* streamAttempt(attempt: Attempt): AsyncGenerator<string, Failure | undefined> {
+  const failure = yield* askStream(attempt);
+  return failure === undefined ? undefined : withoutKey(failure, attempt.key);
+}
+
+async function* askStream(attempt: Attempt): AsyncGenerator<string, Failure | undefined> {
   const { bridge, watch, clocks } = attempt;
   const clock = startClock(attempt);
   const translate = bridge.stream(Math.floor(attempt.now() / 1000));
@@ -132,6 +142,13 @@ export async function* streamAttempt(attempt: Attempt): AsyncGenerator<string, F
   }
   for (const { event, data } of translate.end(watch)) yield sseText(event, data);
   return undefined;
+}
+
+/** Whatever a vendor quotes of us, the key does not get any further. */
+function withoutKey(failure: Failure, key: string | undefined): Failure {
+  return key === undefined || key.length < 4
+    ? failure
+    : { ...failure, message: failure.message.replaceAll(key, "[key]") };
 }
 
 const FINISH_MS = 250;

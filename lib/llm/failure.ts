@@ -100,7 +100,8 @@ function asText(value: unknown): string {
 /** Vendors quote the key they refuse ("Incorrect API key provided: sk-…"); nothing that looks like one is kept. */
 export function tidy(text: string): string {
   return text
-    .replace(/\b(sk|pk|rk|key|xai|gsk)-[\w*-]{4,}/gi, "[key]")
+    .replace(/(?<!\S)[\w-]*\b(sk|pk|rk|key|xai|gsk)-[\w*-]{4,}/gi, "[key]")
+    .replace(/(api[ _-]?key[^:]{0,30}:\s*)\S+/gi, "$1[key]")
     .replace(/\b(bearer|x-api-key:?)\s+\S+/gi, "$1 [key]")
     .replace(/\s+/g, " ")
     .trim()

@@ -53,6 +53,7 @@ export type Result = {
   /** Part of the answer had been given when it failed. */
   committed: boolean;
   attempts: number;
+  /** Spent on vendors and on waiting for them: the rest of a call's time is ours. */
   upstreamMs: number;
   costUsd: string | null;
 };
@@ -68,6 +69,7 @@ export async function* route(deps: RouteDeps, call: Call): AsyncGenerator<string
   let tries = 0;
   let attempts = 0;
   let upstreamMs = 0;
+  let waitedMs = 0;
   let otherKey: string | undefined;
   let failure: Failure | undefined;
   const costs: (string | null)[] = [];
@@ -76,7 +78,7 @@ export async function* route(deps: RouteDeps, call: Call): AsyncGenerator<string
     tried,
     committed: false,
     attempts,
-    upstreamMs,
+    upstreamMs: upstreamMs + waitedMs,
     costUsd: sumOf(costs),
     ...more,
   });
@@ -171,6 +173,7 @@ export async function* route(deps: RouteDeps, call: Call): AsyncGenerator<string
     if (step.do === "stop" || remainingMs <= 0) break;
     if (step.do === "retry") {
       await deps.sleep(step.waitMs, call.callerGone);
+      waitedMs += step.waitMs;
       if (call.callerGone.aborted) return ended({ failure });
       continue;
     }

@@ -111,7 +111,7 @@ async function misbehave(
       .writeHead(200, { "content-type": "application/json" })
       .end(JSON.stringify({ object: "list", model, data, usage: { prompt_tokens: 3, total_tokens: 3 } }));
   }
-  const kind = String(model).replace(/^fb-/, "");
+  const kind = model.replace(/^fb-/, "");
   const first = count === 1;
   const retry: Record<string, string> = {
     ...(settings.retryAfter === "" ? {} : { "retry-after": settings.retryAfter }),
@@ -157,9 +157,8 @@ async function misbehave(
     case "huge": {
       response.writeHead(200, { "content-type": "application/json" });
       const block = "x".repeat(1_000_000);
-      for (let i = 0; i < 40 && !response.destroyed; i++)
-        if (!response.write(block))
-          await new Promise((done) => response.once("drain", () => done(0)).once("close", () => done(0)));
+      // A vendor that never looks whether anybody listens.
+      for (let i = 0; i < 40; i++) response.write(block);
       return response.end();
     }
     case "truncated":
@@ -205,22 +204,22 @@ async function chatStream(kind: string, model: string, settings: Settings, body:
     if (response.destroyed) return;
     if (kind === "cut" && index === 40) {
       await sleep(20);
-      return response.socket?.destroy();
+      return void response.socket?.destroy();
     }
-    if (kind === "cut-clean" && index === 40) return response.end();
+    if (kind === "cut-clean" && index === 40) return void response.end();
     if (kind === "cut-token" && index === 40) {
       response.write('data: {"id":"c1","choices":[{"delta":{"content":"wo');
       await sleep(20);
-      return response.socket?.destroy();
+      return void response.socket?.destroy();
     }
     if (kind === "stall" && index === 20) return;
     if (kind === "garbage" && index === 10) response.write('data: {"broken": \n\n');
     else if (kind === "error-inside" && index === 10) {
       response.write(`data: ${JSON.stringify({ error: { message: "overloaded", type: "overloaded_error" } })}\n\n`);
-      return response.end();
+      return void response.end();
     } else if (kind === "error-first" && index === 0) {
       response.write(`data: ${JSON.stringify({ error: { message: "overloaded", type: "overloaded_error" } })}\n\n`);
-      return response.end();
+      return void response.end();
     } else say({ content: index === 0 ? word : ` ${word}` });
     if (kind === "drip" || kind === "endless") await sleep(kind === "drip" ? 20 : 100);
   }
@@ -261,11 +260,11 @@ async function messagesStream(
   for (const [index, word] of WORDS.entries()) {
     if (kind === "error-first" || (kind === "error-inside" && index === 10)) {
       say({ type: "error", error: { type: "overloaded_error", message: "Overloaded" } });
-      return response.end();
+      return void response.end();
     }
     if (kind === "cut" && index === 40) {
       await sleep(20);
-      return response.socket?.destroy();
+      return void response.socket?.destroy();
     }
     say({
       type: "content_block_delta",
