@@ -11,13 +11,16 @@ declare const awslambda: {
   };
 };
 
+// Taken when this is loaded: locally serverless-offline puts its own in the place later.
+const { streamifyResponse, HttpResponseStream } = awslambda;
+
 /** The LLM gateway behind its function URL: the same calls as llm-route, streams given as they come. */
-export const handler: unknown = awslambda.streamifyResponse(async (event, out, context) => {
+export const handler: unknown = streamifyResponse(async (event, out, context) => {
   const gone = new AbortController();
   out.on("close", () => gone.abort());
   out.on("error", () => gone.abort());
   const reply = await serveLlm(event, context, gone.signal);
-  const body = awslambda.HttpResponseStream.from(out, { statusCode: reply.status, headers: reply.headers });
+  const body = HttpResponseStream.from(out, { statusCode: reply.status, headers: reply.headers });
   if (reply.body !== "") body.write(reply.body);
   if (reply.stream !== undefined) {
     for await (const part of reply.stream) {

@@ -110,10 +110,14 @@ async function* askStream(attempt: Attempt): AsyncGenerator<string, Failure | un
         );
       }
       const reader = sseReader();
-      reading: for await (const bytes of inbound.body) {
+      for await (const bytes of inbound.body) {
         if (watch.started) clock.arm(clocks.idle_ms, "the stream went silent");
+        // What came in one piece goes out in one piece: half the CPU time of an event at a time.
+        let out = "";
+        let done = false;
         for (const event of reader.push(bytes)) {
-          if (event.data === "[DONE]") break reading;
+          done = event.data === "[DONE]" || watch.done;
+          if (done) break;
           const { json, failure } = readStep(event, attempt, inbound);
           if (failure !== undefined) return failure;
           const wasStarted = watch.started;
@@ -123,9 +127,10 @@ async function* askStream(attempt: Attempt): AsyncGenerator<string, Failure | un
             clock.arm(clocks.idle_ms, "the stream went silent");
           }
           for (const { event: name, data } of translate.next(json, watch))
-            yield sseText(name, data === json ? event.data : data);
-          if (watch.done) break reading;
+            out += sseText(name, data === json ? event.data : data);
         }
+        if (out !== "") yield out;
+        if (done || watch.done) break;
         // Some vendors never say [DONE] and keep the connection: after the reason only the usage can follow.
         if (watch.finished) clock.arm(watch.tokens === undefined ? USAGE_MS : FINISH_MS, "the answer is complete");
       }

@@ -132,7 +132,7 @@ export async function answer(deps: GatewayDeps, request: GatewayRequest): Promis
       for (const one of kept) if (one.record.outcome === "answered" && one.text) one.text.answer = value.text ?? "";
     return { status: 200, headers: { ...base, ...asHeaders(value) }, body: value.text ?? "", after, told: told(value) };
   }
-  const early = await Promise.race([first, pause(Math.min(HOLD_MS, request.remainingMs / 2))]);
+  const early = await within(first, Math.min(HOLD_MS, request.remainingMs / 2));
   if (early !== undefined && early.done && !early.value.ok) return failed(early.value);
   const reply: GatewayReply = {
     status: 200,
@@ -145,7 +145,7 @@ export async function answer(deps: GatewayDeps, request: GatewayRequest): Promis
     let pending = first;
     try {
       for (;;) {
-        const step = await Promise.race([pending, pause(BEAT_MS)]);
+        const step = await within(pending, BEAT_MS);
         if (step === undefined) {
           yield sseComment("still at it");
           continue;
@@ -217,6 +217,15 @@ function brief({ model, class: errorClass }: { model: string; class: string }): 
   return `${model}: ${errorClass}`;
 }
 
-async function pause(ms: number): Promise<undefined> {
-  return await new Promise((resolve) => setTimeout(resolve, ms, undefined).unref());
+/** What comes within so many milliseconds; undefined where nothing does. */
+async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ms, undefined);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -36,6 +36,7 @@ export function ledger(db: Pool, budgets: Budgets, log: LedgerLog, now: () => nu
   const notes = new Map<string, Promise<unknown>>();
   const kept = new Map<string, { rules: Rules; at: number }>();
   let external = true;
+  const reserved = new Set<string>();
 
   const bounded = async <T>(ms: number, run: () => Promise<T>): Promise<T> => {
     if (awayUntil > now()) throw new Error("the database was away a moment ago");
@@ -51,6 +52,26 @@ export function ledger(db: Pool, budgets: Budgets, log: LedgerLog, now: () => nu
     } finally {
       clearTimeout(timer);
     }
+  };
+
+  let waiting: { records: AttemptRecord[]; done: Promise<void> } | undefined;
+  let writing: Promise<void> = Promise.resolve();
+  /** Calls that end while a write is under way share the next one: under load an insert keeps many. */
+  const together = async (records: AttemptRecord[]): Promise<void> => {
+    if (waiting !== undefined && waiting.records.length < 500) {
+      waiting.records.push(...records);
+      return await waiting.done;
+    }
+    const mine = { records: [...records], done: Promise.resolve() };
+    waiting = mine;
+    const before = writing;
+    mine.done = (async () => {
+      await before;
+      if (waiting === mine) waiting = undefined;
+      await bounded(WRITE_MS, async () => await queries.insertAttempts(db, mine.records));
+    })();
+    writing = mine.done.catch(() => {});
+    return await mine.done;
   };
 
   return {
@@ -82,7 +103,9 @@ export function ledger(db: Pool, budgets: Budgets, log: LedgerLog, now: () => nu
       const scopes = scopesOf(budgets, facts, now());
       if (scopes.length === 0 || usd === 0) return undefined;
       try {
-        return await bounded(READ_MS, async () => await reserveIn(db, facts.callId, scopes, usd, seconds));
+        const refusal = await bounded(READ_MS, async () => await reserveIn(db, facts.callId, scopes, usd, seconds));
+        if (refusal === undefined) reserved.add(facts.callId);
+        return refusal;
       } catch (error) {
         log.error("llm budget not checked", { error, call_id: facts.callId });
         if (budgets.without_database === "serve") return undefined;
@@ -102,9 +125,13 @@ export function ledger(db: Pool, budgets: Budgets, log: LedgerLog, now: () => nu
     write: async (facts, all) => {
       await notes.get(facts.callId);
       notes.delete(facts.callId);
-      if (all.length === 0) return;
+      if (all.length === 0 && !reserved.has(facts.callId)) return;
       try {
-        await bounded(WRITE_MS, async () => await writeIn(db, facts, all));
+        const held = reserved.delete(facts.callId);
+        const noted = facts.taskId !== null && all.some(({ record }) => record.external);
+        if (held || noted || all.some(({ text }) => text !== undefined)) {
+          await bounded(WRITE_MS, async () => await writeIn(db, facts, all));
+        } else await together(all.map(({ record }) => record));
       } catch (error) {
         lost += all.length;
         for (const { record } of all) log.error("llm call not kept", { error, lost, ...record });

@@ -91,7 +91,7 @@ export async function settleCall(db: Db, callId: string, attemptIds: string[]): 
     with held as (
       delete from llm_reservations where call_id = ${callId} returning scope, scope_key, usd
     ), cost as (
-      select case when bool_or(cost_usd is null) then null else sum(cost_usd) end as usd
+      select case when bool_or(cost_usd is null) then null else coalesce(sum(cost_usd), 0) end as usd
       from llm_calls where attempt_id = any (${attemptIds}::uuid[])
     )
     update llm_spend

@@ -213,6 +213,8 @@ async function chatStream(kind: string, model: string, settings: Settings, body:
       return void response.socket?.destroy();
     }
     if (kind === "stall" && index === 20) return;
+    // What went before is on its way by then: the fault comes in the middle of an answer that has begun.
+    if (index === 10 && (kind === "garbage" || kind === "error-inside")) await sleep(20);
     if (kind === "garbage" && index === 10) response.write('data: {"broken": \n\n');
     else if (kind === "error-inside" && index === 10) {
       response.write(`data: ${JSON.stringify({ error: { message: "overloaded", type: "overloaded_error" } })}\n\n`);
