@@ -103,7 +103,6 @@ async function ask(path: string, body: object): Promise<Response> {
 }
 
 function print(all: Row[]): void {
-  const ms = (value: number | undefined) => (value === undefined ? "-" : `${Math.round(value)} ms`);
   const table = [
     ["model", "first token", "whole", "in", "out", "tokens/s", "USD", ""],
     ...all.map(({ model, ttft, ms: whole, input, output, cost, error }) => [
@@ -125,4 +124,8 @@ function print(all: Row[]): void {
         .join("  ")
         .trimEnd(),
     );
+}
+
+function ms(value: number | undefined): string {
+  return value === undefined ? "-" : `${Math.round(value)} ms`;
 }

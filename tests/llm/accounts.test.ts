@@ -4,6 +4,7 @@ import OpenAI from "openai";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { setSwitch } from "../../lib/llm/queries.ts";
 import { connect } from "../../lib/runtime/db.ts";
+import { findReport } from "../../lib/work/reports.ts";
 import { startGateway } from "../support/llm.ts";
 import { ANSWER } from "../support/vendor.ts";
 
@@ -210,7 +211,7 @@ test("no key and no prompt is in any log line, row or error", async () => {
     for (const stream of [false, true]) {
       try {
         const answer = await openai.chat.completions.create({ model, messages, stream });
-        if (stream) for await (const _ of answer as unknown as AsyncIterable<unknown>);
+        if (Symbol.asyncIterator in answer) for await (const chunk of answer) expect(chunk).toBeDefined();
       } catch (error) {
         const { message, error: body, headers } = error as { message: string; error: unknown; headers: Headers };
         errors.push(JSON.stringify([message, body, [...(headers?.entries() ?? [])]]));
@@ -317,6 +318,20 @@ test("Anthropic's client is answered by either kind of vendor, streaming include
       usage: { input_tokens: expect.any(Number), output_tokens: 60 },
     });
   }
+});
+
+test("the reports tell fallbacks by day, delays by model and spending by agent", async () => {
+  const fallbacks = await findReport("llm-fallbacks").run(db, { days: "1" });
+  const latency = await findReport("llm-latency").run(db, {});
+  const spend = await findReport("llm-spend").run(db, {});
+
+  expect(fallbacks.rows).toContainEqual(
+    expect.objectContaining({ model: "fb-503", main_error: "server_error", fallbacks: expect.any(Number) }),
+  );
+  expect(latency.rows).toContainEqual(
+    expect.objectContaining({ model: "ok", p50_ms: expect.any(Number), p95_first_token_ms: expect.any(Number) }),
+  );
+  expect(spend.rows).toContainEqual(expect.objectContaining({ agent: "code", cost: 0.00014 }));
 });
 
 test("embeddings, models and the explained route are there for the client", async () => {
