@@ -13,7 +13,7 @@ import { startPostgres } from "../localstack/postgres.ts";
 const ROUNDS = 7;
 const CALLS = Number(process.env["BENCH_CALLS"] || 300);
 const PARALLEL = 32;
-const PORTKEY = "node_modules/@portkey-ai/gateway/build/start-server.js";
+const PORTKEY = process.env["BENCH_PORTKEY"] || "node_modules/@portkey-ai/gateway/build/start-server.js";
 
 type Target = { name: string; url: string; headers: Record<string, string>; used: () => Promise<Used> | undefined };
 type Used = { cpuMs: number; rssMb: number };

@@ -82,17 +82,18 @@ export async function answer(deps: GatewayDeps, request: GatewayRequest): Promis
     {
       ...deps,
       onAttempt: (record) => {
-        const text = {
-          prompt: JSON.stringify(asked.body),
-          answer: record.outcome === "answered" ? pieces.join("") : null,
-        };
+        const text = { prompt: JSON.stringify(asked.body), answer: null };
         kept.push(keepText ? { record, text } : { record });
       },
       onSent: (model) => ledger.sent(asked.facts, model),
     },
     { ...asked, plan: planned, callerGone: request.callerGone, deadline },
   );
-  const after = async () => await ledger.write(asked.facts, kept);
+  const after = async () => {
+    // What was held until it was whole is given after its attempt has ended.
+    for (const { record, text } of kept) if (text && record.outcome === "answered") text.answer = pieces.join("");
+    await ledger.write(asked.facts, kept);
+  };
   const facts = (result: Result) => ({
     model: result.model?.name ?? null,
     attempts: result.attempts,
@@ -128,8 +129,7 @@ export async function answer(deps: GatewayDeps, request: GatewayRequest): Promis
   if (asked.mode === "plain") {
     const { value } = (await first) as { value: Result };
     if (!value.ok) return failed(value);
-    if (keepText)
-      for (const one of kept) if (one.record.outcome === "answered" && one.text) one.text.answer = value.text ?? "";
+    if (keepText) pieces.push(value.text ?? "");
     return { status: 200, headers: { ...base, ...asHeaders(value) }, body: value.text ?? "", after, told: told(value) };
   }
   const early = await within(first, Math.min(HOLD_MS, request.remainingMs / 2));

@@ -1,14 +1,13 @@
 import type { Post } from "../runtime/upstream.ts";
-import { type AttemptRecord, type CallFacts, type Outcome, recordOf } from "./account.ts";
-import { type Attempt, plainAttempt, streamAttempt } from "./attempt.ts";
-import type { Chain, Config, Model, Timeouts } from "./config-schema.ts";
-import { bridge } from "./dialect.ts";
+import type { AttemptRecord, CallFacts } from "./account.ts";
+import type { Chain, Config, Model } from "./config-schema.ts";
+import { type Contender, contend } from "./contender.ts";
 import type { Failure } from "./failure.ts";
 import type { HealthBook } from "./health.ts";
 import type { Json } from "./json.ts";
 import type { Keyring } from "./keys.ts";
 import { type Candidate, decide, type Plan } from "./routing.ts";
-import { newWatch, type Watch } from "./watch.ts";
+import type { Watch } from "./watch.ts";
 
 /** What the loop needs from outside; tests and the entry points give it. */
 export type RouteDeps = {
@@ -83,69 +82,67 @@ export async function* route(deps: RouteDeps, call: Call): AsyncGenerator<string
     ...more,
   });
 
+  const start = async (one: Candidate, others: boolean): Promise<Contender> => {
+    attempts++;
+    if (one.probe) deps.health.probes(one.model, deps.now());
+    const key = otherKey ?? (await deps.keys.key(one.model.provider).catch(() => undefined));
+    return contend(deps, call, one, { attemptNumber: attempts, others, key }, (ms, costUsd) => {
+      upstreamMs += ms;
+      costs.push(costUsd);
+    });
+  };
+
   while (candidate !== undefined) {
     tries++;
-    attempts++;
-    const { model } = candidate;
-    if (candidate.probe) deps.health.probes(model, deps.now());
-    const run = begin(deps, call, candidate, attempts, rest.length > 0);
-    const key: string | undefined = otherKey ?? (await deps.keys.key(model.provider).catch(() => undefined));
+    let contender = await start(candidate, rest.length > 0);
+    let second: Contender | undefined;
     let committed = false;
-    let settled = false;
-    const settle = (outcome: Outcome) => {
-      if (settled) return;
-      settled = true;
-      upstreamMs += deps.now() - run.startedAt;
-      const record = run.record(outcome, failure);
-      costs.push(record.costUsd);
-      deps.onAttempt(record, run.attempt.watch);
-    };
-    failure = undefined;
-    let events: ReturnType<typeof streamAttempt> | undefined;
     try {
-      const attempt: Attempt = { ...run.attempt, key };
-      if (call.mode === "plain") {
-        const answer = await plainAttempt(attempt);
-        if (answer.ok) {
-          run.attempt.watch.finished = true;
-          deps.health.answered(model);
-          settle("answered");
-          return ended({ ok: true, text: answer.text, model });
+      const hedgeMs = attempts === 1 ? hedgeDelay(deps, call.chain, candidate) : undefined;
+      if (hedgeMs !== undefined && rest[0] !== undefined && !(await readyWithin(contender, hedgeMs))) {
+        second = await start(rest[0], rest.length > 1);
+        const { winner, loser } = await firstGood(contender, second);
+        // Told before it is closed: hanging up on it makes it look failed too.
+        const lost = loser.state() === "failed" ? loser.failure() : undefined;
+        const before = upstreamMs;
+        await loser.close(lost === undefined ? "aborted" : "failed");
+        // Both ran at the same time: the call waited for the winner alone.
+        upstreamMs = before;
+        if (lost !== undefined) {
+          deps.health.failed(loser.candidate.model, lost, deps.now());
+          tried.push({ model: loser.candidate.model.name, ...told(lost) });
         }
-        failure = answer.failure;
-      } else {
-        events = streamAttempt(attempt);
-        const held: string[] = [];
-        for (;;) {
-          const step: IteratorResult<string, Failure | undefined> = await events.next();
-          if (step.done) {
-            failure = step.value;
-            break;
-          }
-          if (committed) yield step.value;
-          else if (held.push(step.value) > 0 && call.mode === "live" && attempt.watch.started) {
-            committed = true;
-            yield held.join("");
-          }
-        }
-        if (failure === undefined) {
-          deps.health.answered(model);
-          settle("answered");
-          if (!committed) yield held.join("");
-          return ended({ ok: true, model, committed: true });
-        }
+        [contender, second] = [winner, loser];
+        if (candidate !== winner.candidate || winner.state() === "failed") rest = rest.slice(1);
+        candidate = winner.candidate;
       }
-      if (call.callerGone.aborted) {
-        settle("aborted");
-        return ended({ failure, committed, model });
+      await contender.ready;
+      const given = contender.state() === "failed" ? "" : contender.held();
+      if (contender.state() === "streaming") {
+        committed = true;
+        yield given;
+        for (let piece = await contender.next(); piece !== undefined; piece = await contender.next()) yield piece;
+      } else if (given !== "") {
+        // Answered: kept before it is given, so that a caller who hangs up now does not make it look unfinished.
+        await contender.close("answered");
+        yield given;
       }
-      settle(committed ? "cut" : "failed");
+      failure = contender.failure();
+      if (contender.state() === "answered") {
+        await contender.close("answered");
+        const text = contender.text();
+        return ended({ ok: true, model: candidate.model, committed: true, ...(text === undefined ? {} : { text }) });
+      }
+      await contender.close(call.callerGone.aborted ? "aborted" : committed ? "cut" : "failed");
     } finally {
-      // Reached with nothing settled when the caller went away and the generator was closed at a yield.
-      await events?.return(undefined);
-      settle("aborted");
-      run.stop();
+      // Reached with something open when the caller went away and the loop was closed at a yield.
+      await contender.close("aborted");
+      await second?.close("aborted");
     }
+    failure ??= { class: "network", message: "the vendor's connection ended" };
+    const { model } = candidate;
+    const { key } = contender;
+    if (call.callerGone.aborted) return ended({ failure, committed, model });
     const { class: errorClass, status, message } = failure;
     tried.push({ model: model.name, class: errorClass, status, message });
     if (committed) {
@@ -184,72 +181,32 @@ export async function* route(deps: RouteDeps, call: Call): AsyncGenerator<string
   return ended(failure === undefined ? {} : { failure });
 }
 
-function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber: number, others: boolean) {
-  const startedAt = deps.now();
-  const watch = newWatch();
-  let sent = false;
-  let ttftMs: number | undefined;
-  const gone = new AbortController();
-  const stop = () => gone.abort();
-  if (call.callerGone.aborted) stop();
-  call.callerGone.addEventListener("abort", stop, { once: true });
-  const wantsUsage = call.body["stream_options"]?.include_usage === true;
-  return {
-    startedAt,
-    stop: () => {
-      call.callerGone.removeEventListener("abort", stop);
-      stop();
-    },
-    attempt: {
-      model,
-      bridge: bridge(call.facts.dialect, model, wantsUsage),
-      body: call.body,
-      headers: call.headers,
-      clocks: clocksFor(deps.config.timeouts, call, model, call.deadline - startedAt, others),
-      callerGone: gone.signal,
-      watch,
-      post: deps.post,
-      now: deps.now,
-      onSent: () => {
-        sent = true;
-        deps.onSent(model);
-      },
-      onFirstToken: () => {
-        ttftMs ??= deps.now() - startedAt;
-        deps.health.took(model, ttftMs);
-      },
-    },
-    record: (outcome: Outcome, failure: Failure | undefined) =>
-      recordOf(
-        call.facts,
-        {
-          attemptId: deps.newId(),
-          attemptNumber,
-          model,
-          watch,
-          body: call.body,
-          sent,
-          ttftMs,
-          latencyMs: deps.now() - startedAt,
-          startedAt,
-        },
-        outcome,
-        failure,
-      ),
-  };
+/** How long the first model is waited for before a second one is started too; undefined where the chain does not hedge. */
+function hedgeDelay({ health }: RouteDeps, { hedge }: Chain, { model }: Candidate): number | undefined {
+  return hedge === "p95" ? health.p95(model) : hedge?.after_ms;
 }
 
-/** The clocks of one attempt, all inside what is left of the call; a silent vendor leaves the others a share of it. */
-function clocksFor(base: Timeouts, { chain }: Call, model: Model, remainingMs: number, others: boolean): Timeouts {
-  const pick = (name: keyof Timeouts) => model.timeouts[name] ?? chain.timeouts[name] ?? base[name];
-  const left = Math.max(1, remainingMs);
-  const silence = others ? left * 0.6 : left;
-  return {
-    connect_ms: Math.min(pick("connect_ms"), silence),
-    first_token_ms: Math.min(pick("first_token_ms"), silence),
-    idle_ms: Math.min(pick("idle_ms"), left),
-    total_ms: Math.min(pick("total_ms"), left),
-  };
+async function readyWithin({ ready }: Contender, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, ms, false);
+  });
+  const outcome = await Promise.race([ready.then(() => true), late]);
+  clearTimeout(timer);
+  return outcome;
+}
+
+/** The one that has something to give first; where one fails, the other is waited for. */
+async function firstGood(one: Contender, other: Contender): Promise<{ winner: Contender; loser: Contender }> {
+  const early = await Promise.race([one.ready.then(() => one), other.ready.then(() => other)]);
+  const late = early === one ? other : one;
+  if (early.state() !== "failed") return { winner: early, loser: late };
+  await late.ready;
+  return { winner: late, loser: early };
+}
+
+function told({ class: errorClass, status, message }: Failure): Omit<Tried, "model"> {
+  return { class: errorClass, status, message };
 }
 
 /** Unknown as soon as one part of it is. */

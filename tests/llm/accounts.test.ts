@@ -8,8 +8,12 @@ import { findReport } from "../../lib/work/reports.ts";
 import { startGateway } from "../support/llm.ts";
 import { ANSWER } from "../support/vendor.ts";
 
+const PROJECT = randomUUID();
 // One call of "ok" reserves the estimate of its prompt and of 100 tokens out, and costs 0.00014 USD.
-const { gateway, vendor, key } = await startGateway({ budgets: "{ agents: { poor: 0.001, none: 0 } }" });
+const { gateway, vendor, key } = await startGateway({
+  projects: [PROJECT],
+  budgets: "{ agents: { poor: 0.001, none: 0 } }",
+});
 const openai = new OpenAI({ baseURL: `${gateway.url}/llm/v1`, apiKey: "caller", maxRetries: 0 });
 const db = connect();
 
@@ -92,6 +96,31 @@ test("a task is marked as soon as its prompt has left, though a local model answ
       async () => (await db`select external_ai_used from tasks where task_id = ${taskId}`)[0]?.["externalAiUsed"]?.[0],
     )
     .toMatchObject({ model: "fb-503" });
+});
+
+test("prompts and answers are kept for the projects that switched it on, and for no other", async () => {
+  const kept = await newTask();
+  const other = await newTask();
+  await db`update tasks set project_id = ${PROJECT} where task_id = ${kept}`;
+
+  for (const taskId of [kept, other]) {
+    const headers = { "x-waybill-task-id": taskId };
+    await openai.chat.completions.create({ model: "ok", messages }, { headers });
+    for (const mode of ["live", "whole"]) {
+      const wish = { headers: { ...headers, "x-waybill-stream": mode } };
+      for await (const chunk of await openai.chat.completions.create({ model: "ok", messages, stream: true }, wish)) void chunk;
+    }
+  }
+
+  await expect
+    .poll(async () => await db`select task_id, prompt, answer from llm_texts join llm_calls using (attempt_id)`)
+    .toHaveLength(3);
+  const texts = await db`select task_id, prompt, answer from llm_texts join llm_calls using (attempt_id)`;
+  for (const { taskId, prompt, answer } of texts) {
+    expect(taskId).toBe(kept);
+    expect(prompt).toContain(messages[0]?.content);
+    expect(answer).toContain("word59");
+  }
 });
 
 test("the fields of `waybill` in the body tie a call to work, and reach no vendor", async () => {
@@ -211,7 +240,7 @@ test("no key and no prompt is in any log line, row or error", async () => {
     for (const stream of [false, true]) {
       try {
         const answer = await openai.chat.completions.create({ model, messages, stream });
-        if (Symbol.asyncIterator in answer) for await (const chunk of answer) expect(chunk).toBeDefined();
+        if (Symbol.asyncIterator in answer) for await (const chunk of answer) void chunk;
       } catch (error) {
         const { message, error: body, headers } = error as { message: string; error: unknown; headers: Headers };
         errors.push(JSON.stringify([message, body, [...(headers?.entries() ?? [])]]));

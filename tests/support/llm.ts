@@ -13,7 +13,7 @@ const FAULTS =
 
 /** The gateway's function URL over vendors that misbehave; the configuration is set before the gateway is loaded. */
 export async function startGateway(
-  more: { budgets?: string; keys?: string } = {},
+  more: { budgets?: string; projects?: string[] } = {},
 ): Promise<{ gateway: StreamUrl; vendor: Vendor; key: string }> {
   const vendor = await startVendor();
   const key = `canary-key-${randomUUID()}`;
@@ -41,8 +41,13 @@ export async function startGateway(
     ...names.map((name) => `  y-${name}: { models: [a-${name}, ok], promises: { window: 1000 } }`),
     ...names.map((name) => `  h-${name}: { models: [${name}, home], promises: { window: 1000 } }`),
     "  x-refused: { models: [refused, ok], promises: { window: 1000 } }",
+    "  hedged: { models: [fb-slow-first, ok], promises: { window: 1000 }, hedge: { after_ms: 200 } }",
+    "  hedged-well: { models: [ok, big], promises: { window: 1000 }, hedge: { after_ms: 1000 } }",
+    "  hedged-both: { models: [fb-silent, fb-slow-first, home], promises: { window: 1000 }, hedge: { after_ms: 100 } }",
+    "  hedged-p95: { models: [ok, big], promises: { window: 1000 }, hedge: p95 }",
     "  x-big: { models: [fb-context, ok, big], promises: { window: 1000 } }",
     "timeouts: { connect_ms: 1000, first_token_ms: 1500, idle_ms: 1000, total_ms: 20000 }",
+    `keep_text_of_projects: ${JSON.stringify(more.projects ?? [])}`,
     ...(more.budgets === undefined ? [] : [`budgets: ${more.budgets}`]),
   ].join("\n");
   const path = join(tmpdir(), `waybill-llm-${randomUUID()}.yaml`);
