@@ -108,7 +108,8 @@ test("prompts and answers are kept for the projects that switched it on, and for
     await openai.chat.completions.create({ model: "ok", messages }, { headers });
     for (const mode of ["live", "whole"]) {
       const wish = { headers: { ...headers, "x-waybill-stream": mode } };
-      for await (const chunk of await openai.chat.completions.create({ model: "ok", messages, stream: true }, wish)) void chunk;
+      for await (const chunk of await openai.chat.completions.create({ model: "ok", messages, stream: true }, wish))
+        void chunk;
     }
   }
 
