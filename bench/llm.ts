@@ -17,7 +17,14 @@ const PORTKEY = process.env["BENCH_PORTKEY"] || "node_modules/@portkey-ai/gatewa
 
 type Target = { name: string; url: string; headers: Record<string, string>; used: () => Promise<Used> | undefined };
 type Used = { cpuMs: number; rssMb: number };
-type Measured = { medianMs: number; ttftMs: number; cpuMs?: number; perSecond: number; rssMb?: number };
+type Measured = {
+  medianMs: number;
+  ttftMs: number;
+  cpuMs?: number;
+  perSecond: number;
+  rssMb?: number;
+  idleMb?: number;
+};
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: PARALLEL });
 const children: ChildProcess[] = [];
@@ -121,7 +128,12 @@ function usedBy(pid: number): Used {
 }
 
 async function measure(target: Target): Promise<Measured> {
-  for (let i = 0; i < 200; i++) await call(target, i % 2 === 0);
+  const idleMb = (await target.used())?.rssMb;
+  const streams = await call(target, true).then(
+    () => true,
+    (error: unknown) => console.log(`${target.name} does not stream here: ${(error as Error).message}`),
+  );
+  for (let i = 0; i < 1000; i++) await call(target, streams === true && i % 2 === 0);
   const medians: number[] = [];
   const firsts: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
@@ -129,7 +141,7 @@ async function measure(target: Target): Promise<Measured> {
     for (let i = 0; i < CALLS / ROUNDS; i++) times.push((await call(target, false)).ms);
     medians.push(median(times));
     const waits: number[] = [];
-    for (let i = 0; i < CALLS / ROUNDS / 2; i++) waits.push((await call(target, true)).ttftMs);
+    for (let i = 0; streams === true && i < CALLS / ROUNDS / 2; i++) waits.push((await call(target, true)).ttftMs);
     firsts.push(median(waits));
   }
   await sleep(300);
@@ -146,7 +158,12 @@ async function measure(target: Target): Promise<Measured> {
   const after = await target.used();
   const base = { medianMs: median(medians), ttftMs: median(firsts), perSecond: (CALLS * 5) / seconds };
   if (before === undefined || after === undefined) return base;
-  return { ...base, cpuMs: (after.cpuMs - before.cpuMs) / (CALLS * 5), rssMb: after.rssMb };
+  return {
+    ...base,
+    cpuMs: (after.cpuMs - before.cpuMs) / (CALLS * 5),
+    rssMb: after.rssMb,
+    ...(idleMb === undefined ? {} : { idleMb }),
+  };
 }
 
 async function call({ url, headers }: Target, stream: boolean): Promise<{ ms: number; ttftMs: number }> {
@@ -188,14 +205,14 @@ function print(all: Map<string, Measured>): void {
   const portkey = all.get("portkey");
   for (const [name, it] of all) {
     console.log(
-      `${name}: median ${it.medianMs.toFixed(2)} ms, first token ${it.ttftMs.toFixed(2)} ms, ${it.perSecond.toFixed(0)} calls/s at ${PARALLEL}` +
+      `${name}: median ${it.medianMs.toFixed(2)} ms, first token ${text(it.ttftMs)}, ${it.perSecond.toFixed(0)} calls/s at ${PARALLEL}` +
         (it.cpuMs === undefined
           ? ""
-          : `, ${it.cpuMs.toFixed(2)} CPU-ms a call (${(1000 / it.cpuMs).toFixed(0)} calls/s a core), ${it.rssMb?.toFixed(0)} MB`),
+          : `, ${it.cpuMs.toFixed(2)} CPU-ms a call (${(1000 / it.cpuMs).toFixed(0)} calls/s a core), ${it.idleMb?.toFixed(0)} MB before the first call, ${it.rssMb?.toFixed(0)} MB after the last`),
     );
     if (direct === undefined || name === "direct") continue;
     console.log(
-      `  added to a direct call: median ${(it.medianMs - direct.medianMs).toFixed(2)} ms (x${(it.medianMs / direct.medianMs).toFixed(2)}), first token ${(it.ttftMs - direct.ttftMs).toFixed(2)} ms (x${(it.ttftMs / direct.ttftMs).toFixed(2)})`,
+      `  added to a direct call: median ${(it.medianMs - direct.medianMs).toFixed(2)} ms (x${(it.medianMs / direct.medianMs).toFixed(2)}), first token ${text(it.ttftMs - direct.ttftMs)} (x${(it.ttftMs / direct.ttftMs).toFixed(2)})`,
     );
   }
   const ours = all.get("llm-route");
@@ -213,4 +230,8 @@ function print(all: Map<string, Measured>): void {
   ];
   for (const [name, value, limit] of targets)
     console.log(`${value < limit ? "met   " : "MISSED"} ${name}: ${value.toFixed(2)} (target < ${limit})`);
+}
+
+function text(ms: number): string {
+  return Number.isNaN(ms) ? "not measured" : `${ms.toFixed(2)} ms`;
 }

@@ -110,12 +110,13 @@ async function* askStream(attempt: Attempt): AsyncGenerator<string, Failure | un
         );
       }
       const reader = sseReader();
+      let done = false;
       for await (const bytes of inbound.body) {
         if (watch.started) clock.arm(clocks.idle_ms, "the stream went silent");
         // What came in one piece goes out in one piece: half the CPU time of an event at a time.
         let out = "";
-        let done = false;
-        for (const event of reader.push(bytes)) {
+        const events: SseEvent[] = done ? [] : reader.push(bytes);
+        for (const event of events) {
           done = event.data === "[DONE]" || watch.done;
           if (done) break;
           const { json, failure } = readStep(event, attempt, inbound);
@@ -130,11 +131,14 @@ async function* askStream(attempt: Attempt): AsyncGenerator<string, Failure | un
             out += sseText(name, data === json ? event.data : data);
         }
         if (out !== "") yield out;
-        if (done || watch.done) break;
+        done ||= watch.done;
+        // Read to its end, which comes with the last event, so that the connection can be used again.
+        if (done) clock.arm(DRAIN_MS, "the answer is complete");
         // Some vendors never say [DONE] and keep the connection: after the reason only the usage can follow.
-        if (watch.finished) clock.arm(watch.tokens === undefined ? USAGE_MS : FINISH_MS, "the answer is complete");
+        else if (watch.finished) clock.arm(watch.tokens === undefined ? USAGE_MS : FINISH_MS, "the answer is complete");
       }
     }
+    clock.ended();
     if (!watch.finished) return { class: "cut_stream", message: "the stream ended before the answer did" };
   } catch (error) {
     // What breaks after the vendor has said why it stopped takes nothing from the answer.
@@ -156,6 +160,7 @@ function withoutKey(failure: Failure, key: string | undefined): Failure {
     : { ...failure, message: failure.message.replaceAll(key, "[key]") };
 }
 
+const DRAIN_MS = 50;
 const FINISH_MS = 250;
 const USAGE_MS = 1_000;
 
@@ -211,6 +216,7 @@ async function readAll(inbound: Inbound, clock: Clock, idleMs: number): Promise<
     if (size > MAX_ANSWER_BYTES) throw new BadAnswer(`the answer has more than ${MAX_ANSWER_BYTES} bytes`);
     parts.push(part);
   }
+  clock.ended();
   return parts.length === 1 ? String(parts[0]) : Buffer.concat(parts).toString();
 }
 
@@ -222,6 +228,8 @@ type Clock = {
   signal: AbortSignal;
   arm: (ms: number, reason: string) => void;
   fired: () => string | undefined;
+  /** The answer has been read to its end: there is nothing left to hang up on. */
+  ended: () => void;
   stop: () => void;
 };
 
@@ -229,6 +237,7 @@ type Clock = {
 function startClock({ callerGone, clocks }: Attempt): Clock {
   const controller = new AbortController();
   let fired: string | undefined;
+  let over = false;
   let timer: NodeJS.Timeout | undefined;
   const ring = (reason: string) => {
     fired = reason;
@@ -245,12 +254,15 @@ function startClock({ callerGone, clocks }: Attempt): Clock {
       timer = setTimeout(ring, ms, reason);
     },
     fired: () => fired,
+    ended: () => {
+      over = true;
+    },
     stop: () => {
       clearTimeout(timer);
       clearTimeout(total);
       callerGone.removeEventListener("abort", gone);
       // Ends the request if it still runs: a reader that stopped early leaves a vendor generating otherwise.
-      controller.abort(new Error("over"));
+      if (!over) controller.abort(new Error("over"));
     },
   };
 }
