@@ -34,14 +34,16 @@ export default class OfflinePlugin {
         await stopBundler();
         await this.#stack?.serve(this.#offlineServer());
       });
-    const isOffline = serverless.processedInput.commands[0] === "offline";
+    const command = serverless.processedInput.commands.join(" ");
+    const isOffline = command.startsWith("offline");
     if (isOffline) this.#bundleAside();
     this.hooks = {
       ...(isOffline ? { initialize: () => this.#guarded(async () => await this.#begin()) } : {}),
+      // Not before:invoke:local:loadEnvVars: the framework reads the environment in its own hook of that name, before ours.
+      ...(command === "invoke local" ? { initialize: async () => this.#localInvoke() } : {}),
       "before:offline:start": before,
       "before:offline:start:init": before,
       "before:offline:start:end": async () => await this.#stack?.stop(0),
-      "before:invoke:local:loadEnvVars": async () => this.#localInvoke(),
     };
   }
 
