@@ -158,8 +158,6 @@ export function envelope(agent: string, request_id: string = randomUUID()) {
   };
 }
 
-export type ResultMessage = Message & { type: "work_result" };
-
 /** Listens to the results queue of this test file, and forgets nothing. */
 export function listen() {
   const heard: Message[] = [];
