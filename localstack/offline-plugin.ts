@@ -37,10 +37,14 @@ export default class OfflinePlugin {
     const command = serverless.processedInput.commands.join(" ");
     const isOffline = command.startsWith("offline");
     if (isOffline) this.#bundleAside();
+    const isLocalInvoke = command === "invoke local";
+    if (isLocalInvoke) this.#bundleForRequire();
     this.hooks = {
       ...(isOffline ? { initialize: () => this.#guarded(async () => await this.#begin()) } : {}),
       // Not before:invoke:local:loadEnvVars: the framework reads the environment in its own hook of that name, before ours.
-      ...(command === "invoke local" ? { initialize: async () => this.#localInvoke() } : {}),
+      ...(isLocalInvoke ? { initialize: async () => this.#localInvoke() } : {}),
+      // Its process would keep this one from ending.
+      "after:invoke:local:invoke": async () => await stopBundler(),
       "before:offline:start": before,
       "before:offline:start:init": before,
       "before:offline:start:end": async () => await this.#stack?.stop(0),
@@ -63,6 +67,12 @@ export default class OfflinePlugin {
     });
   }
 
+  /** osls loads what it invokes by require(), which finds no .mjs. */
+  #bundleForRequire(): void {
+    const { service } = this.#serverless;
+    Object.assign(service.custom?.["esbuild"] ?? {}, { format: "cjs", outputFileExtension: ".cjs", banner: {} });
+  }
+
   /** Before anything is bundled, so that Postgres starts meanwhile. */
   async #begin(): Promise<void> {
     const { service, serviceDir } = this.#serverless;
@@ -81,7 +91,9 @@ export default class OfflinePlugin {
   /** `serverless invoke local`: the running stack's services, or what the environment names. */
   #localInvoke(): void {
     const running = existsSync(this.#dataDir) ? runningOver(this.#dataDir) : undefined;
-    localiseEnvironment(this.#serverless.service, running?.environment ?? {});
+    // The function runs in the folder of its bundle.
+    const MIGRATIONS_DIR = process.env["MIGRATIONS_DIR"] || resolve(this.#serverless.serviceDir, "migrations");
+    localiseEnvironment(this.#serverless.service, { ...running?.environment, MIGRATIONS_DIR });
   }
 
   async #guarded(run: () => Promise<void>): Promise<void> {
