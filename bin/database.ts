@@ -1,18 +1,21 @@
 import postgres from "postgres";
 import { CallerError, ConfigError, Unavailable } from "../lib/errors.ts";
 import { connect, isConnectionError, type Pool } from "../lib/runtime/db.ts";
+import { runningOver } from "../localstack/data-dir.ts";
 
 /** The database could not be used as the command needs it; the message is for the person who typed it. */
 const EXPECTED = [CallerError, ConfigError, Unavailable, postgres.PostgresError];
 
 /**
- * Runs a command on the database of DATABASE_URL, or of the local stack where that is not set. Answers the exit code: 1 with
- * what to do on stderr where the database is away or not migrated, or the command was asked for what it cannot do.
+ * Runs a command on the database of DATABASE_URL; where that is not set on that of the stack that runs over .waybill, whose port
+ * is another where the usual one was taken, or else on the documented local one. Answers the exit code: 1 with what to do on
+ * stderr where the database is away or not migrated, or the command was asked for what it cannot do.
  */
 export async function onDatabase(run: (db: Pool) => Promise<void>): Promise<number> {
   let db: Pool | undefined;
   try {
-    db = connect(process.env, undefined, { max: 1 });
+    const url = process.env["DATABASE_URL"] || runningOver(".waybill")?.environment["DATABASE_URL"];
+    db = connect(process.env, url, { max: 1 });
     await run(db);
     return 0;
   } catch (error) {

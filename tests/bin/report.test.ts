@@ -1,4 +1,6 @@
-import { readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { connect } from "../../lib/runtime/db.ts";
 import { findReport, REPORT_NAMES } from "../../lib/work/reports.ts";
@@ -82,6 +84,22 @@ test("a database that is away or not migrated is named, with what to do, and nev
   const empty = await run("report", ["failed-tasks"], { DATABASE_URL: process.env["WAYBILL_TEST_POSTGRES"] });
   expect(empty.code).toBe(1);
   expect(empty.err).toContain("Run: npm run migrate");
+});
+
+test("without DATABASE_URL it is the database of the stack that runs here, wherever that listens", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "waybill-report-"));
+  const environment = { DATABASE_URL: process.env["DATABASE_URL"] };
+  mkdirSync(join(folder, ".waybill"));
+  writeFileSync(
+    join(folder, ".waybill", "running.json"),
+    JSON.stringify({ pid: 1, url: "http://127.0.0.1:1", environment }),
+  );
+
+  const { code, out, err } = await run("report", ["failed-tasks", "--json"], { DATABASE_URL: undefined }, folder);
+  rmSync(folder, { recursive: true });
+
+  expect([code, err]).toEqual([0, ""]);
+  expect(JSON.parse(out).rows).toHaveLength(2);
 });
 
 test("docs/reports.md has every report, and its examples are ones that work", () => {
