@@ -41,9 +41,11 @@ function print(migrations: Migration[], command: MigrateCommand): string {
 }
 
 async function status(db: Pool, migrations: Migration[]): Promise<Status> {
-  const applied = await ledger.appliedMigrations(db);
-  const faults = faultsBetween(migrations, applied);
-  return { command: "status", applied, ...standing(migrations, applied), faults };
+  const rows = await ledger.appliedMigrations(db);
+  const applied = rows.map(({ name, appliedAt, durationMs }) => {
+    return { name, applied_at: appliedAt.toISOString(), duration_ms: durationMs };
+  });
+  return { command: "status", applied, ...standing(migrations, rows), faults: faultsBetween(migrations, rows) };
 }
 
 function standing(migrations: Migration[], applied: Applied[]): { current: string | null; pending: string[] } {

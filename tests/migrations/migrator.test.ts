@@ -210,12 +210,7 @@ onEachServer((fresh) => {
     expect(after).toMatchObject({
       command: "status",
       applied: [
-        {
-          name: "0001_shop",
-          checksum: expect.stringMatching(/^[0-9a-f]{64}$/),
-          appliedAt: expect.any(Date),
-          durationMs: expect.any(Number),
-        },
+        { name: "0001_shop", applied_at: expect.stringMatching(/^20.*Z$/), duration_ms: expect.any(Number) },
         { name: "0002_item" },
       ],
       current: "0002_item",
