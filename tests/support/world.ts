@@ -13,8 +13,6 @@ import { expireLeases, sendLeftovers } from "../../lib/work/sweep.ts";
 const AGENTS = ["infra", "desktop", "code", "research"];
 
 /** The control plane on a real database, with queues that are lists: what is sent is kept, and sending can be made to fail. */
-export type World = ReturnType<typeof worldOf>;
-
 export function worldOf(pool: Pool, env: Record<string, string> = {}) {
   const settings = WorkSettings.parse(env);
   const stamp = { newId: () => uuidv7(), now: () => new Date() };
