@@ -10,7 +10,8 @@ beforeAll(async () => {
 }, 90_000);
 
 afterAll(async () => {
-  await stack.stop("SIGKILL");
+  // Not there where it did not start.
+  await (stack as Started | undefined)?.stop("SIGKILL");
   dir.remove();
 });
 

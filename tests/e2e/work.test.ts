@@ -15,7 +15,8 @@ beforeAll(async () => {
 }, 90_000);
 
 afterAll(async () => {
-  await stack.stop();
+  // Not there where it did not start.
+  await (stack as Started | undefined)?.stop();
   dir.remove();
 });
 
