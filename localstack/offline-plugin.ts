@@ -69,8 +69,14 @@ export default class OfflinePlugin {
 
   /** osls loads what it invokes by require(), which finds no .mjs. */
   #bundleForRequire(): void {
-    const { service } = this.#serverless;
-    Object.assign(service.custom?.["esbuild"] ?? {}, { format: "cjs", outputFileExtension: ".cjs", banner: {} });
+    const { service, serviceDir } = this.#serverless;
+    Object.assign(service.custom?.["esbuild"] ?? {}, {
+      format: "cjs",
+      outputFileExtension: ".cjs",
+      banner: {},
+      // Away from what `serverless package` puts into the zips.
+      outputWorkFolder: relative(serviceDir, resolve(this.#dataDir, "invoke")),
+    });
   }
 
   /** Before anything is bundled, so that Postgres starts meanwhile. */
