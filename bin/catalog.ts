@@ -27,6 +27,8 @@ export type Catalog = {
 
 /** Reads the current schema from Postgres' own catalog. Throws where it has a kind of object that is not known here. */
 export async function readCatalog(db: postgres.Sql): Promise<Catalog> {
+  // Constants of these types are written as the session has it.
+  await db`select set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false)`;
   await refuseUnknown(db);
   const extensions = await db<{ name: string }[]>`
     select quote_ident(extname) as name from pg_extension where extname <> 'plpgsql' order by 1

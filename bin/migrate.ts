@@ -66,8 +66,8 @@ function tell(migrated: Migrated): string {
 function tellStatus({ applied, pending, faults }: Status): string[] {
   const width = Math.max(...[...applied.map(({ name }) => name), ...pending].map((name) => name.length));
   return [
-    ...applied.map(({ name, appliedAt, durationMs }) => {
-      return `applied  ${name.padEnd(width)}  ${appliedAt.toISOString()}  ${durationMs} ms`;
+    ...applied.map(({ name, applied_at, duration_ms }) => {
+      return `applied  ${name.padEnd(width)}  ${applied_at}  ${duration_ms} ms`;
     }),
     ...pending.map((name) => `pending  ${name}`),
     ...faults.map((fault) => `fault    ${fault}`),

@@ -50,7 +50,12 @@ function write(catalog: Catalog): string {
       lines(`${definition.trim()};`, commentOn(`function ${name}`, comment)),
     ),
     ...tables.map(writeTable),
-    lines(...late.map(({ table, text }) => `alter table ${table} add ${text};`)),
+    lines(
+      ...late.flatMap(({ table, name, definition, comment }) => [
+        `alter table ${table} add constraint ${name} ${definition};`,
+        commentOn(`constraint ${name} on ${table}`, comment),
+      ]),
+    ),
   ];
   return paragraphs
     .filter((text) => text !== "")
@@ -58,7 +63,8 @@ function write(catalog: Catalog): string {
     .join("");
 }
 
-type Late = { table: string; text: string };
+type Constraint = Table["constraints"][number];
+type Late = Constraint & { table: string };
 
 /** Each table after those that it refers to; where they refer to each other, the foreign key comes late. */
 function inOrder(all: Table[]): { tables: Table[]; late: Late[] } {
@@ -67,14 +73,17 @@ function inOrder(all: Table[]): { tables: Table[]; late: Late[] } {
   const late: Late[] = [];
   while (waiting.length > 0) {
     const isWaiting = (name: string | null) => waiting.some((table) => table.name === name);
+    // In create table "not valid" would be forgotten: there are no rows that it could be invalid for.
+    const isEarly = ({ refersTo, definition }: Constraint) =>
+      !isWaiting(refersTo) && !definition.endsWith(" not valid");
     const free = (table: Table) => table.needs.every((name) => name === table.name || !isWaiting(name));
     const next = Math.max(0, waiting.findIndex(free));
     for (const table of waiting.splice(next, 1)) {
-      const early = table.constraints.filter(({ refersTo }) => !isWaiting(refersTo));
+      const early = table.constraints.filter(isEarly);
       late.push(
         ...table.constraints
           .filter((constraint) => !early.includes(constraint))
-          .map((constraint) => ({ table: table.name, text: `constraint ${constraint.name} ${constraint.definition}` })),
+          .map((constraint) => ({ ...constraint, table: table.name })),
       );
       tables.push({ ...table, constraints: early });
     }

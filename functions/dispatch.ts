@@ -5,6 +5,7 @@ import { queue } from "../lib/runtime/queue.ts";
 import { agents, queues, send, stamp } from "../lib/wiring.ts";
 import { dispatch } from "../lib/work/dispatch.ts";
 import { WorkSettings } from "../lib/work/schema.ts";
+import { toWire } from "../lib/work/task.ts";
 
 const db = connect();
 const settings = readEnv(WorkSettings);
@@ -12,6 +13,6 @@ const settings = readEnv(WorkSettings);
 /** Work queue: a batch of hints that work is ready. Whatever they name, the best ready work is sent to its agents. */
 export const handler = queue(queues, async () => {
   const started = await dispatch(db, settings, agents, send, stamp);
-  log.info("work dispatched", { started });
+  for (const attempt of started) log.info("work dispatched", toWire(attempt));
   return [];
 });

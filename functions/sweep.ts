@@ -6,6 +6,7 @@ import { agents, send, stamp } from "../lib/wiring.ts";
 import { dispatch } from "../lib/work/dispatch.ts";
 import { WorkSettings } from "../lib/work/schema.ts";
 import { expireLeases, sendLeftovers } from "../lib/work/sweep.ts";
+import { toWire } from "../lib/work/task.ts";
 
 const db = connect();
 const settings = readEnv(WorkSettings);
@@ -17,7 +18,9 @@ async function sweep() {
   const expired = await expireLeases(db, send, stamp);
   const sent = await sendLeftovers(db, send);
   const started = await dispatch(db, settings, agents, send, stamp);
-  const outcome = { ...expired, sent, started };
+  for (const attempt of expired) log.warn("lease ran out", toWire(attempt));
+  for (const attempt of started) log.info("work dispatched", toWire(attempt));
+  const outcome = { expired: expired.length, sent, started: started.length };
   log.info("swept", outcome);
   return outcome;
 }

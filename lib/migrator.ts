@@ -30,7 +30,7 @@ export async function migrate(command: MigrateCommand, source?: NodeJS.ProcessEn
     const todo = "Migrate again: what was finished stays, what was begun is undone.";
     throw new Unavailable(`The connection to the database was lost. ${todo}`, { cause: error });
   } finally {
-    await db.end({ timeout: 5 });
+    await db.end({ timeout: 1 });
   }
 }
 
@@ -41,9 +41,11 @@ function print(migrations: Migration[], command: MigrateCommand): string {
 }
 
 async function status(db: Pool, migrations: Migration[]): Promise<Status> {
-  const applied = await ledger.appliedMigrations(db);
-  const faults = faultsBetween(migrations, applied);
-  return { command: "status", applied, ...standing(migrations, applied), faults };
+  const rows = await ledger.appliedMigrations(db);
+  const applied = rows.map(({ name, appliedAt, durationMs }) => {
+    return { name, applied_at: appliedAt.toISOString(), duration_ms: durationMs };
+  });
+  return { command: "status", applied, ...standing(migrations, rows), faults: faultsBetween(migrations, rows) };
 }
 
 function standing(migrations: Migration[], applied: Applied[]): { current: string | null; pending: string[] } {
@@ -58,11 +60,15 @@ async function locked<T>(db: Pool, run: (backend: number) => Promise<T>): Promis
     log.warn("another migration run waited for");
     await ledger.waitForLock(db);
   }
+  let lost = false;
   try {
     return await run(lock.backend);
+  } catch (error) {
+    lost = isConnectionError(error);
+    throw error;
   } finally {
-    // Where the connection was lost the lock is gone with it; what must come out then is the first error.
-    await ledger.unlock(db).catch((error: unknown) => log.warn("migration lock not given back", { error }));
+    // A lock is lost with its connection.
+    if (!lost) await ledger.unlock(db);
   }
 }
 
@@ -86,24 +92,18 @@ async function change(
     return { command, reverted: namesOf(reverted), applied: namesOf(applied), ...after };
   } catch (error) {
     if (!(error instanceof MigrationError)) throw error;
-    if (error.cause instanceof MigrationFault || isConnectionError(error.cause)) throw error.cause;
+    if (isConnectionError(error.cause)) throw error.cause;
     throw failure(error, migrations, await ledger.appliedMigrations(db));
   }
 }
 
 /** Umzug says which comes next; lock, transactions and ledger are ours, as it has none for Postgres. */
 function umzugOver(db: Pool, migrations: Migration[], backend: number): Umzug {
-  const inTransaction = (step: typeof ledger.applyMigration, migration: Migration) => async () => {
-    await db.begin(async (tx) => {
-      if ((await ledger.backendOf(tx)) !== backend) throw new MigrationFault([NOT_OUR_SESSION]);
-      await step(tx, migration);
-    });
-  };
   return new Umzug({
     migrations: migrations.map((migration) => ({
       name: migration.name,
-      up: inTransaction(ledger.applyMigration, migration),
-      down: inTransaction(ledger.revertMigration, migration),
+      up: async () => await ledger.runMigration(db, migration, "up", backend),
+      down: async () => await ledger.runMigration(db, migration, "down", backend),
     })),
     storage: {
       executed: async () => namesOf(await ledger.appliedMigrations(db)),
@@ -115,19 +115,13 @@ function umzugOver(db: Pool, migrations: Migration[], backend: number): Umzug {
   });
 }
 
-const NOT_OUR_SESSION =
-  "The connection changed its session, and so lost the lock: a pooler is in between, or the connection broke. " +
-  "Set DATABASE_URL to the database itself, not to its pooler, and migrate again.";
-
 function failure(error: MigrationError, migrations: Migration[], applied: Applied[]): MigrationFault {
   const { name, direction } = error.migration;
-  const cause = error.cause as Error & { position?: string; query?: string };
-  const sql = migrations.find((migration) => migration.name === name)?.[direction] ?? "";
-  const at = cause.query === sql ? Number(cause.position) : Number.NaN;
-  const line = Number.isNaN(at) ? "" : `:${sql.slice(0, at).split("\n").length}`;
+  const cause = error.cause as Error;
+  const line = ledger.lineOf(cause, migrations.find((migration) => migration.name === name)?.[direction] ?? "");
+  const file = `${name}.${direction}.sql${line === undefined ? "" : `:${line}`}`;
   const stands = `Nothing of it was kept; the database is at ${applied.at(-1)?.name ?? "nothing"}.`;
-  const text = `${name}.${direction}.sql${line} failed: ${cause.message}. ${stands} Mend it and migrate again.`;
-  return new MigrationFault([text], { cause });
+  return new MigrationFault([`${file} failed: ${cause.message}. ${stands} Mend it and migrate again.`], { cause });
 }
 
 function namesOf(of: { name: string }[]): string[] {

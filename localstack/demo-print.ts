@@ -26,7 +26,7 @@ export function timeline(name: string, task: TaskWithSteps): string {
   const rows = task.steps.map((step) => [
     String(step.step_number),
     step.agent_type,
-    shorten(step.action, 44),
+    shorten(step.action, 36),
     showDuration(step.duration_ms),
     showStatus(step.status),
     dim(resultOf(step)),
@@ -35,15 +35,20 @@ export function timeline(name: string, task: TaskWithSteps): string {
 }
 
 function resultOf({ output_summary, output_size_bytes }: Step): string {
-  const said = shorten(output_summary?.trim().split("\n").at(-1) ?? "", 48);
+  const said = shorten(output_summary?.trim().split("\n").at(-1) ?? "", 40);
   return output_size_bytes > 100_000 ? `${(output_size_bytes / 1e6).toFixed(2)} MB of output` : said;
 }
 
-/** The rows of a report under the names of its columns. */
+/** What a terminal shows without breaking lines. */
+const WIDTH = 110;
+
+/** The rows of a report under the names of its columns; a wide one turned, a line for each column. */
 export function reportTable(rows: Record<string, unknown>[]): string {
   const names = Object.keys(rows[0] ?? {});
   const cells = rows.map((row) => names.map((name) => shorten(showCell(row[name]), 40)));
-  return table([names.map(dim), ...cells]).join("\n");
+  const upright = table([names.map(dim), ...cells]);
+  if (Math.max(...upright.map(length)) <= WIDTH) return upright.join("\n");
+  return table(names.map((name, i) => [dim(name), ...cells.map((row) => row[i] ?? "")])).join("\n");
 }
 
 function showCell(value: unknown): string {

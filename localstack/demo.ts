@@ -84,7 +84,8 @@ async function demonstrate(url: string): Promise<void> {
 async function onOwnStack(): Promise<number> {
   // Services of the one who starts it are none of the demonstration's.
   for (const name of Object.keys(process.env)) {
-    if (/^(DATABASE_|AWS_|.*_QUEUE_URL$|AGENT_|APPROVAL_REQUIRED$)/.test(name)) delete process.env[name];
+    if (/^(DATABASE_|AWS_|AGENT_|WAYBILL_|LEASE_|PICKUP_|OUTPUT_|APPROVAL_REQUIRED$|.*_QUEUE_URL$)/.test(name))
+      delete process.env[name];
   }
   const dataDir = mkdtempSync(join(tmpdir(), "waybill-demo-"));
   console.log(dim("Starting Postgres, SQS, the functions and the agents …"));

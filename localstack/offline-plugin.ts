@@ -34,14 +34,20 @@ export default class OfflinePlugin {
         await stopBundler();
         await this.#stack?.serve(this.#offlineServer());
       });
-    const isOffline = serverless.processedInput.commands[0] === "offline";
+    const command = serverless.processedInput.commands.join(" ");
+    const isOffline = command.startsWith("offline");
     if (isOffline) this.#bundleAside();
+    const isLocalInvoke = command === "invoke local";
+    if (isLocalInvoke) this.#bundleForRequire();
     this.hooks = {
       ...(isOffline ? { initialize: () => this.#guarded(async () => await this.#begin()) } : {}),
+      // Not before:invoke:local:loadEnvVars: the framework reads the environment in its own hook of that name, before ours.
+      ...(isLocalInvoke ? { initialize: async () => this.#localInvoke() } : {}),
+      // Its process would keep this one from ending.
+      "after:invoke:local:invoke": async () => await stopBundler(),
       "before:offline:start": before,
       "before:offline:start:init": before,
       "before:offline:start:end": async () => await this.#stack?.stop(0),
-      "before:invoke:local:loadEnvVars": async () => this.#localInvoke(),
     };
   }
 
@@ -58,6 +64,18 @@ export default class OfflinePlugin {
       outputWorkFolder: relative(serviceDir, resolve(this.#dataDir, "build")),
       // Watching would bundle again and change nothing: a module that is loaded stays loaded in this process.
       watch: { pattern: [] },
+    });
+  }
+
+  /** osls loads what it invokes by require(), which finds no .mjs. */
+  #bundleForRequire(): void {
+    const { service, serviceDir } = this.#serverless;
+    Object.assign(service.custom?.["esbuild"] ?? {}, {
+      format: "cjs",
+      outputFileExtension: ".cjs",
+      banner: {},
+      // Away from what `serverless package` puts into the zips.
+      outputWorkFolder: relative(serviceDir, resolve(this.#dataDir, "invoke")),
     });
   }
 
@@ -79,7 +97,9 @@ export default class OfflinePlugin {
   /** `serverless invoke local`: the running stack's services, or what the environment names. */
   #localInvoke(): void {
     const running = existsSync(this.#dataDir) ? runningOver(this.#dataDir) : undefined;
-    localiseEnvironment(this.#serverless.service, running?.environment ?? {});
+    // The function runs in the folder of its bundle.
+    const MIGRATIONS_DIR = process.env["MIGRATIONS_DIR"] || resolve(this.#serverless.serviceDir, "migrations");
+    localiseEnvironment(this.#serverless.service, { ...running?.environment, MIGRATIONS_DIR });
   }
 
   async #guarded(run: () => Promise<void>): Promise<void> {

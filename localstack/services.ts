@@ -30,11 +30,13 @@ export async function startServices(dataDir: string): Promise<Services> {
     const environment: Record<string, string> = {};
     let broken: Promise<never> = new Promise(() => {});
     if (!process.env["DATABASE_URL"]) {
-      const server = await startPostgres({
-        dataDir: join(dataDir, "postgres"),
-        port: await freePort(54_329),
-        logFile: join(dataDir, "logs", "postgres.log"),
-      });
+      const server = await onFreePort(54_329, (port) =>
+        startPostgres({
+          dataDir: join(dataDir, "postgres"),
+          port,
+          logFile: join(dataDir, "logs", "postgres.log"),
+        }),
+      );
       let asked = false;
       stops.push(() => {
         asked = true;
@@ -50,7 +52,7 @@ export async function startServices(dataDir: string): Promise<Services> {
     }
     let region = process.env["AWS_REGION"] || LOCAL_REGION;
     if (!process.env["AWS_ENDPOINT_URL_SQS"]) {
-      const sqs = await startSqs({ port: await freePort(9324), dataDir: join(dataDir, "sqs") });
+      const sqs = await onFreePort(9324, (port) => startSqs({ port, dataDir: join(dataDir, "sqs") }));
       stops.push(sqs.stop);
       region = LOCAL_REGION;
       const access = {
@@ -70,6 +72,16 @@ export async function startServices(dataDir: string): Promise<Services> {
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** Another stack may take the port between the look and the start: then another port is tried. */
+async function onFreePort<T>(preferred: number, start: (port: number) => Promise<T>): Promise<T> {
+  try {
+    return await start(await freePort(preferred));
+  } catch (error) {
+    if (!/port is taken|EADDRINUSE/.test((error as Error).message)) throw error;
+    return await start(await freePort());
   }
 }
 

@@ -5,7 +5,7 @@ import { type Agents, startAgents } from "./agents.ts";
 import { hasEnded, startProgram, stopProgram } from "./child.ts";
 import { takeDataDir } from "./data-dir.ts";
 import type { Report } from "./offline.ts";
-import { tryPort } from "./ports.ts";
+import { freePort, tryPort } from "./ports.ts";
 import { stopLeftoverPostgres } from "./postgres.ts";
 
 /** The project's own folder, wherever it was started from. */
@@ -50,7 +50,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const tail: string[] = [];
   const logFile = join(dataDir, "logs", "functions.log");
   const child = startProgram({
-    args: [program, "offline", "start", "--httpPort", String(port)],
+    args: [program, "offline", "start", "--httpPort", String(port), "--lambdaPort", String(await freePort())],
     cwd: ROOT,
     env: { ...process.env, WAYBILL_DATA: dataDir },
     logFile,

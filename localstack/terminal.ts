@@ -1,7 +1,5 @@
+/** Whether the output is a terminal that was not told otherwise. */
 const coloured = process.stdout.isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
-
-/** Whether lines may be redrawn and coloured: a terminal that was not told otherwise. */
-export const isTerminal: boolean = coloured;
 
 function style(open: number, close: number): (text: string) => string {
   return (text) => (coloured ? `\u001B[${open}m${text}\u001B[${close}m` : text);

@@ -23,7 +23,7 @@ export function readAgentEnv(concurrency = 4, source?: NodeJS.ProcessEnv): Agent
     WAYBILL_AGENT_DATA: z.string().default(".waybill/agents"),
     AGENT_CONCURRENCY: integer(1, 100, concurrency),
     AGENT_VISIBILITY_SECONDS: integer(2, 43_200, 30),
-    AGENT_POLL_SECONDS: integer(0, 20, 3),
+    AGENT_POLL_SECONDS: integer(1, 20, 3),
     AGENT_GRACE_SECONDS: integer(0, 3600, 8),
   });
   const env = readEnv(AgentEnv, source);

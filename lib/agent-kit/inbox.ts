@@ -37,6 +37,9 @@ type Held = Run & { deliveries: Delivery[]; ended: Promise<void> | undefined };
 /** A bound on memory alone: how much is with an agent at once is the orchestrator's choice (AGENT_IN_FLIGHT). */
 const MOST_WAITING = 100;
 
+/** Carried in every message about the work, beside a chunk of output of up to 800 kB as JSON. */
+const MOST_CUSTOM = 50_000;
+
 /** Opens the inbox of one agent: it starts work as places become free, oldest first. */
 export function openInbox({ name, concurrency, journal, transport, wake, execute }: Parts): Inbox {
   const held = new Map<string, Held>();
@@ -85,6 +88,10 @@ export function openInbox({ name, concurrency, journal, transport, wake, execute
       wake();
       bound.info("finished work answered again");
       return void settle([delivery], "accept");
+    }
+    if (JSON.stringify(request.x_custom_fields ?? {}).length > MOST_CUSTOM) {
+      delete request.x_custom_fields;
+      bound.warn("x_custom_fields too large to be carried", { most: MOST_CUSTOM });
     }
     held.set(request_id, { request, controller: new AbortController(), deliveries: [delivery], ended: undefined });
     fill();

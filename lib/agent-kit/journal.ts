@@ -1,8 +1,8 @@
-import { mkdirSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import { join, resolve } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
 import type { WorkRequestMessage, WorkResult, WorkStatus } from "../protocol/messages.ts";
 import { uuidOf } from "../runtime/ids.ts";
+import { openDatabase } from "./journal-file.ts";
 
 /** Something said about a run, without its attempt: that is put in when it is sent. */
 export type Said =
@@ -54,30 +54,6 @@ export type Interrupted = {
   attempt: number;
   openSteps: { step_number: number; action: string }[];
 };
-
-const SCHEMA = `
-  create table if not exists runs (
-    request_id text primary key,
-    task_id text not null,
-    trace_id text not null,
-    attempt integer not null,
-    generation integer not null default 0,
-    state text not null check (state in ('running', 'done', 'stopped')),
-    custom_fields text,
-    begun_at integer not null,
-    updated_at integer not null
-  ) strict;
-  create table if not exists said (
-    seq integer primary key autoincrement,
-    request_id text not null references runs on delete cascade,
-    last integer not null,
-    body text not null,
-    sent integer not null default 0
-  ) strict;
-  create index if not exists said_request_idx on said (request_id, sent);
-  create index if not exists said_unsent_idx on said (seq) where sent = 0;
-  create table if not exists cancels (task_id text primary key, attempt integer not null, updated_at integer not null) strict;
-`;
 
 /**
  * Opens (or makes) the journal of an agent: FOLDER/NAME.sqlite. Throws where another process has it open: two agents on one
@@ -159,34 +135,6 @@ export function openJournal(folder: string, name: string): Journal {
     close: () => db.close(),
   };
 }
-
-function openDatabase(file: string): DatabaseSync {
-  let db: DatabaseSync | undefined;
-  try {
-    mkdirSync(dirname(file), { recursive: true });
-    db = new DatabaseSync(file);
-    // synchronous = full: a result that was sent must still be known after a power cut, or the work would be done twice.
-    db.exec(`
-      pragma auto_vacuum = incremental;
-      pragma locking_mode = exclusive;
-      pragma journal_mode = wal;
-      pragma synchronous = full;
-      pragma foreign_keys = on;
-      begin exclusive;
-      ${SCHEMA}
-      commit;`);
-    return db;
-  } catch (cause) {
-    db?.close();
-    const busy = (cause as { errcode?: number }).errcode === SQLITE_BUSY;
-    const todo = busy
-      ? "Another agent has it open. Stop that one, or give this one a folder of its own: WAYBILL_AGENT_DATA=DIR"
-      : `${(cause as Error).message}. Mend or remove it, or name another folder: WAYBILL_AGENT_DATA=DIR`;
-    throw new Error(`The journal ${file} cannot be opened. ${todo}`, { cause });
-  }
-}
-
-const SQLITE_BUSY = 5;
 
 type UnsentRow = {
   seq: number;

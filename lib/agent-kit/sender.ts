@@ -3,7 +3,7 @@ import { type Message, ORCHESTRATOR, serialiseMessage } from "../protocol/messag
 import { log } from "../runtime/log.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Journal, Unsent } from "./journal.ts";
-import type { Transport } from "./transport.ts";
+import type { Letter, Transport } from "./transport.ts";
 
 /** At most this many messages are read from the journal and on their way at once: 6 MB. */
 const IN_FLIGHT = 20;
@@ -29,15 +29,18 @@ export function startSender(journal: Journal, transport: Transport, name: string
         busy = false;
         return;
       }
-      const letters = rows.map((row) => ({ id: String(row.seq), body: serialiseMessage(toMessage(row, name)) }));
+      const letters = rows.flatMap((row) => letterOf(row, name));
       const { sent, error } = await transport.send(letters);
       if (closing.signal.aborted) return;
       const taken = new Set(sent);
+      // One that can never be sent must not hold up all others for ever.
+      const written = new Set(letters.map(({ id }) => id));
+      for (const { seq } of rows) if (!written.has(String(seq))) taken.add(String(seq));
       journal.markSent(rows.filter((row) => taken.has(String(row.seq))));
       if (error === undefined) failures = 0;
       else {
         const wait_ms = backoffMs(failures++);
-        log.warn("messages not sent", { unsent: rows.length - sent.length, wait_ms, error });
+        log.warn("messages not sent", { unsent: letters.length - sent.length, wait_ms, error });
         await sleep(wait_ms, undefined, { signal: closing.signal }).catch(() => {});
       }
     }
@@ -60,6 +63,15 @@ export function startSender(journal: Journal, transport: Transport, name: string
       closing.abort();
     },
   };
+}
+
+function letterOf(row: Unsent, name: string): Letter[] {
+  try {
+    return [{ id: String(row.seq), body: serialiseMessage(toMessage(row, name)) }];
+  } catch (error) {
+    log.error("message dropped", { request_id: row.requestId, trace_id: row.traceId, type: row.said.type, error });
+    return [];
+  }
 }
 
 function toMessage(row: Unsent, name: string): Message {

@@ -4,6 +4,8 @@ import type { StepHandle, WorkContext } from "./define-work.ts";
 import { clip, messageOf } from "./text.ts";
 
 const FLUSH_MS = 250;
+/** The highest step_number of the protocol. */
+const MAX_STEPS = 1_000_000;
 const SUMMARY_LENGTH = 500;
 /** Enough for a summary of characters of four bytes. */
 const HEAD_BYTES = 4 * SUMMARY_LENGTH;
@@ -28,6 +30,7 @@ export function recordSteps(tell: (step: Step) => void, signal?: AbortSignal): S
   return {
     step: async (action, run) => {
       if (closed) throw new Error(`The step "${action}" came after the end of its work.`);
+      if (count === MAX_STEPS) throw new Error(`The work has ${MAX_STEPS} steps already; tell less in more output.`);
       const current = openStep(++count, action, tell, (bytes) => {
         outputBytes += bytes;
       });

@@ -1,6 +1,5 @@
 import * as z from "zod";
 import { CallerError } from "../errors.ts";
-import type { Applied } from "./plan.ts";
 
 /** What to do, and how far. `to` names the last migration that is applied afterwards, by name or number. */
 export const MigrateCommand = z
@@ -35,7 +34,7 @@ export type Changed = {
 /** Where the database stands; `faults` is why it would not be migrated with these files. */
 export type Status = {
   command: "status";
-  applied: Applied[];
+  applied: { name: string; applied_at: string; duration_ms: number }[];
   current: string | null;
   pending: string[];
   faults: string[];

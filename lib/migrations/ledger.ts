@@ -1,4 +1,4 @@
-import type { Db } from "../runtime/db.ts";
+import { type Db, isConnectionError } from "../runtime/db.ts";
 import type { Migration } from "./files.ts";
 import type { Applied } from "./plan.ts";
 
@@ -46,12 +46,6 @@ export async function unlock(db: Db): Promise<void> {
   await db`select pg_advisory_unlock(${LOCK}::bigint)`;
 }
 
-/** The session that runs this transaction: not the one with the lock where the connection was lost or is pooled. */
-export async function backendOf(db: Db): Promise<number | undefined> {
-  const [row] = await db<{ backend: number }[]>`select pg_backend_pid() as backend`;
-  return row?.backend;
-}
-
 /** What is applied, in order; nothing where there is no ledger yet. */
 export async function appliedMigrations(db: Db): Promise<Applied[]> {
   const [ledger] = await db<{ there: boolean }[]>`select to_regclass('schema_migrations') is not null as there`;
@@ -59,38 +53,49 @@ export async function appliedMigrations(db: Db): Promise<Applied[]> {
   return await db<Applied[]>`select name, checksum, applied_at, duration_ms from schema_migrations order by name`;
 }
 
-/** Runs one migration and writes its row; the caller's transaction makes it both or neither. */
-export async function applyMigration(tx: Db, { name, up, checksum }: Migration): Promise<void> {
-  const started = performance.now();
-  await tx.unsafe(SETTINGS + CREATE);
-  await tx.unsafe(up);
-  const durationMs = Math.round(performance.now() - started);
-  await tx`
-    insert into schema_migrations (name, checksum, duration_ms) values (${name}, ${checksum}, ${durationMs})
-  `;
+/** Runs one migration up or down with its row in the ledger: both or neither. Only the session that has the lock may. */
+export async function runMigration(
+  db: Db,
+  migration: Migration,
+  direction: "up" | "down",
+  backend: number,
+): Promise<void> {
+  const ours = `do $$ begin
+    if pg_backend_pid() <> ${backend} then raise exception '${NOT_OUR_SESSION}'; end if;
+  end $$;\n`;
+  try {
+    // One message to the server, so that a connection that breaks in between leaves nothing to run outside the transaction.
+    await db.unsafe(ours + printMigration(migration, direction));
+  } catch (error) {
+    if (!isConnectionError(error)) await db.unsafe("rollback");
+    throw error;
+  }
 }
 
-/** Takes one migration back and deletes its row; the caller's transaction makes it both or neither. */
-export async function revertMigration(tx: Db, { name, down }: Migration): Promise<void> {
-  await tx.unsafe(SETTINGS);
-  await tx.unsafe(down);
-  await tx`delete from schema_migrations where name = ${name}`;
-  await tx.unsafe(DROP_EMPTY);
-}
+const NOT_OUR_SESSION =
+  "the connection changed its session, and so lost the lock: a pooler is in between, or it broke; " +
+  "set DATABASE_URL to the database itself, not to its pooler";
 
-/** The same as text: what a person may review, and run with psql where nothing else may. */
+/** What is run, as text: what a person may review, and run with psql where nothing else may. */
 export function printMigration(migration: Migration, direction: "up" | "down"): string {
-  const { name, checksum, up, down } = migration;
+  const { name, checksum } = migration;
+  const sql = migration[direction].trimEnd();
   const work =
     direction === "up"
       ? [
           CREATE,
-          "",
-          up.trim(),
-          "",
-          `insert into schema_migrations (name, checksum, duration_ms) values ('${name}', '${checksum}', 0);`,
+          `\n${sql}\n`,
+          "insert into schema_migrations (name, checksum, duration_ms)",
+          `values ('${name}', '${checksum}', extract(epoch from clock_timestamp() - now()) * 1000);`,
         ]
-      : [down.trim(), "", `delete from schema_migrations where name = '${name}';`, DROP_EMPTY];
+      : [`\n${sql}\n`, `delete from schema_migrations where name = '${name}';`, DROP_EMPTY];
   const lines = [`-- ${name} ${direction}`, "begin;", `select pg_advisory_xact_lock(${LOCK});`, SETTINGS, ...work];
   return [...lines, "commit;", ""].join("\n");
+}
+
+/** Where in the migration's own file an error of runMigration is: its line, or nothing where it is not in the file. */
+export function lineOf(error: unknown, sql: string): number | undefined {
+  const { query = "", position = "" } = error as { query?: string; position?: string };
+  const at = Number.parseInt(position, 10) - 1 - query.indexOf(sql.trimEnd());
+  return at >= 0 && at < sql.length ? sql.slice(0, at).split("\n").length : undefined;
 }

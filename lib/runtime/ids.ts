@@ -16,10 +16,19 @@ export function uuidv7(now: number = Date.now()): string {
     lastMillis++;
     counter = 0;
   }
-  const time = lastMillis.toString(16).padStart(12, "0");
+  return version7(lastMillis, counter);
+}
+
+/** A UUIDv7 of a time that is not now: for rows written afterwards, as samples are. Those of one millisecond have no order. */
+export function uuidv7At(time: Date): string {
+  return version7(time.getTime(), randomBytes(2).readUInt16BE() & 0xfff);
+}
+
+function version7(millis: number, twelveBits: number): string {
+  const time = millis.toString(16).padStart(12, "0");
   // Its last 17 characters are the variant and 62 random bits. Node keeps a store of them: ten times as fast as randomBytes.
   const random = randomUUID().slice(19);
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${counter.toString(16).padStart(3, "0")}-${random}`;
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${twelveBits.toString(16).padStart(3, "0")}-${random}`;
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;

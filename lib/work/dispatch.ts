@@ -7,9 +7,12 @@ import type { WorkSettings } from "./schema.ts";
 const CLAIM_LIMIT = 100;
 const CLAIM_BYTES = 8_000_000;
 
+/** An attempt that a dispatcher has started. */
+export type Started = Pick<Claimed, "taskId" | "traceId" | "attempt" | "toAgent">;
+
 /**
- * Claims what is ready for these agents, best first, and sends it, until nothing more is ready or no agent has room. Answers how
- * many attempts it started. What could not be sent stays in the outbox for the sweep.
+ * Claims what is ready for these agents, best first, and sends it, until nothing more is ready or no agent has room. Answers the
+ * attempts that it started. What could not be sent stays in the outbox for the sweep.
  */
 export async function dispatch(
   pool: Pool,
@@ -17,35 +20,47 @@ export async function dispatch(
   agents: readonly string[],
   send: Send,
   stamp: Stamp,
-): Promise<number> {
-  let started = 0;
+): Promise<Started[]> {
+  const started: Started[] = [];
   for (;;) {
-    const { outgoing, more } = await claim(pool, settings, agents, stamp);
+    const { tasks, outgoing } = await pool.begin((db) => claim(db, settings, agents, stamp));
     await deliver(pool, outgoing, send);
-    started += outgoing.length;
-    if (!more) return started;
+    started.push(...tasks.map(({ taskId, traceId, attempt, toAgent }) => ({ taskId, traceId, attempt, toAgent })));
+    const bytes = tasks.reduce((sum, task) => sum + task.messageBytes, 0);
+    if (tasks.length < CLAIM_LIMIT && bytes < CLAIM_BYTES) return started;
   }
 }
 
+type Ready = Claimed & { messageBytes: number };
+
 async function claim(
-  pool: Pool,
+  db: Db,
   settings: WorkSettings,
   agents: readonly string[],
   stamp: Stamp,
-): Promise<{ outgoing: Outgoing[]; more: boolean }> {
-  return await pool.begin(async (db) => {
-    // Sent together, run one after the other: one round trip less while the lock is held.
-    const [, tasks] = await Promise.all([takeTurn(db), claimReady(db, settings, agents)]);
-    const outgoing = tasks.map((task) => ({
-      ...workRequest(task, settings.LEASE_SECONDS, stamp),
-      toAgent: task.toAgent,
-      taskId: task.taskId,
-      attempt: task.attempt,
-    }));
-    await insertOutbox(db, outgoing);
-    const bytes = tasks.reduce((sum, task) => sum + task.messageBytes, 0);
-    return { outgoing, more: outgoing.length >= CLAIM_LIMIT || bytes >= CLAIM_BYTES };
-  });
+): Promise<{ tasks: Ready[]; outgoing: Outgoing[] }> {
+  // Sent together, run one after the other: one round trip less while the lock is held.
+  const [, tasks] = await Promise.all([takeTurn(db), claimReady(db, settings, agents)]);
+  const outgoing: Outgoing[] = [];
+  for (const task of tasks) {
+    const { taskId, toAgent, attempt } = task;
+    try {
+      outgoing.push({ ...workRequest(task, settings.LEASE_SECONDS, stamp), toAgent, taskId, attempt });
+    } catch (error) {
+      // A row that no message can be made of would otherwise come first again and again, and hold up all work behind it.
+      await failUnsendable(db, taskId, (error as Error).message);
+    }
+  }
+  await insertOutbox(db, outgoing);
+  return { tasks, outgoing };
+}
+
+async function failUnsendable(db: Db, taskId: string, reason: string): Promise<void> {
+  await db`
+    update tasks set status = 'failed', error_message = ${`no request can be made of this work: ${reason}`},
+      completed_at = now(), lease_until = null, deadline = null
+    where task_id = ${taskId} and status = 'executing'
+  `;
 }
 
 const DISPATCH_LOCK = 4_801_517_001;
@@ -59,12 +74,8 @@ async function takeTurn(db: Db): Promise<void> {
  * Starts the next attempt of approved work whose time has come: priority first, then age, each agent up to its free places.
  * Answers what it started, best first. The lease is how long the request may wait until its agent speaks.
  */
-async function claimReady(
-  db: Db,
-  settings: WorkSettings,
-  agents: readonly string[],
-): Promise<(Claimed & { messageBytes: number })[]> {
-  const claimed = await db<(Claimed & { priority: number; messageBytes: number })[]>`
+async function claimReady(db: Db, settings: WorkSettings, agents: readonly string[]): Promise<Ready[]> {
+  const claimed = await db<(Ready & { priority: number })[]>`
     with agent as materialized (
       select name, ${settings.AGENT_IN_FLIGHT} - (
         select count(*) from tasks where status = 'executing' and to_agent = name

@@ -6,14 +6,12 @@ import { backoff } from "./record.ts";
 /** Rows that one statement of the sweep takes: it repeats until there are no more. */
 const SWEEP_LIMIT = 100;
 
-export type Expired = { retried: number; failed: number };
-
 /**
  * Ends the attempts whose lease ran out: tried again after a backoff while attempts are left, else failed with the reason. An
- * agent whose work has failed for good is told to stop, should it still live.
+ * agent whose work has failed for good is told to stop, should it still live. Answers the attempts that it ended.
  */
-export async function expireLeases(pool: Pool, send: Send, stamp: Stamp): Promise<Expired> {
-  const total: Expired = { retried: 0, failed: 0 };
+export async function expireLeases(pool: Pool, send: Send, stamp: Stamp): Promise<Expired[]> {
+  const all: Expired[] = [];
   for (;;) {
     const { rows, stops } = await pool.begin(async (db) => {
       const expired = await endExpired(db);
@@ -23,13 +21,13 @@ export async function expireLeases(pool: Pool, send: Send, stamp: Stamp): Promis
       return { rows: expired, stops: messages };
     });
     await deliver(pool, stops, send);
-    total.failed += stops.length;
-    total.retried += rows.length - stops.length;
-    if (rows.length < SWEEP_LIMIT) return total;
+    all.push(...rows);
+    if (rows.length < SWEEP_LIMIT) return all;
   }
 }
 
-type ExpiredRow = {
+/** An attempt whose lease ran out, and where its work went. */
+export type Expired = {
   taskId: string;
   traceId: string;
   runId: string;
@@ -38,8 +36,8 @@ type ExpiredRow = {
   status: "approved" | "failed";
 };
 
-async function endExpired(db: Db): Promise<ExpiredRow[]> {
-  return await db<ExpiredRow[]>`
+async function endExpired(db: Db): Promise<Expired[]> {
+  return await db<Expired[]>`
     with expired as materialized (
       select task_id, attempts_used >= max_attempts as last, format(
         case

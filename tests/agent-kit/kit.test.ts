@@ -279,3 +279,12 @@ test("a message that does not follow the protocol is answered once with 5003 and
     task_id: wrong.payload.task_id,
   });
 });
+
+test("custom fields that would not fit beside a chunk of output are left out, and the output comes", async () => {
+  const parameters = { seed: "c", size: 200_000, piece: 200_000, text: false };
+  const asked = await ask("research", "probe.output", parameters, { x_custom_fields: { text: "x".repeat(900_000) } });
+
+  expect((await heard.result(asked)).status).toBe("completed");
+  await until("all output is there", () => heard.output(asked).equals(anyBytes("c", 200_000)));
+  expect(heard.of(asked).every((message) => message.x_custom_fields === undefined)).toBe(true);
+});

@@ -119,7 +119,9 @@ test("callers sign their calls, but for health, the document and unknown paths",
   expect(open.toSorted()).toEqual(["$default", "GET /health", "GET /openapi.json"]);
 });
 
-test("another stage has queues of other names, and a network of its own where that is asked for", () => {
+test("another stage has queues of other names, and a network of its own where that is asked for", {
+  timeout: 60_000,
+}, () => {
   const params = ["network=vpc", "subnetIds=subnet-1,subnet-2", "securityGroupIds=sg-1", "authorization=NONE"];
 
   const printed = serverless("print", "--stage", "prod", ...params.flatMap((param) => ["--param", param]));

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { expect, test, vi } from "vitest";
-import { uuidOf, uuidv7 } from "../../lib/runtime/ids.ts";
+import { uuidOf, uuidv7, uuidv7At } from "../../lib/runtime/ids.ts";
 
 const V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -19,6 +19,15 @@ test("an id is a UUIDv7 and tells its time", async () => {
 
   expect(id).toMatch(V7);
   expect(timeOf(id)).toBe(now);
+});
+
+test("an id of another time tells that time, whatever ids were made before", () => {
+  uuidv7();
+  const early = uuidv7At(new Date("2026-03-01T12:00:00Z"));
+
+  expect(early).toMatch(V7);
+  expect(timeOf(early)).toBe(Date.parse("2026-03-01T12:00:00Z"));
+  expect(uuidv7() > early).toBe(true);
 });
 
 test("a million ids of one process are different and in order, and their time stays close to the clock", () => {

@@ -115,11 +115,11 @@ export async function emptyQueue(agent: string): Promise<void> {
 
 export type Asked = { agent: string; task_id: string; request_id: string; trace_id: string; message: object };
 
-type Ask = Partial<WorkRequest> & { request_id?: string; x_custom_fields?: object };
+type Ask = Partial<WorkRequest> & { request_id?: string; x_custom_fields?: object; to_agent?: string };
 
 /** Puts a work_request on an agent's queue, as dispatch does. */
 export async function ask(agent: string, work_type: string, parameters: object, more: Ask = {}): Promise<Asked> {
-  const { request_id = randomUUID(), x_custom_fields, ...payload } = more;
+  const { request_id = randomUUID(), to_agent = agent, x_custom_fields, ...payload } = more;
   const work: WorkRequest = {
     task_id: randomUUID(),
     attempt: 1,
@@ -132,7 +132,7 @@ export async function ask(agent: string, work_type: string, parameters: object, 
     ...payload,
   };
   const message = {
-    ...envelope(agent, request_id),
+    ...envelope(to_agent, request_id),
     type: "work_request",
     payload: work,
     ...(x_custom_fields === undefined ? {} : { x_custom_fields }),
@@ -157,8 +157,6 @@ export function envelope(agent: string, request_id: string = randomUUID()) {
     request_id,
   };
 }
-
-export type ResultMessage = Message & { type: "work_result" };
 
 /** Listens to the results queue of this test file, and forgets nothing. */
 export function listen() {

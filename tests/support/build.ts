@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type postgres from "postgres";
 import type { Db } from "../../lib/runtime/db.ts";
-import { uuidv7 } from "../../lib/runtime/ids.ts";
+import { uuidv7, uuidv7At } from "../../lib/runtime/ids.ts";
 import { FINAL, type Status } from "../../lib/work/lifecycle.ts";
 
 /** Rows in any state, as if all that leads there had happened: for tests of what is read, not of what is done. */
@@ -44,7 +44,7 @@ export async function buildTask(db: Db, parts: TaskParts = {}): Promise<string> 
   const ran = ["executing", "completed", "failed"].includes(status);
   const approved = ran || status === "approved";
   const row = {
-    task_id: uuidv7(created.getTime()),
+    task_id: uuidv7At(created),
     status,
     request_id: randomUUID(),
     request_hash: Buffer.alloc(32),
@@ -133,5 +133,5 @@ export async function buildDecision(
     decided_at: Date;
   },
 ): Promise<void> {
-  await db`insert into task_decisions ${db({ decision_id: uuidv7(parts.decided_at.getTime()), task_id, decided_by: "ada", ...parts })}`;
+  await db`insert into task_decisions ${db({ decision_id: uuidv7At(parts.decided_at), task_id, decided_by: "ada", ...parts })}`;
 }

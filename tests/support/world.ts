@@ -13,8 +13,6 @@ import { expireLeases, sendLeftovers } from "../../lib/work/sweep.ts";
 const AGENTS = ["infra", "desktop", "code", "research"];
 
 /** The control plane on a real database, with queues that are lists: what is sent is kept, and sending can be made to fail. */
-export type World = ReturnType<typeof worldOf>;
-
 export function worldOf(pool: Pool, env: Record<string, string> = {}) {
   const settings = WorkSettings.parse(env);
   const stamp = { newId: () => uuidv7(), now: () => new Date() };
@@ -39,8 +37,12 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}) {
       await deliver(pool, outcome.outgoing, send);
       return outcome.row;
     },
-    dispatch: async () => await dispatch(pool, settings, AGENTS, send, stamp),
-    expire: async () => await expireLeases(pool, send, stamp),
+    dispatch: async () => (await dispatch(pool, settings, AGENTS, send, stamp)).length,
+    expire: async () => {
+      const expired = await expireLeases(pool, send, stamp);
+      const failed = expired.filter(({ status }) => status === "failed").length;
+      return { retried: expired.length - failed, failed };
+    },
     leftovers: async () => await sendLeftovers(pool, send),
     /** Records messages as they come off a queue. */
     record: async (...messages: Message[]) => {

@@ -91,6 +91,20 @@ test("a request that could not be sent is kept and sent by the sweep, once", asy
   expect(await db`select from outbox`).toHaveLength(0);
 });
 
+test("work that no message can be made of fails with the reason and holds up nothing behind it", async () => {
+  const world = worldOf(db);
+  const broken = await world.submit({ priority: 9 });
+  const sound = await world.submit();
+  await db`update tasks set work_type = ${"x".repeat(101)} where task_id = ${broken}`;
+
+  await world.dispatch();
+
+  expect(world.requests().map(({ payload }) => payload.task_id)).toEqual([sound]);
+  const [failed] = await db`select status, error_message from tasks where task_id = ${broken}`;
+  expect(failed?.["status"]).toBe("failed");
+  expect(failed?.["errorMessage"]).toContain("work_type");
+});
+
 test("a request for work that was cancelled meanwhile is never sent", async () => {
   const world = worldOf(db);
   const id = await world.submit();

@@ -1,0 +1,33 @@
+// npm run seed: fills the database with sample work of every status. Run again, it changes nothing.
+import { nameOf, onDatabase } from "./database.ts";
+import { type Written, writeSamples } from "./seed/write.ts";
+
+const USAGE = `Usage: npm run seed
+
+Writes ten sample tasks, one status after the other, with steps, decisions, output and costs. What is there stays as it is.
+Environment: DATABASE_URL.`;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(given: string[]): Promise<number> {
+  if (given.length > 0) {
+    const asked = given.length === 1 && ["--help", "-h"].includes(given[0] ?? "");
+    if (asked) console.log(USAGE);
+    else console.error(`npm run seed takes nothing, not ${given.join(" ")}.\n\n${USAGE}`);
+    return asked ? 0 : 1;
+  }
+  return await onDatabase(async (db) => {
+    const written = await writeSamples(db);
+    console.log(tell(written, nameOf(db)));
+  });
+}
+
+function tell({ tasks, steps, outputs, of }: Written, database: string): string {
+  if (tasks === 0) return `All ${of} sample tasks are in ${database} already; nothing was changed.`;
+  const rest = tasks === of ? "" : ` The other ${of - tasks} were there already and stay as they are.`;
+  return [
+    `Wrote ${tasks} sample tasks with ${steps} steps and ${outputs} outputs to ${database}.${rest}`,
+    "The executing and the approved one wait until 2999: no agent gets them, no sweep ends them. The pending one says hello once approved.",
+    "Look at them: npm run report -- tasks-by-status",
+  ].join("\n");
+}

@@ -1,0 +1,118 @@
+/** The longest cell, and how far a column of text is narrowed to make a table fit. */
+const LONGEST = 60;
+const NARROWEST = 16;
+const GAP = "  ";
+
+/**
+ * Rows as text: a table under the names of its columns, or one block a row where a table does not fit into `width` characters.
+ * Long text is cut, times are in UTC, milliseconds become readable, columns that are empty throughout are left out.
+ */
+export function showRows(rows: readonly Record<string, unknown>[], width = Number.POSITIVE_INFINITY): string {
+  const names = Object.keys(rows[0] ?? {}).filter((name) => rows.some((row) => !isEmpty(row[name])));
+  const columns = names.map((name) => columnOf(name, names, rows));
+  narrow(columns, width);
+  return widthOf(columns) > width ? blocks(names, rows, width) : table(columns);
+}
+
+type Column = { title: string; cells: string[]; width: number; fixed: boolean; right: boolean };
+
+function columnOf(name: string, names: string[], rows: readonly Record<string, unknown>[]): Column {
+  const cells = rows.map((row) => cut(showValue(name, row[name]), LONGEST));
+  const title = titleOf(name, names);
+  const right = rows.every((row) => isEmpty(row[name]) || typeof row[name] === "number");
+  const fixed = right || name.endsWith("_id");
+  return { title, cells, width: Math.max(...[title, ...cells].map(lengthOf)), fixed, right };
+}
+
+/** Takes from the widest column of text until all fit or nothing is left to take. */
+function narrow(columns: Column[], width: number): void {
+  let over = widthOf(columns) - width;
+  while (over > 0) {
+    const [widest] = columns.filter((column) => !column.fixed).toSorted((a, b) => b.width - a.width);
+    if (widest === undefined || widest.width <= Math.max(NARROWEST, widest.title.length)) return;
+    widest.width--;
+    over--;
+  }
+}
+
+function widthOf(columns: Column[]): number {
+  return columns.reduce((sum, column) => sum + column.width + GAP.length, -GAP.length);
+}
+
+function table(columns: Column[]): string {
+  const rows = columns[0]?.cells.keys() ?? [];
+  return [
+    line(columns.map((column) => pad(column.title, column))),
+    line(columns.map((column) => "-".repeat(column.width))),
+    ...Array.from(rows, (at) => line(columns.map((column) => pad(cut(column.cells[at] ?? "", column.width), column)))),
+  ].join("\n");
+}
+
+function line(cells: string[]): string {
+  return cells.join(GAP).trimEnd();
+}
+
+function blocks(names: string[], rows: readonly Record<string, unknown>[], width: number): string {
+  const titles = names.map((name) => titleOf(name, names));
+  const margin = Math.max(...titles.map(lengthOf)) + GAP.length;
+  return rows
+    .map((row, at) =>
+      [
+        `${at + 1}. ${"-".repeat(margin)}`,
+        ...names.map(
+          (name, place) => (titles[place] ?? "").padEnd(margin) + cut(showValue(name, row[name]), width - margin),
+        ),
+      ].join("\n"),
+    )
+    .join("\n");
+}
+
+function pad(text: string, { width, right }: Column): string {
+  const space = " ".repeat(Math.max(0, width - lengthOf(text)));
+  return right ? space + text : text + space;
+}
+
+/** Durations are shown with their unit, so their names need none, unless another column then had the same. */
+function titleOf(name: string, names: string[]): string {
+  const short = name.replace(/_ms$/, "");
+  return short !== name && names.includes(short) ? `${short}_time` : short;
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || value === undefined;
+}
+
+function showValue(name: string, value: unknown): string {
+  if (isEmpty(value)) return "-";
+  if (typeof value === "number") return name.endsWith("_ms") ? showDuration(value) : String(value);
+  if (Array.isArray(value) && value.every((one) => typeof one === "string")) return oneLine(value.join(", "));
+  if (typeof value !== "string") return oneLine(JSON.stringify(value));
+  return /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value) ? value.slice(0, 19).replace("T", " ") : oneLine(value);
+}
+
+/** What agents and callers wrote must not move the cursor or colour the terminal. */
+function oneLine(text: string): string {
+  return text.replaceAll(/[\s\p{Cc}\p{Cf}]+/gu, " ").trim();
+}
+
+function cut(text: string, longest: number): string {
+  const characters = Array.from(text);
+  return characters.length > longest ? `${characters.slice(0, Math.max(0, longest - 1)).join("")}…` : text;
+}
+
+function lengthOf(text: string): number {
+  return Array.from(text).length;
+}
+
+/** Milliseconds in the two units that matter. */
+export function showDuration(ms: number): string {
+  if (ms < 0) return `-${showDuration(-ms)}`;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  const minutes = Math.round(ms / 60_000);
+  if (minutes < 24 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  const hours = Math.round(ms / 3_600_000);
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}

@@ -1,0 +1,207 @@
+import { spawn } from "node:child_process";
+import { createHash, randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { environmentOf, isRunning, processesWith, type Started, startStack, temporaryDir } from "../support/stack.ts";
+
+const dir = temporaryDir();
+let stack: Started;
+
+beforeAll(async () => {
+  stack = await startStack({
+    dataDir: dir.path,
+    env: { AGENT_IN_FLIGHT: "1", LEASE_SECONDS: "6", WAYBILL_SWEEP_SECONDS: "0.5", LOG_LEVEL: "info" },
+  });
+}, 90_000);
+
+afterAll(async () => {
+  // Not there where it did not start.
+  await (stack as Started | undefined)?.stop();
+  dir.remove();
+});
+
+type Reply = { status: number; headers: Headers; json: any };
+
+async function call(path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Reply> {
+  const sent = body === undefined ? {} : { method: "POST", body: JSON.stringify(body), headers };
+  const response = await fetch(stack.url + path, sent);
+  return { status: response.status, headers: response.headers, json: await response.json() };
+}
+
+async function submit(work: Record<string, unknown>): Promise<string> {
+  const { status, json } = await call("/work", { request_text: "Do it", ...work });
+  expect(status).toBe(201);
+  return json.task_id as string;
+}
+
+function run(command: string, ...args: string[]) {
+  return { work_type: "code.run", parameters: { command, args } };
+}
+
+async function finished(taskId: string): Promise<any> {
+  return await vi.waitUntil(
+    async () => {
+      const { json } = await call(`/work/${taskId}?wait=25`);
+      return json.completed_at !== null && json;
+    },
+    { timeout: 25_000, interval: 50 },
+  );
+}
+
+async function executing(taskId: string): Promise<void> {
+  await vi.waitUntil(async () => (await call(`/work/${taskId}`)).json.status === "executing", {
+    timeout: 10_000,
+    interval: 50,
+  });
+}
+
+async function outputOf(taskId: string): Promise<Buffer> {
+  const response = await fetch(`${stack.url}/work/${taskId}/output`);
+  expect(response.status).toBe(200);
+  return Buffer.from(await response.arrayBuffer());
+}
+
+test("work is done by an agent and can be asked about afterwards", async () => {
+  const taskId = await submit(run("echo", "hello"));
+
+  const task = await finished(taskId);
+
+  expect(task).toMatchObject({ status: "completed", exit_code: 0, attempt: 1, error_message: null });
+  expect(task.steps).toMatchObject([{ step_number: 1, action: "echo hello", status: "completed", agent_type: "code" }]);
+  expect((await outputOf(taskId)).toString()).toBe("hello\n");
+  expect((await call("/work?status=completed")).json.items).toMatchObject([{ task_id: taskId }]);
+  expect((await call("/reports/tasks-by-status")).json.rows).toContainEqual(
+    expect.objectContaining({ status: "completed", tasks: 1 }),
+  );
+});
+
+test("a command that fails is failed work, with its exit code and reason", async () => {
+  const task = await finished(await submit(run("node", "-e", "console.error('no such host'); process.exit(7)")));
+
+  expect(task).toMatchObject({ status: "failed", exit_code: 7 });
+  expect(task.error_message).toContain("no such host");
+});
+
+test("work that needs approval waits for a person", async () => {
+  const taskId = await submit({ ...run("true"), approval: "required" });
+  const pending = await call(`/work/${taskId}?wait=1`);
+  expect(pending.json).toMatchObject({ status: "pending", attempt: 0 });
+
+  const approved = await call(`/work/${taskId}/approve`, { by: "Ada", reason: "harmless" });
+
+  expect(approved.json).toMatchObject({ status: "approved", approved_by: "Ada", approval_reason: "harmless" });
+  expect(await finished(taskId)).toMatchObject({ status: "completed" });
+  expect((await call(`/work/${taskId}/approve`, { by: "Ada" })).status).toBe(409);
+});
+
+test("cancelling running work ends its command", async () => {
+  const taskId = await submit(run("sleep", "86.753"));
+  await vi.waitUntil(() => processesWith("sleep 86.753").length === 1, { timeout: 10_000, interval: 50 });
+
+  const { json } = await call(`/work/${taskId}/cancel`, { by: "Ada", reason: "changed my mind" });
+
+  expect(json.status).toBe("cancelled");
+  await vi.waitUntil(() => processesWith("sleep 86.753").length === 0, { timeout: 10_000, interval: 50 });
+  expect((await call(`/work/${taskId}`)).json).toMatchObject({ status: "cancelled" });
+});
+
+test("twenty equal submits at once make one task", async () => {
+  const body = { request_text: "Do it", request_id: randomUUID(), ...run("true") };
+
+  const replies = await Promise.all(Array.from({ length: 20 }, () => call("/work", body)));
+
+  expect(new Set(replies.map(({ json }) => json.task_id)).size).toBe(1);
+  expect(replies.filter(({ status }) => status === 201)).toHaveLength(1);
+  expect(replies.filter(({ headers }) => headers.get("idempotent-replayed") === "true")).toHaveLength(19);
+  expect((await call("/work", { ...body, request_text: "Do another" })).status).toBe(409);
+  await finished(replies[0]?.json.task_id);
+});
+
+test("over 2 MB of output come back byte for byte, whatever the bytes", async () => {
+  const script =
+    "for (let i = 0; i < 9000; i++) process.stdout.write(Buffer.alloc(256, i * 7 + 1).map((b, j) => b ^ j))";
+  const wanted = Buffer.concat(
+    Array.from({ length: 9000 }, (_, i) => Buffer.alloc(256, i * 7 + 1).map((b, j) => b ^ j)),
+  );
+
+  const taskId = await submit(run("node", "-e", script));
+
+  expect(await finished(taskId)).toMatchObject({ status: "completed" });
+  const output = await outputOf(taskId);
+  expect(output.length).toBe(2_304_000);
+  expect(sha256(output)).toBe(sha256(wanted));
+});
+
+function sha256(bytes: Buffer): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+test("waiting work is done by priority, then by age", async () => {
+  const busy = await submit(run("sleep", "2"));
+  await executing(busy);
+  const ids = [];
+  for (const priority of [1, 9, 5, 9]) ids.push(await submit({ ...run("true"), priority }));
+
+  const tasks = await Promise.all(ids.map(finished));
+
+  const order = tasks.toSorted((a, b) => Date.parse(a.started_at) - Date.parse(b.started_at));
+  expect(order.map((task) => task.task_id)).toEqual([ids[1], ids[3], ids[2], ids[0]]);
+});
+
+test("an agent killed in the middle is started again and does the work anew", async () => {
+  const taskId = await submit(run("node", "-e", "setTimeout(() => console.log('done'), 1500)"));
+  await vi.waitUntil(() => processesWith("console.log('done'), 1500").length === 1, { timeout: 10_000, interval: 20 });
+  const [agent = 0] = processesWith("agents/code.ts").filter((pid) => stack.family().includes(pid));
+
+  process.kill(agent, "SIGKILL");
+
+  const task = await finished(taskId);
+  expect(isRunning(agent)).toBe(false);
+  expect(task).toMatchObject({ status: "completed", exit_code: 0, attempt: 2 });
+  expect((await outputOf(taskId)).toString()).toBe("done\n");
+});
+
+test("an agent that never comes back loses its lease; another one does the work, once", async () => {
+  const first = startResearcher("first");
+  const taskId = await submit({ work_type: "research.read", parameters: { seconds: 1 } });
+  await executing(taskId);
+  await vi.waitUntil(async () => (await call(`/work/${taskId}`)).json.steps.length === 1, { timeout: 10_000 });
+  first.kill("SIGKILL");
+
+  const second = startResearcher("second");
+  const task = await finished(taskId);
+  second.kill("SIGTERM");
+
+  expect(task).toMatchObject({ status: "completed", attempt: 2 });
+  const { steps } = (await call(`/work/${taskId}/logs`)).json;
+  expect(steps.filter((step: any) => step.status === "completed")).toMatchObject([{ attempt: 2 }]);
+  expect((await outputOf(taskId)).toString()).toBe("read once\n");
+});
+
+/** An agent on a machine of its own: it knows nothing of what another did. */
+function startResearcher(name: string) {
+  const env = environmentOf(stack);
+  const queues = JSON.parse(env["AGENT_QUEUES"] ?? "{}") as Record<string, string>;
+  return spawn(process.execPath, ["tests/support/research-agent.ts"], {
+    env: {
+      ...env,
+      AGENT_QUEUE_URL: queues["research"],
+      WAYBILL_AGENT_DATA: join(dir.path, name),
+      AGENT_POLL_SECONDS: "1",
+    },
+    stdio: "ignore",
+  });
+}
+
+test.for([
+  ["/nowhere", 404],
+  ["/work/%ZZ", 400],
+  [`/work/${randomUUID()}`, 404],
+  ["/work/no-uuid", 400],
+] as const)("%s is answered as a problem", async ([path, status]) => {
+  const reply = await call(path);
+
+  expect(reply.status).toBe(status);
+  expect(reply.headers.get("content-type")).toContain("application/problem+json");
+  expect(reply.json).toMatchObject({ status, code: expect.any(String), detail: expect.any(String) });
+});

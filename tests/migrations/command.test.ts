@@ -1,0 +1,109 @@
+import { spawnSync } from "node:child_process";
+import { expect, test } from "vitest";
+import { handler } from "../../functions/migrate.ts";
+import { MigrateCommand } from "../../lib/migrations/command.ts";
+import { readMigrations } from "../../lib/migrations/files.ts";
+import { databases, folder } from "./servers.ts";
+import { small } from "./small.ts";
+
+const fresh = databases();
+const names = readMigrations("migrations").map(({ name }) => name);
+
+test.each([undefined, null, "", {}])("the deploy function, invoked with %o, migrates up", async (event) => {
+  const done = await handler(event);
+
+  // The test file's own database is migrated already.
+  expect(done).toEqual({ command: "up", reverted: [], applied: [], current: names.at(-1), pending: [] });
+});
+
+test("the deploy function answers what it did, as JSON", async () => {
+  const down = await handler({ command: "down", step: 1 });
+  const status = await handler({ command: "status" });
+  const up = await handler({ command: "up", to: names.at(-1) });
+  const redo = await handler({ command: "redo" });
+  const sql = await handler({ command: "sql", to: 1 });
+
+  const last = names.at(-1);
+  expect(down).toMatchObject({ reverted: [last], applied: [], pending: [last] });
+  expect(JSON.parse(JSON.stringify(status))).toMatchObject({ current: names.at(-2), pending: [last], faults: [] });
+  expect(up).toMatchObject({ applied: [last], pending: [] });
+  expect(redo).toMatchObject({ reverted: [last], applied: [last], current: last });
+  expect(sql).toMatchObject({ sql: expect.stringContaining("create table if not exists tasks (") });
+});
+
+test.each([
+  [{ command: "upp" }, "command: "],
+  [{ command: "up", steps: 1 }, "steps"],
+  [{ command: "up", step: 0 }, "step: "],
+  [{ command: "up", step: 1.5 }, "step: "],
+  [{ command: "up", step: "1" }, "step: "],
+  [{ command: "up", to: "" }, "to: "],
+  [{ command: "up", to: -1 }, "to: "],
+  [{ command: "up", to: "0001", step: 1 }, "either how far (to) or how many (step)"],
+  [{ command: "up", direction: "down" }, "direction: is only for sql"],
+  [{ command: "status", to: "0001" }, "status takes neither"],
+  ["up", "expected object"],
+  [[], "expected object"],
+  [7, "expected object"],
+])("the event %o is refused by name", async (event, message) => {
+  await expect(handler(event)).rejects.toThrow(message);
+  await expect(handler(event)).rejects.toMatchObject({ name: "CallerError", code: "invalid_input" });
+});
+
+function cli(args: string[], env: Record<string, string>) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["bin/migrate.ts", ...args], {
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+  });
+  return { status, stdout, stderr };
+}
+
+test("the command line tells what it does, and what to do where it does not", async () => {
+  const env = await fresh(folder(small));
+
+  expect(cli([], env)).toEqual({
+    status: 0,
+    stdout: "applied  0001_shop\napplied  0002_item\napplied  0003_price\nThe database is at 0003_price; 0 pending.\n",
+    stderr: "",
+  });
+  expect(cli(["up"], env).stdout).toBe("Nothing to do.\nThe database is at 0003_price; 0 pending.\n");
+  expect(cli(["down", "--to", "1"], env).stdout).toBe(
+    "reverted 0003_price\nreverted 0002_item\nThe database is at 0001_shop; 2 pending.\n",
+  );
+  expect(cli(["status"], env).stdout).toMatch(
+    /^applied {2}0001_shop {3}\d{4}-\d\d-\d\dT\S+Z {2}\d+ ms\npending {2}0002_item\npending {2}0003_price\nThe database is at 0001_shop; 2 pending.\n$/,
+  );
+  expect(cli(["sql", "--to", "2", "--step", "1"], env).stdout).toContain(small["0002_item.up.sql"]);
+  expect(cli(["--help"], env)).toMatchObject({ status: 0, stdout: expect.stringContaining("Usage: npm run migrate") });
+});
+
+test.each([
+  [["sideways"], "command: Invalid option"],
+  [["up", "down"], "One command at a time, not also down."],
+  [["up", "--to", "9"], "There is no migration 9. There are: 0001_shop, 0002_item, 0003_price."],
+  [["up", "--step", "many"], "step: "],
+  [["up", "--step", ""], "step: "],
+  [["--fast"], "Usage: npm run migrate"],
+])("the command line refuses %o without a stack trace", async (args, message) => {
+  const env = await fresh(folder(small));
+
+  const { status, stdout, stderr } = cli(args, env);
+
+  expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+  expect(stderr).toContain(message);
+  expect(stderr).not.toMatch(/^ +at /m);
+});
+
+test("status ends with 1 where the files forbid to migrate, and says why", async () => {
+  const env = await fresh();
+  cli(["up"], { ...env, ...folder(small) });
+
+  const { status, stdout } = cli(["status"], { ...env, ...folder({ ...small, "0003_price.up.sql": "select 1;" }) });
+
+  expect(status).toBe(1);
+  expect(stdout).toContain("fault    0003_price has changed since it was applied. Put it back");
+});
+
+test("a number as target is as good as its text", () => {
+  expect(MigrateCommand.parse({ command: "down", to: 0 })).toEqual({ command: "down", to: "0" });
+});
