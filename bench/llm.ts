@@ -134,6 +134,7 @@ async function measure(target: Target): Promise<Measured> {
     (error: unknown) => console.log(`${target.name} does not stream here: ${(error as Error).message}`),
   );
   for (let i = 0; i < 1000; i++) await call(target, streams === true && i % 2 === 0);
+  const streamed = streams === true ? CALLS / ROUNDS / 2 : 0;
   const medians: number[] = [];
   const firsts: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
@@ -141,7 +142,7 @@ async function measure(target: Target): Promise<Measured> {
     for (let i = 0; i < CALLS / ROUNDS; i++) times.push((await call(target, false)).ms);
     medians.push(median(times));
     const waits: number[] = [];
-    for (let i = 0; streams === true && i < CALLS / ROUNDS / 2; i++) waits.push((await call(target, true)).ttftMs);
+    for (let i = 0; i < streamed; i++) waits.push((await call(target, true)).ttftMs);
     firsts.push(median(waits));
   }
   await sleep(300);
@@ -205,14 +206,14 @@ function print(all: Map<string, Measured>): void {
   const portkey = all.get("portkey");
   for (const [name, it] of all) {
     console.log(
-      `${name}: median ${it.medianMs.toFixed(2)} ms, first token ${text(it.ttftMs)}, ${it.perSecond.toFixed(0)} calls/s at ${PARALLEL}` +
+      `${name}: median ${it.medianMs.toFixed(2)} ms, first token ${inMs(it.ttftMs)}, ${it.perSecond.toFixed(0)} calls/s at ${PARALLEL}` +
         (it.cpuMs === undefined
           ? ""
           : `, ${it.cpuMs.toFixed(2)} CPU-ms a call (${(1000 / it.cpuMs).toFixed(0)} calls/s a core), ${it.idleMb?.toFixed(0)} MB before the first call, ${it.rssMb?.toFixed(0)} MB after the last`),
     );
     if (direct === undefined || name === "direct") continue;
     console.log(
-      `  added to a direct call: median ${(it.medianMs - direct.medianMs).toFixed(2)} ms (x${(it.medianMs / direct.medianMs).toFixed(2)}), first token ${text(it.ttftMs - direct.ttftMs)} (x${(it.ttftMs / direct.ttftMs).toFixed(2)})`,
+      `  added to a direct call: median ${(it.medianMs - direct.medianMs).toFixed(2)} ms (x${(it.medianMs / direct.medianMs).toFixed(2)}), first token ${inMs(it.ttftMs - direct.ttftMs)} (x${(it.ttftMs / direct.ttftMs).toFixed(2)})`,
     );
   }
   const ours = all.get("llm-route");
@@ -232,6 +233,6 @@ function print(all: Map<string, Measured>): void {
     console.log(`${value < limit ? "met   " : "MISSED"} ${name}: ${value.toFixed(2)} (target < ${limit})`);
 }
 
-function text(ms: number): string {
+function inMs(ms: number): string {
   return Number.isNaN(ms) ? "not measured" : `${ms.toFixed(2)} ms`;
 }

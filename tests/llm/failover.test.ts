@@ -238,6 +238,42 @@ test("S15: an outage is served around, and the vendor serves again after it", { 
   expect(vendor.of("fb-flap").length).toBeLessThan(during.length / 2);
 });
 
+test("everything happens inside the function's time, with some left to answer", async () => {
+  const { handler } = await import("../../functions/llm-route.ts");
+  const body = JSON.stringify({ model: "x-fb-stall", stream: true, messages: [{ role: "user", content: "go" }] });
+  const event = {
+    rawPath: "/llm/v1/chat/completions",
+    headers: {},
+    body,
+    requestContext: { http: { method: "POST" } },
+  };
+  const until = Date.now() + 3000;
+  const context = { getRemainingTimeInMillis: () => until - Date.now() };
+
+  const stalled = await handler(event as never, context as never);
+  const alone = await handler(
+    { ...event, body: body.replace("x-fb-stall", "fb-silent") } as never,
+    {
+      getRemainingTimeInMillis: () => 2500,
+    } as never,
+  );
+
+  expect(Date.now()).toBeLessThan(until + 2500);
+  expect(stalled.body).toMatch(/data: \[DONE\]\n\n$/);
+  expect(alone.statusCode).toBe(504);
+});
+
+test("where every vendor asks to wait the caller is told so, with how long", async () => {
+  vendor.set({ retryAfter: "30" });
+
+  const answer = await fetch(`${gateway.url}/llm/v1/chat/completions`, {
+    method: "POST",
+    body: JSON.stringify({ model: "fb-429-once", messages: [{ role: "user", content: "go" }] }),
+  });
+
+  expect([answer.status, answer.headers.get("retry-after")]).toEqual([429, "30"]);
+});
+
 test("a caller that goes away takes the vendor's call with it", async () => {
   const gone = new AbortController();
   const chunks = await openai.chat.completions.create(
