@@ -50,9 +50,9 @@ test("no policy allows anything on every resource but to write traces, which hav
 test("every function has a role of its own", () => {
   const roles = all("AWS::Lambda::Function").map(([, { Properties }]) => nameOf(Properties["Role"]));
 
-  expect(new Set(roles).size).toBe(14);
+  expect(new Set(roles).size).toBe(16);
   expect(all("AWS::IAM::Role").map(([name]) => name)).toEqual(expect.arrayContaining(roles));
-  expect(all("AWS::IAM::Role")).toHaveLength(14);
+  expect(all("AWS::IAM::Role")).toHaveLength(16);
 });
 
 test("every function writes its own log alone", () => {
