@@ -5,6 +5,7 @@ import { stop as stopBundler } from "esbuild";
 import { takeDataDir } from "./data-dir.ts";
 import { answerProblems, type Gateway, keepBytes } from "./gateway.ts";
 import { type Invoke, lambdaApi, serves } from "./lambda.ts";
+import { serveStreamUrl } from "./llm-stream.ts";
 import { type Poller, startPoller } from "./poller.ts";
 import { freePort, tryPort } from "./ports.ts";
 import { queuesOf } from "./queues.ts";
@@ -121,11 +122,14 @@ export function startOffline({ service, dataDir, root, options }: Start) {
       pollers.push(await startPoller(sqs, invoke, { ...event, queueUrl: QueueUrl }));
     }
     for (const name of schedules) void runEvery(sweepSeconds(), invoke, name, stopping.signal);
+    const llm = await serveStreamUrl(root, await freePort(3003));
+    stops.push(llm.stop);
+    Object.assign(environment, { LLM_STREAM_URL: llm.url });
     const url = `http://127.0.0.1:${httpPort}`;
     const pid = process.connected ? process.ppid : process.pid;
     (await checked).announce({ pid, url, environment });
     process.send?.({ ready: { url, environment } } satisfies Report);
-    if (!process.send) console.log(`ready ${url}`);
+    if (!process.send) console.log(`ready ${url}, LLM streams at ${llm.url}/llm/v1`);
   };
 
   return { checked, serve, stop, abandon: async () => await services.catch(() => {}).then(unwind) };

@@ -79,6 +79,7 @@ function welcome({ url, environment, agents }: Stack, { dataDir }: Arguments): v
   const rows = [
     ["database", environment["DATABASE_URL"] ?? "yours, from DATABASE_URL"],
     ["queues", environment["AWS_ENDPOINT_URL_SQS"] ?? "yours, from AWS_ENDPOINT_URL_SQS"],
+    ["llm", `${environment["LLM_STREAM_URL"] ?? url}/llm/v1 (streams; ${url}/llm/v1 answers whole)`],
     ["agents", running.join(", ") || "none"],
     ["data", `${dir} (logs in ${dir}/logs)`],
   ];

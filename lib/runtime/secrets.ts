@@ -31,3 +31,17 @@ async function read(arn: string): Promise<string> {
   if (SecretString === undefined) throw new Error(`Secret ${arn} has no text. Store it as a string, not as binary.`);
   return SecretString;
 }
+
+/**
+ * The text before the last rotation, which a vendor may still be the only one to know; undefined where there is none. Not
+ * kept: it is asked for when the current one has been refused.
+ */
+export async function previousSecret(arn: string): Promise<string | undefined> {
+  try {
+    const command = new GetSecretValueCommand({ SecretId: arn, VersionStage: "AWSPREVIOUS" });
+    return (await client.send(command)).SecretString;
+  } catch (error) {
+    if ((error as Error).name === "ResourceNotFoundException") return undefined;
+    throw error;
+  }
+}

@@ -168,7 +168,7 @@ async function endAttempts(db: Db, ends: EndRow[]): Promise<void> {
       exit_code = ending.exit_code,
       error_message = ending.error_message,
       actual_resources = coalesce(ending.metrics::jsonb, tasks.actual_resources),
-      external_ai_used = coalesce(ending.external_ai::jsonb, tasks.external_ai_used),
+      external_ai_used = ${mergedAiUse(db)},
       progress = case ending.status when 'completed' then 1 else tasks.progress end,
       started_at = coalesce(tasks.started_at, now()),
       completed_at = case when ending.status = 'approved' then null else now() end,
@@ -190,6 +190,31 @@ async function endAttempts(db: Db, ends: EndRow[]): Promise<void> {
       ${ends.map((end) => end.externalAi)}::text[]
     ) as ending (task_id, attempt, status, attempts_used, backoff, exit_code, error_message, metrics, external_ai)
     where tasks.task_id = ending.task_id and tasks.attempt = ending.attempt and tasks.status = 'executing'
+  `;
+}
+
+/**
+ * What the LLM gateway noted itself stays, with what it measured; of what the agent tells, the models that did not go through
+ * the gateway are added, so that nothing counts twice.
+ */
+function mergedAiUse(db: Db) {
+  return db`
+    case
+      when ending.external_ai is null then tasks.external_ai_used
+      when jsonb_typeof(tasks.external_ai_used) is distinct from 'array' then ending.external_ai::jsonb
+      else (
+        select coalesce(jsonb_agg(entry), '[]') from (
+          select noted.entry from jsonb_array_elements(tasks.external_ai_used) as noted (entry)
+          where noted.entry ->> 'via' = 'llm-route'
+          union all
+          select told.entry from jsonb_array_elements(ending.external_ai::jsonb) as told (entry)
+          where not exists (
+            select 1 from jsonb_array_elements(tasks.external_ai_used) as noted (entry)
+            where noted.entry ->> 'via' = 'llm-route' and noted.entry ->> 'model' = told.entry ->> 'model'
+          )
+        ) as entries
+      )
+    end
   `;
 }
 

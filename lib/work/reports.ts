@@ -2,12 +2,13 @@ import * as z from "zod";
 import { CallerError } from "../errors.ts";
 import { agentMetrics, failedSteps } from "./reports/agents.ts";
 import { aiCostByModel, externalAiUse } from "./reports/external-ai.ts";
+import { llmFallbacks, llmLatency, llmSpend } from "./reports/llm.ts";
 import type { Report } from "./reports/report.ts";
 import { resourceUse } from "./reports/resources.ts";
 import { failedTasks, longestRunning, successRate, tasksByStatus } from "./reports/tasks.ts";
 import { taskTimeline } from "./reports/timeline.ts";
 
-/** The ten questions of a post-mortem, by the name under which each is asked. */
+/** The ten questions of a post-mortem, and three about the LLM gateway, by the name under which each is asked. */
 export const reports = {
   "failed-tasks": failedTasks,
   "task-timeline": taskTimeline,
@@ -19,6 +20,9 @@ export const reports = {
   "ai-cost-by-model": aiCostByModel,
   "longest-running": longestRunning,
   "success-rate": successRate,
+  "llm-fallbacks": llmFallbacks,
+  "llm-latency": llmLatency,
+  "llm-spend": llmSpend,
 } as const satisfies Record<string, Report>;
 
 export type ReportName = keyof typeof reports;

@@ -73,7 +73,7 @@ test("every function has a bundle of one file and its map, and migrate's has the
     .filter((name) => /\.(up|down)\.sql$/.test(name))
     .map((name) => `migrations/${name}`);
 
-  expect(names).toHaveLength(14);
+  expect(names).toHaveLength(16);
   for (const name of names) {
     const files = [`functions/${name}.mjs`, `functions/${name}.mjs.map`, ...(name === "migrate" ? migrations : [])];
     expect([...readBundle(name).keys()].toSorted()).toEqual(files.toSorted());

@@ -1,0 +1,119 @@
+import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
+import * as z from "zod";
+import { configError, parseConfig } from "./llm/config.ts";
+import type { Dialect } from "./llm/dialect.ts";
+import { explain, listed } from "./llm/explain.ts";
+import { answer, type GatewayDeps, type GatewayReply } from "./llm/gateway.ts";
+import { healthBook } from "./llm/health.ts";
+import { keyring } from "./llm/keys.ts";
+import { ledger } from "./llm/ledger.ts";
+import { priced } from "./llm/prices.ts";
+import { explainRoute, listModels } from "./llm/routes.ts";
+import { connect } from "./runtime/db.ts";
+import { onLambda, readEnv } from "./runtime/env.ts";
+import { http } from "./runtime/http.ts";
+import { uuidv7 } from "./runtime/ids.ts";
+import { log } from "./runtime/log.ts";
+import { traceOf } from "./runtime/trace.ts";
+import { post } from "./runtime/upstream.ts";
+
+/** What the two entry points of the gateway share: one answers whole (llm-route), the other as it comes (llm-stream). */
+
+const LlmEnv = z.object({ LLM_CONFIG: z.string().default("llm.config.yaml") });
+const environment = readEnv(z.record(z.string(), z.string().optional()));
+
+const deps: Promise<GatewayDeps> = open();
+// The first call tells it; until then it must not end the process.
+deps.catch(() => {});
+
+async function open(): Promise<GatewayDeps> {
+  const path = readEnv(LlmEnv).LLM_CONFIG;
+  const secrets = onLambda() || Boolean(environment["AWS_ENDPOINT_URL_SECRETS_MANAGER"]);
+  const around = { env: environment, secrets, priced };
+  const parsed = parseConfig(await readFile(path, "utf8"), around);
+  if (!parsed.ok) throw configError(path, parsed.faults);
+  for (const { line, message } of parsed.warnings)
+    log.warn("llm configuration doubtful", { at: `${path}:${line}`, message });
+  const { config } = parsed;
+  return {
+    config,
+    keys: keyring(around, async (name, want) => {
+      const { previousSecret, secret } = await import("./runtime/secrets.ts");
+      return want.previous ? await previousSecret(name) : await secret(name, want.fresh);
+    }),
+    health: healthBook(),
+    ledger: ledger(connect(), config.budgets, log, Date.now),
+    post,
+    now: Date.now,
+    dice: Math.random,
+    sleep: async (ms, signal) => await sleep(ms, undefined, { signal }).catch(() => {}),
+    newId: () => uuidv7(),
+    onWarning: (event, fields) => log.warn(event, fields),
+  };
+}
+
+const DIALECTS: Record<string, Dialect> = {
+  "/llm/v1/chat/completions": "chat",
+  "/llm/v1/messages": "messages",
+  "/llm/v1/embeddings": "embeddings",
+};
+
+const models = http(listModels, async () => ({ status: 200, body: listed((await deps).config) }));
+
+const explained = http(explainRoute, async ({ body }) => {
+  const gateway = await deps;
+  const { external } = await gateway.ledger.rules(null);
+  return { status: 200, body: explain(gateway, body, external) };
+});
+
+export type LlmEvent = Pick<APIGatewayProxyEventV2, "rawPath" | "requestContext"> & Partial<APIGatewayProxyEventV2>;
+
+/** Answers an event of the HTTP API or of the function URL. `callerGone` is aborted when nobody listens any more. */
+export async function serveLlm(
+  event: LlmEvent,
+  context: Context | undefined,
+  callerGone: AbortSignal,
+): Promise<GatewayReply> {
+  const path = event.rawPath.replace(/\/+$/, "");
+  const { method } = event.requestContext.http;
+  const dialect = method === "POST" ? DIALECTS[path] : undefined;
+  if (dialect === undefined) return await serveOther(event, context, path, method);
+  const headers = event.headers ?? {};
+  const traceId = headers["x-waybill-trace-id"] ?? traceOf(headers["traceparent"]);
+  const body = event.isBase64Encoded ? Buffer.from(event.body ?? "", "base64").toString() : (event.body ?? "");
+  const remainingMs = context?.getRemainingTimeInMillis() ?? 30_000;
+  const reply = await answer(await deps, { dialect, body, headers, traceId, remainingMs, callerGone });
+  const { after } = reply;
+  reply.after = async () => {
+    log.info("llm call answered", { trace_id: traceId, dialect, status: reply.status, ...reply.told });
+    await after();
+  };
+  return reply;
+}
+
+async function serveOther(
+  event: LlmEvent,
+  context: Context | undefined,
+  path: string,
+  method: string,
+): Promise<GatewayReply> {
+  const run =
+    method === "GET" && path === "/llm/v1/models"
+      ? models
+      : method === "POST" && path === "/llm/route"
+        ? explained
+        : undefined;
+  const whole = await run?.(event, context);
+  const unknown = {
+    error: { message: `There is no ${method} ${path}.`, type: "invalid_request_error", param: null, code: "not_found" },
+  };
+  return {
+    status: whole?.statusCode ?? 404,
+    headers: (whole?.headers as Record<string, string>) ?? { "content-type": "application/json" },
+    body: whole?.body ?? JSON.stringify(unknown),
+    after: async () => {},
+    told: {},
+  };
+}

@@ -1,0 +1,104 @@
+import type { Model } from "./config-schema.ts";
+import type { Dialect } from "./dialect.ts";
+import type { Failure } from "./failure.ts";
+import type { Json } from "./json.ts";
+import { inputChars } from "./needs.ts";
+import { costOf, type Tokens } from "./prices.ts";
+import type { Watch } from "./watch.ts";
+
+export type Outcome = "answered" | "failed" | "cut" | "aborted";
+
+/** One attempt as it is kept: everything but what was said. Times in milliseconds, cost in USD as decimal text. */
+export type AttemptRecord = {
+  attemptId: string;
+  callId: string;
+  attemptNumber: number;
+  taskId: string | null;
+  traceId: string;
+  agent: string | null;
+  chain: string;
+  dialect: Dialect;
+  model: string;
+  modelAsked: string;
+  modelServed: string | null;
+  provider: string;
+  external: boolean;
+  streamed: boolean;
+  tokens: Tokens | null;
+  usageSource: "provider" | "estimated" | "none";
+  costUsd: string | null;
+  costUnknown: string | null;
+  ttftMs: number | null;
+  latencyMs: number;
+  outcome: Outcome;
+  errorClass: string | null;
+  errorStatus: number | null;
+  startedAt: Date;
+};
+
+/** What every attempt of a call has in common. */
+export type CallFacts = Pick<
+  AttemptRecord,
+  "callId" | "taskId" | "traceId" | "agent" | "chain" | "dialect" | "streamed"
+>;
+
+/** The record of an attempt that has ended. Usage comes from the vendor, or is estimated where an answer was begun without one. */
+export function recordOf(
+  facts: CallFacts,
+  attempt: {
+    attemptId: string;
+    attemptNumber: number;
+    model: Model;
+    watch: Watch;
+    body: Json;
+    sent: boolean;
+    ttftMs: number | undefined;
+    latencyMs: number;
+    startedAt: number;
+  },
+  outcome: Outcome,
+  failure: Failure | undefined,
+): AttemptRecord {
+  const { model, watch, body } = attempt;
+  const { tokens, source } = usageOf(watch, body, attempt.sent, outcome);
+  const cost = source === "none" && outcome === "failed" ? { usd: "0" } : costOf(model, tokens);
+  return {
+    ...facts,
+    attemptId: attempt.attemptId,
+    attemptNumber: attempt.attemptNumber,
+    model: model.name,
+    modelAsked: model.id,
+    modelServed: watch.model ?? null,
+    provider: model.provider.name,
+    external: !model.provider.local,
+    tokens: tokens ?? null,
+    usageSource: source,
+    costUsd: cost.usd,
+    costUnknown: cost.usd === null ? (cost.reason ?? "unknown") : null,
+    ttftMs: attempt.ttftMs ?? null,
+    latencyMs: attempt.latencyMs,
+    outcome,
+    errorClass: failure?.class ?? null,
+    errorStatus: failure?.status ?? null,
+    startedAt: new Date(attempt.startedAt),
+  };
+}
+
+type Usage = { tokens: Tokens | undefined; source: AttemptRecord["usageSource"] };
+
+/** A vendor that refused has billed nothing; one that was broken off has billed what it had read and said. */
+function usageOf(watch: Watch, body: Json, sent: boolean, outcome: Outcome): Usage {
+  const complete = watch.tokens !== undefined && (watch.finished || !watch.started);
+  if (complete && (watch.tokens?.input ?? 0) + (watch.tokens?.output ?? 0) > 0)
+    return { tokens: watch.tokens, source: "provider" };
+  const begun = watch.started || outcome === "answered" || (outcome === "aborted" && sent);
+  if (!begun) return { tokens: undefined, source: "none" };
+  const estimated = {
+    input: watch.tokens?.input || Math.ceil(inputChars(body) / 4),
+    output: Math.max(watch.tokens?.output ?? 0, Math.ceil(watch.outChars / 4)),
+    cacheRead: watch.tokens?.cacheRead ?? 0,
+    cacheWrite: watch.tokens?.cacheWrite ?? 0,
+    reasoning: watch.tokens?.reasoning ?? 0,
+  };
+  return { tokens: estimated, source: "estimated" };
+}

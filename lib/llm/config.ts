@@ -1,0 +1,139 @@
+import { LineCounter, parseDocument } from "yaml";
+import type * as z from "zod";
+import { ConfigError } from "../errors.ts";
+import { checkConfig, flatten } from "./config-check.ts";
+import {
+  type Chain,
+  type Config,
+  type ConfigFault,
+  ConfigFile,
+  DEFAULT_TIMEOUTS,
+  type Model,
+  type Provider,
+  type Surroundings,
+  type Timeouts,
+} from "./config-schema.ts";
+import { substitute } from "./references.ts";
+
+export type Parsed =
+  | { ok: true; config: Config; warnings: ConfigFault[]; lineOf: (path: PropertyKey[]) => number }
+  | { ok: false; faults: ConfigFault[]; warnings: ConfigFault[] };
+
+/**
+ * Reads llm.config.yaml and checks it as a whole: shape, names, cycles, keys, prices, and what each chain promises.
+ * Answers every fault at once, by line.
+ */
+export function parseConfig(text: string, around: Surroundings): Parsed {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  if (document.errors.length > 0) {
+    const faults = document.errors.map((error) => ({ line: lines.linePos(error.pos[0]).line, message: error.message }));
+    return { ok: false, faults, warnings: [] };
+  }
+  const lineOf = (path: PropertyKey[]): number => {
+    for (let length = path.length; length > 0; length--) {
+      const steps = path.slice(0, length);
+      const pair = keyNode(document, steps) ?? (document.getIn(steps, true) as { range?: [number] } | undefined);
+      if (pair?.range !== undefined) return lines.linePos(pair.range[0]).line;
+    }
+    return 1;
+  };
+  const shaped = ConfigFile.safeParse(document.toJS() ?? {});
+  if (!shaped.success) {
+    const faults = shaped.error.issues.flatMap((issue) => {
+      const keys = issue.code === "unrecognized_keys" ? issue.keys : [];
+      if (keys.length > 0) {
+        return keys.map((key) => ({
+          line: lineOf([...issue.path, key]),
+          message: `${[...issue.path, key].join(".")} is not a known setting`,
+        }));
+      }
+      return [{ line: lineOf(issue.path), message: `${issue.path.join(".") || "the file"}: ${issue.message}` }];
+    });
+    return {
+      ok: false,
+      faults: inOrder([...faults, ...faultsOfTheRest(document.toJS(), shaped.error, around, lineOf)]),
+      warnings: [],
+    };
+  }
+  const file = shaped.data;
+  const { faults, warnings, leftOut } = checkConfig(file, around, lineOf);
+  if (faults.length > 0) return { ok: false, faults: inOrder(faults), warnings: inOrder(warnings) };
+  return { ok: true, config: resolve(file, around, leftOut), warnings: inOrder(warnings), lineOf };
+}
+
+/** The entries whose shape is right are checked all the same, so that one run lists everything. */
+function faultsOfTheRest(
+  raw: Record<string, Record<string, unknown>>,
+  error: z.ZodError,
+  around: Surroundings,
+  lineOf: (path: PropertyKey[]) => number,
+): ConfigFault[] {
+  const broken = new Set<string>();
+  for (const { path } of error.issues) {
+    const [section = "", name = ""] = path.map(String);
+    if (raw?.[section] == null || typeof raw[section] !== "object") return [];
+    if (["providers", "models", "chains"].includes(section)) broken.add(name);
+    if (["providers", "models", "chains"].includes(section)) delete raw[section][name];
+    else delete raw[section];
+  }
+  const rest = ConfigFile.safeParse(raw);
+  return rest.success ? checkConfig(rest.data, around, lineOf, broken).faults : [];
+}
+
+/** The faults as one error that stops the start. */
+export function configError(path: string, faults: ConfigFault[]): ConfigError {
+  const told = faults.map(({ line, message }) => `  ${path}:${line}  ${message}`).join("\n");
+  return new ConfigError(`The LLM configuration is refused:\n${told}\nMend it, then run: npm run llm:check`);
+}
+
+function inOrder(faults: ConfigFault[]): ConfigFault[] {
+  return faults.toSorted((a, b) => a.line - b.line);
+}
+
+type KeyNode = { range?: [number] };
+
+function keyNode(document: ReturnType<typeof parseDocument>, path: PropertyKey[]): KeyNode | undefined {
+  const parent = (path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)) as
+    | { items?: { key?: { value?: unknown; range?: [number] } }[] }
+    | null
+    | undefined;
+  return parent?.items?.find((item) => item?.key?.value === path.at(-1))?.key;
+}
+
+function resolve(file: ConfigFile, around: Surroundings, leftOut: Set<string>): Config {
+  const providers = new Map<string, Provider>();
+  for (const [name, provider] of Object.entries(file.providers)) {
+    const base_url = substitute(provider.base_url, around.env).text.replace(/\/+$/, "");
+    if (!leftOut.has(name)) providers.set(name, { ...provider, name, base_url });
+  }
+  const models = new Map<string, Model>();
+  for (const [name, model] of Object.entries(file.models)) {
+    const provider = providers.get(model.provider);
+    if (provider !== undefined) models.set(name, { ...model, name, provider });
+  }
+  const chains = new Map<string, Chain>();
+  for (const [name, chain] of Object.entries(file.chains)) {
+    const named = flatten(file, name).flatMap((model) => models.get(model) ?? []);
+    if (named.length > 0) chains.set(name, { ...chain, name, models: named });
+  }
+  return {
+    external: file.external === "on",
+    providers: [...providers.values()],
+    models,
+    chains,
+    budgets: file.budgets,
+    timeouts: withDefaults(file.timeouts),
+    keepTextOf: new Set(file.keep_text_of_projects),
+  };
+}
+
+function withDefaults(given: ConfigFile["timeouts"]): Timeouts {
+  const { connect_ms, first_token_ms, idle_ms, total_ms } = DEFAULT_TIMEOUTS;
+  return {
+    connect_ms: given.connect_ms ?? connect_ms,
+    first_token_ms: given.first_token_ms ?? first_token_ms,
+    idle_ms: given.idle_ms ?? idle_ms,
+    total_ms: given.total_ms ?? total_ms,
+  };
+}

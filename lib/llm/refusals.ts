@@ -1,0 +1,79 @@
+import type { Dialect } from "./dialect.ts";
+import type { ErrorClass, Failure } from "./failure.ts";
+import type { Json } from "./json.ts";
+import type { Tried } from "./route.ts";
+
+/** What a caller is told where there is no answer, in the words of its dialect. */
+export type Refused = {
+  status: number;
+  type: string;
+  code: string;
+  message: string;
+  retryAfterMs?: number | undefined;
+  tried?: Tried[];
+};
+
+// A vendor's 401 is not the caller's: its own key was never looked at.
+const STATUS: Record<ErrorClass, number> = {
+  rate_limit: 429,
+  quota: 503,
+  auth: 502,
+  not_found: 502,
+  context_window: 400,
+  content_policy: 400,
+  bad_request: 400,
+  timeout: 504,
+  server_error: 503,
+  network: 502,
+  cut_stream: 502,
+  bad_answer: 502,
+};
+
+const OUR_CODES: Partial<Record<ErrorClass, string>> = {
+  context_window: "context_length_exceeded",
+  content_policy: "content_policy_violation",
+  rate_limit: "rate_limit_exceeded",
+};
+
+/** What became of a call that nobody could answer. */
+export function refusalOf(failure: Failure, tried: Tried[]): Refused {
+  const own = failure.class === "bad_request" && failure.status !== undefined && failure.status < 500;
+  const status = own ? (failure.status ?? 400) : STATUS[failure.class];
+  const told = tried.map(({ model, class: errorClass, message }) => `${model}: ${errorClass}, ${message}`).join("; ");
+  return {
+    status,
+    type:
+      status < 500 && status !== 429 ? "invalid_request_error" : status === 429 ? "rate_limit_error" : "server_error",
+    code: OUR_CODES[failure.class] ?? failure.code ?? failure.class,
+    message: tried.length > 1 ? `No model could answer. ${told}` : failure.message,
+    retryAfterMs: failure.retryAfterMs,
+    tried,
+  };
+}
+
+/** The error's body. */
+export function refusalBody(dialect: Dialect, refused: Refused, callId: string): Json {
+  const { type, code, message, tried } = refused;
+  const attempts = tried?.map(({ model, class: error_class, status }) => ({
+    model,
+    error_class,
+    status: status ?? null,
+  }));
+  const waybill = { call_id: callId, ...(attempts === undefined ? {} : { attempts }) };
+  if (dialect === "messages") return { type: "error", error: { type: messagesType(refused), message }, code, waybill };
+  return { error: { message, type, param: null, code, waybill } };
+}
+
+export function refusalHeaders({ retryAfterMs }: Refused): Record<string, string> {
+  // Whoever calls us must not try it all again: trying is what we have done.
+  const headers: Record<string, string> = { "x-should-retry": "false" };
+  if (retryAfterMs !== undefined) headers["retry-after"] = String(Math.ceil(retryAfterMs / 1000));
+  return headers;
+}
+
+function messagesType({ status }: Refused): string {
+  if (status === 429) return "rate_limit_error";
+  if (status === 404) return "not_found_error";
+  if (status < 500) return "invalid_request_error";
+  return status === 503 ? "overloaded_error" : "api_error";
+}

@@ -1,0 +1,77 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { connect } from "../../lib/runtime/db.ts";
+import { startGateway } from "../support/llm.ts";
+
+const { gateway, vendor } = await startGateway();
+const db = connect();
+const dir = mkdtempSync(join(tmpdir(), "waybill-llm-"));
+
+afterAll(async () => {
+  await gateway.stop();
+  await vendor.stop();
+  await db.end();
+});
+
+async function run(file: string, ...args: string[]): Promise<{ code: number; out: string }> {
+  return await new Promise((resolve) => {
+    execFile(process.execPath, [file, ...args], (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === "number" ? error.code : 0, out: stdout + stderr });
+    });
+  });
+}
+
+test("llm:compare puts the models of a chain side by side: delays, tokens, cost", async () => {
+  const prompt = join(dir, "prompt.txt");
+  writeFileSync(prompt, "compare yourselves");
+
+  const { code, out } = await run(
+    "bin/llm-compare.ts",
+    "--prompt",
+    prompt,
+    "--chain",
+    "x-fb-bad",
+    "--url",
+    gateway.url,
+  );
+
+  expect(code).toBe(0);
+  expect(out).toMatch(/^model +first token +whole +in +out +tokens\/s +USD/);
+  expect(out).toMatch(/^fb-bad .*temperature must be a number$/m);
+  expect(out).toMatch(/^ok +\d+ ms +\d+ ms +20 +60 +[\d.]+ +0\.00014$/m);
+  expect(vendor.of("fb-ok")[0]?.body.messages).toEqual([{ role: "user", content: "compare yourselves" }]);
+});
+
+test("llm:compare says how to start a gateway where none answers", async () => {
+  const { code, out } = await run("bin/llm-compare.ts", "--prompt", "package.json", "--url", "http://127.0.0.1:9");
+
+  expect([code, out]).toEqual([1, expect.stringMatching(/No gateway answers.*npm start/)]);
+});
+
+test("llm:check lists every fault with its line, and fails", async () => {
+  const file = join(dir, "bad.yaml");
+  writeFileSync(
+    file,
+    "providers: {}\nmodels:\n  a: { provider: none, id: x, window: 1 }\nchains:\n  c: { models: [ghost] }\n",
+  );
+
+  const { code, out } = await run("bin/llm-check.ts", file);
+
+  expect(code).toBe(1);
+  expect(out).toMatch(/bad\.yaml:3 {2}model a: no provider is named none/);
+  expect(out).toMatch(/bad\.yaml:5 {2}chain c names ghost/);
+  expect(out).toMatch(/2 faults/);
+});
+
+test("llm:switch turns external calls off and on", async () => {
+  expect(await run("bin/llm-switch.ts", "off", "too", "dear")).toEqual({
+    code: 0,
+    out: "Calls to external vendors are off.\n",
+  });
+  expect(await db`select external, reason from llm_switch`).toEqual([{ external: false, reason: "too dear" }]);
+  expect((await run("bin/llm-switch.ts", "on")).code).toBe(0);
+  expect(await db`select external from llm_switch`).toEqual([{ external: true }]);
+});
