@@ -68,14 +68,21 @@ function call(method: string, path: string, more: object = {}) {
 let taskId = "";
 const inPath = (more: object = {}) => ({ pathParameters: { task_id: taskId, ...more } });
 
-test("every function has a bundle of one file and its map, and migrate's has the migrations too", () => {
+test("every function has a bundle of one file and its map; migrate has the migrations too, the gateway its configuration", () => {
   const migrations = readdirSync("migrations")
     .filter((name) => /\.(up|down)\.sql$/.test(name))
     .map((name) => `migrations/${name}`);
 
+  const alone: Record<string, string[]> = {
+    migrate: migrations,
+    "llm-route": ["llm.config.yaml"],
+    "llm-stream": ["llm.config.yaml"],
+  };
+
   expect(names).toHaveLength(16);
   for (const name of names) {
-    const files = [`functions/${name}.mjs`, `functions/${name}.mjs.map`, ...(name === "migrate" ? migrations : [])];
+    const own = [`functions/${name}.mjs`, `functions/${name}.mjs.map`];
+    const files = [...own, ...(alone[name] ?? [])];
     expect([...readBundle(name).keys()].toSorted()).toEqual(files.toSorted());
   }
 });
@@ -146,6 +153,16 @@ test("migrate finds the migrations beside itself", () => {
   const [printed] = run("migrate", { command: "sql" });
 
   expect(printed).toMatchObject({ command: "sql", sql: expect.stringContaining("create table if not exists tasks") });
+});
+
+test("the gateway lists its models, at once and as a stream", () => {
+  const [answered] = run("llm-route", call("GET", "/llm/v1/models"));
+  const [streamed] = run("llm-stream", call("GET", "/llm/v1/models"));
+
+  for (const answer of [answered, streamed]) {
+    expect(answer.statusCode).toBe(200);
+    expect(JSON.parse(answer.body).object).toBe("list");
+  }
 });
 
 test("every bundle was called", () => {

@@ -20,7 +20,9 @@ export const text = (maxLength: number, minLength = 0): fc.Arbitrary<string> =>
 const number = fc
   .oneof(fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }))
   .map((n) => (n === 0 ? 0 : n));
-const key = text(12).filter((name) => name !== "__proto__");
+// No quote and no backslash in a name: JSON.parse of Node 24.21 (V8 13.6) itself mistakes such names, depending on what it
+// has read before. JSON.parse('{"\\\\": 1}') and then JSON.parse('{"\\"": 2}') answers {"\\": 2}.
+const key = text(12).filter((name) => name !== "__proto__" && !/["\\]/.test(name));
 
 const { value } = fc.letrec<{ value: JsonValue }>((tie) => ({
   value: fc.oneof(
