@@ -194,25 +194,20 @@ async function endAttempts(db: Db, ends: EndRow[]): Promise<void> {
 }
 
 /**
- * What the LLM gateway noted itself stays, with what it measured; of what the agent tells, the models that did not go through
- * the gateway are added, so that nothing counts twice.
+ * What is known stays: what earlier attempts told (each attempt ends once, so nothing is added twice), and what the LLM gateway
+ * noted itself. Of what the agent tells now, models that went through the gateway are left out: it has measured them.
  */
 function mergedAiUse(db: Db) {
   return db`
     case
       when ending.external_ai is null then tasks.external_ai_used
-      when jsonb_typeof(tasks.external_ai_used) is distinct from 'array' then ending.external_ai::jsonb
-      else (
-        select coalesce(jsonb_agg(entry), '[]') from (
-          select noted.entry from jsonb_array_elements(tasks.external_ai_used) as noted (entry)
-          where noted.entry ->> 'via' = 'llm-route'
-          union all
-          select told.entry from jsonb_array_elements(ending.external_ai::jsonb) as told (entry)
-          where not exists (
-            select 1 from jsonb_array_elements(tasks.external_ai_used) as noted (entry)
-            where noted.entry ->> 'via' = 'llm-route' and noted.entry ->> 'model' = told.entry ->> 'model'
-          )
-        ) as entries
+      else coalesce(tasks.external_ai_used, '[]') || (
+        select coalesce(jsonb_agg(told.entry), '[]')
+        from jsonb_array_elements(ending.external_ai::jsonb) as told (entry)
+        where not exists (
+          select from jsonb_array_elements(tasks.external_ai_used) as noted (entry)
+          where noted.entry ->> 'via' = 'llm-route' and noted.entry ->> 'model' = told.entry ->> 'model'
+        )
       )
     end
   `;

@@ -217,3 +217,32 @@ test("external use of models is kept as a list, whichever way the agent told it"
 
   expect(await task()).toMatchObject({ externalAiUsed: [{ model: "m", tokens: 10, cost: null, provider: "p" }] });
 });
+
+test("what an attempt that failed has cost stays known when the next one succeeds", async () => {
+  const { world, task, request } = await executing();
+  const use = (tokens: number) => ({ model: "m", tokens, cost: tokens / 100 });
+  await world.record(
+    reply(request, "work_result", { status: "failed", retryable: true, external_ai_used: [use(10), use(20)] }),
+  );
+  await db`update tasks set ready_at = now()`;
+  await world.dispatch();
+
+  const done = { status: "completed", external_ai_used: use(30) };
+  await world.record(reply(world.requests()[1] as WorkRequestMessage, "work_result", done));
+
+  expect(await task()).toMatchObject({ status: "completed", externalAiUsed: [use(10), use(20), use(30)] });
+});
+
+test("a model that went through the gateway counts once, as the gateway measured it", async () => {
+  const { world, task, request } = await executing();
+  const measured = { model: "m", tokens: 7, cost: 0.07, via: "llm-route", call_id: randomUUID() };
+  await db`update tasks set external_ai_used = ${db.json([measured])}`;
+
+  const told = [
+    { model: "m", tokens: 8, cost: 0.08 },
+    { model: "other", tokens: 1, cost: null },
+  ];
+  await world.record(reply(request, "work_result", { status: "completed", external_ai_used: told }));
+
+  expect(await task()).toMatchObject({ externalAiUsed: [measured, told[1]] });
+});
