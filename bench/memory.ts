@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -19,12 +19,11 @@ export async function measureMemory(stack: Stack): Promise<void> {
     console.log(
       `${`function, after ${CALLS} calls`.padEnd(36)}${"RSS, MB".padStart(10)}${"import, ms".padStart(12)}${"bundle, kB".padStart(12)}`,
     );
-    print("(bare Node)", run("", stack.environment), 0);
     for (const file of readdirSync(join(ROOT, "functions"))) {
       const name = basename(file, ".ts");
       const outfile = join(dir, `${name}.mjs`);
       await build({ ...bundling(), entryPoints: [join(ROOT, "functions", file)], outfile, logLevel: "silent" });
-      print(name, run(child(outfile, eventOf(name)), stack.environment), readFileSync(outfile).length);
+      print(name, run(outfile, eventOf(name), stack.environment), readFileSync(outfile).length);
     }
   } finally {
     rmSync(dir, { recursive: true, force: true });
@@ -38,30 +37,24 @@ function bundling(): BuildOptions {
   return options;
 }
 
-function child(bundle: string, event: unknown): string {
-  return `
-    const started = performance.now();
-    const { handler } = await import(${JSON.stringify(bundle)});
-    const importMs = performance.now() - started;
-    for (let call = 0; call < ${CALLS}; call++) await handler(${JSON.stringify(event)});
-    console.log(JSON.stringify({ rss: process.memoryUsage.rss(), importMs }));
-    process.exit(0);
-  `;
-}
-
-function run(script: string, environment: Record<string, string>): { rss: number; importMs: number } {
-  const bare = "console.log(JSON.stringify({ rss: process.memoryUsage.rss(), importMs: 0 }))";
-  const output = execFileSync(process.execPath, ["--input-type=module", "-e", script || bare], {
+/** Loads a bundle in a plain Node with the script that the tests of the package use too, and calls it. */
+function run(bundle: string, event: unknown, environment: Record<string, string>): { rssMb: number; importMs: number } {
+  const script = join(ROOT, "tests", "deploy", "run-bundle.mjs");
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, bundle], {
     cwd: ROOT,
     encoding: "utf8",
+    maxBuffer: 64_000_000,
+    input: JSON.stringify(Array.from({ length: CALLS }, () => event)),
     env: { ...process.env, ...environment, LOG_LEVEL: "silent" },
   });
-  return JSON.parse(output.trim().split("\n").at(-1) ?? "") as { rss: number; importMs: number };
+  if (status !== 0) throw new Error(`${basename(bundle)} ended with ${status}: ${stderr.slice(-500)}`);
+  const { megabytes, loadMs } = JSON.parse(stdout) as { megabytes: number; loadMs: number };
+  return { rssMb: megabytes, importMs: loadMs };
 }
 
-function print(name: string, { rss, importMs }: { rss: number; importMs: number }, bytes: number): void {
+function print(name: string, { rssMb, importMs }: { rssMb: number; importMs: number }, bytes: number): void {
   const cells = [
-    (rss / 1e6).toFixed(0).padStart(10),
+    rssMb.toFixed(0).padStart(10),
     importMs.toFixed(0).padStart(12),
     (bytes / 1e3).toFixed(0).padStart(12),
   ];
@@ -94,6 +87,9 @@ function eventOf(name: string): unknown {
       return { Records: [] };
     case "migrate":
       return { command: "status" };
+    case "llm-route":
+    case "llm-stream":
+      return http("GET", "/llm/v1/models");
     default:
       return http("GET", "/work");
   }
