@@ -4,14 +4,47 @@ import { CallerError } from "../lib/errors.ts";
 import { problemOf } from "../lib/runtime/problem.ts";
 
 type Refusal = { isBoom: true; message: string; output: { statusCode: number } };
-type Reply = { code: (status: number) => Reply; type: (contentType: string) => Reply };
+type Reply = { code: (status: number) => Reply; type: (contentType: string) => Reply; takeover: () => Reply };
 type Toolkit = { continue: symbol; response: (body: string) => Reply };
 type Request = { payload: unknown; headers: Record<string, string>; response: Refusal | { isBoom?: false } };
 
 /** The HTTP server of serverless-offline, as far as we touch it. */
 export type Gateway = {
-  ext: (event: "onPreHandler" | "onPreResponse", run: (request: Request, h: Toolkit) => unknown) => void;
+  ext: (event: "onRequest" | "onPreHandler" | "onPreResponse", run: (request: Request, h: Toolkit) => unknown) => void;
 };
+
+/**
+ * Whether a call comes from a page of somebody else's in the browser of this machine: loopback does not keep those out, and
+ * agents run commands. Told by an Origin, or by a Host that a foreign name server made point here. Single names are containers.
+ */
+export function isForeign({ origin, host = "" }: { origin?: string | undefined; host?: string | undefined }): boolean {
+  const away = (name: string) => !/^(\[[0-9a-f:]+\]|[0-9.]+|[a-z0-9-]+|[a-z0-9.-]+\.localhost)$/.test(name);
+  if (away(host.toLowerCase().replace(/:\d+$/, ""))) return true;
+  if (origin === undefined) return false;
+  const from = URL.parse(origin)?.hostname;
+  return from === undefined || !/^(\[::1\]|127\.[0-9.]+|localhost|.+\.localhost)$/.test(from);
+}
+
+/** What a foreign page is answered. */
+export function foreignProblem(): string {
+  return JSON.stringify({
+    type: "urn:waybill:problem:foreign_origin",
+    title: "Forbidden",
+    status: 403,
+    code: "foreign_origin",
+    detail:
+      "The local stack takes no calls from other sites' pages. Call it from this machine, by 127.0.0.1 or localhost.",
+    trace_id: randomUUID(),
+  });
+}
+
+/** Refuses the calls of foreign pages before anything else sees them. */
+export function refuseForeign(gateway: Gateway): void {
+  gateway.ext("onRequest", ({ headers }, h) => {
+    if (!isForeign(headers)) return h.continue;
+    return h.response(foreignProblem()).code(403).type("application/problem+json").takeover();
+  });
+}
 
 /**
  * A body that is not UTF-8 reaches its function in base64, as bytes do on AWS: serverless-offline would put U+FFFD for what it

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { pathToFileURL } from "node:url";
+import { foreignProblem, isForeign } from "./gateway.ts";
 
 /** A function with response streaming, as `awslambda.streamifyResponse` takes it. */
 type Streaming = (event: unknown, out: Writable, context: unknown) => Promise<void>;
@@ -33,6 +34,10 @@ export async function serveStreamUrl(root: string, port: number, timeoutMs = 300
 /** Serves a streaming function as its function URL would: one event a request, the answer as it is written. */
 export async function serveStreaming(handler: Streaming, port: number, timeoutMs: number): Promise<StreamUrl> {
   const server = http.createServer((request, response) => {
+    if (isForeign(request.headers)) {
+      response.writeHead(403, { "content-type": "application/problem+json" }).end(foreignProblem());
+      return;
+    }
     const parts: Buffer[] = [];
     request.on("data", (part: Buffer) => parts.push(part));
     request.on("end", () => {

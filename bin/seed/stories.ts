@@ -292,11 +292,12 @@ export const stories: Story[] = [
     key: "record-walkthrough",
     hoursAgo: 0.4,
     status: "executing",
-    agent: "desktop",
-    work_type: "desktop.record",
+    // No agent of a deployment, so that this takes nobody's place.
+    agent: "studio",
+    work_type: "studio.record",
     request_text: "Record a walkthrough of the new console, six scenes",
     created_by: "maria",
-    approved: policy("desktop.record"),
+    approved: policy("studio.record"),
     attempt: { number: 1, used: 1, dispatched: 0.3, started: 2, progress: 0.4 },
     steps: [
       { at: 2, action: "start browser", ms: 3900, summary: "1440 x 900" },

@@ -1,4 +1,12 @@
-import type { ErrorReport, ExternalAiUse, Message, OutputChunk, Step, WorkResult } from "../protocol/messages.ts";
+import {
+  type ErrorReport,
+  type ExternalAiUse,
+  type Message,
+  ORCHESTRATOR,
+  type OutputChunk,
+  type Step,
+  type WorkResult,
+} from "../protocol/messages.ts";
 import { type Ending, ended, type Status } from "./lifecycle.ts";
 
 /** What is known of a task while its row is locked. */
@@ -86,9 +94,10 @@ function taskOf(held: ReadonlyMap<string, Held>, message: Message): Held | undef
   if (message.type === "work_request" || message.payload.task_id === undefined) return undefined;
   const task = held.get(message.payload.task_id);
   if (task === undefined || task.attempt === 0 || task.toAgent !== message.from_agent) return undefined;
-  const attempt = message.payload.attempt;
+  if (message.request_id !== task.runId || message.to_agent !== ORCHESTRATOR) return undefined;
   // An agent that could not read a request may not know its attempt; the run's request_id then says which it was.
-  const present = attempt === undefined ? message.request_id === task.runId : attempt === task.attempt;
+  const { attempt = task.attempt } = message.payload;
+  const present = attempt === task.attempt;
   return present ? task : undefined;
 }
 

@@ -46,7 +46,7 @@ test("the sample data cover every status with believable logs of several agents"
     cancelled: 1,
   });
   const [logs] = await db`select count(*)::int as steps, count(distinct agent_type)::int as agents from execution_logs`;
-  expect(logs).toEqual({ steps: 25, agents: 4 });
+  expect(logs).toEqual({ steps: 25, agents: 5 });
   const [ai] =
     await db`select count(*)::int as n from tasks where status = 'completed' and external_ai_used is not null`;
   expect(ai).toEqual({ n: 1 });

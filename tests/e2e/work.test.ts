@@ -205,3 +205,15 @@ test.for([
   expect(reply.headers.get("content-type")).toContain("application/problem+json");
   expect(reply.json).toMatchObject({ status, code: expect.any(String), detail: expect.any(String) });
 });
+
+test("a page of somebody else's in the browser of this machine is refused, and nothing is kept", async () => {
+  const before = (await call("/work?limit=1")).json.items[0]?.task_id;
+  const work = { request_text: "pwn", work_type: "code.run", parameters: { command: "echo" } };
+
+  const headers = { origin: "https://evil.example", "content-type": "text/plain" };
+  const reply = await call("/work", work, headers);
+
+  expect(reply.status).toBe(403);
+  expect(reply.headers.get("content-type")).toContain("application/problem+json");
+  expect((await call("/work?limit=1")).json.items[0]?.task_id).toBe(before);
+});

@@ -73,9 +73,12 @@ test("an earlier attempt, another agent and unknown work change nothing", async 
   const foreign = { ...reply({ ...request, to_agent: "infra" }, "work_result", { ...done, attempt: 2 }) };
   const unknown = reply(request, "work_result", { ...done, task_id: randomUUID() });
   const lateStep = reply(request, "work_status", step(1, "completed"));
-  const recorded = await world.record(late, foreign, unknown, lateStep);
+  const [, second = request] = world.requests();
+  const otherRun = { ...reply(second, "work_result", done), request_id: randomUUID() };
+  const toAnother = { ...reply(second, "work_result", done), to_agent: "code" };
+  const recorded = await world.record(late, foreign, unknown, lateStep, otherRun, toAnother);
 
-  expect(recorded.stale).toHaveLength(4);
+  expect(recorded.stale).toHaveLength(6);
   expect(await findTask(db, taskId)).toEqual(before);
   expect(await stepsOf(db, taskId)).toEqual([]);
 });
