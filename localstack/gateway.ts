@@ -18,12 +18,14 @@ export type Gateway = {
  * agents run commands. Told by an Origin, or by a Host that a foreign name server made point here. Single names are containers.
  */
 export function isForeign({ origin, host = "" }: { origin?: string | undefined; host?: string | undefined }): boolean {
-  const away = (name: string) => !/^(\[[0-9a-f:]+\]|[0-9.]+|[a-z0-9-]+|[a-z0-9.-]+\.localhost)$/.test(name);
-  if (away(host.toLowerCase().replace(/:\d+$/, ""))) return true;
+  if (!OWN_HOST.test(host.toLowerCase().replace(/:\d+$/, ""))) return true;
   if (origin === undefined) return false;
   const from = URL.parse(origin)?.hostname;
-  return from === undefined || !/^(\[::1\]|127\.[0-9.]+|localhost|.+\.localhost)$/.test(from);
+  return from === undefined || !OWN_PAGE.test(from);
 }
+
+const OWN_HOST = /^(\[[0-9a-f:]+\]|[0-9.]+|[a-z0-9-]+|[a-z0-9.-]+\.localhost)$/;
+const OWN_PAGE = /^(\[::1\]|127\.[0-9.]+|localhost|.+\.localhost)$/;
 
 /** What a foreign page is answered. */
 export function foreignProblem(): string {
