@@ -5,6 +5,133 @@ create type step_status as enum ('running', 'completed', 'failed');
 
 create type task_status as enum ('pending', 'approved', 'executing', 'completed', 'failed', 'rejected', 'cancelled');
 
+create or replace function agent_definitions_touch() returns trigger language plpgsql as $function$
+begin
+  new.updated_at := now();
+  return new;
+end;
+$function$;
+
+create or replace function registry_state_advance() returns trigger language plpgsql as $function$
+begin
+  insert into registry_state as state (revision) values (1)
+  on conflict on constraint registry_state_pkey do update set revision = state.revision + 1;
+  return null;
+end;
+$function$;
+
+create table agent_definitions (
+  definition_id uuid not null,
+  agent_name text not null,
+  agent_version text not null,
+  yaml_config jsonb not null,
+  parsed_metadata jsonb not null,
+  capabilities text[] not null,
+  triggers text[] not null,
+  success_rate numeric(5,4),
+  quality_score numeric(5,4),
+  avg_execution_time_ms bigint,
+  definition_hash text not null,
+  queue_url text,
+  active boolean not null,
+  routable boolean not null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint agent_definitions_pkey primary key (definition_id),
+  constraint agent_definitions_version_key unique (agent_name, agent_version),
+  constraint agent_definitions_hash_sha256 check (definition_hash ~ '^[0-9a-f]{64}$'),
+  constraint agent_definitions_quality_score_range check (quality_score >= 0::numeric and quality_score <= 1::numeric),
+  constraint agent_definitions_success_rate_range check (success_rate >= 0::numeric and success_rate <= 1::numeric),
+  constraint agent_definitions_time_not_negative check (avg_execution_time_ms >= 0)
+);
+comment on column agent_definitions.yaml_config is 'The definition as it was given; defaults are not filled in';
+comment on column agent_definitions.parsed_metadata is 'The definition with its defaults, as the router and the dispatcher read it';
+comment on column agent_definitions.success_rate is 'Of this name over all work types, decayed; null until work has ended. Written with the result';
+comment on column agent_definitions.queue_url is 'Where no AGENT_QUEUES names one; null where the agent has none yet';
+comment on column agent_definitions.updated_at is 'When the definition changed; the rates move without it';
+create unique index agent_definitions_active_key on agent_definitions (agent_name) where active;
+create index agent_definitions_capabilities_idx on agent_definitions using gin (capabilities);
+create trigger agent_definitions_advance_registry after insert or delete or update of agent_name, agent_version, yaml_config, parsed_metadata, capabilities, triggers, definition_hash, queue_url, active, routable on agent_definitions for each statement execute function registry_state_advance();
+create trigger agent_definitions_touch before update of agent_name, agent_version, yaml_config, parsed_metadata, capabilities, triggers, definition_hash, queue_url, active, routable on agent_definitions for each row execute function agent_definitions_touch();
+
+create table agent_performance (
+  agent_name text not null,
+  work_type text not null,
+  weight double precision not null default 0,
+  success_sum double precision not null default 0,
+  quality_weight double precision not null default 0,
+  quality_sum double precision not null default 0,
+  time_weight double precision not null default 0,
+  time_ms_sum double precision not null default 0,
+  observed_at timestamptz not null,
+  constraint agent_performance_pkey primary key (agent_name, work_type)
+);
+
+create table agent_presence (
+  agent_name text not null,
+  seen_at timestamptz not null,
+  instance text,
+  constraint agent_presence_pkey primary key (agent_name)
+);
+
+create table agent_rate (
+  agent_name text not null,
+  key text not null,
+  next_free_at timestamptz not null,
+  constraint agent_rate_pkey primary key (agent_name, key)
+);
+
+create table agent_transformation_events (
+  event_id uuid not null,
+  occurred_at timestamptz not null,
+  parent_event_id uuid,
+  parent_occurred_at timestamptz,
+  task_id uuid not null,
+  correlation_id uuid not null,
+  session_id uuid not null,
+  source_agent text not null,
+  target_agent text not null,
+  source_definition_id uuid,
+  target_definition_id uuid,
+  event_type text not null,
+  role text,
+  context_snapshot jsonb not null,
+  routing_confidence numeric(5,4),
+  routing_strategy text,
+  transformation_time_ms bigint,
+  initialisation_time_ms bigint,
+  execution_time_ms bigint,
+  quality_score numeric(5,4),
+  error_message text,
+  completed_at timestamptz,
+  constraint agent_transformation_events_pkey primary key (event_id, occurred_at),
+  constraint agent_transformation_events_parent_fkey foreign key (parent_event_id, parent_occurred_at) references agent_transformation_events(event_id, occurred_at),
+  constraint agent_transformation_events_source_fkey foreign key (source_definition_id) references agent_definitions(definition_id),
+  constraint agent_transformation_events_target_fkey foreign key (target_definition_id) references agent_definitions(definition_id),
+  constraint agent_transformation_events_confidence_range check (
+    routing_confidence >= 0::numeric and routing_confidence <= 1::numeric
+  ),
+  constraint agent_transformation_events_parent_other check (parent_event_id <> event_id),
+  constraint agent_transformation_events_parent_whole check ((parent_event_id is null) = (parent_occurred_at is null)),
+  constraint agent_transformation_events_quality_range check (
+    quality_score >= 0::numeric and quality_score <= 1::numeric
+  ),
+  constraint agent_transformation_events_role_iff_sub_role check ((role is not null) = (event_type = 'sub_role')),
+  constraint agent_transformation_events_times_not_negative check (
+    least(transformation_time_ms, initialisation_time_ms, execution_time_ms) >= 0
+  ),
+  constraint agent_transformation_events_type_known check (event_type in ('handover', 'sub_role'))
+) partition by range (occurred_at);
+comment on column agent_transformation_events.correlation_id is 'trace_id of the work';
+comment on column agent_transformation_events.session_id is 'run_id of the work';
+comment on column agent_transformation_events.context_snapshot is 'Enough to play it again: the request, the steps so far, the agent''s own context';
+comment on column agent_transformation_events.transformation_time_ms is 'From the call to the dispatch of the request';
+comment on column agent_transformation_events.initialisation_time_ms is 'From the dispatch to the agent''s first word';
+create index agent_transformation_events_parent_idx on only agent_transformation_events (parent_event_id, parent_occurred_at) where parent_event_id is not null;
+create index agent_transformation_events_task_id_idx on only agent_transformation_events (task_id, occurred_at);
+
+create table agent_transformation_events_default partition of agent_transformation_events default;
+
 create table llm_calls (
   attempt_id uuid not null,
   call_id uuid not null,
@@ -85,6 +212,69 @@ create table llm_texts (
   constraint llm_texts_attempt_id_fkey foreign key (attempt_id) references llm_calls(attempt_id) on delete cascade
 );
 
+create table registry_state (
+  one boolean not null default true,
+  revision bigint not null default 0,
+  constraint registry_state_pkey primary key (one),
+  constraint registry_state_one_row check (one)
+);
+
+create table router_performance_metrics (
+  routing_id uuid not null,
+  routed_at timestamptz not null,
+  task_id uuid not null,
+  request_hash bytea not null,
+  work_type text not null,
+  total_routing_time_us integer not null,
+  trigger_confidence numeric(5,4),
+  context_confidence numeric(5,4),
+  capability_confidence numeric(5,4),
+  historical_confidence numeric(5,4),
+  confidence_score numeric(5,4),
+  selected_agent text,
+  strategy text not null,
+  reason text not null,
+  alternatives jsonb not null,
+  cache_hit boolean not null,
+  cache_age_seconds numeric(12,3),
+  succeeded boolean,
+  actual_quality_score numeric(5,4),
+  prediction_error numeric(5,4),
+  execution_time_ms bigint,
+  completed_at timestamptz,
+  feedback_score numeric(5,4),
+  feedback_by text,
+  feedback_comment text,
+  feedback_at timestamptz,
+  constraint router_performance_metrics_pkey primary key (routing_id, routed_at),
+  constraint router_performance_metrics_agent_unless_none check ((selected_agent is null) = (strategy = 'none')),
+  constraint router_performance_metrics_cache_age_iff_hit check ((cache_age_seconds is not null) = cache_hit),
+  constraint router_performance_metrics_confidence_range check (
+    confidence_score >= 0::numeric and confidence_score <= 1::numeric
+  ),
+  constraint router_performance_metrics_ended_whole check ((completed_at is null) = (succeeded is null)),
+  constraint router_performance_metrics_feedback_range check (
+    feedback_score >= 0::numeric and feedback_score <= 1::numeric
+  ),
+  constraint router_performance_metrics_feedback_whole check (
+    (feedback_score is null) = (feedback_by is null) and (feedback_score is null) = (feedback_at is null)
+  ),
+  constraint router_performance_metrics_parts_range check (
+    trigger_confidence >= 0::numeric and trigger_confidence <= 1::numeric and context_confidence >= 0::numeric and context_confidence <= 1::numeric and capability_confidence >= 0::numeric and capability_confidence <= 1::numeric and historical_confidence >= 0::numeric and historical_confidence <= 1::numeric
+  ),
+  constraint router_performance_metrics_quality_range check (
+    actual_quality_score >= 0::numeric and actual_quality_score <= 1::numeric
+  ),
+  constraint router_performance_metrics_strategy_known check (
+    strategy in ('explicit', 'work_type', 'scored', 'fallback', 'none')
+  ),
+  constraint router_performance_metrics_time_not_negative check (total_routing_time_us >= 0)
+) partition by range (routed_at);
+comment on column router_performance_metrics.task_id is 'No foreign key: what was decided stays known when the work is deleted';
+comment on column router_performance_metrics.prediction_error is 'actual_quality_score - confidence_score';
+
+create table router_performance_metrics_default partition of router_performance_metrics default;
+
 create table schema_migrations (
   name text not null,
   checksum text not null,
@@ -106,7 +296,7 @@ create table tasks (
   work_type text not null,
   parameters jsonb not null,
   hints jsonb not null,
-  to_agent text not null,
+  to_agent text,
   priority smallint not null,
   not_before timestamptz,
   timeout_seconds integer not null,
@@ -132,8 +322,15 @@ create table tasks (
   external_ai_used jsonb,
   created_at timestamptz not null default now(),
   completed_at timestamptz,
+  routing_id uuid,
+  routed_at timestamptz,
+  routing jsonb,
+  concurrency_key text,
   constraint tasks_pkey primary key (task_id),
   constraint tasks_request_id_key unique (request_id),
+  constraint tasks_agent_unless_undecided check (
+    to_agent is not null or (status in ('pending', 'rejected', 'cancelled'))
+  ),
   constraint tasks_approval_known check (approval in ('auto', 'required')),
   constraint tasks_approval_whole check ((approved_at is null) = (approved_by is null)),
   constraint tasks_attempt_not_negative check (attempt >= 0),
@@ -152,15 +349,21 @@ create table tasks (
   constraint tasks_priority_range check (priority >= 0 and priority <= 9),
   constraint tasks_progress_range check (progress >= 0 and progress <= 1),
   constraint tasks_ready_at_iff_approved check ((ready_at is not null) = (status = 'approved')),
+  constraint tasks_routing_whole check ((routing_id is null) = (routed_at is null)),
   constraint tasks_timeout_range check (timeout_seconds >= 1 and timeout_seconds <= 86400)
 );
 comment on column tasks.message_bytes is 'Size of the work_request, so that a dispatcher can bound what it holds in memory';
 comment on column tasks.attempt is 'Number of the latest attempt; never falls, and fences what earlier attempts still say';
 comment on column tasks.attempts_used is 'Attempts that count against max_attempts; back to 0 when a person retries';
+comment on column tasks.routing_id is 'Its row of router_performance_metrics; no foreign key, since that is dropped by retention';
+comment on column tasks.routing is 'The decision: strategy, confidence, parts, reason, at most 5 alternatives';
+comment on column tasks.concurrency_key is 'hints.concurrency_key: work of one agent and one key runs limits.per_key at once';
+create index tasks_concurrency_key_idx on tasks (to_agent, concurrency_key) where status = 'executing' and concurrency_key is not null;
 create index tasks_created_at_idx on tasks (created_at);
 create index tasks_executing_idx on tasks (to_agent, lease_until) where status = 'executing';
 create index tasks_ready_idx on tasks (to_agent, priority desc, task_id) include (ready_at) where status = 'approved';
 create index tasks_status_idx on tasks (status, task_id desc);
+create index tasks_undecided_idx on tasks (task_id) where status = 'pending' and to_agent is null;
 
 create table execution_logs (
   log_id uuid not null,

@@ -157,7 +157,7 @@ onEachServer((fresh, cases) => {
 
 async function columnsOf(sql: postgres.Sql): Promise<object[]> {
   return await sql`
-    select table_name, ordinal_position, column_name, data_type, udt_name, is_nullable, column_default,
+    select table_name, row_number() over (partition by table_name order by ordinal_position) as place, column_name, data_type, udt_name, is_nullable, column_default,
       character_maximum_length, numeric_precision, is_identity, is_generated
     from information_schema.columns where table_schema = 'public'
     order by table_name, ordinal_position
