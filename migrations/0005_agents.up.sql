@@ -90,10 +90,9 @@ create table if not exists agent_performance (
   constraint agent_performance_pkey primary key (agent_name, work_type)
 );
 
--- Rate limits: when an agent may start again, by key; the empty key is the agent as a whole.
+-- Rate limits: when an agent's latest attempts were started, as many as its limit counts. Only dispatch writes it, and one
+-- dispatcher claims at a time.
 create table if not exists agent_rate (
-  agent_name text not null,
-  key text not null,
-  next_free_at timestamptz not null,
-  constraint agent_rate_pkey primary key (agent_name, key)
+  agent_name text constraint agent_rate_pkey primary key,
+  recent timestamptz[] not null
 );

@@ -19,6 +19,13 @@ comment on column tasks.concurrency_key is 'hints.concurrency_key: work of one a
 -- dispatch: how much of one key is with an agent
 create index if not exists tasks_concurrency_key_idx on tasks (to_agent, concurrency_key)
 where status = 'executing' and concurrency_key is not null;
+-- dispatch: what may start, priority first, then age; apart from work with a key, of which much may wait behind little
+drop index if exists tasks_ready_idx;
+create index if not exists tasks_ready_idx on tasks (to_agent, priority desc, task_id) include (ready_at)
+where status = 'approved' and concurrency_key is null;
+-- dispatch: the same by key, so that it goes from key to key and past what waits behind a full one
+create index if not exists tasks_ready_key_idx on tasks (to_agent, concurrency_key, priority desc, task_id) include (ready_at)
+where status = 'approved' and concurrency_key is not null;
 -- sweep: work that waits for an agent
 create index if not exists tasks_undecided_idx on tasks (task_id) where status = 'pending' and to_agent is null;
 

@@ -76,9 +76,8 @@ create table agent_presence (
 
 create table agent_rate (
   agent_name text not null,
-  key text not null,
-  next_free_at timestamptz not null,
-  constraint agent_rate_pkey primary key (agent_name, key)
+  recent timestamptz[] not null,
+  constraint agent_rate_pkey primary key (agent_name)
 );
 
 create table agent_transformation_events (
@@ -361,7 +360,8 @@ comment on column tasks.concurrency_key is 'hints.concurrency_key: work of one a
 create index tasks_concurrency_key_idx on tasks (to_agent, concurrency_key) where status = 'executing' and concurrency_key is not null;
 create index tasks_created_at_idx on tasks (created_at);
 create index tasks_executing_idx on tasks (to_agent, lease_until) where status = 'executing';
-create index tasks_ready_idx on tasks (to_agent, priority desc, task_id) include (ready_at) where status = 'approved';
+create index tasks_ready_idx on tasks (to_agent, priority desc, task_id) include (ready_at) where status = 'approved' and concurrency_key is null;
+create index tasks_ready_key_idx on tasks (to_agent, concurrency_key, priority desc, task_id) include (ready_at) where status = 'approved' and concurrency_key is not null;
 create index tasks_status_idx on tasks (status, task_id desc);
 create index tasks_undecided_idx on tasks (task_id) where status = 'pending' and to_agent is null;
 
