@@ -6,6 +6,7 @@ drop index if exists tasks_ready_idx;
 create index if not exists tasks_ready_idx on tasks (to_agent, priority desc, task_id) include (ready_at) where status = 'approved';
 alter table tasks drop constraint if exists tasks_routing_whole;
 alter table tasks drop constraint if exists tasks_agent_unless_undecided;
+alter table tasks drop column if exists handover;
 alter table tasks drop column if exists concurrency_key;
 alter table tasks drop column if exists routing;
 alter table tasks drop column if exists routed_at;

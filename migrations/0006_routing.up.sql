@@ -4,6 +4,7 @@ alter table tasks add column if not exists routing_id uuid;
 alter table tasks add column if not exists routed_at timestamptz;
 alter table tasks add column if not exists routing jsonb;
 alter table tasks add column if not exists concurrency_key text;
+alter table tasks add column if not exists handover jsonb;
 
 alter table tasks drop constraint if exists tasks_agent_unless_undecided;
 alter table tasks add constraint tasks_agent_unless_undecided check (
@@ -15,6 +16,8 @@ alter table tasks add constraint tasks_routing_whole check ((routing_id is null)
 comment on column tasks.routing is 'The decision: strategy, confidence, parts, reason, at most 5 alternatives';
 comment on column tasks.routing_id is 'Its row of router_performance_metrics; no foreign key, since that is dropped by retention';
 comment on column tasks.concurrency_key is 'hints.concurrency_key: work of one agent and one key runs limits.per_key at once';
+
+comment on column tasks.handover is 'What the agent before said when it passed the work on: from_agent, reason, context';
 
 -- dispatch: how much of one key is with an agent
 create index if not exists tasks_concurrency_key_idx on tasks (to_agent, concurrency_key)

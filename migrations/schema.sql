@@ -325,6 +325,7 @@ create table tasks (
   routed_at timestamptz,
   routing jsonb,
   concurrency_key text,
+  handover jsonb,
   constraint tasks_pkey primary key (task_id),
   constraint tasks_request_id_key unique (request_id),
   constraint tasks_agent_unless_undecided check (
@@ -357,6 +358,7 @@ comment on column tasks.attempts_used is 'Attempts that count against max_attemp
 comment on column tasks.routing_id is 'Its row of router_performance_metrics; no foreign key, since that is dropped by retention';
 comment on column tasks.routing is 'The decision: strategy, confidence, parts, reason, at most 5 alternatives';
 comment on column tasks.concurrency_key is 'hints.concurrency_key: work of one agent and one key runs limits.per_key at once';
+comment on column tasks.handover is 'What the agent before said when it passed the work on: from_agent, reason, context';
 create index tasks_concurrency_key_idx on tasks (to_agent, concurrency_key) where status = 'executing' and concurrency_key is not null;
 create index tasks_created_at_idx on tasks (created_at);
 create index tasks_executing_idx on tasks (to_agent, lease_until) where status = 'executing';
