@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { CallerError } from "../errors.ts";
-import { stringifyForQueue } from "../protocol/json.ts";
-import { MAX_MESSAGE_BYTES, ORCHESTRATOR } from "../protocol/messages.ts";
+import { canonicalJson, stringifyForQueue } from "../protocol/json.ts";
+import { MAX_MESSAGE_BYTES } from "../protocol/messages.ts";
 import type { Db } from "../runtime/db.ts";
 import { needsApproval } from "./lifecycle.ts";
-import { findByRequest, insertOnce, type TaskRow } from "./queries.ts";
+import { findByRequest, insertOnce, type NewTask, type TaskRow } from "./queries.ts";
+import type { Route, Routed } from "./routing.ts";
 import type { SubmitWork, WorkSettings } from "./schema.ts";
 
 /** What a work_request says beside its parameters, hints and text: ids, times, numbers, names. Measured: under 900 bytes. */
@@ -19,13 +20,14 @@ export type Submission = {
 };
 
 /**
- * Keeps work in one statement and one commit, pending or approved at once. The same key again answers with the work as it is
- * now; with other content it is a conflict. Throws a CallerError for work that cannot be done as asked.
+ * Has an agent chosen and keeps the work in one statement and one commit: approved at once, or pending for a person's approval or
+ * for want of an agent. The same key again answers with the work as it is now, whatever the router would say today; with other
+ * content it is a conflict. Throws a CallerError for work that cannot be done as asked.
  */
 export async function submit(
   db: Db,
   settings: WorkSettings,
-  agents: readonly string[],
+  route: Route,
   submission: Submission,
 ): Promise<{ row: TaskRow; replayed: boolean }> {
   const { work, key, taskId, traceId } = submission;
@@ -33,65 +35,74 @@ export async function submit(
     const message = "request_id and the header Idempotency-Key say different things. Send one, or both the same.";
     throw new CallerError(400, "invalid_input", message, { fields: [{ field: "request_id", message }] });
   }
-  const { request_id, to_agent, ...content } = work;
+  const { request_id, ...content } = work;
   const requestId = request_id ?? key ?? taskId;
-  const agent = agentFor(work, agents);
-  const hash = contentHash({ ...content, to_agent: agent });
+  const hash = contentHash(content);
   const message_bytes = sizeOf(work);
-  const reason = approvalReason(work, settings.APPROVAL_REQUIRED);
+  const concurrency_key = keyOf(work.hints);
 
-  const row = await insertOnce(db, {
+  let routed: Routed;
+  try {
+    routed = await route(db, work);
+  } catch (error) {
+    const known = await replay(db, requestId, hash);
+    if (known === undefined) throw error;
+    return { row: known, replayed: known.taskId !== taskId };
+  }
+  const reason = routed.agent === null ? undefined : approvalReason(work, settings.APPROVAL_REQUIRED);
+  const task: NewTask = {
     ...content,
     task_id: taskId,
     request_id: requestId,
     request_hash: hash,
     trace_id: traceId,
-    to_agent: agent,
+    concurrency_key,
     message_bytes,
     status: reason === undefined ? "pending" : "approved",
     approval_reason: reason ?? null,
-  });
+  };
+  const row = await insertOnce(db, task, routed);
   if (row !== undefined) return { row, replayed: false };
 
-  const before = await findByRequest(db, requestId);
-  if (before === undefined) throw new Error(`request_id ${requestId} is taken and not there`);
-  const { requestHash, ...known } = before;
-  if (!requestHash.equals(hash)) {
-    const message = `request_id ${requestId} was used for other content (task ${known.taskId}). Use a new one for new work.`;
-    throw new CallerError(409, "idempotency_conflict", message);
-  }
+  const known = await replay(db, requestId, hash);
+  if (known === undefined) throw new Error(`request_id ${requestId} is taken and not there`);
   // With our own task_id it is this very call, run again after a lost connection: its first run did land.
   return { row: known, replayed: known.taskId !== taskId };
 }
 
+/** The work that this key has made before. Throws where it was made of other content. */
+async function replay(db: Db, requestId: string, hash: Buffer): Promise<TaskRow | undefined> {
+  const before = await findByRequest(db, requestId);
+  if (before === undefined) return undefined;
+  const { requestHash, ...known } = before;
+  if (requestHash.equals(hash)) return known;
+  const message = `request_id ${requestId} was used for other content (task ${known.taskId}). Use a new one for new work.`;
+  throw new CallerError(409, "idempotency_conflict", message);
+}
+
 /** Why work is approved at once, or undefined where a person must decide. */
-function approvalReason(work: SubmitWork, policy: readonly string[]): string | undefined {
+export function approvalReason(
+  work: Pick<SubmitWork, "approval" | "work_type">,
+  policy: readonly string[],
+): string | undefined {
   if (work.approval === "required" || needsApproval(work.work_type, policy)) return undefined;
   return `no policy asks for a person to approve ${work.work_type}`;
 }
 
-function agentFor(work: SubmitWork, agents: readonly string[]): string {
-  const named = work.to_agent ?? work.work_type.split(".")[0] ?? "";
-  if (agents.includes(named)) return named;
-  const known = `Agents are: ${agents.toSorted().join(", ")}.`;
-  const [field, message] =
-    work.to_agent === undefined
-      ? ["work_type", `starts with no agent's name, so name one in to_agent. ${known}`]
-      : ["to_agent", `${named === ORCHESTRATOR ? "is not an agent" : "is not known"}. ${known}`];
+const LONGEST_KEY = 200;
+
+function keyOf(hints: SubmitWork["hints"]): string | null {
+  const key = hints["concurrency_key"];
+  if (key === undefined || key === null) return null;
+  if (typeof key === "string" && key !== "" && key.length <= LONGEST_KEY) return key;
+  const message = `must be a text of 1 to ${LONGEST_KEY} characters: work of one agent with the same key runs one after the other`;
+  const field = "hints.concurrency_key";
   throw new CallerError(400, "invalid_input", `${field} ${message}`, { fields: [{ field, message }] });
 }
 
 /** The same for equal content, whatever the order of its keys. */
 function contentHash(content: Record<string, unknown>): Buffer {
-  return createHash("sha256").update(canonical(content)).digest();
-}
-
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
-  const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
-  const sorted = entries.toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return `{${sorted.map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner)}`).join(",")}}`;
+  return createHash("sha256").update(canonicalJson(content)).digest();
 }
 
 function sizeOf(work: SubmitWork): number {
