@@ -1,3 +1,4 @@
+import { keepPartitions, PartitionSettings } from "../lib/registry/partitions.ts";
 import { connect } from "../lib/runtime/db.ts";
 import { readEnv } from "../lib/runtime/env.ts";
 import { log } from "../lib/runtime/log.ts";
@@ -10,8 +11,9 @@ import { toWire } from "../lib/work/task.ts";
 
 const db = connect();
 const settings = readEnv(WorkSettings);
+const retention = readEnv(PartitionSettings);
 
-/** Every minute: ends leases that ran out, sends what a crash left in the outbox, starts work whose time has come. */
+/** Every minute: ends leases that ran out, sends what a crash left in the outbox, starts work whose time has come; keeps the time series in months. */
 export const handler = async () => await withConnections(true, sweep);
 
 async function sweep() {
@@ -22,5 +24,16 @@ async function sweep() {
   for (const attempt of started) log.info("work dispatched", toWire(attempt));
   const outcome = { expired: expired.length, sent, started: started.length };
   log.info("swept", outcome);
+  await maintain();
   return outcome;
+}
+
+/** Last, and never at the expense of the work: until it succeeds the default partitions take what comes. */
+async function maintain(): Promise<void> {
+  try {
+    const changed = await keepPartitions(db, retention);
+    if (changed.made.length + changed.ended.length > 0) log.info("partitions changed", changed);
+  } catch (error) {
+    log.warn("partitions left for the next sweep", { error });
+  }
 }
