@@ -5,10 +5,17 @@ import { aiCostByModel, externalAiUse } from "./reports/external-ai.ts";
 import { llmFallbacks, llmLatency, llmSpend } from "./reports/llm.ts";
 import type { Report } from "./reports/report.ts";
 import { resourceUse } from "./reports/resources.ts";
+import {
+  agentPerformance,
+  betterAlternatives,
+  routerCache,
+  routerLatency,
+  routingAccuracy,
+} from "./reports/routing.ts";
 import { failedTasks, longestRunning, successRate, tasksByStatus } from "./reports/tasks.ts";
 import { taskTimeline } from "./reports/timeline.ts";
 
-/** The ten questions of a post-mortem, and three about the LLM gateway, by the name under which each is asked. */
+/** The ten questions of a post-mortem, three about the LLM gateway and five about the router, by the name under which each is asked. */
 export const reports = {
   "failed-tasks": failedTasks,
   "task-timeline": taskTimeline,
@@ -23,6 +30,11 @@ export const reports = {
   "llm-fallbacks": llmFallbacks,
   "llm-latency": llmLatency,
   "llm-spend": llmSpend,
+  "routing-accuracy": routingAccuracy,
+  "router-latency": routerLatency,
+  "router-cache": routerCache,
+  "agent-performance": agentPerformance,
+  "better-alternatives": betterAlternatives,
 } as const satisfies Record<string, Report>;
 
 export type ReportName = keyof typeof reports;

@@ -5,11 +5,13 @@ import { REPORT_NAMES } from "../../../lib/work/reports.ts";
 import { buildStep, buildTask } from "../../support/build.ts";
 import { document } from "../../support/conform.ts";
 import { buildLlmCall } from "../../support/llm-calls.ts";
+import { buildDecision } from "../../support/routing.ts";
 import { call } from "../../support/work.ts";
 
 const db = connect();
 beforeEach(async () => {
   await db`truncate tasks cascade`;
+  await db`truncate router_performance_metrics`;
 });
 afterAll(async () => {
   await db.end();
@@ -30,6 +32,8 @@ test("every report answers with and without rows", async () => {
   });
   await buildStep(db, failed, { status: "failed", output_summary: "no" });
   await buildLlmCall(db);
+  for (let piece = 0; piece < 5; piece++) await buildDecision(db, { selected_agent: "infra", quality: 1 });
+  await buildDecision(db, { quality: 0.5, alternatives: ["infra"] });
 
   for (const name of REPORT_NAMES) {
     const { status, json } = await get(name, name === "task-timeline" ? `?task_id=${failed}` : "");
@@ -110,8 +114,10 @@ test("the largest answers fit into what a function can answer", async () => {
   `;
 
   for (const name of REPORT_NAMES.filter(
-    // Those of the gateway hold only names that are bounded where they come in.
-    (each) => !["tasks-by-status", "agent-metrics", "success-rate"].includes(each) && !each.startsWith("llm-"),
+    // Those of the gateway and of the router hold only names that are bounded where they come in.
+    (each) =>
+      !["tasks-by-status", "agent-metrics", "success-rate"].includes(each) &&
+      !/^llm|^rout|performance|altern/.test(each),
   )) {
     const query = name === "task-timeline" ? `?task_id=${first}&limit=1000` : "?limit=500";
     const { status, json } = await get(name, query);
