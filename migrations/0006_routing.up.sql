@@ -90,3 +90,8 @@ comment on column router_performance_metrics.prediction_error is 'actual_quality
 comment on column router_performance_metrics.task_id is 'No foreign key: what was decided stays known when the work is deleted';
 
 create table if not exists router_performance_metrics_default partition of router_performance_metrics default;
+
+-- reports router-latency and router-cache: the last days, from the index alone. What an outcome changes is not in it, so that
+-- an outcome rewrites no index
+create index if not exists router_performance_metrics_routed_at_idx on router_performance_metrics (routed_at)
+include (total_routing_time_us, cache_hit, cache_age_seconds);

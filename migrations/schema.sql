@@ -271,6 +271,7 @@ create table router_performance_metrics (
 ) partition by range (routed_at);
 comment on column router_performance_metrics.task_id is 'No foreign key: what was decided stays known when the work is deleted';
 comment on column router_performance_metrics.prediction_error is 'actual_quality_score - confidence_score';
+create index router_performance_metrics_routed_at_idx on only router_performance_metrics (routed_at) include (total_routing_time_us, cache_hit, cache_age_seconds);
 
 create table router_performance_metrics_default partition of router_performance_metrics default;
 
