@@ -1,6 +1,6 @@
-import { LineCounter, parseDocument } from "yaml";
 import type * as z from "zod";
 import { ConfigError } from "../errors.ts";
+import { readYaml } from "../yaml.ts";
 import { checkConfig, flatten } from "./config-check.ts";
 import {
   type Chain,
@@ -24,21 +24,11 @@ export type Parsed =
  * Answers every fault at once, by line.
  */
 export function parseConfig(text: string, around: Surroundings): Parsed {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  if (document.errors.length > 0) {
-    const faults = document.errors.map((error) => ({ line: lines.linePos(error.pos[0]).line, message: error.message }));
-    return { ok: false, faults, warnings: [] };
-  }
-  const lineOf = (path: PropertyKey[]): number => {
-    for (let length = path.length; length > 0; length--) {
-      const steps = path.slice(0, length);
-      const pair = keyNode(document, steps) ?? (document.getIn(steps, true) as { range?: [number] } | undefined);
-      if (pair?.range !== undefined) return lines.linePos(pair.range[0]).line;
-    }
-    return 1;
-  };
-  const shaped = ConfigFile.safeParse(document.toJS() ?? {});
+  const read = readYaml(text);
+  if (!read.ok) return { ok: false, faults: read.faults, warnings: [] };
+  const { value } = read;
+  const lineOf = (path: PropertyKey[]): number => read.placeOf(path).line;
+  const shaped = ConfigFile.safeParse(value ?? {});
   if (!shaped.success) {
     const faults = shaped.error.issues.flatMap((issue) => {
       const keys = issue.code === "unrecognized_keys" ? issue.keys : [];
@@ -52,7 +42,7 @@ export function parseConfig(text: string, around: Surroundings): Parsed {
     });
     return {
       ok: false,
-      faults: inOrder([...faults, ...faultsOfTheRest(document.toJS(), shaped.error, around, lineOf)]),
+      faults: inOrder([...faults, ...faultsOfTheRest(structuredClone(value) as Entries, shaped.error, around, lineOf)]),
       warnings: [],
     };
   }
@@ -62,9 +52,11 @@ export function parseConfig(text: string, around: Surroundings): Parsed {
   return { ok: true, config: resolve(file, around, leftOut), warnings: inOrder(warnings), lineOf };
 }
 
+type Entries = Record<string, Record<string, unknown>>;
+
 /** The entries whose shape is right are checked all the same, so that one run lists everything. */
 function faultsOfTheRest(
-  raw: Record<string, Record<string, unknown>>,
+  raw: Entries,
   error: z.ZodError,
   around: Surroundings,
   lineOf: (path: PropertyKey[]) => number,
@@ -89,16 +81,6 @@ export function configError(path: string, faults: ConfigFault[]): ConfigError {
 
 function inOrder(faults: ConfigFault[]): ConfigFault[] {
   return faults.toSorted((a, b) => a.line - b.line);
-}
-
-type KeyNode = { range?: [number] };
-
-function keyNode(document: ReturnType<typeof parseDocument>, path: PropertyKey[]): KeyNode | undefined {
-  const parent = (path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)) as
-    | { items?: { key?: { value?: unknown; range?: [number] } }[] }
-    | null
-    | undefined;
-  return parent?.items?.find((item) => item?.key?.value === path.at(-1))?.key;
 }
 
 function resolve(file: ConfigFile, around: Surroundings, leftOut: Set<string>): Config {
