@@ -86,10 +86,10 @@ function offsetOf(document: Document.Parsed, path: readonly PropertyKey[]): numb
 function fieldAt(node: unknown, offset: number): (string | number)[] {
   const holds = (from: Ranged | undefined, to: Ranged | undefined) =>
     (from?.range?.[0] ?? Infinity) <= offset && offset <= (to?.range?.[1] ?? from?.range?.[1] ?? -1);
-  if (isMap<Scalar<string>, Ranged>(node)) {
+  if (isMap<Scalar, Ranged>(node)) {
     // Of two with one name the later is at fault.
     const pair = node.items.findLast(({ key, value }) => holds(key, value ?? undefined));
-    return pair === undefined ? [] : [String(pair.key.value), ...fieldAt(pair.value, offset)];
+    return pair === undefined ? [] : [String(pair.key.value ?? "?"), ...fieldAt(pair.value, offset)];
   }
   if (!isSeq<Ranged>(node)) return [];
   const index = node.items.findIndex((item) => holds(item, item));

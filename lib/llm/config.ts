@@ -25,7 +25,13 @@ export type Parsed =
  */
 export function parseConfig(text: string, around: Surroundings): Parsed {
   const read = readYaml(text);
-  if (!read.ok) return { ok: false, faults: read.faults, warnings: [] };
+  if (!read.ok) {
+    const faults = read.faults.map(({ line, field, message }) => ({
+      line,
+      message: `${field || "the file"} ${message}`,
+    }));
+    return { ok: false, faults, warnings: [] };
+  }
   const { value } = read;
   const lineOf = (path: PropertyKey[]): number => read.placeOf(path).line;
   const shaped = ConfigFile.safeParse(value ?? {});
