@@ -1,16 +1,22 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Message, WorkRequestMessage } from "../lib/protocol/messages.ts";
+import { countHandovers, hasEvent, insertEvent } from "../lib/registry/events.ts";
+import { learn } from "../lib/registry/learn.ts";
+import { openRouter } from "../lib/registry/route.ts";
+import { RouterSettings } from "../lib/registry/settings.ts";
 import { connect, type Pool } from "../lib/runtime/db.ts";
 import { uuidv7 } from "../lib/runtime/ids.ts";
 import { dispatch } from "../lib/work/dispatch.ts";
 import type { Outgoing } from "../lib/work/outbox.ts";
 import { recordBatch } from "../lib/work/record.ts";
+import type { Registry } from "../lib/work/routing.ts";
 import { SubmitWork, WorkSettings } from "../lib/work/schema.ts";
 import { submit } from "../lib/work/submit.ts";
 
 const AGENTS = ["code"];
 const stamp = { newId: () => uuidv7(), now: () => new Date() };
+const routing = RouterSettings.parse({});
 const body = {
   request_text: "say hello",
   work_type: "code.run",
@@ -21,13 +27,21 @@ const body = {
 /** The domain on one connection, its queues taken away: what is sent is handed to the agent below at once. */
 export function benchWorld(url: string, inFlight: number) {
   const settings = WorkSettings.parse({ AGENT_IN_FLIGHT: String(inFlight) });
+  const route = openRouter({ settings: routing, inFlight, queues: AGENTS, newId: stamp.newId });
+  const registry: Registry = {
+    route,
+    learn: async (db, taskIds) => await learn(db, routing, taskIds),
+    insertEvent,
+    hasEvent,
+    countHandovers,
+  };
   const pool = connect({ ...process.env, DATABASE_URL: url, DATABASE_POOL_MAX: "1" });
   return {
     pool,
     /** POST /work from its parsed JSON to its row: validation, hash, one statement, one commit. */
     submit: async () => {
       const work = SubmitWork.parse(body);
-      await submit(pool, settings, AGENTS, { work, key: undefined, taskId: uuidv7(), traceId: uuidv7() });
+      await submit(pool, settings, route, { work, key: undefined, taskId: uuidv7(), traceId: uuidv7() });
     },
     /** Claims what is ready, lets an agent that needs no time do it, records what it says: a step with output, a result. */
     live: async () => {
@@ -42,15 +56,15 @@ export function benchWorld(url: string, inFlight: number) {
         },
         stamp,
       );
-      if (sent.length > 0) await record(pool, settings, sent);
+      if (sent.length > 0) await record(pool, settings, registry, sent);
     },
   };
 }
 
-async function record(pool: Pool, settings: WorkSettings, sent: Outgoing[]): Promise<void> {
+async function record(pool: Pool, settings: WorkSettings, registry: Registry, sent: Outgoing[]): Promise<void> {
   const messages = sent.map(({ body: text }) => resultOf(JSON.parse(text) as WorkRequestMessage));
   const received = messages.map((message) => ({ recordId: message.message_id, message }));
-  const { ended } = await recordBatch(pool, settings, stamp.newId, received);
+  const { ended } = await recordBatch(pool, settings, registry, stamp, received);
   if (ended.length !== sent.length) throw new Error(`${sent.length} results, ${ended.length} recorded`);
 }
 

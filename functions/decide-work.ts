@@ -1,9 +1,10 @@
 import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
+import { route as ask } from "../lib/router-wiring.ts";
 import { connect } from "../lib/runtime/db.ts";
 import { http } from "../lib/runtime/http.ts";
 import { notFound } from "../lib/runtime/not-found.ts";
 import { anyOther } from "../lib/runtime/routes.ts";
-import { send, stamp, wake } from "../lib/wiring.ts";
+import { sendThrough, stamp, wake } from "../lib/wiring.ts";
 import { decide } from "../lib/work/decide.ts";
 import type { Decision } from "../lib/work/lifecycle.ts";
 import { deliver } from "../lib/work/outbox.ts";
@@ -11,6 +12,7 @@ import { approveWork, cancelWork, rejectWork, retryWork } from "../lib/work/rout
 import { toTask } from "../lib/work/task.ts";
 
 const db = connect();
+const send = sendThrough(db);
 
 const handlers = {
   approve: of("approve", approveWork),
@@ -33,7 +35,7 @@ const unknown = http(anyOther, async ({ method, path }) => {
 
 function of(decision: Decision, route: typeof approveWork | typeof rejectWork | typeof cancelWork | typeof retryWork) {
   return http(route, async ({ params, body, log }) => {
-    const { row, outgoing } = await decide(db, decision, params.task_id, body, stamp);
+    const { row, outgoing } = await decide(db, ask, decision, params.task_id, body, stamp);
     log.info("work decided", { task_id: row.taskId, trace_id: row.traceId, decision, status: row.status });
     await deliver(db, outgoing, send);
     if (row.status === "approved") await wake(row);

@@ -2,17 +2,19 @@ import { connect } from "../lib/runtime/db.ts";
 import { readEnv } from "../lib/runtime/env.ts";
 import { log } from "../lib/runtime/log.ts";
 import { queue } from "../lib/runtime/queue.ts";
-import { agents, queues, send, stamp } from "../lib/wiring.ts";
+import { agents, queues, sendThrough, stamp, wakeForNext } from "../lib/wiring.ts";
 import { dispatch } from "../lib/work/dispatch.ts";
 import { WorkSettings } from "../lib/work/schema.ts";
 import { toWire } from "../lib/work/task.ts";
 
 const db = connect();
 const settings = readEnv(WorkSettings);
+const send = sendThrough(db);
 
 /** Work queue: a batch of hints that work is ready. Whatever they name, the best ready work is sent to its agents. */
 export const handler = queue(queues, async () => {
-  const started = await dispatch(db, settings, agents, send, stamp);
+  const { started, freeAt } = await dispatch(db, settings, agents, send, stamp);
   for (const attempt of started) log.info("work dispatched", toWire(attempt));
+  if (freeAt !== null) await wakeForNext(freeAt);
   return [];
 });

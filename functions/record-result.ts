@@ -1,19 +1,22 @@
 import type { Message } from "../lib/protocol/messages.ts";
+import { registry } from "../lib/router-wiring.ts";
 import { connect } from "../lib/runtime/db.ts";
 import { readEnv } from "../lib/runtime/env.ts";
-import { uuidv7 } from "../lib/runtime/ids.ts";
 import { log } from "../lib/runtime/log.ts";
 import { queue } from "../lib/runtime/queue.ts";
-import { queues, wakeForNext } from "../lib/wiring.ts";
+import { queues, sendThrough, stamp, wakeForNext } from "../lib/wiring.ts";
+import { deliver } from "../lib/work/outbox.ts";
 import { recordBatch } from "../lib/work/record.ts";
 import { WorkSettings } from "../lib/work/schema.ts";
 
 const db = connect();
 const settings = readEnv(WorkSettings);
+const send = sendThrough(db);
 
 /** Results queue: records what agents say, a batch in one transaction; a message that the database refuses fails alone. */
 export const handler = queue(queues, async (received) => {
-  const { ended, stale, refused, workWaits } = await recordBatch(db, settings, () => uuidv7(), received);
+  const { ended, stale, outgoing, refused, workWaits } = await recordBatch(db, settings, registry, stamp, received);
+  await deliver(db, outgoing, send);
   for (const { message, error } of refused) log.error("message not recorded", { ...about(message), error });
   for (const message of stale) log.warn("late message changed nothing", about(message));
   for (const { taskId, traceId, attempt, status } of ended) {

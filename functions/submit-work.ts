@@ -1,8 +1,9 @@
+import { route } from "../lib/router-wiring.ts";
 import { connect } from "../lib/runtime/db.ts";
 import { readEnv } from "../lib/runtime/env.ts";
 import { http } from "../lib/runtime/http.ts";
 import { uuidOf } from "../lib/runtime/ids.ts";
-import { agents, wake } from "../lib/wiring.ts";
+import { wake } from "../lib/wiring.ts";
 import { submitWork } from "../lib/work/routes.ts";
 import { WorkSettings } from "../lib/work/schema.ts";
 import { submit } from "../lib/work/submit.ts";
@@ -15,7 +16,7 @@ const settings = readEnv(WorkSettings);
 export const handler = http(submitWork, async ({ body, headers, callId, traceId, log }) => {
   const header = headers["idempotency-key"];
   const key = header === undefined ? undefined : uuidOf(header);
-  const { row, replayed } = await submit(db, settings, agents, { work: body, key, taskId: callId, traceId });
+  const { row, replayed } = await submit(db, settings, route, { work: body, key, taskId: callId, traceId });
   const task = toTask(row);
   const location = `/work/${task.task_id}`;
   if (replayed) return { status: 200, body: task, headers: { location, "idempotent-replayed": "true" } };

@@ -1,9 +1,10 @@
 import { keepPartitions, PartitionSettings } from "../lib/registry/partitions.ts";
+import { registry } from "../lib/router-wiring.ts";
 import { connect } from "../lib/runtime/db.ts";
 import { readEnv } from "../lib/runtime/env.ts";
 import { log } from "../lib/runtime/log.ts";
 import { withConnections } from "../lib/runtime/pool.ts";
-import { agents, send, stamp } from "../lib/wiring.ts";
+import { agents, sendThrough, stamp, wakeForNext } from "../lib/wiring.ts";
 import { dispatch } from "../lib/work/dispatch.ts";
 import { WorkSettings } from "../lib/work/schema.ts";
 import { expireLeases, sendLeftovers } from "../lib/work/sweep.ts";
@@ -11,17 +12,19 @@ import { toWire } from "../lib/work/task.ts";
 
 const db = connect();
 const settings = readEnv(WorkSettings);
+const send = sendThrough(db);
 const retention = readEnv(PartitionSettings);
 
 /** Every minute: ends leases that ran out, sends what a crash left in the outbox, starts work whose time has come; keeps the time series in months. */
 export const handler = async () => await withConnections(true, sweep);
 
 async function sweep() {
-  const expired = await expireLeases(db, send, stamp);
+  const expired = await expireLeases(db, registry.learn, send, stamp);
   const sent = await sendLeftovers(db, send);
-  const started = await dispatch(db, settings, agents, send, stamp);
+  const { started, freeAt } = await dispatch(db, settings, agents, send, stamp);
   for (const attempt of expired) log.warn("lease ran out", toWire(attempt));
   for (const attempt of started) log.info("work dispatched", toWire(attempt));
+  if (freeAt !== null) await wakeForNext(freeAt);
   const outcome = { expired: expired.length, sent, started: started.length };
   log.info("swept", outcome);
   await maintain();

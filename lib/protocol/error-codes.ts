@@ -15,6 +15,11 @@ export const errorCodes = {
     meaning: "The agent's own rules forbid this work, such as a command that is not on its list.",
   },
   5006: { name: "timed_out", meaning: "The work ran longer than its timeout_seconds and was stopped." },
+  5007: {
+    name: "handover_refused",
+    meaning:
+      "The work cannot be passed on so: no agent has this name, or it went round too often. The attempt has failed.",
+  },
 } as const satisfies Record<number, { name: string; meaning: string }>;
 
 /** A code of the table above. */

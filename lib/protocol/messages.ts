@@ -8,7 +8,18 @@ import { ErrorReport, WorkRequest, WorkResult, WorkStatus } from "./payloads.ts"
 // This file is the library's door: an agent imports messages, their parts and the two functions from here.
 export type { Fault } from "./faults.ts";
 export { AgentName, JsonObject, Timestamp, Uuid } from "./fields.ts";
-export { ErrorReport, ExternalAiUse, OutputChunk, Step, WorkRequest, WorkResult, WorkStatus } from "./payloads.ts";
+export {
+  ErrorReport,
+  ExternalAiUse,
+  HandedOn,
+  Handover,
+  OutputChunk,
+  Role,
+  Step,
+  WorkRequest,
+  WorkResult,
+  WorkStatus,
+} from "./payloads.ts";
 
 /** The version that this library speaks. Another one is refused by name. */
 export const PROTOCOL_VERSION = "1.0";

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { type ErrorCode, errorCodes } from "./error-codes.ts";
 import { must } from "./faults.ts";
-import { JsonObject, Timestamp, text, Uuid } from "./fields.ts";
+import { AgentName, JsonObject, Timestamp, text, Uuid } from "./fields.ts";
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
@@ -55,6 +55,27 @@ const attempt = z
 
 const seconds = z.int().min(1).max(86_400);
 
+/** What an agent says when it passes its work on. */
+export const Handover = z.strictObject({
+  to_agent: AgentName.optional().describe("who is to go on; without it the router chooses, never the same agent again"),
+  capabilities: z.array(text(100, 1)).max(50).optional().describe("what the next agent must be capable of"),
+  reason: text(10_000, 1),
+  context: JsonObject.optional().describe("what the next agent is to know; it gets this with its work_request"),
+});
+export type Handover = z.infer<typeof Handover>;
+
+/** What the next agent gets of it. */
+export const HandedOn = z.strictObject({ from_agent: AgentName, reason: text(10_000), context: JsonObject });
+export type HandedOn = z.infer<typeof HandedOn>;
+
+/** A part that an agent takes while it goes on with the work, such as reviewer. */
+export const Role = z.strictObject({
+  name: text(200, 1),
+  reason: text(10_000).optional(),
+  context: JsonObject.optional(),
+});
+export type Role = z.infer<typeof Role>;
+
 /** Orchestrator to agent: do this. */
 export const WorkRequest = z.strictObject({
   task_id: Uuid,
@@ -65,22 +86,31 @@ export const WorkRequest = z.strictObject({
   hints: JsonObject,
   lease_seconds: seconds.describe("say work_status at least this often, or the attempt is over"),
   timeout_seconds: seconds.describe("the longest this attempt may run"),
+  handover: HandedOn.optional().describe("where another agent passed the work on"),
 });
 export type WorkRequest = z.infer<typeof WorkRequest>;
 
 /**
- * Agent to orchestrator: `executing` renews the lease and may tell a step, `approved` hands the work back undone.
- * Orchestrator: `approved` wakes the dispatcher, `cancelled` tells the agent to stop.
+ * Agent to orchestrator: `executing` renews the lease and may tell a step or a role, `approved` hands the work back undone, or with
+ * `handover` on to another agent. Orchestrator: `approved` wakes the dispatcher, `cancelled` tells the agent to stop.
  */
-export const WorkStatus = z.strictObject({
-  task_id: Uuid,
-  attempt,
-  status: z.enum(["approved", "executing", "cancelled"]),
-  step: Step.optional(),
-  // Rounded, for Postgres refuses to store 1e-50 as a real.
-  progress: z.number().min(0).max(1).overwrite(toMillionths).optional().describe("0 to 1, kept to six digits"),
-  message: text(10_000).optional(),
-});
+export const WorkStatus = z
+  .strictObject({
+    task_id: Uuid,
+    attempt,
+    status: z.enum(["approved", "executing", "cancelled"]),
+    step: Step.optional(),
+    // Rounded, for Postgres refuses to store 1e-50 as a real.
+    progress: z.number().min(0).max(1).overwrite(toMillionths).optional().describe("0 to 1, kept to six digits"),
+    message: text(10_000).optional(),
+    role: Role.optional().describe("a part that the agent takes from here on"),
+    handover: Handover.optional().describe("with approved: the work goes to another agent"),
+  })
+  .refine(({ status, handover }) => handover === undefined || status === "approved", {
+    path: ["handover"],
+    ...must("come with the status approved"),
+  })
+  .meta({ anyOf: [{ properties: { status: { const: "approved" } } }, { not: { required: ["handover"] } }] });
 export type WorkStatus = z.infer<typeof WorkStatus>;
 
 function toMillionths(progress: number): number {

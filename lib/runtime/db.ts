@@ -12,6 +12,8 @@ export { isConnectionError } from "./pool.ts";
 export type Db = postgres.ISql<Record<string, never>>;
 /** A pool, for code that opens a transaction of its own. */
 export type Pool = postgres.Sql<Record<string, never>>;
+/** A piece of a statement, to be put into another one. */
+export type Fragment = postgres.PendingQuery<postgres.Row[]>;
 
 /** Where the local stack listens; what is used, with a warning, when no DATABASE_URL is given outside Lambda. */
 export const LOCAL_DATABASE_URL = "postgres://waybill@127.0.0.1:54329/waybill";

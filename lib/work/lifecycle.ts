@@ -32,8 +32,11 @@ export function decided(decision: Decision, wasApproved: boolean): Status {
   }
 }
 
-/** How an attempt ended: by its agent's word, by handing the work back, or by silence past its lease. */
-export type Ending = "completed" | "failed" | "failed_retryable" | "handed_back" | "lease_expired";
+/** How an attempt ended: by its agent's word, by handing the work back or on to another agent, or by silence past its lease. */
+export type Ending = "completed" | "failed" | "failed_retryable" | "handed_back" | "handed_over" | "lease_expired";
+
+/** Endings that do not count against max_attempts. */
+export const UNCOUNTED: readonly Ending[] = ["handed_back", "handed_over"];
 
 /** Where an attempt's end leads. `attemptsLeft` are those after this one. */
 export function ended(ending: Ending, attemptsLeft: number): Status {
@@ -43,6 +46,7 @@ export function ended(ending: Ending, attemptsLeft: number): Status {
     case "failed":
       return "failed";
     case "handed_back":
+    case "handed_over":
       return "approved";
     case "failed_retryable":
     case "lease_expired":

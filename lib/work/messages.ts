@@ -1,4 +1,11 @@
-import { type Message, ORCHESTRATOR, PROTOCOL_VERSION, serialiseMessage } from "../protocol/messages.ts";
+import {
+  type ErrorReport,
+  type HandedOn,
+  type Message,
+  ORCHESTRATOR,
+  PROTOCOL_VERSION,
+  serialiseMessage,
+} from "../protocol/messages.ts";
 
 /** What a message of ours says about itself; the ids come from the edge. */
 export type Stamp = { newId: () => string; now: () => Date };
@@ -48,6 +55,7 @@ export type Claimed = About & {
   parameters: Record<string, unknown>;
   hints: Record<string, unknown>;
   timeoutSeconds: number;
+  handover: HandedOn | null;
 };
 
 /** Asks an agent to do this attempt. */
@@ -64,6 +72,22 @@ export function workRequest(task: Claimed, leaseSeconds: number, stamp: Stamp): 
       hints: task.hints as never,
       lease_seconds: leaseSeconds,
       timeout_seconds: task.timeoutSeconds,
+      ...(task.handover === null ? {} : { handover: task.handover }),
     },
+  });
+}
+
+/** Tells an agent why what it said of this attempt could not be done. */
+export function refusal(
+  about: About,
+  error_code: ErrorReport["error_code"],
+  error_message: string,
+  stamp: Stamp,
+): Written {
+  const { taskId: task_id, attempt } = about;
+  return write({
+    ...envelope(about, about.toAgent, stamp),
+    type: "error",
+    payload: { error_code, error_message, task_id, attempt },
   });
 }

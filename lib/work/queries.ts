@@ -1,5 +1,6 @@
 import type { Db } from "../runtime/db.ts";
-import type { Decision, Status } from "./lifecycle.ts";
+import type { Status } from "./lifecycle.ts";
+import type { Routed, Routing } from "./routing.ts";
 import type { SubmitWork } from "./schema.ts";
 
 /** A row of tasks as the driver gives it: camelCase columns, times as Date. */
@@ -8,8 +9,13 @@ export type TaskRow = {
   status: Status;
   requestId: string;
   traceId: string;
-  toAgent: string;
+  /** Null while nobody is chosen. */
+  toAgent: string | null;
   workType: string;
+  requestText: string;
+  hints: Record<string, unknown>;
+  projectId: string | null;
+  routing: Routing | null;
   runId: string;
   attempt: number;
   attemptsUsed: number;
@@ -25,8 +31,9 @@ const summaryColumns = (db: Db) => db`
   started_at, lease_until, progress, exit_code, error_message, created_at, completed_at
 `;
 
-const taskColumns = (db: Db) => db`
-  ${summaryColumns(db)}, parameters, hints, estimated_resources, actual_resources, external_ai_used
+/** All columns that a caller sees. */
+export const taskColumns = (db: Db) => db`
+  ${summaryColumns(db)}, parameters, hints, routing, estimated_resources, actual_resources, external_ai_used
 `;
 
 export type NewTask = Omit<SubmitWork, "request_id" | "to_agent"> & {
@@ -34,31 +41,41 @@ export type NewTask = Omit<SubmitWork, "request_id" | "to_agent"> & {
   request_id: string;
   request_hash: Uint8Array;
   trace_id: string;
-  to_agent: string;
+  concurrency_key: string | null;
   message_bytes: number;
   status: "pending" | "approved";
   approval_reason: string | null;
 };
 
-/** Inserts work once per request_id, approved at once where the status says so. Answers nothing when the key is taken. */
-export async function insertOnce(db: Db, task: NewTask): Promise<TaskRow | undefined> {
+/**
+ * Inserts work once per request_id, approved at once where the status says so, and with it the router's decision. Answers nothing
+ * when the key is taken; then the decision is not kept either.
+ */
+export async function insertOnce(db: Db, task: NewTask, routed: Routed): Promise<TaskRow | undefined> {
   const approved = task.status === "approved";
   const [row] = await db<TaskRow[]>`
-    insert into tasks (
-      task_id, status, request_id, request_hash, trace_id, run_id, project_id, created_by, request_text, work_type,
-      parameters, hints, to_agent, priority, not_before, timeout_seconds, max_attempts, message_bytes,
-      estimated_resources, approval, approved_by, approved_at, approval_reason, ready_at
-    ) values (
-      ${task.task_id}, ${task.status}, ${task.request_id}, ${task.request_hash}, ${task.trace_id}, ${task.request_id},
-      ${task.project_id ?? null}, ${task.created_by}, ${task.request_text}, ${task.work_type},
-      ${db.json(task.parameters)}, ${db.json(task.hints)}, ${task.to_agent}, ${task.priority},
-      ${task.not_before ?? null}, ${task.timeout_seconds}, ${task.max_attempts}, ${task.message_bytes},
-      ${task.estimated_resources === undefined ? null : db.json(task.estimated_resources)},
-      ${task.approval}, ${approved ? "policy" : null}, ${approved ? db`now()` : null}, ${task.approval_reason},
-      ${approved ? db`greatest(now(), ${task.not_before ?? null}::timestamptz)` : null}
+    with decided as (
+      insert into tasks (
+        task_id, status, request_id, request_hash, trace_id, run_id, project_id, created_by, request_text, work_type,
+        parameters, hints, to_agent, priority, not_before, timeout_seconds, max_attempts, message_bytes,
+        estimated_resources, approval, approved_by, approved_at, approval_reason, ready_at,
+        routing_id, routed_at, routing, concurrency_key
+      ) values (
+        ${task.task_id}, ${task.status}, ${task.request_id}, ${task.request_hash}, ${task.trace_id}, ${task.request_id},
+        ${task.project_id ?? null}, ${task.created_by}, ${task.request_text}, ${task.work_type},
+        ${db.json(task.parameters)}, ${db.json(task.hints)}, ${routed.agent}, ${task.priority},
+        ${task.not_before ?? null}, ${task.timeout_seconds}, ${task.max_attempts}, ${task.message_bytes},
+        ${task.estimated_resources === undefined ? null : db.json(task.estimated_resources)},
+        ${task.approval}, ${approved ? "policy" : null}, ${approved ? db`now()` : null}, ${task.approval_reason},
+        ${approved ? db`greatest(now(), ${task.not_before ?? null}::timestamptz)` : null},
+        ${routed.routingId}, now(), ${db.json(routed.routing)}, ${task.concurrency_key}
+      )
+      on conflict on constraint tasks_request_id_key do nothing
+      returning routed_at, ${taskColumns(db)}
+    ), kept as (
+      ${routed.keep(db)}
     )
-    on conflict on constraint tasks_request_id_key do nothing
-    returning ${taskColumns(db)}
+    select ${taskColumns(db)} from decided
   `;
   return row;
 }
@@ -126,74 +143,5 @@ export async function listTasks(db: Db, filter: ListFilter, limit: number): Prom
       ${filter.cursor === undefined ? db`` : db`and task_id < ${filter.cursor}`}
     order by task_id desc
     limit ${limit}
-  `;
-}
-
-/** Locks work for a decision, if it is in one of these states. */
-export async function lockIfIn(db: Db, taskId: string, statuses: readonly Status[]): Promise<TaskRow | undefined> {
-  const [row] = await db<TaskRow[]>`
-    select task_id, status, request_id, trace_id, to_agent, work_type, run_id, attempt, attempts_used, max_attempts,
-      approved_at
-    from tasks where task_id = ${taskId} and status = any(${statuses as Status[]}::task_status[])
-    for no key update
-  `;
-  return row;
-}
-
-/** Approves pending work. */
-export async function approve(db: Db, taskId: string, by: string, reason?: string): Promise<TaskRow | undefined> {
-  const [row] = await db<TaskRow[]>`
-    update tasks set status = 'approved', approved_by = ${by}, approved_at = now(), approval_reason = ${reason ?? null},
-      ready_at = greatest(now(), not_before)
-    where task_id = ${taskId} and status = 'pending'
-    returning ${taskColumns(db)}
-  `;
-  return row;
-}
-
-/** Ends work by decision: rejected from pending, cancelled from any state that is not final. */
-export async function close(db: Db, taskId: string, status: "rejected" | "cancelled"): Promise<TaskRow | undefined> {
-  const [row] = await db<TaskRow[]>`
-    update tasks set status = ${status}, completed_at = now(), ready_at = null, lease_until = null, deadline = null
-    where task_id = ${taskId} and status in ('pending', 'approved', 'executing')
-    returning ${taskColumns(db)}
-  `;
-  return row;
-}
-
-/** Starts a new run of ended work: agents see a new request_id, the attempts count from none again. */
-export async function restart(
-  db: Db,
-  taskId: string,
-  runId: string,
-  status: "approved" | "pending",
-): Promise<TaskRow | undefined> {
-  const [row] = await db<TaskRow[]>`
-    update tasks set status = ${status}, run_id = ${runId}, attempts_used = 0, completed_at = null, error_message = null,
-      exit_code = null, progress = null, actual_resources = null, dispatched_at = null, started_at = null,
-      ready_at = ${status === "approved" ? db`greatest(now(), not_before)` : null}
-    where task_id = ${taskId} and status in ('failed', 'cancelled')
-    returning ${taskColumns(db)}
-  `;
-  return row;
-}
-
-/** Keeps what a person decided. */
-export async function insertDecision(
-  db: Db,
-  decision: {
-    decisionId: string;
-    taskId: string;
-    decision: Decision;
-    by: string;
-    reason: string | undefined;
-    before: Status;
-    after: Status;
-  },
-): Promise<void> {
-  await db`
-    insert into task_decisions (decision_id, task_id, decision, decided_by, reason, status_before, status_after)
-    values (${decision.decisionId}, ${decision.taskId}, ${decision.decision}, ${decision.by}, ${decision.reason ?? null},
-      ${decision.before}, ${decision.after})
   `;
 }

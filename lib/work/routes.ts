@@ -2,7 +2,7 @@ import * as z from "zod";
 import { Uuid } from "../protocol/messages.ts";
 import type { Route } from "../runtime/http.ts";
 import { type Decision, STATUSES } from "./lifecycle.ts";
-import { Decide, LoggedStep, SubmitWork, Task, TaskSummary, TaskWithSteps } from "./schema.ts";
+import { Approve, Decide, LoggedStep, SubmitWork, Task, TaskSummary, TaskWithSteps } from "./schema.ts";
 
 const params = z.object({ task_id: Uuid });
 const whole = (maximum: number) => z.coerce.number().int().min(0).max(maximum);
@@ -94,14 +94,14 @@ export const getOutput = {
   },
 } as const satisfies Route;
 
-function decision<const D extends Decision>(verb: D, summary: string) {
+function decision<const D extends Decision, B extends z.ZodType = typeof Decide>(verb: D, summary: string, body?: B) {
   return {
     method: "POST",
     path: `/work/{task_id}/${verb}`,
     operation: `${verb}Work`,
     summary,
     params,
-    body: Decide,
+    body: (body ?? Decide) as B,
     answers: {
       200: { description: "The work as it is now", schema: Task },
       404: { description: "No such work" },
@@ -110,7 +110,7 @@ function decision<const D extends Decision>(verb: D, summary: string) {
   } as const satisfies Route;
 }
 
-export const approveWork = decision("approve", "Approve pending work: it is dispatched.");
+export const approveWork = decision("approve", "Approve pending work: it is dispatched.", Approve);
 export const rejectWork = decision("reject", "Reject pending work: it is never done.");
 export const cancelWork = decision("cancel", "Cancel work that is not final; a running agent is told to stop.");
 export const retryWork = decision("retry", "Run failed or cancelled work again.");

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { AgentName, ExternalAiUse, JsonObject, Timestamp, Uuid } from "../protocol/messages.ts";
 import { STATUSES } from "./lifecycle.ts";
+import { Routing } from "./routing.ts";
 
 const WorkType = z
   .string()
@@ -12,10 +13,12 @@ const Person = z.string().trim().min(1, "must name who it is").max(200);
 /** What a caller submits. */
 export const SubmitWork = z.strictObject({
   request_text: z.string().trim().min(1, "must say what is wanted").max(10_000).describe("what is wanted, in words"),
-  work_type: WorkType.describe("what kind of work; its first word is the agent unless to_agent names another"),
+  work_type: WorkType.describe("what kind of work; the router reads it beside the text and the hints"),
   parameters: JsonObject.default({}).describe("what the agent's handler takes"),
-  hints: JsonObject.default({}).describe("free advice for routing and for the agent"),
-  to_agent: AgentName.optional(),
+  hints: JsonObject.default({}).describe(
+    "advice for the agent and the router, which reads capabilities, environment, language, files, parent_task_id and concurrency_key",
+  ),
+  to_agent: AgentName.optional().describe("who is to do it; without it the router chooses"),
   project_id: Uuid.optional(),
   created_by: Person.default("anonymous"),
   request_id: Uuid.optional().describe("idempotency key; the header Idempotency-Key says the same"),
@@ -35,6 +38,12 @@ export const Decide = z.strictObject({
 });
 export type Decide = z.infer<typeof Decide>;
 
+/** Who approves, and who is to do the work. */
+export const Approve = Decide.extend({
+  to_agent: AgentName.optional().describe("must be given where the router chose nobody; otherwise it overrules"),
+});
+export type Approve = z.infer<typeof Approve>;
+
 const Time = z.iso.datetime({ offset: true });
 
 const summary = {
@@ -47,7 +56,7 @@ const summary = {
   created_by: z.string(),
   request_text: z.string(),
   work_type: z.string(),
-  to_agent: z.string(),
+  to_agent: z.string().nullable().describe("null while nobody is chosen: approve names one"),
   priority: z.int(),
   not_before: Time.nullable(),
   timeout_seconds: z.int(),
@@ -104,6 +113,7 @@ export const Task = z
     ...summary,
     parameters: JsonObject,
     hints: JsonObject,
+    routing: Routing.nullable().describe("why this agent; null for work older than the router"),
     estimated_resources: JsonObject.nullable(),
     actual_resources: JsonObject.nullable(),
     external_ai_used: z.array(ExternalAiUse).nullable(),

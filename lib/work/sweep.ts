@@ -1,7 +1,8 @@
 import type { Db, Pool } from "../runtime/db.ts";
+import { backoff } from "./attempts.ts";
 import { cancelled, type Stamp } from "./messages.ts";
 import { claimLeftovers, deliver, insertOutbox, type Send } from "./outbox.ts";
-import { backoff } from "./record.ts";
+import type { Learn } from "./routing.ts";
 
 /** Rows that one statement of the sweep takes: it repeats until there are no more. */
 const SWEEP_LIMIT = 100;
@@ -10,7 +11,7 @@ const SWEEP_LIMIT = 100;
  * Ends the attempts whose lease ran out: tried again after a backoff while attempts are left, else failed with the reason. An
  * agent whose work has failed for good is told to stop, should it still live. Answers the attempts that it ended.
  */
-export async function expireLeases(pool: Pool, send: Send, stamp: Stamp): Promise<Expired[]> {
+export async function expireLeases(pool: Pool, learn: Learn, send: Send, stamp: Stamp): Promise<Expired[]> {
   const all: Expired[] = [];
   for (;;) {
     const { rows, stops } = await pool.begin(async (db) => {
@@ -18,6 +19,10 @@ export async function expireLeases(pool: Pool, send: Send, stamp: Stamp): Promis
       const failed = expired.filter((row) => row.status === "failed");
       const messages = failed.map((row) => ({ ...cancelled(row, stamp), toAgent: row.toAgent, taskId: row.taskId }));
       await insertOutbox(db, messages);
+      await learn(
+        db,
+        failed.map(({ taskId }) => taskId),
+      );
       return { rows: expired, stops: messages };
     });
     await deliver(pool, stops, send);

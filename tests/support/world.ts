@@ -1,4 +1,8 @@
 import { type Message, parseMessage, serialiseMessage, type WorkRequestMessage } from "../../lib/protocol/messages.ts";
+import { countHandovers, hasEvent, insertEvent } from "../../lib/registry/events.ts";
+import { learn } from "../../lib/registry/learn.ts";
+import { openRouter } from "../../lib/registry/route.ts";
+import { RouterSettings } from "../../lib/registry/settings.ts";
 import type { Pool } from "../../lib/runtime/db.ts";
 import { uuidv7 } from "../../lib/runtime/ids.ts";
 import { decide } from "../../lib/work/decide.ts";
@@ -6,6 +10,7 @@ import { dispatch } from "../../lib/work/dispatch.ts";
 import type { Decision } from "../../lib/work/lifecycle.ts";
 import { deliver, type Outgoing } from "../../lib/work/outbox.ts";
 import { recordBatch } from "../../lib/work/record.ts";
+import type { Registry } from "../../lib/work/routing.ts";
 import { SubmitWork, WorkSettings } from "../../lib/work/schema.ts";
 import { submit } from "../../lib/work/submit.ts";
 import { expireLeases, sendLeftovers } from "../../lib/work/sweep.ts";
@@ -15,7 +20,17 @@ const AGENTS = ["infra", "desktop", "code", "research"];
 /** The control plane on a real database, with queues that are lists: what is sent is kept, and sending can be made to fail. */
 export function worldOf(pool: Pool, env: Record<string, string> = {}) {
   const settings = WorkSettings.parse(env);
+  const routing = RouterSettings.parse(env);
   const stamp = { newId: () => uuidv7(), now: () => new Date() };
+  const inFlight = settings.AGENT_IN_FLIGHT;
+  const route = openRouter({ settings: routing, inFlight, queues: AGENTS, newId: stamp.newId });
+  const registry: Registry = {
+    route,
+    learn: async (db, taskIds) => await learn(db, routing, taskIds),
+    insertEvent,
+    hasEvent,
+    countHandovers,
+  };
   const sent: Outgoing[] = [];
   const queues = { down: false };
   const send = async (messages: Outgoing[]) => {
@@ -24,22 +39,29 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}) {
     return messages.map(({ id }) => id);
   };
   return {
+    registry,
     sent,
     queues,
     /** Submits code.run work with these differences and answers its task_id. */
     submit: async (more: Partial<SubmitWork> = {}): Promise<string> => {
       const work = SubmitWork.parse({ request_text: "do it", work_type: "code.run", ...more });
       const submission = { work, key: undefined, taskId: uuidv7(), traceId: uuidv7() };
-      return (await submit(pool, settings, AGENTS, submission)).row.taskId;
+      return (await submit(pool, settings, route, submission)).row.taskId;
     },
-    decide: async (decision: Decision, taskId: string, by = "ada", reason?: string) => {
-      const outcome = await decide(pool, decision, taskId, { by, ...(reason === undefined ? {} : { reason }) }, stamp);
+    decide: async (
+      decision: Decision,
+      taskId: string,
+      by = "ada",
+      more: { reason?: string; to_agent?: string } = {},
+    ) => {
+      const outcome = await decide(pool, route, decision, taskId, { by, ...more }, stamp);
       await deliver(pool, outcome.outgoing, send);
       return outcome.row;
     },
-    dispatch: async () => (await dispatch(pool, settings, AGENTS, send, stamp)).length,
+    dispatchNow: async () => await dispatch(pool, settings, AGENTS, send, stamp),
+    dispatch: async () => (await dispatch(pool, settings, AGENTS, send, stamp)).started.length,
     expire: async () => {
-      const expired = await expireLeases(pool, send, stamp);
+      const expired = await expireLeases(pool, registry.learn, send, stamp);
       const failed = expired.filter(({ status }) => status === "failed").length;
       return { retried: expired.length - failed, failed };
     },
@@ -51,7 +73,9 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}) {
         if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
         return { recordId: message.message_id, message: parsed.message };
       });
-      return await recordBatch(pool, settings, stamp.newId, received);
+      const recorded = await recordBatch(pool, settings, registry, stamp, received);
+      await deliver(pool, recorded.outgoing, send);
+      return recorded;
     },
     /** The work requests sent so far, in order. */
     requests: (): WorkRequestMessage[] =>

@@ -34,7 +34,7 @@ type Move =
       move: "say";
       which: number;
       attemptBack: number;
-      ending: Exclude<Ending, "lease_expired"> | "status";
+      ending: Exclude<Ending, "lease_expired" | "handed_over"> | "status";
       twice: boolean;
     }
   | { move: "fall silent"; which: number };

@@ -1,0 +1,13 @@
+import type { Db } from "../runtime/db.ts";
+
+/** The queues that these agents' definitions name: of the active version, else of the latest, for what it was given before it was deactivated. */
+export async function findQueueUrls(db: Db, agents: readonly string[]): Promise<Record<string, string>> {
+  const rows = await db<{ agentName: string; queueUrl: string | null }[]>`
+    select distinct on (agent_name) agent_name, queue_url from agent_definitions
+    where agent_name = any(${agents as string[]}::text[])
+    order by agent_name, active desc, updated_at desc
+  `;
+  return Object.fromEntries(
+    rows.flatMap(({ agentName, queueUrl }) => (queueUrl === null ? [] : [[agentName, queueUrl]])),
+  );
+}

@@ -1,0 +1,98 @@
+import type { Db } from "../runtime/db.ts";
+import type { Performance } from "./learning.ts";
+import type { Routable } from "./routable.ts";
+
+/** The active definitions, and of which revision of the registry they are. */
+export async function findDefinitions(db: Db): Promise<{ revision: string; definitions: Routable[] }> {
+  const [row] = await db<{ revision: string; definitions: Routable[] }[]>`
+    select revision::text, coalesce((
+      select jsonb_agg(
+        parsed_metadata || jsonb_build_object('name', agent_name, 'routable', routable) order by agent_name
+      ) from agent_definitions where active
+    ), '[]') as definitions
+    from registry_state
+  `;
+  return row ?? { revision: "0", definitions: [] };
+}
+
+/** What all agents have shown. */
+export async function findPerformance(db: Db): Promise<Performance[]> {
+  const rows = await db<PerformanceRow[]>`
+    select agent_name, work_type, weight, success_sum, quality_weight, quality_sum, time_weight, time_ms_sum, observed_at
+    from agent_performance
+  `;
+  return rows.map((row) => ({
+    agent: row.agentName,
+    work_type: row.workType,
+    weight: row.weight,
+    success_sum: row.successSum,
+    quality_weight: row.qualityWeight,
+    quality_sum: row.qualitySum,
+    time_weight: row.timeWeight,
+    time_ms_sum: row.timeMsSum,
+    observed_at: row.observedAt.getTime(),
+  }));
+}
+
+/** A row of agent_performance as the driver gives it. */
+export type PerformanceRow = {
+  agentName: string;
+  workType: string;
+  weight: number;
+  successSum: number;
+  qualityWeight: number;
+  qualitySum: number;
+  timeWeight: number;
+  timeMsSum: number;
+  observedAt: Date;
+};
+
+/** How an agent is at this moment; what its definition does not say is null. */
+export type State = {
+  agent: string;
+  has_queue: boolean;
+  silent_since: string | null;
+  at_once: number;
+  executing: number;
+  rate_count: number | null;
+  rate_seconds: number | null;
+  recent: number;
+};
+
+export type Look = { revision: string; parentAgent: string | null; states: State[] };
+
+/**
+ * What a decision needs of this very moment, in one statement: the registry's revision, these agents' signs of life, load and recent
+ * starts, and the agent of the parent work. `silentSeconds` 0: nobody is silent; `inFlight`: the limit where a definition has none.
+ */
+export async function look(
+  db: Db,
+  agents: readonly string[],
+  known: { queues: readonly string[]; silentSeconds: number; inFlight: number; parentTaskId: string | undefined },
+): Promise<Look> {
+  const [row] = await db<Look[]>`
+    select revision::text,
+      (select to_agent from tasks where task_id = ${known.parentTaskId ?? null}) as parent_agent,
+      coalesce((select jsonb_agg(to_jsonb(state)) from (
+        select definition.agent_name as agent,
+          definition.queue_url is not null or definition.agent_name = any(${known.queues as string[]}::text[]) as has_queue,
+          case when ${known.silentSeconds}::float8 > 0
+            and coalesce(parsed_metadata ->> 'presence', 'reported') = 'reported'
+            and greatest(seen_at, updated_at) < now() - make_interval(secs => ${known.silentSeconds})
+            then to_char(greatest(seen_at, updated_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+          end as silent_since,
+          coalesce((parsed_metadata #>> '{limits,concurrency}')::int, ${known.inFlight}) as at_once,
+          (select count(*) from tasks where status = 'executing' and to_agent = definition.agent_name)::int as executing,
+          (parsed_metadata #>> '{limits,rate,count}')::int as rate_count,
+          (parsed_metadata #>> '{limits,rate,per_seconds}')::float8 as rate_seconds,
+          (select count(*) from unnest(recent) as start (at)
+            where at > now() - make_interval(secs => (parsed_metadata #>> '{limits,rate,per_seconds}')::float8))::int as recent
+        from agent_definitions as definition
+          left join agent_presence using (agent_name)
+          left join agent_rate using (agent_name)
+        where active and definition.agent_name = any(${agents as string[]}::text[])
+      ) as state), '[]') as states
+    from registry_state
+  `;
+  return row ?? { revision: "0", parentAgent: null, states: [] };
+}

@@ -1,0 +1,29 @@
+import * as z from "zod";
+import { countHandovers, hasEvent, insertEvent } from "./registry/events.ts";
+import { learn } from "./registry/learn.ts";
+import { openRouter } from "./registry/route.ts";
+import { RouterSettings } from "./registry/settings.ts";
+import { readEnv } from "./runtime/env.ts";
+import { queues, stamp } from "./wiring.ts";
+import type { Registry } from "./work/routing.ts";
+import { WorkSettings } from "./work/schema.ts";
+
+/** What the entry points need where work and the registry meet. */
+export const routerSettings: RouterSettings = readEnv(RouterSettings);
+
+/** The router of this instance. */
+export const route = openRouter({
+  settings: routerSettings,
+  inFlight: readEnv(z.object({ AGENT_IN_FLIGHT: WorkSettings.shape.AGENT_IN_FLIGHT })).AGENT_IN_FLIGHT,
+  queues: Object.keys(queues.agents),
+  newId: stamp.newId,
+});
+
+/** What the registry does for work. */
+export const registry: Registry = {
+  route,
+  learn: async (db, taskIds) => await learn(db, routerSettings, taskIds),
+  insertEvent,
+  hasEvent,
+  countHandovers,
+};
