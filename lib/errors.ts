@@ -1,6 +1,7 @@
 /** The closed set of errors. The type decides what happens; everything else is a fault of ours: 500, or a retry. */
 
-export type FieldFault = { field: string; message: string };
+/** What is wrong with a field, and where in a text that was sent as a file. */
+export type FieldFault = { field: string; message: string; line?: number; column?: number };
 
 /** The caller can mend it: becomes an HTTP answer of `status` with the stable `code`. */
 export class CallerError extends Error {

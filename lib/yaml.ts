@@ -89,7 +89,9 @@ function fieldAt(node: unknown, offset: number): (string | number)[] {
   if (isMap<Scalar, Ranged>(node)) {
     // Of two with one name the later is at fault.
     const pair = node.items.findLast(({ key, value }) => holds(key, value ?? undefined));
-    return pair === undefined ? [] : [String(pair.key.value ?? "?"), ...fieldAt(pair.value, offset)];
+    if (pair === undefined) return [];
+    const { value: name } = pair.key;
+    return [typeof name === "string" ? name : "?", ...fieldAt(pair.value, offset)];
   }
   if (!isSeq<Ranged>(node)) return [];
   const index = node.items.findIndex((item) => holds(item, item));

@@ -31,7 +31,7 @@ export type Call<R extends Route> = {
   params: Part<R["params"]>;
   query: Part<R["query"]>;
   headers: Part<R["headers"]>;
-  body: Part<R["body"]>;
+  body: R extends { bodyTypes: readonly string[] } ? string : Part<R["body"]>;
   /** As they came, for a route that stands for many. */
   method: string;
   path: string;

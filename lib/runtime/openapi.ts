@@ -40,7 +40,7 @@ const TraceId = {
 type SchemaOf = (schema: z.ZodType, io: "input" | "output") => Json;
 
 function operationOf(route: Route, schemaOf: SchemaOf): Json {
-  const { operation, summary, params, query, headers, body } = route;
+  const { operation, summary, params, query, headers, body, bodyTypes = [] } = route;
   const parameters = [
     ...parametersOf("path", params, schemaOf),
     ...parametersOf("query", query || undefined, schemaOf),
@@ -55,11 +55,15 @@ function operationOf(route: Route, schemaOf: SchemaOf): Json {
     summary,
     tags: [route.path.split("/")[1] ?? ""],
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined
-      ? {}
-      : { requestBody: { required: true, content: { "application/json": { schema: schemaOf(body, "input") } } } }),
+    ...(body === undefined ? {} : { requestBody: bodyOf(body, bodyTypes, schemaOf) }),
     responses: responsesOf(route, schemaOf),
   };
+}
+
+function bodyOf(body: z.ZodType, types: readonly string[], schemaOf: SchemaOf): Json {
+  const schema = schemaOf(body, "input");
+  const content = Object.fromEntries(["application/json", ...types].map((type) => [type, { schema }]));
+  return { required: !body.safeParse(undefined).success, content };
 }
 
 function parametersOf(place: "path" | "query" | "header", schema: z.ZodObject | undefined, schemaOf: SchemaOf): Json[] {

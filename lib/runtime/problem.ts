@@ -12,7 +12,14 @@ export const Problem = z
     detail: z.string().describe("for people: what is wrong and what to do"),
     trace_id: z.string().describe("names this call in the log"),
     errors: z
-      .array(z.strictObject({ field: z.string(), message: z.string() }))
+      .array(
+        z.strictObject({
+          field: z.string(),
+          message: z.string(),
+          line: z.int().optional().describe("in a body that was read as YAML"),
+          column: z.int().optional(),
+        }),
+      )
       .optional()
       .describe("one entry per field that is wrong"),
   })

@@ -16,19 +16,24 @@ export type RequestParts = {
   params?: z.ZodObject;
   query?: z.ZodObject | false;
   headers?: z.ZodObject;
+  /** One that takes undefined may be left out. */
   body?: z.ZodType;
+  /** Other content types than JSON: the handler gets the text as it came and reads it itself; `body` is for the document. */
+  bodyTypes?: readonly string[];
 };
+
+type Part = Exclude<keyof RequestParts, "bodyTypes">;
 
 /** What API Gateway's HTTP API sends (payload 2.0), as far as it is looked at. */
 export type HttpEvent = Pick<APIGatewayProxyEventV2, "rawPath" | "requestContext"> & Partial<APIGatewayProxyEventV2>;
 
 /** Parses every part that is named. Throws a CallerError with one entry per field that is wrong, of all parts. */
-export function parseRequest(named: RequestParts, event: HttpEvent): Partial<Record<keyof RequestParts, unknown>> {
+export function parseRequest(named: RequestParts, event: HttpEvent): Partial<Record<Part, unknown>> {
   const faults: FieldFault[] = [];
-  const values: Partial<Record<keyof RequestParts, unknown>> = {};
+  const values: Partial<Record<Part, unknown>> = {};
   const add = (part: string, found: FieldFault[]) =>
     faults.push(...found.map(({ field, message }) => ({ field: field || part, message })));
-  const parse = (part: keyof RequestParts, schema: z.ZodType | undefined, given: unknown) => {
+  const parse = (part: Part, schema: z.ZodType | undefined, given: unknown) => {
     if (schema === undefined) return;
     const unstorable = findUnstorable(given);
     const result = schema.safeParse(given, { error: describeIssue });
@@ -43,7 +48,8 @@ export function parseRequest(named: RequestParts, event: HttpEvent): Partial<Rec
     parse("query", named.query ?? z.strictObject({}), query.values);
   }
   parse("headers", named.headers, pick(Object.keys(named.headers?.shape ?? {}), headersOf(event)));
-  if (named.body !== undefined) parse("body", named.body, parseBody(event));
+  if (named.body !== undefined && named.bodyTypes !== undefined) values.body = readBody(event);
+  else if (named.body !== undefined) parse("body", named.body, parseBody(event, named.body));
   if (faults.length > 0) throw invalid(faults);
   return values;
 }
@@ -99,7 +105,19 @@ function decode(text: string): string | undefined {
 }
 
 /** Whatever is JSON is taken, whatever its content-type: curl -d alone says that it is a form. */
-function parseBody(event: HttpEvent): unknown {
+function parseBody(event: HttpEvent, schema: z.ZodType): unknown {
+  const text = readBody(event);
+  if (text.trim() === "") {
+    if (schema.safeParse(undefined).success) return undefined;
+    const message = "The body is empty. Send a JSON object with content-type: application/json.";
+    throw new CallerError(400, "invalid_json", message);
+  }
+  const json = parseJson(text, MAX_BODY_DEPTH);
+  if (!json.ok) throw jsonError(json.fault);
+  return json.value;
+}
+
+function readBody(event: HttpEvent): string {
   const encoding = headersOf(event)["content-encoding"] ?? "identity";
   if (encoding.toLowerCase() !== "identity") {
     const message = `A body with content-encoding ${printable(encoding, 40)} is not taken. Send it as it is.`;
@@ -111,21 +129,14 @@ function parseBody(event: HttpEvent): unknown {
   if (size > MAX_BODY_BYTES) {
     throw new CallerError(413, "body_too_large", `The body has ${size} bytes; at most ${MAX_BODY_BYTES} are taken.`);
   }
-  const text = (bytes === undefined ? raw : decodeUtf8(bytes)).replace(/^\uFEFF/, "");
-  if (text.trim() === "") {
-    const message = "The body is empty. Send a JSON object with content-type: application/json.";
-    throw new CallerError(400, "invalid_json", message);
-  }
-  const json = parseJson(text, MAX_BODY_DEPTH);
-  if (!json.ok) throw jsonError(json.fault);
-  return json.value;
+  return (bytes === undefined ? raw : decodeUtf8(bytes)).replace(/^\uFEFF/, "");
 }
 
 function decodeUtf8(bytes: Buffer): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new CallerError(400, "invalid_json", "The body is not UTF-8 text. Send JSON in UTF-8.", { cause });
+    throw new CallerError(400, "invalid_json", "The body is not UTF-8 text. Send it in UTF-8.", { cause });
   }
 }
 
