@@ -1,0 +1,165 @@
+import type { Db } from "../runtime/db.ts";
+import type { AgentDefinition } from "./definition.ts";
+import type { Read } from "./definition-file.ts";
+
+/** A version of an agent as far as a change of it looks at it. */
+export type VersionRow = {
+  definitionId: string;
+  agentVersion: string;
+  definitionHash: string;
+  queueUrl: string | null;
+  active: boolean;
+};
+
+/** Lets one change of this agent happen at a time, until the transaction ends. */
+export async function lockAgent(db: Db, name: string): Promise<void> {
+  await db`select pg_advisory_xact_lock(hashtextextended('agent ' || ${name}, 0))`;
+}
+
+/** All versions of an agent, the active one first, then the latest. */
+export async function findVersions(db: Db, name: string): Promise<VersionRow[]> {
+  return await db<VersionRow[]>`
+    select definition_id, agent_version, definition_hash, queue_url, active
+    from agent_definitions where agent_name = ${name} order by active desc, updated_at desc, definition_id desc
+  `;
+}
+
+export type NewVersion = Read & { definitionId: string; queueUrl: string | null };
+
+/** Adds an active version; what the name has shown so far goes over to it. No other may be active. */
+export async function insertVersion(db: Db, { definitionId, queueUrl, ...read }: NewVersion): Promise<void> {
+  const { name, version, capabilities, routable } = read.definition;
+  await db`
+    insert into agent_definitions (
+      definition_id, agent_name, agent_version, yaml_config, parsed_metadata, capabilities, triggers, definition_hash, queue_url,
+      active, routable, success_rate, quality_score, avg_execution_time_ms
+    )
+    select ${definitionId}, ${name}, ${version}, ${json(db, read.given)}, ${json(db, read.definition)},
+      ${capabilities}::text[], ${triggerTexts(read.definition)}::text[], ${read.hash}, ${queueUrl}, true, ${routable},
+      shown.success_rate, shown.quality_score, shown.avg_execution_time_ms
+    from (select 1) as one left join lateral (
+      select success_rate, quality_score, avg_execution_time_ms from agent_definitions
+      where agent_name = ${name} order by updated_at desc, definition_id desc limit 1
+    ) as shown on true
+  `;
+}
+
+/** Makes a version that is there the active one, with this content. No other may be active. */
+export async function updateVersion(db: Db, { definitionId, queueUrl, ...read }: NewVersion): Promise<void> {
+  const { capabilities, routable } = read.definition;
+  await db`
+    update agent_definitions set
+      yaml_config = ${json(db, read.given)}, parsed_metadata = ${json(db, read.definition)},
+      capabilities = ${capabilities}::text[], triggers = ${triggerTexts(read.definition)}::text[],
+      definition_hash = ${read.hash}, queue_url = ${queueUrl}, active = true, routable = ${routable}
+    where definition_id = ${definitionId}
+  `;
+}
+
+/** Deactivates an agent's active version; answers whether there was one. */
+export async function deactivate(db: Db, name: string): Promise<boolean> {
+  const rows =
+    await db`update agent_definitions set active = false where agent_name = ${name} and active returning 1 as one`;
+  return rows.length > 0;
+}
+
+/** Keeps that an agent is there. Answers when, or nothing where no active agent has this name. */
+export async function insertPresence(db: Db, name: string, instance: string | undefined): Promise<Date | undefined> {
+  const [row] = await db<{ seenAt: Date }[]>`
+    insert into agent_presence (agent_name, seen_at, instance)
+    select agent_name, now(), ${instance ?? null} from agent_definitions where agent_name = ${name} and active
+    on conflict on constraint agent_presence_pkey
+    do update set seen_at = greatest(agent_presence.seen_at, excluded.seen_at), instance = excluded.instance
+    returning seen_at
+  `;
+  return row?.seenAt;
+}
+
+/** An agent as it is answered: the active version, else the latest. */
+export type AgentRow = {
+  agentName: string;
+  agentVersion: string;
+  active: boolean;
+  parsedMetadata: AgentDefinition;
+  definitionHash: string;
+  queueUrl: string | null;
+  successRate: number | null;
+  qualityScore: number | null;
+  avgExecutionTimeMs: number | null;
+  seenAt: Date | null;
+  instance: string | null;
+  present: boolean;
+  createdAt: Date;
+  updatedAt: Date;
+};
+
+export type AgentFilter = { active?: boolean | undefined; capability?: string | undefined; name?: string | undefined };
+
+/** Agents by name. `silentSeconds`: after how long without a sign of life one is not there; 0: never. */
+export async function findAgents(db: Db, filter: AgentFilter, silentSeconds: number): Promise<AgentRow[]> {
+  return await db<AgentRow[]>`
+    select agent_name, agent_version, active, parsed_metadata, definition_hash, queue_url,
+      success_rate::float8 as success_rate, quality_score::float8 as quality_score,
+      avg_execution_time_ms::float8 as avg_execution_time_ms, seen_at, instance,
+      ${silentSeconds}::float8 = 0 or parsed_metadata ->> 'presence' = 'assumed'
+        or greatest(seen_at, updated_at) >= now() - make_interval(secs => ${silentSeconds}) as present,
+      created_at, updated_at
+    from agent_definitions as definition left join agent_presence using (agent_name)
+    where ${filter.active === true ? db`active` : db`not exists (${newerThan(db)})`}
+      ${filter.active === false ? db`and not active` : db``}
+      ${filter.name === undefined ? db`` : db`and agent_name = ${filter.name}`}
+      ${filter.capability === undefined ? db`` : db`and capabilities @> array[${filter.capability}]::text[]`}
+    order by agent_name
+  `;
+}
+
+/** The version of the same agent that stands for it instead. */
+function newerThan(db: Db) {
+  return db`
+    select from agent_definitions as other
+    where other.agent_name = definition.agent_name and not definition.active
+      and (other.active, other.updated_at, other.definition_id)
+        > (definition.active, definition.updated_at, definition.definition_id)
+  `;
+}
+
+export type VersionSummary = { version: string; active: boolean; hash: string; created_at: Date; updated_at: Date };
+export type Shown = {
+  work_type: string;
+  observations: number;
+  success_rate: number | null;
+  quality_score: number | null;
+  avg_execution_time_ms: number | null;
+  observed_at: Date;
+};
+export type AgentHistory = { versions: VersionSummary[]; performance: Shown[]; executing: number; waiting: number };
+
+/** What belongs to one agent: its versions, latest first, what it has shown by work type, and its work at this moment. */
+export async function findAgentHistory(db: Db, name: string): Promise<AgentHistory> {
+  const [versions, performance, counts] = await Promise.all([
+    db<VersionSummary[]>`
+      select agent_version as version, active, definition_hash as hash, created_at as "created_at", updated_at as "updated_at"
+      from agent_definitions where agent_name = ${name} order by updated_at desc, definition_id desc
+    `,
+    db<Shown[]>`
+      select work_type as "work_type", weight as observations, success_sum / nullif(weight, 0) as "success_rate",
+        quality_sum / nullif(quality_weight, 0) as "quality_score",
+        time_ms_sum / nullif(time_weight, 0) as "avg_execution_time_ms", observed_at as "observed_at"
+      from agent_performance where agent_name = ${name} order by work_type
+    `,
+    db<{ executing: number; waiting: number }[]>`
+      select (select count(*) from tasks where status = 'executing' and to_agent = ${name})::int as executing,
+        (select count(*) from tasks where status = 'approved' and to_agent = ${name})::int as waiting
+    `,
+  ]);
+  return { versions, performance, executing: counts[0]?.executing ?? 0, waiting: counts[0]?.waiting ?? 0 };
+}
+
+function json(db: Db, value: unknown) {
+  return db.json(value as Parameters<Db["json"]>[0]);
+}
+
+/** Phrases as they are, patterns as /…/: for people and for searching. */
+function triggerTexts({ triggers }: AgentDefinition): string[] {
+  return triggers.map((trigger) => ("phrase" in trigger ? trigger.phrase : `/${trigger.pattern}/`));
+}

@@ -1,0 +1,65 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { compareVersions } from "compare-versions";
+import type { Db, Pool } from "../runtime/db.ts";
+import { type Read, readDefinition, tellFault } from "./definition-file.ts";
+import { findVersions, lockAgent } from "./queries.ts";
+import { type Outcome, storeDefinition } from "./store.ts";
+
+/** `gentle` leaves alone what somebody has deactivated or replaced by a higher version; otherwise what the files say holds. */
+export type SyncOptions = { gentle: boolean; newId: () => string };
+export type Synced = { file: string; name: string; version: string; outcome: Outcome | "left" };
+export type SyncOutcome = { ok: true; synced: Synced[] } | { ok: false; faults: string[] };
+
+type File = { file: string; read: Read };
+
+/**
+ * Stores every definition of a folder (*.yaml, *.yml, *.json) in one transaction; a file that is as it was writes nothing. Where any file has a
+ * fault nothing of any is stored, and the faults are answered, each with file, line and column. Throws where the folder
+ * cannot be read.
+ */
+export async function syncFolder(pool: Pool, folder: string, options: SyncOptions): Promise<SyncOutcome> {
+  const parsed = await readFolder(folder);
+  if (!parsed.ok) return parsed;
+  const synced = await pool.begin(async (db) => {
+    const done: Synced[] = [];
+    // In the order of their names, so that two runs at once take their locks in one order.
+    for (const file of parsed.files) done.push(await syncFile(db, file, options));
+    return done;
+  });
+  return { ok: true, synced };
+}
+
+async function syncFile(db: Db, { file, read }: File, { gentle, newId }: SyncOptions): Promise<Synced> {
+  const { name, version, queue } = read.definition;
+  if (gentle && (await isTaken(db, name, version))) return { file, name, version, outcome: "left" };
+  const queueUrl = queue?.includes("://") ? queue : undefined;
+  const outcome = await storeDefinition(db, read, { definitionId: newId(), queueUrl, allowOlder: true });
+  return { file, name, version, outcome };
+}
+
+async function isTaken(db: Db, name: string, version: string): Promise<boolean> {
+  await lockAgent(db, name);
+  const [first] = await findVersions(db, name);
+  return first !== undefined && (!first.active || compareVersions(version, first.agentVersion) < 0);
+}
+
+async function readFolder(folder: string): Promise<{ ok: true; files: File[] } | { ok: false; faults: string[] }> {
+  const names = (await readdir(folder)).filter((name) => /\.(ya?ml|json)$/.test(name)).toSorted();
+  const files: File[] = [];
+  const faults: string[] = [];
+  for (const name of names) {
+    const file = join(folder, name);
+    const read = readDefinition(await readFile(file, "utf8"));
+    if (!read.ok) faults.push(...read.faults.map((fault) => tellFault(file, fault)));
+    else {
+      const twin = files.find(({ read: other }) => other.definition.name === read.definition.name);
+      if (twin === undefined) files.push({ file, read });
+      else faults.push(`${file}:1:1  name is that of ${twin.file}; an agent has one file`);
+    }
+  }
+  if (names.length === 0) faults.push(`${folder} has no definitions: no file that ends with .yaml, .yml or .json`);
+  if (faults.length > 0) return { ok: false, faults };
+  const byName = (a: File, b: File) => (a.read.definition.name < b.read.definition.name ? -1 : 1);
+  return { ok: true, files: files.toSorted(byName) };
+}
