@@ -1,14 +1,25 @@
 import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
-import { route as ask } from "../lib/router-wiring.ts";
+import { canonicalJson } from "../lib/protocol/json.ts";
+import { giveFeedback } from "../lib/registry/feedback.ts";
+import { registry, routerSettings } from "../lib/router-wiring.ts";
 import { connect } from "../lib/runtime/db.ts";
 import { http } from "../lib/runtime/http.ts";
+import { uuidOf } from "../lib/runtime/ids.ts";
 import { notFound } from "../lib/runtime/not-found.ts";
 import { anyOther } from "../lib/runtime/routes.ts";
 import { sendThrough, stamp, wake } from "../lib/wiring.ts";
 import { decide } from "../lib/work/decide.ts";
+import { handOver } from "../lib/work/hand-over.ts";
 import type { Decision } from "../lib/work/lifecycle.ts";
 import { deliver } from "../lib/work/outbox.ts";
-import { approveWork, cancelWork, rejectWork, retryWork } from "../lib/work/routes.ts";
+import {
+  approveWork,
+  cancelWork,
+  giveFeedback as feedbackRoute,
+  handOverWork,
+  rejectWork,
+  retryWork,
+} from "../lib/work/routes.ts";
 import { toTask } from "../lib/work/task.ts";
 
 const db = connect();
@@ -19,23 +30,37 @@ const handlers = {
   reject: of("reject", rejectWork),
   cancel: of("cancel", cancelWork),
   retry: of("retry", retryWork),
+  handover: http(handOverWork, async ({ params, body, log }) => {
+    const { task_id } = params;
+    const eventOf = (attempt: number) => uuidOf(`handover/${task_id}/${attempt}/${canonicalJson(body)}`);
+    const { row, outgoing } = await handOver(db, registry, task_id, body, eventOf, stamp);
+    log.info("work handed over", { task_id, trace_id: row.traceId, status: row.status, to_agent: row.toAgent });
+    await deliver(db, outgoing, send);
+    if (row.status === "approved") await wake(row);
+    return { status: 200, body: toTask(row) };
+  }),
+  feedback: http(feedbackRoute, async ({ params, body, log }) => {
+    const given = await giveFeedback(db, routerSettings, params.task_id, body);
+    log.info("feedback given", { task_id: given.task_id, agent: given.agent, score: given.score });
+    return { status: 200, body: given };
+  }),
 };
 
-/** POST /work/{task_id}/approve, reject, cancel, retry: a person decides; then whoever must know is told. */
+/** POST /work/{task_id}/approve, reject, cancel, retry, handover, feedback: what is said about work; then whoever must know is told. */
 export const handler = async (event: APIGatewayProxyEventV2, context?: Context) => {
   const verb = event.rawPath.split("/").findLast((part) => part !== "") ?? "";
-  const handle = Object.hasOwn(handlers, verb) ? handlers[verb as Decision] : unknown;
+  const handle = Object.hasOwn(handlers, verb) ? handlers[verb as keyof typeof handlers] : unknown;
   return await handle(event, context);
 };
 
-/** A path that API Gateway read as one of the four, and that is none of them letter by letter. */
+/** A path that API Gateway read as one of these, and that is none of them letter by letter. */
 const unknown = http(anyOther, async ({ method, path }) => {
   throw notFound([], method, path);
 });
 
 function of(decision: Decision, route: typeof approveWork | typeof rejectWork | typeof cancelWork | typeof retryWork) {
   return http(route, async ({ params, body, log }) => {
-    const { row, outgoing } = await decide(db, ask, decision, params.task_id, body, stamp);
+    const { row, outgoing } = await decide(db, registry.route, decision, params.task_id, body, stamp);
     log.info("work decided", { task_id: row.taskId, trace_id: row.traceId, decision, status: row.status });
     await deliver(db, outgoing, send);
     if (row.status === "approved") await wake(row);

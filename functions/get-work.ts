@@ -1,3 +1,4 @@
+import { findEvents } from "../lib/registry/events.ts";
 import { connect } from "../lib/runtime/db.ts";
 import { http } from "../lib/runtime/http.ts";
 import { unknownWork } from "../lib/work/decide.ts";
@@ -17,5 +18,5 @@ export const handler = http(getWork, async ({ params, query, remainingMs }) => {
   if (waitMs > 0) await waitForFinal(db, params.task_id, waitMs);
   const row = await findTask(db, params.task_id);
   if (row === undefined) throw unknownWork(params.task_id);
-  return { status: 200, body: await withHistory(db, row) };
+  return { status: 200, body: await withHistory(db, row, findEvents) };
 });

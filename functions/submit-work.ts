@@ -1,10 +1,11 @@
+import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
 import { route } from "../lib/router-wiring.ts";
 import { connect } from "../lib/runtime/db.ts";
 import { readEnv } from "../lib/runtime/env.ts";
 import { http } from "../lib/runtime/http.ts";
 import { uuidOf } from "../lib/runtime/ids.ts";
 import { wake } from "../lib/wiring.ts";
-import { submitWork } from "../lib/work/routes.ts";
+import { explainRoute, submitWork } from "../lib/work/routes.ts";
 import { WorkSettings } from "../lib/work/schema.ts";
 import { submit } from "../lib/work/submit.ts";
 import { toTask } from "../lib/work/task.ts";
@@ -12,8 +13,12 @@ import { toTask } from "../lib/work/task.ts";
 const db = connect();
 const settings = readEnv(WorkSettings);
 
-/** POST /work: keeps the work in one commit, then wakes the dispatcher where it needs no person. */
-export const handler = http(submitWork, async ({ body, headers, callId, traceId, log }) => {
+/** POST /work: has an agent chosen and keeps the work; POST /route: tells who it would be, and keeps nothing. */
+export const handler = async (event: APIGatewayProxyEventV2, context?: Context) =>
+  event.rawPath.replace(/\/+$/, "").endsWith("/route") ? await explain(event, context) : await keep(event, context);
+
+/** Keeps the work in one commit, then wakes the dispatcher where nobody need be asked. */
+const keep = http(submitWork, async ({ body, headers, callId, traceId, log }) => {
   const header = headers["idempotency-key"];
   const key = header === undefined ? undefined : uuidOf(header);
   const { row, replayed } = await submit(db, settings, route, { work: body, key, taskId: callId, traceId });
@@ -23,4 +28,11 @@ export const handler = http(submitWork, async ({ body, headers, callId, traceId,
   log.info("work submitted", { task_id: task.task_id, trace_id: task.trace_id, status: task.status });
   if (task.status === "approved") await wake(row);
   return { status: 201, body: task, headers: { location } };
+});
+
+const explain = http(explainRoute, async ({ body }) => {
+  const { agent, routing, measured } = await route(db, { ...body, hints: body.hints ?? {} });
+  const { us, cacheAgeSeconds } = measured;
+  const how = { routing_time_us: us, cache_hit: cacheAgeSeconds !== null, cache_age_seconds: cacheAgeSeconds };
+  return { status: 200, body: { agent, ...routing, ...how } };
 });

@@ -9,23 +9,29 @@ import { dispatch } from "../lib/work/dispatch.ts";
 import { WorkSettings } from "../lib/work/schema.ts";
 import { expireLeases, sendLeftovers } from "../lib/work/sweep.ts";
 import { toWire } from "../lib/work/task.ts";
+import { routeUndecided } from "../lib/work/undecided.ts";
 
 const db = connect();
 const settings = readEnv(WorkSettings);
 const send = sendThrough(db);
 const retention = readEnv(PartitionSettings);
 
-/** Every minute: ends leases that ran out, sends what a crash left in the outbox, starts work whose time has come; keeps the time series in months. */
+/** How long it looks for agents for work that has none: the rest waits a minute more. */
+const ROUTING_MS = 15_000;
+
+/** Every minute: ends leases that ran out, sends what a crash left in the outbox, finds agents for work that waits for one, starts work whose time has come; keeps the time series in months. */
 export const handler = async () => await withConnections(true, sweep);
 
 async function sweep() {
   const expired = await expireLeases(db, registry.learn, send, stamp);
   const sent = await sendLeftovers(db, send);
+  const decided = await routeUndecided(db, settings, registry.route, ROUTING_MS);
   const { started, freeAt } = await dispatch(db, settings, agents, send, stamp);
   for (const attempt of expired) log.warn("lease ran out", toWire(attempt));
+  for (const { taskId, traceId, toAgent } of decided) log.info("agent found", toWire({ taskId, traceId, toAgent }));
   for (const attempt of started) log.info("work dispatched", toWire(attempt));
   if (freeAt !== null) await wakeForNext(freeAt);
-  const outcome = { expired: expired.length, sent, started: started.length };
+  const outcome = { expired: expired.length, sent, decided: decided.length, started: started.length };
   log.info("swept", outcome);
   await maintain();
   return outcome;

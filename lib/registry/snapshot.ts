@@ -1,5 +1,5 @@
 import type { Db } from "../runtime/db.ts";
-import type { Performance } from "./learning.ts";
+import type { Performance, Sums } from "./learning.ts";
 import type { Routable } from "./routable.ts";
 
 /** The active definitions, and of which revision of the registry they are. */
@@ -21,9 +21,12 @@ export async function findPerformance(db: Db): Promise<Performance[]> {
     select agent_name, work_type, weight, success_sum, quality_weight, quality_sum, time_weight, time_ms_sum, observed_at
     from agent_performance
   `;
-  return rows.map((row) => ({
-    agent: row.agentName,
-    work_type: row.workType,
+  return rows.map((row) => ({ agent: row.agentName, work_type: row.workType, ...sumsOf(row) }));
+}
+
+/** The sums of a row, as the formulas of learning.ts take them. */
+export function sumsOf(row: PerformanceRow): Sums {
+  return {
     weight: row.weight,
     success_sum: row.successSum,
     quality_weight: row.qualityWeight,
@@ -31,7 +34,7 @@ export async function findPerformance(db: Db): Promise<Performance[]> {
     time_weight: row.timeWeight,
     time_ms_sum: row.timeMsSum,
     observed_at: row.observedAt.getTime(),
-  }));
+  };
 }
 
 /** A row of agent_performance as the driver gives it. */

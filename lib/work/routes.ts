@@ -2,7 +2,20 @@ import * as z from "zod";
 import { Uuid } from "../protocol/messages.ts";
 import type { Route } from "../runtime/http.ts";
 import { type Decision, STATUSES } from "./lifecycle.ts";
-import { Approve, Decide, LoggedStep, SubmitWork, Task, TaskSummary, TaskWithSteps } from "./schema.ts";
+import {
+  Approve,
+  AskRouter,
+  Decide,
+  Explained,
+  Feedback,
+  GiveFeedback,
+  HandOver,
+  LoggedStep,
+  SubmitWork,
+  Task,
+  TaskSummary,
+  TaskWithSteps,
+} from "./schema.ts";
 
 const params = z.object({ task_id: Uuid });
 const whole = (maximum: number) => z.coerce.number().int().min(0).max(maximum);
@@ -27,6 +40,16 @@ export const submitWork = {
     200: { description: "Accepted before", schema: Task, headers: ["location", "idempotent-replayed"] },
     409: { description: "The same key was used for other content" },
   },
+} as const satisfies Route;
+
+export const explainRoute = {
+  method: "POST",
+  path: "/route",
+  operation: "explainRouting",
+  summary: "Which agent would get this work, and why. Writes nothing.",
+  repeatable: true,
+  body: AskRouter,
+  answers: { 200: { description: "The decision", schema: Explained } },
 } as const satisfies Route;
 
 export const listWork = {
@@ -115,6 +138,36 @@ export const rejectWork = decision("reject", "Reject pending work: it is never d
 export const cancelWork = decision("cancel", "Cancel work that is not final; a running agent is told to stop.");
 export const retryWork = decision("retry", "Run failed or cancelled work again.");
 
+export const handOverWork = {
+  method: "POST",
+  path: "/work/{task_id}/handover",
+  operation: "handOverWork",
+  summary:
+    "Pass approved or executing work on to another agent; an attempt that this ends does not count. Again: nothing more.",
+  params,
+  body: HandOver,
+  answers: {
+    200: { description: "The work as it is now", schema: Task },
+    404: { description: "No such work" },
+    409: { description: "Not possible from the present status or attempt, or no other agent is found" },
+    413: { description: "The context is too large for a message" },
+  },
+} as const satisfies Route;
+
+export const giveFeedback = {
+  method: "POST",
+  path: "/work/{task_id}/feedback",
+  operation: "giveFeedback",
+  summary: "Say how well work was done; the latest word counts, three times what is measured.",
+  params,
+  body: GiveFeedback,
+  answers: {
+    200: { description: "What it came to", schema: Feedback },
+    404: { description: "No such work" },
+    409: { description: "The work has not been completed or failed, or was never routed" },
+  },
+} as const satisfies Route;
+
 /** Every call about work. */
 export const workRoutes: Route[] = [
   submitWork,
@@ -126,4 +179,7 @@ export const workRoutes: Route[] = [
   rejectWork,
   cancelWork,
   retryWork,
+  handOverWork,
+  giveFeedback,
+  explainRoute,
 ];

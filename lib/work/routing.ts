@@ -34,7 +34,7 @@ export type Routing = z.infer<typeof Routing>;
 /** What is asked of the router, named as on the wire. */
 export type Ask = {
   request_text: string;
-  work_type: string;
+  work_type?: string | undefined;
   hints: Record<string, unknown>;
   project_id?: string | undefined;
   to_agent?: string | undefined;
@@ -60,6 +60,8 @@ export type Routed = {
   routingId: string;
   agent: string | null;
   routing: Routing;
+  /** Microseconds that it took, and how old the scores were: null where they were made for it. */
+  measured: { us: number; cacheAgeSeconds: number | null };
   keep: (db: Db) => Fragment;
 };
 

@@ -31,6 +31,17 @@ export const SubmitWork = z.strictObject({
 });
 export type SubmitWork = z.infer<typeof SubmitWork>;
 
+/** What a caller asks the router: work that is not submitted, of which the text alone is needed. */
+export const AskRouter = SubmitWork.partial().required({ request_text: true });
+
+/** What the router would do. */
+export const Explained = Routing.extend({
+  agent: z.string().nullable().describe("null: nobody, and the work would wait for a person"),
+  routing_time_us: z.int().describe("microseconds"),
+  cache_hit: z.boolean(),
+  cache_age_seconds: z.number().nullable(),
+}).meta({ id: "Explained" });
+
 /** Who decides, and why. */
 export const Decide = z.strictObject({
   by: Person.describe("who decides; kept for ever"),
@@ -43,6 +54,42 @@ export const Approve = Decide.extend({
   to_agent: AgentName.optional().describe("must be given where the router chose nobody; otherwise it overrules"),
 });
 export type Approve = z.infer<typeof Approve>;
+
+/** Passes work on to another agent, or with role tells that its agent takes another part in it. */
+export const HandOver = z
+  .strictObject({
+    by: Person.describe("who says so: a person, or an agent's name"),
+    reason: z.string().trim().min(1).max(10_000),
+    to_agent: AgentName.optional().describe(
+      "who is to go on; without it the router chooses, never the same agent again",
+    ),
+    capabilities: z
+      .array(z.string().min(1).max(100))
+      .max(50)
+      .optional()
+      .describe("what the next agent must be capable of"),
+    context: JsonObject.optional().describe("what the next agent is to know"),
+    role: z
+      .string()
+      .trim()
+      .min(1)
+      .max(200)
+      .optional()
+      .describe("the work stays where it is; its agent takes this part"),
+    attempt: z.int().min(0).optional().describe("only while this is the latest attempt; otherwise 409"),
+  })
+  .refine(({ role, to_agent, capabilities }) => role === undefined || (to_agent ?? capabilities) === undefined, {
+    path: ["role"],
+    message: "is for work that stays where it is; leave out to_agent and capabilities",
+  });
+export type HandOver = z.infer<typeof HandOver>;
+
+/** A person's word on how well work was done. */
+export const GiveFeedback = z.strictObject({
+  score: z.number().min(0).max(1).describe("0: useless, 1: could not be better"),
+  by: Person,
+  comment: z.string().trim().min(1).max(10_000).optional(),
+});
 
 const Time = z.iso.datetime({ offset: true });
 
@@ -103,6 +150,43 @@ export const TakenDecision = z.strictObject({
 });
 export type TakenDecision = z.infer<typeof TakenDecision>;
 
+/** Once that work changed hands, or its agent took a part; nested by parent_event_id. */
+export const TaskEvent = z.strictObject({
+  event_id: Uuid,
+  parent_event_id: Uuid.nullable(),
+  occurred_at: Time,
+  event_type: z.enum(["handover", "sub_role"]),
+  role: z.string().nullable(),
+  source_agent: z.string(),
+  target_agent: z.string().describe("orchestrator: nobody was found, and the work waited for a person"),
+  reason: z.string().nullable(),
+  context: JsonObject,
+  routing_confidence: z.number().nullable(),
+  routing_strategy: z.string().nullable(),
+  transformation_time_ms: z.number().nullable().describe("from the call to the dispatch of the request"),
+  initialisation_time_ms: z.number().nullable().describe("from there to the agent's first word"),
+  execution_time_ms: z.number().nullable(),
+  quality_score: z.number().nullable().describe("of the work as a whole, once it has ended"),
+  error_message: z.string().nullable(),
+  completed_at: Time.nullable(),
+});
+export type TaskEvent = z.infer<typeof TaskEvent>;
+
+/** What feedback has come to. */
+export const Feedback = z
+  .strictObject({
+    task_id: Uuid,
+    agent: z.string(),
+    confidence: z.number().describe("of the decision"),
+    actual_quality_score: z.number(),
+    prediction_error: z.number().describe("actual_quality_score - confidence"),
+    score: z.number(),
+    by: z.string(),
+    comment: z.string().nullable(),
+  })
+  .meta({ id: "Feedback" });
+export type Feedback = z.infer<typeof Feedback>;
+
 /** One piece of work in a list: without what may be large. */
 export const TaskSummary = z.strictObject(summary).meta({ id: "TaskSummary" });
 export type TaskSummary = z.infer<typeof TaskSummary>;
@@ -123,7 +207,12 @@ export type Task = z.infer<typeof Task>;
 
 /** One piece of work with what happened to it. */
 export const TaskWithSteps = z
-  .strictObject({ ...Task.shape, steps: z.array(LoggedStep), decisions: z.array(TakenDecision) })
+  .strictObject({
+    ...Task.shape,
+    steps: z.array(LoggedStep),
+    decisions: z.array(TakenDecision),
+    handovers: z.array(TaskEvent),
+  })
   .meta({ id: "TaskWithSteps" });
 export type TaskWithSteps = z.infer<typeof TaskWithSteps>;
 

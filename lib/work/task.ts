@@ -1,16 +1,30 @@
 import type { Db } from "../runtime/db.ts";
 import { findDecisions, findSteps, type TaskRow } from "./queries.ts";
-import type { LoggedStep, TakenDecision, Task, TaskWithSteps } from "./schema.ts";
+import type { LoggedStep, TakenDecision, Task, TaskEvent, TaskWithSteps } from "./schema.ts";
 
 /** A row as callers see it: snake_case names, times as ISO 8601. Only column names change, never keys inside JSON. */
 export function toTask(row: TaskRow): Task {
   return toWire(row) as Task;
 }
 
-/** Work with its steps and decisions. */
-export async function withHistory(db: Db, row: TaskRow): Promise<TaskWithSteps> {
-  const [steps, decisions] = await Promise.all([stepsOf(db, row.taskId), findDecisions(db, row.taskId)]);
-  return { ...toTask(row), steps, decisions: decisions.map((decision) => toWire(decision) as TakenDecision) };
+/** Work with its steps, its decisions, and how it went from agent to agent, which `findEvents` looks up. */
+export async function withHistory(
+  db: Db,
+  row: TaskRow,
+  findEvents: (db: Db, taskId: string) => Promise<Record<string, unknown>[]>,
+): Promise<TaskWithSteps> {
+  const { taskId } = row;
+  const [steps, decisions, events] = await Promise.all([
+    stepsOf(db, taskId),
+    findDecisions(db, taskId),
+    findEvents(db, taskId),
+  ]);
+  return {
+    ...toTask(row),
+    steps,
+    decisions: decisions.map((decision) => toWire(decision) as TakenDecision),
+    handovers: events.map((event) => toWire(event) as TaskEvent),
+  };
 }
 
 /** The steps of work as callers see them. */

@@ -1,0 +1,12 @@
+import { surroundings } from "../lib/agent-wiring.ts";
+import { listAgents } from "../lib/registry/agents.ts";
+import { listAgents as route } from "../lib/registry/routes.ts";
+import { connect } from "../lib/runtime/db.ts";
+import { http } from "../lib/runtime/http.ts";
+
+const db = connect();
+
+/** GET /agents: the agents by name, whether each is there, and what it has shown. */
+export const handler = http(route, async ({ query }) => {
+  return { status: 200, body: { items: await listAgents(db, surroundings, query) } };
+});
