@@ -1,5 +1,5 @@
-import type { Pool } from "../lib/runtime/db.ts";
 import { keepPartitions, PartitionSettings } from "../lib/registry/partitions.ts";
+import type { Pool } from "../lib/runtime/db.ts";
 
 /** How much of each the tables hold. */
 export type Amounts = { definitions: number; decisions: number; events: number };
@@ -17,6 +17,8 @@ export async function fillRegistry(db: Pool, { definitions, decisions, events }:
     month.setUTCMonth(month.getUTCMonth() - back, 1);
     await keepPartitions(db, { ...PartitionSettings.parse({}), METRICS_RETENTION_MONTHS: 24 }, month);
   }
+  // Loaded as a replica is: nobody's references are checked again row by row. Needs a superuser; the pool has one connection.
+  await db`set session_replication_role = replica`;
   await db`
     insert into agent_definitions (
       definition_id, agent_name, agent_version, yaml_config, parsed_metadata, capabilities, triggers, success_rate, quality_score,
@@ -68,7 +70,32 @@ export async function fillRegistry(db: Pool, { definitions, decisions, events }:
     )
     select gen_random_uuid(), occurred_at + interval '1 s', event_id, occurred_at, task_id, correlation_id, session_id, target_agent,
       source_agent, 'handover', '{}', 0.5, completed_at
-    from (select * from agent_transformation_events order by occurred_at limit ${events}::int / 5) as parent
+    from agent_transformation_events as parent
+    where get_byte(uuid_send(event_id), 0) < 51
   `;
+  await db`set session_replication_role = origin`;
   await db`vacuum analyze agent_definitions, router_performance_metrics, agent_transformation_events`;
+}
+
+/** A piece of work that has ended, and was routed and handed over by rows that are there. Answers its task_id. */
+export async function plantTask(db: Pool): Promise<string> {
+  const [planted] = await db<{ taskId: string }[]>`
+    with decided as (
+      select * from router_performance_metrics where routed_at > now() - interval '3 days' order by routed_at limit 1
+    ), event as (
+      select task_id from agent_transformation_events where occurred_at > now() - interval '3 days' order by occurred_at limit 1
+    )
+    insert into tasks (
+      task_id, status, request_id, request_hash, trace_id, created_by, request_text, work_type, parameters, hints, to_agent, priority,
+      timeout_seconds, max_attempts, message_bytes, approval, approved_by, approved_at, run_id, attempt, attempts_used,
+      dispatched_at, started_at, created_at, completed_at, routing_id, routed_at
+    )
+    select event.task_id, 'completed', event.task_id, '', event.task_id, 'bench', 'Do thing', work_type, '{}', '{}', selected_agent, 5,
+      60, 3, 100, 'auto', 'policy', decided.routed_at, event.task_id, 1, 1, decided.routed_at, decided.routed_at,
+      now() - interval '3 days', now(), routing_id, decided.routed_at
+    from decided, event
+    returning task_id
+  `;
+  if (planted === undefined) throw new Error("fill the tables first");
+  return planted.taskId;
 }

@@ -66,7 +66,10 @@ create table if not exists router_performance_metrics (
   feedback_comment text,
   feedback_at timestamptz,
 
-  constraint router_performance_metrics_pkey primary key (routing_id, routed_at),
+  -- The only index: the outcome finds its decision by it, and the reports of the last days read router-latency and router-cache
+  -- from it alone. What an outcome changes is not in it, so that an outcome rewrites no index.
+  constraint router_performance_metrics_pkey primary key (routed_at, routing_id)
+    include (total_routing_time_us, cache_hit, cache_age_seconds),
   constraint router_performance_metrics_strategy_known check (
     strategy in ('explicit', 'work_type', 'scored', 'fallback', 'none')
   ),
@@ -90,8 +93,3 @@ comment on column router_performance_metrics.prediction_error is 'actual_quality
 comment on column router_performance_metrics.task_id is 'No foreign key: what was decided stays known when the work is deleted';
 
 create table if not exists router_performance_metrics_default partition of router_performance_metrics default;
-
--- reports router-latency and router-cache: the last days, from the index alone. What an outcome changes is not in it, so that
--- an outcome rewrites no index
-create index if not exists router_performance_metrics_routed_at_idx on router_performance_metrics (routed_at)
-include (total_routing_time_us, cache_hit, cache_age_seconds);

@@ -245,7 +245,7 @@ create table router_performance_metrics (
   feedback_by text,
   feedback_comment text,
   feedback_at timestamptz,
-  constraint router_performance_metrics_pkey primary key (routing_id, routed_at),
+  constraint router_performance_metrics_pkey primary key (routed_at, routing_id) include (total_routing_time_us, cache_hit, cache_age_seconds),
   constraint router_performance_metrics_agent_unless_none check ((selected_agent is null) = (strategy = 'none')),
   constraint router_performance_metrics_cache_age_iff_hit check ((cache_age_seconds is not null) = cache_hit),
   constraint router_performance_metrics_confidence_range check (
@@ -271,7 +271,6 @@ create table router_performance_metrics (
 ) partition by range (routed_at);
 comment on column router_performance_metrics.task_id is 'No foreign key: what was decided stays known when the work is deleted';
 comment on column router_performance_metrics.prediction_error is 'actual_quality_score - confidence_score';
-create index router_performance_metrics_routed_at_idx on only router_performance_metrics (routed_at) include (total_routing_time_us, cache_hit, cache_age_seconds);
 
 create table router_performance_metrics_default partition of router_performance_metrics default;
 
