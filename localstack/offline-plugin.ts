@@ -99,7 +99,8 @@ export default class OfflinePlugin {
     const running = existsSync(this.#dataDir) ? runningOver(this.#dataDir) : undefined;
     // The function runs in the folder of its bundle.
     const MIGRATIONS_DIR = process.env["MIGRATIONS_DIR"] || resolve(this.#serverless.serviceDir, "migrations");
-    localiseEnvironment(this.#serverless.service, { ...running?.environment, MIGRATIONS_DIR });
+    const AGENTS_DIR = process.env["AGENTS_DIR"] || resolve(this.#serverless.serviceDir, "agents");
+    localiseEnvironment(this.#serverless.service, { ...running?.environment, MIGRATIONS_DIR, AGENTS_DIR });
   }
 
   async #guarded(run: () => Promise<void>): Promise<void> {

@@ -84,7 +84,13 @@ export function startOffline({ service, dataDir, root, options }: Start) {
     const { environment, region } = await services;
     const lambdaPort = Number(options.lambdaPort ?? (await freePort(3002)));
     service.provider.region = region;
-    localiseEnvironment(service, { ...environment, MIGRATIONS_DIR: join(root, "migrations") });
+    localiseEnvironment(service, {
+      ...environment,
+      MIGRATIONS_DIR: join(root, "migrations"),
+      AGENTS_DIR: join(root, "agents"),
+      // Here the queues are ours to make.
+      AGENT_QUEUE_CREATE: "true",
+    });
     const schedules = takeSchedules(service);
     service.custom = {
       ...service.custom,

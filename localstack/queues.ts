@@ -1,22 +1,11 @@
 import { readFileSync } from "node:fs";
-import {
-  CreateQueueCommand,
-  GetQueueAttributesCommand,
-  GetQueueUrlCommand,
-  SetQueueAttributesCommand,
-  type SQSClient,
-} from "@aws-sdk/client-sqs";
+import type { SQSClient } from "@aws-sdk/client-sqs";
 import { parse, type ScalarTag } from "yaml";
 import * as z from "zod";
+import { createQueue, type QueueSpec } from "../lib/runtime/create-queue.ts";
 
 /** A queue of serverless.yml as it is made locally, and the name of the resource that a function's event refers to. */
-export type LocalQueue = {
-  resource: string;
-  name: string;
-  visibilitySeconds: number;
-  maxReceiveCount: number;
-  deadLetters: { name: string; retentionSeconds: number };
-};
+export type LocalQueue = QueueSpec & { resource: string };
 
 /** What the names of the queues begin with locally, whatever a stage's deployment calls its own. */
 const PREFIX = "waybill";
@@ -73,7 +62,9 @@ export const AGENTS: string[] = queuesOf()
 
 /** Creates the queues (again, where they exist) and answers the environment that names them to the functions. */
 export async function createQueues(sqs: SQSClient, prefix = ""): Promise<Record<string, string>> {
-  const made = queuesOf().map(async (queue) => [queue.name, await createQueue(sqs, prefix, queue)] as const);
+  const made = queuesOf().map(
+    async (queue) => [queue.name, await createQueue(sqs, withPrefix(prefix, queue))] as const,
+  );
   const urls = Object.fromEntries(await Promise.all(made));
   return {
     WORK_QUEUE_URL: urls[`${PREFIX}-work`] ?? "",
@@ -82,29 +73,7 @@ export async function createQueues(sqs: SQSClient, prefix = ""): Promise<Record<
   };
 }
 
-async function createQueue(sqs: SQSClient, prefix: string, queue: LocalQueue): Promise<string> {
-  const { deadLetters, visibilitySeconds, maxReceiveCount } = queue;
-  const dlq = await create(sqs, prefix + deadLetters.name, {
-    MessageRetentionPeriod: String(deadLetters.retentionSeconds),
-  });
-  const attributes = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: dlq, AttributeNames: ["QueueArn"] }));
-  const deadLetterTargetArn = attributes.Attributes?.["QueueArn"];
-  return await create(sqs, prefix + queue.name, {
-    VisibilityTimeout: String(visibilitySeconds),
-    RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount }),
-  });
-}
-
-/** Makes a queue, or gives one that is kept from an earlier start the attributes that serverless.yml has by now. */
-async function create(sqs: SQSClient, QueueName: string, Attributes: Record<string, string>): Promise<string> {
-  try {
-    const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName, Attributes }));
-    if (QueueUrl === undefined) throw new Error(`The queue ${QueueName} was not made.`);
-    return QueueUrl;
-  } catch (error) {
-    if (!/QueueNameExists|QueueAlreadyExists/.test((error as Error).name)) throw error;
-    const { QueueUrl = "" } = await sqs.send(new GetQueueUrlCommand({ QueueName }));
-    await sqs.send(new SetQueueAttributesCommand({ QueueUrl, Attributes }));
-    return QueueUrl;
-  }
+function withPrefix(prefix: string, queue: QueueSpec): QueueSpec {
+  const deadLetters = { ...queue.deadLetters, name: prefix + queue.deadLetters.name };
+  return { ...queue, name: prefix + queue.name, deadLetters };
 }

@@ -18,9 +18,10 @@ const Phrase = text(200, 1).regex(/\S/, must("have a letter or a digit")).descri
 const Pattern = text(MAX_PATTERN_LENGTH, 1)
   .superRefine(refuseUnsafe)
   .describe("a regular expression (RE2), found anywhere in the request, in either case");
+const WithPhrase = z.strictObject({ phrase: Phrase });
 const Trigger = z.union([
-  Phrase.transform((phrase) => ({ phrase })),
-  z.strictObject({ phrase: Phrase }),
+  Phrase.transform((phrase) => ({ phrase })).pipe(WithPhrase),
+  WithPhrase,
   z.strictObject({ pattern: Pattern }),
 ]);
 

@@ -123,14 +123,14 @@ function newerThan(db: Db) {
   `;
 }
 
-export type VersionSummary = { version: string; active: boolean; hash: string; created_at: Date; updated_at: Date };
+export type VersionSummary = { version: string; active: boolean; hash: string; createdAt: Date; updatedAt: Date };
 export type Shown = {
-  work_type: string;
+  workType: string;
   observations: number;
-  success_rate: number | null;
-  quality_score: number | null;
-  avg_execution_time_ms: number | null;
-  observed_at: Date;
+  successRate: number | null;
+  qualityScore: number | null;
+  avgExecutionTimeMs: number | null;
+  observedAt: Date;
 };
 export type AgentHistory = { versions: VersionSummary[]; performance: Shown[]; executing: number; waiting: number };
 
@@ -138,13 +138,13 @@ export type AgentHistory = { versions: VersionSummary[]; performance: Shown[]; e
 export async function findAgentHistory(db: Db, name: string): Promise<AgentHistory> {
   const [versions, performance, counts] = await Promise.all([
     db<VersionSummary[]>`
-      select agent_version as version, active, definition_hash as hash, created_at as "created_at", updated_at as "updated_at"
+      select agent_version as version, active, definition_hash as hash, created_at, updated_at
       from agent_definitions where agent_name = ${name} order by updated_at desc, definition_id desc
     `,
     db<Shown[]>`
-      select work_type as "work_type", weight as observations, success_sum / nullif(weight, 0) as "success_rate",
-        quality_sum / nullif(quality_weight, 0) as "quality_score",
-        time_ms_sum / nullif(time_weight, 0) as "avg_execution_time_ms", observed_at as "observed_at"
+      select work_type, weight as observations, success_sum / nullif(weight, 0) as success_rate,
+        quality_sum / nullif(quality_weight, 0) as quality_score,
+        time_ms_sum / nullif(time_weight, 0) as avg_execution_time_ms, observed_at
       from agent_performance where agent_name = ${name} order by work_type
     `,
     db<{ executing: number; waiting: number }[]>`

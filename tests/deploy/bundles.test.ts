@@ -74,12 +74,17 @@ test("every function has a bundle of one file and its map; migrate has the migra
     .map((name) => `migrations/${name}`);
 
   const alone: Record<string, string[]> = {
-    migrate: migrations,
+    migrate: [
+      ...readdirSync("agents")
+        .filter((name) => name.endsWith(".yaml"))
+        .map((name) => `agents/${name}`),
+      ...migrations,
+    ],
     "llm-route": ["llm.config.yaml"],
     "llm-stream": ["llm.config.yaml"],
   };
 
-  expect(names).toHaveLength(16);
+  expect(names).toHaveLength(20);
   for (const name of names) {
     const own = [`functions/${name}.mjs`, `functions/${name}.mjs.map`];
     const files = [...own, ...(alone[name] ?? [])];
@@ -132,6 +137,21 @@ test("decide-work approves, and dispatch and sweep start what is ready", () => {
 
 test("record-result takes a batch", () => {
   expect(run("record-result", { Records: [] })).toEqual([{ batchItemFailures: [] }]);
+});
+
+test("agents are stored, found, said to be there and deactivated", () => {
+  const path = { pathParameters: { name: "writer" } };
+  const body = "name: writer # an agent of a test\ntriggers: [write a poem]\nqueue: https://sqs.example/writer\n";
+  const [stored, again] = run("manage-agent", ...[1, 2].map(() => call("PUT", "/agents/writer", { body, ...path })));
+  const [seen] = run("report-presence", call("POST", "/agents/writer/presence", { body: "{}", ...path }));
+  const [found] = run("get-agent", call("GET", "/agents/writer", path));
+  const [listed] = run("list-agents", call("GET", "/agents"));
+  const [deleted] = run("manage-agent", call("DELETE", "/agents/writer", path));
+
+  expect([stored.statusCode, again.statusCode, seen.statusCode]).toEqual([201, 200, 200]);
+  expect(JSON.parse(found.body)).toMatchObject({ name: "writer", active: true, queue: { status: "ready" } });
+  expect(JSON.parse(listed.body).items.map(({ name }: { name: string }) => name)).toContain("writer");
+  expect(JSON.parse(deleted.body)).toMatchObject({ name: "writer", active: false });
 });
 
 test("get-report, get-health, get-openapi and not-found answer", () => {

@@ -24,8 +24,11 @@ function statements(): [string, Statement][] {
 
 /** A resource by its name in the template, or by the text that stands for it. */
 function nameOf(resource: unknown): string {
-  const { "Fn::GetAtt": attribute } = resource as { "Fn::GetAtt"?: [string, string] };
-  return attribute?.[0] ?? String(resource);
+  const { "Fn::GetAtt": attribute, "Fn::Sub": text } = resource as {
+    "Fn::GetAtt"?: [string, string];
+    "Fn::Sub"?: string;
+  };
+  return attribute?.[0] ?? text?.split(":").at(-1) ?? String(resource);
 }
 
 test("no policy allows every action, of anything or of a service", () => {
@@ -50,9 +53,9 @@ test("no policy allows anything on every resource but to write traces, which hav
 test("every function has a role of its own", () => {
   const roles = all("AWS::Lambda::Function").map(([, { Properties }]) => nameOf(Properties["Role"]));
 
-  expect(new Set(roles).size).toBe(16);
+  expect(new Set(roles).size).toBe(20);
   expect(all("AWS::IAM::Role").map(([name]) => name)).toEqual(expect.arrayContaining(roles));
-  expect(all("AWS::IAM::Role")).toHaveLength(16);
+  expect(all("AWS::IAM::Role")).toHaveLength(20);
 });
 
 test("every function writes its own log alone", () => {
@@ -73,7 +76,7 @@ test("beyond its log, traces and the database's secret, a function may do what i
     }
   }
 
-  const toAgents = ["Infra", "Desktop", "Code", "Research"].map((agent) => `sqs:SendMessage ${agent}Queue`);
+  const toAgents = ["sqs:SendMessage waybill-agent-*"];
   const consume = (queue: string) => [
     ...["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl"].map(
       (verb) => `sqs:${verb} ${queue}Queue`,
@@ -84,6 +87,7 @@ test("beyond its log, traces and the database's secret, a function may do what i
   expect(granted).toEqual({
     SubmitWorkRole: ["sqs:SendMessage WorkQueue"],
     DecideWorkRole: ["sqs:SendMessage WorkQueue", ...toAgents],
+    ManageAgentRole: ["sqs:GetQueueUrl waybill-agent-*"],
     GetHealthRole: ["Work", "Results", "Infra", "Desktop", "Code", "Research"].map(
       (queue) => `sqs:GetQueueAttributes ${queue}Queue`,
     ),

@@ -1,0 +1,47 @@
+// npm run agents:sync -- FOLDER: the definitions of a folder into the registry, all or none. Unchanged files write nothing.
+import { parseArgs } from "node:util";
+import { CallerError, ConfigError } from "../lib/errors.ts";
+import { syncFolder } from "../lib/registry/sync.ts";
+import { uuidv7 } from "../lib/runtime/ids.ts";
+import { onDatabase } from "./database.ts";
+
+const USAGE = `Usage: npm run agents:sync -- FOLDER
+
+Stores every definition of FOLDER (*.yaml, *.yml, *.json) in the registry. A file that is as it was writes nothing; where one has a
+fault nothing of any is stored. What the files say holds: an older version takes the place of a newer one, and an agent that was
+deactivated is active again. Agents of which there is no file stay as they are. Environment: DATABASE_URL.`;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: string[]): Promise<number> {
+  let folder: string;
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      options: { help: { type: "boolean", short: "h" } },
+      allowPositionals: true,
+    });
+    if (values.help) {
+      console.log(USAGE);
+      return 0;
+    }
+    if (positionals.length !== 1) throw new CallerError(400, "invalid_input", "Name one folder.");
+    folder = positionals[0] ?? "";
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    return 1;
+  }
+  return await onDatabase(async (db) => {
+    const outcome = await syncFolder(db, folder, { gentle: false, newId: () => uuidv7() }).catch((error: unknown) => {
+      if (!/^E[A-Z]+$/.test((error as NodeJS.ErrnoException).code ?? "")) throw error;
+      throw new ConfigError(`${folder} cannot be read: ${(error as Error).message}`);
+    });
+    if (!outcome.ok) {
+      const count = outcome.faults.length === 1 ? "1 fault" : `${outcome.faults.length} faults`;
+      throw new ConfigError(`${outcome.faults.join("\n")}\n${count}; nothing was stored. See docs/registry.md.`);
+    }
+    for (const { name, version, file, outcome: done } of outcome.synced) {
+      console.log(`${done.padEnd(9)}  ${name} ${version}  ${file}`);
+    }
+  });
+}

@@ -1,0 +1,61 @@
+import * as z from "zod";
+import type { AgentDefinition } from "./registry/definition.ts";
+import { createQueue, findQueue } from "./runtime/create-queue.ts";
+import { readEnv } from "./runtime/env.ts";
+import { log } from "./runtime/log.ts";
+import { sqs } from "./runtime/sqs.ts";
+
+const QueueEnv = z.object({
+  AGENT_QUEUE_CREATE: z.enum(["true", "false"]).default("false").describe("whether PUT /agents/{name} may make queues"),
+  AGENT_QUEUE_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{0,40}$/)
+    .default("waybill"),
+});
+const { AGENT_QUEUE_CREATE, AGENT_QUEUE_PREFIX } = readEnv(QueueEnv);
+
+/** What the queues of the agents that ship have; serverless.yml says the same. */
+const VISIBILITY_SECONDS = 120;
+const MAX_RECEIVE_COUNT = 5;
+const RETENTION_SECONDS = 1_209_600;
+/** As SQS has it. */
+const MAX_NAME_LENGTH = 80;
+const PATIENCE_MS = 5_000;
+
+/**
+ * The queue of an agent: the URL that its definition gives, else the queue of that name or of PREFIX-agent-NAME, which is made where
+ * AGENT_QUEUE_CREATE allows it. Null where there is none. Throws Unavailable's kin of the SDK where SQS does not answer.
+ */
+export async function queueFor({ name, queue }: AgentDefinition): Promise<string | null> {
+  if (queue?.includes("://")) return queue;
+  const queueName = queueNameOf(name, queue);
+  if (queueName.length > MAX_NAME_LENGTH - "-dlq".length) return null;
+  const found = await findQueue(sqs, queueName, PATIENCE_MS);
+  if (found !== undefined || AGENT_QUEUE_CREATE === "false") return found ?? null;
+  const made = await createQueue(sqs, {
+    name: queueName,
+    visibilitySeconds: VISIBILITY_SECONDS,
+    maxReceiveCount: MAX_RECEIVE_COUNT,
+    deadLetters: { name: `${queueName}-dlq`, retentionSeconds: RETENTION_SECONDS },
+  });
+  log.info("agent queue made", { agent: name, queue: queueName });
+  return made;
+}
+
+function queueNameOf(name: string, queue: string | undefined): string {
+  return queue ?? `${AGENT_QUEUE_PREFIX}-agent-${name}`;
+}
+
+/** What to do about an agent that has no queue: the commands that make it. */
+export function howToCreate({ name, queue }: AgentDefinition): string {
+  const queueName = queueNameOf(name, queue);
+  if (queueName.length > MAX_NAME_LENGTH - "-dlq".length) {
+    return `The name ${queueName} is too long for SQS with its -dlq. Give the definition a queue of a shorter name.`;
+  }
+  const dlq = `aws sqs create-queue --queue-name ${queueName}-dlq --attributes MessageRetentionPeriod=${RETENTION_SECONDS}`;
+  const arn = `arn:aws:sqs:$(aws configure get region):$(aws sts get-caller-identity --query Account --output text):${queueName}-dlq`;
+  const redrive = `{\\\\\\"deadLetterTargetArn\\\\\\":\\\\\\"${arn}\\\\\\",\\\\\\"maxReceiveCount\\\\\\":\\\\\\"${MAX_RECEIVE_COUNT}\\\\\\"}`;
+  const attributes = `{\\"VisibilityTimeout\\":\\"${VISIBILITY_SECONDS}\\",\\"RedrivePolicy\\":\\"${redrive}\\"}`;
+  const main = `aws sqs create-queue --queue-name ${queueName} --attributes "${attributes}"`;
+  return `There is no queue ${queueName}. Make it and PUT the definition again: ${dlq} && ${main}`;
+}

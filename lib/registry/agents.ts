@@ -1,0 +1,151 @@
+import type * as z from "zod";
+import { CallerError } from "../errors.ts";
+import type { Db, Pool } from "../runtime/db.ts";
+import type { AgentDefinition } from "./definition.ts";
+import { type Read, readDefinition } from "./definition-file.ts";
+import {
+  type AgentFilter,
+  type AgentRow,
+  deactivate,
+  findAgentHistory,
+  findAgents,
+  findVersions,
+  insertPresence,
+  lockAgent,
+} from "./queries.ts";
+import { offers } from "./routable.ts";
+import type { Agent, AgentDetails, Presence } from "./schema.ts";
+import { type Outcome, storeDefinition } from "./store.ts";
+
+/** What answers about agents need beside the database. */
+export type Surroundings = {
+  /** The queue URLs that the environment gives, by agent: they come before those of the registry. */
+  queues: Record<string, string>;
+  /** After how many seconds without a sign of life an agent is not there; 0: never. */
+  silentSeconds: number;
+  howToCreate: (definition: AgentDefinition) => string;
+};
+
+/** The agents that a filter leaves, by name. */
+export async function listAgents(
+  db: Db,
+  around: Surroundings,
+  { work_type, ...filter }: AgentFilter & { work_type?: string | undefined },
+): Promise<Agent[]> {
+  const rows = await findAgents(db, filter, around.silentSeconds);
+  return rows
+    .filter(
+      ({ parsedMetadata }) =>
+        work_type === undefined ||
+        (parsedMetadata.routable && parsedMetadata.work_types.some((rule) => offers(rule, work_type))),
+    )
+    .map((row) => toAgent(row, around));
+}
+
+/** One agent with all that belongs to it. Throws a CallerError, 404, where there is none. */
+export async function describeAgent(db: Db, around: Surroundings, name: string): Promise<AgentDetails> {
+  const [[row], history] = await Promise.all([
+    findAgents(db, { name }, around.silentSeconds),
+    findAgentHistory(db, name),
+  ]);
+  if (row === undefined) throw unknownAgent(name);
+  const { executing, waiting, versions, performance } = history;
+  return {
+    ...toAgent(row, around),
+    versions: versions.map(({ version, active, hash, ...times }) => ({ version, active, hash, ...timesOf(times) })),
+    performance: performance.map((shown) => ({
+      work_type: shown.workType,
+      observations: shown.observations,
+      success_rate: shown.successRate,
+      quality_score: shown.qualityScore,
+      avg_execution_time_ms: shown.avgExecutionTimeMs,
+      observed_at: shown.observedAt.toISOString(),
+    })),
+    load: { executing, waiting },
+  };
+}
+
+/** Reads the body of PUT /agents/{name}. Throws a CallerError, 400, with every fault by line, column and field. */
+export function readBody(name: string, body: string): Read {
+  const read = readDefinition(body);
+  if (!read.ok) {
+    const told = read.faults.slice(0, 3).map(({ line, column, field, message }) => {
+      return `line ${line}, column ${column}: ${field === "" ? "the definition" : field} ${message}`;
+    });
+    const more = read.faults.length > 3 ? `; and ${read.faults.length - 3} more` : "";
+    const fields = read.faults.map(({ field, ...fault }) => ({ field: field || "body", ...fault }));
+    throw new CallerError(400, "invalid_definition", `The definition is not valid. ${told.join("; ")}${more}.`, {
+      fields,
+    });
+  }
+  if (read.definition.name !== name) {
+    const message = `is ${read.definition.name}, but the path names ${name}; make them equal`;
+    throw new CallerError(400, "invalid_definition", `The definition's name ${message}.`, {
+      fields: [{ field: "name", message }],
+    });
+  }
+  return read;
+}
+
+type Put = {
+  read: Read;
+  allowOlder: boolean;
+  definitionId: string;
+  /** Finds or makes its queue; null where there is none. */
+  queueFor: (definition: AgentDefinition) => Promise<string | null>;
+};
+
+/** Stores a definition with its queue. The queue is looked for before the transaction: SQS must hold up nobody else. */
+export async function putAgent(pool: Pool, around: Surroundings, put: Put): Promise<Outcome> {
+  const { read, allowOlder, definitionId } = put;
+  const { name, version, routable } = read.definition;
+  const before = (await findVersions(pool, name)).find(({ active }) => active);
+  const known = before?.agentVersion === version && before.definitionHash === read.hash && before.queueUrl !== null;
+  const needsNone = around.queues[name] !== undefined || !routable;
+  const found = known || needsNone ? undefined : await put.queueFor(read.definition);
+  return await pool.begin(async (db) => await storeDefinition(db, read, { definitionId, allowOlder, queueUrl: found }));
+}
+
+/** Deactivates an agent; one that is already is left as it is. Throws a CallerError, 404, for one that never was. */
+export async function deleteAgent(pool: Pool, name: string): Promise<boolean> {
+  return await pool.begin(async (db) => {
+    await lockAgent(db, name);
+    if (await deactivate(db, name)) return true;
+    if ((await findVersions(db, name)).length === 0) throw unknownAgent(name);
+    return false;
+  });
+}
+
+/** Keeps that an agent is there. Throws a CallerError, 404, where no active agent has this name. */
+export async function keepPresence(db: Db, name: string, instance?: string): Promise<z.infer<typeof Presence>> {
+  const seenAt = await insertPresence(db, name, instance);
+  if (seenAt === undefined) throw unknownAgent(name);
+  return { name, seen_at: seenAt.toISOString() };
+}
+
+function unknownAgent(name: string): CallerError {
+  return new CallerError(404, "agent_not_found", `There is no agent ${name}. GET /agents lists them.`);
+}
+
+function toAgent(row: AgentRow, { queues, howToCreate }: Surroundings): Agent {
+  const { agentName: name, parsedMetadata: definition } = row;
+  const url = queues[name] ?? row.queueUrl;
+  const missing = url === null && definition.routable;
+  return {
+    name,
+    version: row.agentVersion,
+    active: row.active,
+    definition,
+    hash: row.definitionHash,
+    queue: { url, status: missing ? "missing" : "ready", todo: missing ? howToCreate(definition) : null },
+    presence: { present: row.present, seen_at: row.seenAt?.toISOString() ?? null, instance: row.instance },
+    success_rate: row.successRate,
+    quality_score: row.qualityScore,
+    avg_execution_time_ms: row.avgExecutionTimeMs,
+    ...timesOf(row),
+  };
+}
+
+function timesOf({ createdAt, updatedAt }: { createdAt: Date; updatedAt: Date }) {
+  return { created_at: createdAt.toISOString(), updated_at: updatedAt.toISOString() };
+}

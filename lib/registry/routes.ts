@@ -1,0 +1,78 @@
+import * as z from "zod";
+import { AgentName } from "../protocol/messages.ts";
+import type { Route } from "../runtime/http.ts";
+import { AgentDefinition } from "./definition.ts";
+import { Agent, AgentDetails, Presence, ReportPresence, StoredAgent } from "./schema.ts";
+
+const params = z.object({ name: AgentName });
+const flag = z.enum(["true", "false"]);
+const isTrue = (word: string) => word === "true";
+const unknown = { description: "No such agent" };
+
+export const putAgent = {
+  method: "PUT",
+  path: "/agents/{name}",
+  operation: "putAgent",
+  summary: "Store an agent's definition, as YAML or JSON; it is active from then on.",
+  repeatable: true,
+  params,
+  query: z.strictObject({
+    allow_older: flag.default("false").transform(isTrue).describe("whether it may take the place of a higher version"),
+  }),
+  body: AgentDefinition,
+  bodyTypes: ["application/yaml", "text/yaml"],
+  answers: {
+    201: { description: "A new agent", schema: StoredAgent, headers: ["location"] },
+    200: { description: "Changed, or as it was before: see `changed`", schema: StoredAgent },
+    409: { description: "A higher version is active" },
+  },
+} as const satisfies Route;
+
+export const listAgents = {
+  method: "GET",
+  path: "/agents",
+  operation: "listAgents",
+  summary: "The agents by name, each in its active version or, where it is deactivated, its latest.",
+  query: z.strictObject({
+    active: flag.transform(isTrue).optional(),
+    capability: z.string().max(100).optional(),
+    work_type: z.string().max(100).optional().describe("those that take this work"),
+  }),
+  answers: { 200: { description: "The agents", schema: z.strictObject({ items: z.array(Agent) }) } },
+} as const satisfies Route;
+
+export const getAgent = {
+  method: "GET",
+  path: "/agents/{name}",
+  operation: "getAgent",
+  summary: "One agent with its versions, what it has shown, whether it is there, and its work at this moment.",
+  params,
+  answers: { 200: { description: "The agent", schema: AgentDetails }, 404: unknown },
+} as const satisfies Route;
+
+export const deleteAgent = {
+  method: "DELETE",
+  path: "/agents/{name}",
+  operation: "deleteAgent",
+  summary: "Deactivate an agent: it gets no new work; what it has is finished. Its history stays.",
+  repeatable: true,
+  params,
+  answers: { 200: { description: "The agent as it is now", schema: AgentDetails }, 404: unknown },
+} as const satisfies Route;
+
+export const reportPresence = {
+  method: "POST",
+  path: "/agents/{name}/presence",
+  operation: "reportPresence",
+  summary: "Say that an agent is there. One that is silent for AGENT_PRESENCE_SECONDS is not chosen.",
+  repeatable: true,
+  params,
+  body: ReportPresence,
+  answers: {
+    200: { description: "Kept", schema: Presence },
+    404: { description: "No active agent has this name" },
+  },
+} as const satisfies Route;
+
+/** Every call about agents. */
+export const agentRoutes: Route[] = [listAgents, getAgent, putAgent, deleteAgent, reportPresence];

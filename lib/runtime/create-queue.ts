@@ -1,0 +1,51 @@
+import {
+  CreateQueueCommand,
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+  SetQueueAttributesCommand,
+  type SQSClient,
+} from "@aws-sdk/client-sqs";
+
+/** A queue with its dead letter queue. */
+export type QueueSpec = {
+  name: string;
+  visibilitySeconds: number;
+  maxReceiveCount: number;
+  deadLetters: { name: string; retentionSeconds: number };
+};
+
+/** Makes a queue and its dead letter queue, or gives those that are there these attributes; answers the queue's URL. */
+export async function createQueue(sqs: SQSClient, spec: QueueSpec): Promise<string> {
+  const { deadLetters, visibilitySeconds, maxReceiveCount } = spec;
+  const dlq = await create(sqs, deadLetters.name, { MessageRetentionPeriod: String(deadLetters.retentionSeconds) });
+  const attributes = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: dlq, AttributeNames: ["QueueArn"] }));
+  const deadLetterTargetArn = attributes.Attributes?.["QueueArn"];
+  return await create(sqs, spec.name, {
+    VisibilityTimeout: String(visibilitySeconds),
+    RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount }),
+  });
+}
+
+async function create(sqs: SQSClient, QueueName: string, Attributes: Record<string, string>): Promise<string> {
+  try {
+    const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName, Attributes }));
+    if (QueueUrl === undefined) throw new Error(`The queue ${QueueName} was not made.`);
+    return QueueUrl;
+  } catch (error) {
+    if (!/QueueNameExists|QueueAlreadyExists/.test((error as Error).name)) throw error;
+    const { QueueUrl = "" } = await sqs.send(new GetQueueUrlCommand({ QueueName }));
+    await sqs.send(new SetQueueAttributesCommand({ QueueUrl, Attributes }));
+    return QueueUrl;
+  }
+}
+
+/** The URL of a queue by its name; undefined where there is none, or none that we may see. */
+export async function findQueue(sqs: SQSClient, QueueName: string, patienceMs: number): Promise<string | undefined> {
+  const command = new GetQueueUrlCommand({ QueueName });
+  try {
+    return (await sqs.send(command, { abortSignal: AbortSignal.timeout(patienceMs) })).QueueUrl;
+  } catch (error) {
+    if (/NonExistent|DoesNotExist|AccessDenied/.test((error as Error).name)) return undefined;
+    throw error;
+  }
+}
