@@ -1,17 +1,21 @@
 import type * as z from "zod";
 import { type ErrorCode, errorCodes } from "../protocol/error-codes.ts";
 import { describeIssue, type Fault, faultsOf } from "../protocol/faults.ts";
-import type { WorkRequest, WorkResult } from "../protocol/messages.ts";
+import type { Handover, Role, WorkRequest, WorkResult } from "../protocol/messages.ts";
 
 /** What one kind of work sees of the request that it is doing. */
 export type WorkContext = {
-  work: Pick<WorkRequest, "task_id" | "attempt" | "request_text" | "hints"> & { trace_id: string };
+  work: Pick<WorkRequest, "task_id" | "attempt" | "request_text" | "hints" | "handover"> & { trace_id: string };
   /** Aborted when the work is cancelled, has timed out, or the agent stops. Hand it to whatever waits. */
   signal: AbortSignal;
   /** Tells one step: running while `run` runs, then completed, or failed where it throws. Answers what `run` answers. */
   step: <T>(action: string, run: (step: StepHandle) => Promise<T> | T) => Promise<T>;
   /** Tells how far the work is, 0 to 1. Only the latest matters: what is told more often than a queue likes is left out. */
   progress: (fraction: number, message?: string) => void;
+  /** Passes the work on: `return handover({ reason, to_agent?, capabilities?, context? })`. The next agent has it in work.handover. */
+  handover: (handover: Handover) => Outcome;
+  /** Tells that this agent takes a part in the work from here on, such as reviewer; it is kept beside the steps. */
+  role: (name: string, more?: Omit<Role, "name">) => void;
 };
 
 export type StepHandle = {
@@ -34,6 +38,8 @@ export type Outcome = {
   /** Becomes actual_resources; the kit adds duration_ms, output_bytes and steps. */
   metrics?: Record<string, unknown>;
   external_ai_used?: WorkResult["external_ai_used"];
+  /** The work is not done: another agent goes on with it. Whatever else is said here does not count then. */
+  handover?: Handover;
 };
 
 /** One kind of work, made by defineWork: what it takes and how it is done. */

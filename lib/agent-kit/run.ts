@@ -1,15 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  parseMessage,
-  type Step,
-  serialiseMessage,
-  type WorkRequestMessage,
-  type WorkResult,
-} from "../protocol/messages.ts";
+import type { Step, WorkRequestMessage, WorkStatus } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
 import { coded, type Outcome, type Work, type WorkContext, WorkFailed } from "./define-work.ts";
 import type { Journal, Said } from "./journal.ts";
-import { recordSteps, type Steps } from "./steps.ts";
+import { toResult, unsendable } from "./result.ts";
+import { recordSteps } from "./steps.ts";
 import { clip, messageOf } from "./text.ts";
 
 /** How long work may take to end after its signal has been aborted; then it is left to itself. */
@@ -61,11 +56,22 @@ export async function execute(run: Run, works: Record<string, Work>, tools: RunT
   journal.begin(run.request);
   bound.info("work started");
   const { signal } = run.controller;
-  const tell = (step: Step) => say({ type: "work_status", payload: { task_id, status: "executing", step } });
+  const tellStatus = (more: Partial<WorkStatus>) =>
+    say({ type: "work_status", payload: { task_id, status: "executing", ...more } });
+  const tell = (step: Step) => tellStatus({ step });
   const steps = recordSteps(tell, signal);
   const pulse = startPulse(run, tools.beat);
   const timeout = abortLater(run.controller, payload.timeout_seconds);
-  const ending = await settle(run, works, steps, pulse.progress);
+  const role: WorkContext["role"] = (name, more = {}) => {
+    const said = { task_id, status: "executing", role: { name, ...more } } as const;
+    const fault = unsendable(run.request, "work_status", said);
+    if (fault !== undefined) throw new Error(`the role cannot be told: ${fault}`);
+    if (!ended) tellStatus(said);
+  };
+  let ended = false;
+  const told = await settle(run, works, { step: steps.step, progress: pulse.progress, role });
+  ended = true;
+  const ending = passable(run.request, told);
   clearTimeout(timeout);
   pulse.stop();
 
@@ -76,6 +82,11 @@ export async function execute(run: Run, works: Record<string, Work>, tools: RunT
     steps.close(messageOf(stopped));
     journal.stop(request_id);
     bound.info("work cancelled", { duration_ms });
+  } else if (ending.handover !== undefined && why !== "timed out") {
+    steps.close("still open when its work was handed over");
+    const { handover } = ending;
+    say({ type: "work_status", payload: { task_id, status: "approved", handover } }, "stopped");
+    bound.info("work handed over", { duration_ms, to_agent: handover.to_agent });
   } else if (why === "shutting down" && ending.status !== "completed") {
     steps.close(messageOf(stopped));
     say({ type: "work_status", payload: { task_id, status: "approved", message: "the agent stopped" } }, "stopped");
@@ -93,11 +104,10 @@ export async function execute(run: Run, works: Record<string, Work>, tools: RunT
 async function settle(
   run: Run,
   works: Record<string, Work>,
-  steps: Steps,
-  progress: WorkContext["progress"],
+  tools: Pick<WorkContext, "step" | "progress" | "role">,
 ): Promise<Outcome> {
   const { trace_id, payload } = run.request;
-  const { task_id, attempt, request_text, hints, work_type, parameters } = payload;
+  const { task_id, attempt, request_text, hints, handover: handedOn, work_type, parameters } = payload;
   const { signal } = run.controller;
   const found = Object.hasOwn(works, work_type) ? works[work_type] : undefined;
   if (found === undefined) {
@@ -109,15 +119,31 @@ async function settle(
     const faults = prepared.faults.map(({ field, message }) => `${field || "the whole"} ${message}`).join("; ");
     return failed(coded(5004, faults));
   }
-  const work = { task_id, attempt, request_text, hints, trace_id };
+  const work = {
+    task_id,
+    attempt,
+    request_text,
+    hints,
+    trace_id,
+    ...(handedOn === undefined ? {} : { handover: handedOn }),
+  };
   try {
-    const done = prepared.run({ work, signal, step: steps.step, progress });
+    const done = prepared.run({ work, signal, ...tools, handover: (handover) => ({ handover }) });
     const outcome = (await Promise.race([done, afterAbort(signal)])) ?? {};
     const isFailed = outcome.error !== undefined || (outcome.exit_code ?? 0) !== 0;
     return { ...outcome, status: outcome.status ?? (isFailed ? "failed" : "completed") };
   } catch (error) {
     return error instanceof WorkFailed ? error.outcome : failed(messageOf(error));
   }
+}
+
+/** The outcome, unless it is a handover that no queue can carry: then a failure that says so. */
+function passable(request: WorkRequestMessage, outcome: Outcome): Outcome {
+  const { handover } = outcome;
+  if (handover === undefined) return outcome;
+  const { task_id } = request.payload;
+  const fault = unsendable(request, "work_status", { task_id, status: "approved", handover });
+  return fault === undefined ? outcome : failed(`the work's own handover cannot be sent: ${fault}`);
 }
 
 /** Ends the wait for work that does not listen to its signal. */
@@ -161,43 +187,4 @@ function startPulse(run: Run, beat: RunTools["beat"]): { progress: WorkContext["
 
 function failed(error: string): Outcome {
   return { status: "failed", error };
-}
-
-type Measured = { duration_ms: number; output_bytes: number; steps: number };
-
-/** The result as it is sent; where the author's part of it cannot be sent, a failed one that says so. */
-function toResult(request: WorkRequestMessage, outcome: Outcome, measured: Measured): Omit<WorkResult, "attempt"> {
-  const { task_id, attempt } = request.payload;
-  const { status = "completed", exit_code } = outcome;
-  const reason = outcome.error ?? (exit_code === undefined ? "failed without a reason" : `exit code ${exit_code}`);
-  const result: Omit<WorkResult, "attempt"> = {
-    task_id,
-    status,
-    ...(exit_code === undefined ? {} : { exit_code }),
-    ...(status === "failed" ? { error_message: clip(reason, 10_000) } : {}),
-    ...(status === "failed" && outcome.retryable === true ? { retryable: true } : {}),
-    metrics: { ...measured, ...(outcome.metrics as WorkResult["metrics"]) },
-    ...(outcome.external_ai_used === undefined ? {} : { external_ai_used: outcome.external_ai_used }),
-  };
-  try {
-    const { request_id, trace_id, from_agent, to_agent, x_custom_fields } = request;
-    const text = serialiseMessage({
-      protocol_version: "1.0",
-      message_id: request_id,
-      from_agent,
-      to_agent,
-      timestamp: new Date().toISOString(),
-      trace_id,
-      request_id,
-      type: "work_result",
-      payload: { ...result, attempt },
-      ...(x_custom_fields === undefined ? {} : { x_custom_fields }),
-    });
-    const parsed = parseMessage(text);
-    if (!parsed.ok) throw new Error(parsed.faults.map(({ field, message }) => `${field} ${message}`).join("; "));
-    return result;
-  } catch (error) {
-    const error_message = clip(`the work's own result cannot be sent: ${messageOf(error)}`, 10_000);
-    return { task_id, status: "failed", error_message, metrics: measured };
-  }
 }

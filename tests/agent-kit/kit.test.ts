@@ -109,6 +109,35 @@ test("a result that no queue can carry becomes a failed result that says so", as
   expect(error_message).toMatch(/own result cannot be sent: .*metrics\.text has a NUL/);
 });
 
+test("work that is passed on tells its steps, its role and the handover, and is done afresh when it comes back", async () => {
+  const asked = await ask("research", "probe.pass", { name: "pass", size: 3 });
+  const passed = await heard.handedBack(asked);
+
+  expect(passed.payload.handover).toEqual({ to_agent: "code", reason: "it is code", context: { found: "xxx" } });
+  const roles = await until("the role is told", () => {
+    const told = heard.statuses(asked).flatMap(({ payload }) => payload.role ?? []);
+    return told.length > 0 && told;
+  });
+  expect(roles).toEqual([{ name: "scout", reason: "after nobody" }]);
+  expect(heard.results(asked)).toEqual([]);
+  const handover = { from_agent: "code", reason: "it is not", context: {} };
+  const { request_id, task_id } = asked;
+  await ask("research", "probe.pass", { name: "pass" }, { request_id, task_id, attempt: 2, handover });
+
+  await heard.handedBack(asked, 2);
+  expect(done("pass")).toBe(2);
+  expect(heard.statuses(asked).flatMap(({ payload }) => payload.role?.reason ?? [])).toContain("after code");
+});
+
+test("a handover that no queue can carry becomes a failed result that says so", async () => {
+  const asked = await ask("research", "probe.pass", { name: "heavy", size: 1_100_000 });
+
+  const result = await heard.result(asked);
+
+  expect(result).toMatchObject({ status: "failed" });
+  expect(result.error_message).toContain("handover cannot be sent");
+});
+
 test("three megabytes of any bytes arrive byte for byte, in chunks below the queue's limit", async () => {
   const parameters = { seed: "x", size: 3_000_000, piece: 70_001, text: false };
   const asked = await ask("research", "probe.output", parameters);

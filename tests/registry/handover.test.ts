@@ -107,7 +107,7 @@ test("handovers nest: each under the one before, roles under the handover that t
   await world.record(passOn(world, taskId, { to_agent: "infra" }));
 
   const { handovers } = await read(taskId);
-  expect(handovers.map(({ source_agent, target_agent, role }: any) => [source_agent, target_agent, role])).toEqual([
+  expect(handovers.map((event: any) => [event.source_agent, event.target_agent, event.role])).toEqual([
     ["research", "code", null],
     ["code", "code", "reviewer"],
     ["code", "infra", null],

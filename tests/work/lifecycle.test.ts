@@ -38,12 +38,12 @@ test("only a retry leads out of a final state, and never to work that nobody app
 
 test("an attempt that nobody answered for is tried again while attempts are left, an answer is final", () => {
   const outcomes = (left: number) =>
-    (["completed", "failed", "failed_retryable", "handed_back", "lease_expired"] satisfies Ending[]).map((ending) =>
-      ended(ending, left),
+    (["completed", "failed", "failed_retryable", "handed_back", "handed_over", "lease_expired"] satisfies Ending[]).map(
+      (ending) => ended(ending, left),
     );
 
-  expect(outcomes(1)).toEqual(["completed", "failed", "approved", "approved", "approved"]);
-  expect(outcomes(0)).toEqual(["completed", "failed", "failed", "approved", "failed"]);
+  expect(outcomes(1)).toEqual(["completed", "failed", "approved", "approved", "approved", "approved"]);
+  expect(outcomes(0)).toEqual(["completed", "failed", "failed", "approved", "approved", "failed"]);
 });
 
 test("backoff doubles from its base to its maximum and loses at most half of it to jitter", () => {

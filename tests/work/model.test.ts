@@ -15,6 +15,8 @@ type Model = {
   attempt: number;
   used: number;
   requests: WorkRequestMessage[];
+  /** Who has it. */
+  agent: string;
 };
 
 const MAX_ATTEMPTS = 2;
@@ -34,7 +36,7 @@ type Move =
       move: "say";
       which: number;
       attemptBack: number;
-      ending: Exclude<Ending, "lease_expired" | "handed_over"> | "status";
+      ending: Exclude<Ending, "lease_expired"> | "status";
       twice: boolean;
     }
   | { move: "fall silent"; which: number };
@@ -60,7 +62,7 @@ const moves = fc.oneof(
       move: fc.constant("say" as const),
       which,
       attemptBack: fc.constantFrom(0, 0, 1),
-      ending: fc.constantFrom("completed", "failed", "failed_retryable", "handed_back", "status"),
+      ending: fc.constantFrom("completed", "failed", "failed_retryable", "handed_back", "handed_over", "status"),
       twice: fc.boolean(),
     }),
   },
@@ -72,13 +74,14 @@ const payloads = {
   failed: ["work_result", { status: "failed" }],
   failed_retryable: ["work_result", { status: "failed", retryable: true }],
   handed_back: ["work_status", { status: "approved" }],
+  handed_over: ["work_status", { status: "approved", handover: { reason: "not mine", to_agent: "infra" } }],
   status: ["work_status", { status: "executing", step: { step_number: 1, action: "a", status: "running" } }],
 } as const;
 
 test("whatever people, agents, queues and sweeps do in whatever order, the database says what the rules say", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(moves, { minLength: 30, maxLength: 60 }), async (sequence) => {
-      await db`truncate tasks cascade`;
+      await db`truncate tasks, agent_transformation_events cascade`;
       const world = worldOf(db, { AGENT_IN_FLIGHT: "100" });
       const models: Model[] = [];
       for (const move of sequence) {
@@ -101,7 +104,15 @@ async function play(world: ReturnType<typeof worldOf>, models: Model[], move: Mo
     if (models.length === MAX_TASKS) return;
     const taskId = await world.submit({ approval: move.required ? "required" : "auto", max_attempts: MAX_ATTEMPTS });
     const approved = !move.required;
-    models.push({ taskId, status: approved ? "approved" : "pending", approved, attempt: 0, used: 0, requests: [] });
+    models.push({
+      taskId,
+      status: approved ? "approved" : "pending",
+      approved,
+      attempt: 0,
+      used: 0,
+      requests: [],
+      agent: "code",
+    });
     return;
   }
   if (move.move === "dispatch") {
@@ -137,6 +148,7 @@ async function play(world: ReturnType<typeof worldOf>, models: Model[], move: Mo
     await world.record(...(move.twice ? [message, message] : [message]));
     const present = model.status === "executing" && request.payload.attempt === model.attempt;
     if (present && move.ending !== "status") end(model, move.ending);
+    if (present && move.ending === "handed_over") model.agent = "infra";
   } else {
     const possible = possibleFrom[move.decision].includes(model.status);
     const outcome = await world.decide(move.decision, model.taskId).then(
@@ -152,17 +164,18 @@ async function play(world: ReturnType<typeof worldOf>, models: Model[], move: Mo
 }
 
 function end(model: Model, ending: Ending): void {
-  if (ending === "handed_back") model.used -= 1;
+  if (ending === "handed_back" || ending === "handed_over") model.used -= 1;
   model.status = ended(ending, MAX_ATTEMPTS - model.used);
 }
 
 async function agrees(model: Model): Promise<void> {
   const row = await findTask(db, model.taskId);
-  const { status, attempt, attemptsUsed, approvedAt } = row ?? {};
-  expect({ status, attempt, attemptsUsed, approved: approvedAt !== null }).toEqual({
+  const { status, attempt, attemptsUsed, toAgent, approvedAt } = row ?? {};
+  expect({ status, attempt, attemptsUsed, toAgent, approved: approvedAt !== null }).toEqual({
     status: model.status,
     attempt: model.attempt,
     attemptsUsed: model.used,
+    toAgent: model.agent,
     approved: model.approved,
   });
 }

@@ -1,0 +1,59 @@
+import {
+  type Message,
+  parseMessage,
+  serialiseMessage,
+  type WorkRequestMessage,
+  type WorkResult,
+} from "../protocol/messages.ts";
+import type { Outcome } from "./define-work.ts";
+import { clip, messageOf } from "./text.ts";
+
+/** What the kit measures of a run. */
+export type Measured = { duration_ms: number; output_bytes: number; steps: number };
+
+/** The result as it is sent; where the author's part of it cannot be sent, a failed one that says so. */
+export function toResult(
+  request: WorkRequestMessage,
+  outcome: Outcome,
+  measured: Measured,
+): Omit<WorkResult, "attempt"> {
+  const { task_id } = request.payload;
+  const { status = "completed", exit_code } = outcome;
+  const reason = outcome.error ?? (exit_code === undefined ? "failed without a reason" : `exit code ${exit_code}`);
+  const result: Omit<WorkResult, "attempt"> = {
+    task_id,
+    status,
+    ...(exit_code === undefined ? {} : { exit_code }),
+    ...(status === "failed" ? { error_message: clip(reason, 10_000) } : {}),
+    ...(status === "failed" && outcome.retryable === true ? { retryable: true } : {}),
+    metrics: { ...measured, ...(outcome.metrics as WorkResult["metrics"]) },
+    ...(outcome.external_ai_used === undefined ? {} : { external_ai_used: outcome.external_ai_used }),
+  };
+  const fault = unsendable(request, "work_result", result);
+  if (fault === undefined) return result;
+  const error_message = clip(`the work's own result cannot be sent: ${fault}`, 10_000);
+  return { task_id, status: "failed", error_message, metrics: measured };
+}
+
+/** Why no queue can carry this as an answer to the request, or undefined where it can. */
+export function unsendable(request: WorkRequestMessage, type: Message["type"], said: object): string | undefined {
+  const { request_id, trace_id, from_agent, to_agent, x_custom_fields, payload } = request;
+  try {
+    const text = serialiseMessage({
+      protocol_version: "1.0",
+      message_id: request_id,
+      from_agent,
+      to_agent,
+      timestamp: new Date().toISOString(),
+      trace_id,
+      request_id,
+      type,
+      payload: { ...said, attempt: payload.attempt },
+      ...(x_custom_fields === undefined ? {} : { x_custom_fields }),
+    } as Message);
+    const parsed = parseMessage(text);
+    return parsed.ok ? undefined : parsed.faults.map(({ field, message }) => `${field} ${message}`).join("; ");
+  } catch (error) {
+    return messageOf(error);
+  }
+}
