@@ -5,9 +5,13 @@ import type { Policy } from "./settings.ts";
 /** Who of the ranked agents gets the work. Pure: who is there and the dice are arguments. */
 
 const MOST_ALTERNATIVES = 5;
-/** An agent is tried though another scores better while it is less known than this, and behind by no more than this. */
-const KNOWN_OUTCOMES = 20;
-const EXPLORE_WITHIN = 0.1;
+/** With fewer outcomes of this work type, faded, an agent is little known: too few to be preferred for, and worth a try. */
+const KNOWN_OUTCOMES = 15;
+/** So far ahead in the historical part, outcomes outweigh the score. */
+const PROVEN_LEAD = 0.1;
+/** Little known, and yet as bad as this: not worth another try. */
+const REFUTED = 0.3;
+const GOLDEN_RATIO = 0.618033988749895;
 
 /**
  * Decides. In order: to_agent, whatever its state; the one agent that names the work type; the best score that reaches the
@@ -36,6 +40,8 @@ export function choose(
       ? decided(undefined, "none", `to_agent names ${request.to_agent}, which is not known`)
       : decided(ranking.named, "explicit", `to_agent names ${ranking.named.agent}`);
 
+  // The turn moves on with what is known, so that a request that comes again and again is not always, or never, the one that tries.
+  const turn = (dice + ranking.known_at * GOLDEN_RATIO) % 1;
   const present = ranking.candidates.filter(({ agent }) => availability.get(agent)?.kind !== "absent");
   const free = present.filter(({ agent }) => !availability.has(agent));
   for (const pool of [free, present]) {
@@ -44,10 +50,14 @@ export function choose(
       return decided(only, "work_type", `${only.agent} alone names the work type ${request.work_type}`);
     const [best, next] = pool;
     if (best === undefined || best.confidence < policy.ROUTER_THRESHOLD) continue;
-    const tried = dice < policy.ROUTER_EXPLORE ? littleKnown(pool, best, policy) : undefined;
-    return tried === undefined
-      ? decided(best, "scored", whyBest(best, next))
-      : decided(tried, "scored", whyTried(tried, best));
+    const near = pool.filter(
+      ({ confidence }) => confidence >= Math.max(policy.ROUTER_THRESHOLD, best.confidence - policy.ROUTER_MARGIN),
+    );
+    const proven = provenBetter(near, best);
+    const tried = turn < policy.ROUTER_EXPLORE ? worthATry(near, proven ?? best) : undefined;
+    if (tried !== undefined) return decided(tried, "scored", whyTried(tried, best));
+    if (proven !== undefined) return decided(proven, "scored", whyProven(proven, best));
+    return decided(best, "scored", whyBest(best, next));
   }
 
   const { fallback } = ranking;
@@ -69,15 +79,29 @@ export function choose(
 
 const NO_PARTS: Parts = { trigger: 0, context: 0, capability: 0, historical: 0 };
 
-/** The least known of the agents near the best that would do. */
-function littleKnown(pool: readonly Candidate[], best: Candidate, policy: Policy): Candidate | undefined {
-  const least = Math.max(policy.ROUTER_THRESHOLD, best.confidence - EXPLORE_WITHIN);
-  return pool
-    .filter(({ confidence, observations }) => confidence >= least && observations < KNOWN_OUTCOMES)
-    .reduce<Candidate | undefined>(
-      (found, one) => (found === undefined || one.observations < found.observations ? one : found),
-      undefined,
-    );
+/** The agent near the best whose outcomes say clearly that it is better. */
+function provenBetter(near: readonly Candidate[], best: Candidate): Candidate | undefined {
+  const lead = best.parts.historical + PROVEN_LEAD;
+  return bestHistory(near.filter((one) => one.observations >= KNOWN_OUTCOMES && one.parts.historical >= lead));
+}
+
+/** Of the agents near the best of which too little is known to tell: who has looked best so far, or scores best. */
+function worthATry(near: readonly Candidate[], chosen: Candidate): Candidate | undefined {
+  return bestHistory(
+    near.filter((one) => one !== chosen && one.observations < KNOWN_OUTCOMES && one.parts.historical > REFUTED),
+  );
+}
+
+/** The first of those with the best historical part. */
+function bestHistory(candidates: readonly Candidate[]): Candidate | undefined {
+  return candidates.reduce<Candidate | undefined>(
+    (found, one) => (found === undefined || one.parts.historical > found.parts.historical ? one : found),
+    undefined,
+  );
+}
+
+function whyProven(proven: Candidate, best: Candidate): string {
+  return `${proven.agent} scores ${figure(proven.confidence)}, near ${best.agent} with ${figure(best.confidence)}, and its ${Math.floor(proven.observations)} outcomes of this type are better: historical ${figure(proven.parts.historical)} against ${figure(best.parts.historical)} (${inWords(proven)})`;
 }
 
 function whyBest(best: Candidate, next: Candidate | undefined): string {

@@ -22,6 +22,8 @@ export type Ranking = {
   candidates: readonly Candidate[];
   named?: Candidate | undefined;
   fallback?: Candidate | undefined;
+  /** When the newest outcome came that the scores know of, epoch milliseconds; 0: none. */
+  known_at: number;
 };
 
 /** Why an agent is passed over now. `absent`: no sign of life; `limit`: over its concurrency or rate. */

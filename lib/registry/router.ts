@@ -4,7 +4,7 @@ import type { Candidate, Parts, Ranking } from "./decision.ts";
 import { expectationsAt, type History } from "./historical.ts";
 import { offers, type Routable, type RouteRequest } from "./routable.ts";
 import type { Policy, Weights } from "./settings.ts";
-import { indexTriggers, matchTriggers, type Said, type TriggerIndex } from "./trigger.ts";
+import { indexTriggers, matchTriggers, type TriggerIndex } from "./trigger.ts";
 
 /** Who fits a piece of work, and how well. Pure: what is known and the time are arguments. choice.ts decides among them. */
 
@@ -43,27 +43,38 @@ export function score(
   policy: Policy,
   now: number,
 ): Ranking {
-  const scored = scorer(index, history, request, policy.ROUTER_WEIGHTS, now);
+  const eligible = index.agents.map(
+    (agent) => agent.routable && offersWork(agent, request.work_type) && !request.exclude?.includes(agent.name),
+  );
+  const isNamed = ({ name }: IndexedAgent) => name === request.to_agent;
+  const isFallback = ({ name }: IndexedAgent) =>
+    name === policy.ROUTER_FALLBACK_AGENT && !request.exclude?.includes(name);
+  const asked = index.agents.map((agent, position) => eligible[position] || isNamed(agent) || isFallback(agent));
+
+  const scored = scorer(index, history, request, policy.ROUTER_WEIGHTS, now, (agent) => asked[agent] === true);
   const candidates: Candidate[] = [];
   let named: Candidate | undefined;
   let fallback: Candidate | undefined;
   for (const [position, agent] of index.agents.entries()) {
-    const isNamed = agent.name === request.to_agent;
-    const isFallback = agent.name === policy.ROUTER_FALLBACK_AGENT;
-    const excluded = request.exclude?.includes(agent.name) ?? false;
-    const eligible = agent.routable && !excluded && offersWork(agent, request.work_type);
-    if (!eligible && !isNamed && !isFallback) continue;
+    if (!asked[position]) continue;
     const candidate = scored(agent, position);
-    if (eligible) candidates.push(candidate);
-    if (isNamed) named = candidate;
-    if (isFallback && !excluded) fallback = candidate;
+    if (eligible[position]) candidates.push(candidate);
+    if (isNamed(agent)) named = candidate;
+    if (isFallback(agent)) fallback = candidate;
   }
   candidates.sort(byConfidence);
-  return { candidates, named, fallback };
+  return { candidates, named, fallback, known_at: history.at };
 }
 
-function scorer(index: RouterIndex, history: History, request: RouteRequest, weights: Weights, now: number) {
-  const triggers = matchTriggers(index.triggers, saidIn(request));
+function scorer(
+  index: RouterIndex,
+  history: History,
+  request: RouteRequest,
+  weights: Weights,
+  now: number,
+  asked: (position: number) => boolean,
+) {
+  const triggers = matchTriggers(index.triggers, saidIn(request), asked);
   const surroundings = surroundingsOf(request);
   const required = requiredCapabilities(request);
   const expect = expectationsAt(history, request.work_type ?? "", now);
@@ -115,7 +126,8 @@ function namesWork({ workTypes }: IndexedAgent, workType: string | undefined): b
 const NOT_WORDS = new Set("project environment language files capabilities parent_task_id concurrency_key".split(" "));
 const MOST_HINTS = 50;
 
-function saidIn({ request_text, work_type, hints = {} }: RouteRequest): Said {
+/** All that a request says to triggers: its text, its work type, the words of its hints. */
+function saidIn({ request_text, work_type, hints = {} }: RouteRequest): string[] {
   const words = Object.entries(hints).flatMap(([key, value]) => (NOT_WORDS.has(key) ? [] : texts(value)));
-  return { texts: [request_text, work_type ?? "", ...words.slice(0, MOST_HINTS)].filter((text) => text !== "") };
+  return [request_text, work_type ?? "", ...words.slice(0, MOST_HINTS)].filter((text) => text !== "");
 }

@@ -14,9 +14,8 @@ export const RouterSettings = z.object({
   ROUTER_WEIGHTS: z.string().default("0.40,0.30,0.20,0.10").transform(toWeights),
   ROUTER_THRESHOLD: number(0, 1, 0.4).describe("the least confidence with which an agent is chosen by its score"),
   ROUTER_FALLBACK_AGENT: AgentName.optional().describe("who gets what nobody is sure of; without it a person decides"),
-  ROUTER_EXPLORE: number(0, 0.5, 0.05).describe(
-    "share of the requests that a little known agent near the best may get",
-  ),
+  ROUTER_EXPLORE: number(0, 0.5, 0.1).describe("share of the requests that a little known agent near the best may get"),
+  ROUTER_MARGIN: number(0, 1, 0.3).describe("how far behind the best score an agent may be that outcomes prove better"),
   ROUTER_HALF_LIFE_DAYS: number(0.01, 3650, 14).describe("after so long an outcome counts half"),
   ROUTER_CACHE_SECONDS: number(0, 86_400, 60).describe("how long the scores of a request are kept; 0: never"),
   ROUTER_SNAPSHOT_SECONDS: number(0, 3600, 5).describe("how long what is known of the agents' work may be old"),
@@ -25,7 +24,10 @@ export const RouterSettings = z.object({
 export type RouterSettings = z.infer<typeof RouterSettings>;
 
 /** What the pure router needs of the settings. */
-export type Policy = Pick<RouterSettings, "ROUTER_WEIGHTS" | "ROUTER_THRESHOLD" | "ROUTER_EXPLORE"> & {
+export type Policy = Pick<
+  RouterSettings,
+  "ROUTER_WEIGHTS" | "ROUTER_THRESHOLD" | "ROUTER_EXPLORE" | "ROUTER_MARGIN"
+> & {
   ROUTER_FALLBACK_AGENT?: string | undefined;
 };
 

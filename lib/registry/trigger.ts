@@ -2,17 +2,15 @@
 // ranking is left out, as BM25 has no upper bound and changes when other agents come. For 5,000 triggers and a text of 25 words with 13 typos, on this
 // machine: the tree by first letter 0.08 ms, whole MiniSearch 10, fuzzysort 59, fuse.js 480; fastest-levenshtein over all words 2.8.
 import SearchableMap from "minisearch/SearchableMap";
+import { compilePattern } from "./pattern.ts";
 import type { Routable } from "./routable.ts";
 import { type Word, weightOf, wordsOf } from "./words.ts";
 
 /** The best match of an agent's triggers, 0 to 1, and which it was, as its author wrote it. */
 export type TriggerMatch = { score: number; matched?: string | undefined };
 
-/** All that a request says to triggers: its text, its work type, its hints' words. */
-export type Said = { texts: readonly string[] };
-
 type Phrase = { agent: number; written: string; run: string; total: number };
-type Pattern = { agent: number; written: string; regex: RegExp };
+type Pattern = { agent: number; written: string; regex: ReturnType<typeof compilePattern> };
 type Posting = { phrase: number; weight: number };
 
 export type TriggerIndex = {
@@ -34,11 +32,6 @@ const MOST_TYPOS = 48;
 const LONGEST_WORD = 40;
 /** All words of a phrase, but not one after the other. */
 const SCATTERED = 0.9;
-
-/** How a pattern of a definition is compiled: whoever checks it must compile it so too. Throws a SyntaxError for a bad one. */
-export function compilePattern(source: string): RegExp {
-  return new RegExp(source, "iu");
-}
 
 /** Compiles the triggers of all agents; `agent` in the answer of matchTriggers is the position in this list. */
 export function indexTriggers(definitions: readonly Pick<Routable, "triggers">[]): TriggerIndex {
@@ -78,9 +71,14 @@ export function indexTriggers(definitions: readonly Pick<Routable, "triggers">[]
 /**
  * The best trigger match of each agent, by its position; none: no match at all. A phrase whose words stand in the text one after the
  * other counts 1, as does a pattern; all its words elsewhere in the text 0.9; a part of them 0.9 times the square of that part, where
- * a word with a typo counts by its likeness.
+ * a word with a typo counts by its likeness. `texts` is all that a request says; patterns, which cost most, are tried for the agents
+ * that are `asked`.
  */
-export function matchTriggers(index: TriggerIndex, { texts }: Said): Map<number, TriggerMatch> {
+export function matchTriggers(
+  index: TriggerIndex,
+  texts: readonly string[],
+  asked: (agent: number) => boolean,
+): Map<number, TriggerMatch> {
   const found = new Map<number, TriggerMatch>();
   const keep = (agent: number, score: number, matched: string) => {
     const before = found.get(agent);
@@ -97,7 +95,7 @@ export function matchTriggers(index: TriggerIndex, { texts }: Said): Map<number,
     keep(one.agent, whole ? 1 : SCATTERED * share * share, one.written);
   }
   for (const { agent, written, regex } of index.patterns)
-    if (found.get(agent)?.score !== 1 && seen.some((text) => regex.test(text))) keep(agent, 1, written);
+    if (found.get(agent)?.score !== 1 && asked(agent) && seen.some((text) => regex.test(text))) keep(agent, 1, written);
   return found;
 }
 

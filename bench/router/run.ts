@@ -1,0 +1,98 @@
+// npm run bench:router -- [--seed 1] [--seeds 4] [--decisions 10000]: how well the router chooses, learns and foretells, and how fast.
+import { parseArgs } from "node:util";
+import { calibrate, mean } from "./calibration.ts";
+import { type Names, type Simulated, simulate } from "./simulation.ts";
+import { measureSpeed } from "./speed.ts";
+import { worldOf } from "./world.ts";
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string", default: "1" },
+    seeds: { type: "string", default: "4" },
+    decisions: { type: "string", default: "10000" },
+  },
+});
+const first = Number(values.seed);
+const decisions = Number(values.decisions);
+const SLICE = 1_000;
+const WAYS: Names[] = ["random", "trigger-only", "router", "oracle"];
+const failures: string[] = [];
+
+const world = worldOf(first);
+const kinds = new Set(world.requests.map(({ kind }) => kind));
+console.log(
+  `${world.requests.length} labelled requests of ${kinds.size} kinds, ${world.definitions.length} agents, ${decisions} outcomes`,
+);
+for (let seed = first; seed < first + Number(values.seeds); seed++) {
+  const simulated = simulate(seed, decisions);
+  if (seed === first) printCourse(simulated);
+  printEnd(simulated);
+  if (seed === first) printCalibration(simulated);
+}
+printSpeed();
+for (const failure of failures) console.log(`MISSED ${failure}`);
+process.exitCode = failures.length === 0 ? 0 : 1;
+
+function printCourse({ seed, runs }: Simulated): void {
+  console.log(`\nseed ${seed}, per ${SLICE}: share of best choices, and regret (expected quality below the oracle's)`);
+  console.log(["outcomes".padEnd(14), ...WAYS.slice(0, 3).map((way) => way.padStart(22))].join(""));
+  for (let from = 0; from < decisions; from += SLICE) {
+    const part = (list: readonly (number | boolean)[]) => mean(list.slice(from, from + SLICE).map(Number));
+    const cells = WAYS.slice(0, 3).map((way) => {
+      const regret = part(runs.oracle.expected) - part(runs[way].expected);
+      return `${percent(part(runs[way].best))} ${regret.toFixed(3)}`.padStart(22);
+    });
+    console.log(`${`to ${Math.min(from + SLICE, decisions)}`.padEnd(14)}${cells.join("")}`);
+  }
+}
+
+/** The last 1,000, and what is claimed of them. */
+function printEnd({ seed, runs, strategies }: Simulated): void {
+  const last = (way: Names) => mean(runs[way].expected.slice(-SLICE));
+  const ofOracle = (way: Names) => last(way) / last("oracle");
+  const quality = WAYS.map((way) => `${way} ${last(way).toFixed(3)}`).join(", ");
+  console.log(`\nseed ${seed}, expected quality in the last ${SLICE}: ${quality}`);
+  console.log(
+    `  of the oracle's: router ${percent(ofOracle("router"))}, trigger-only ${percent(ofOracle("trigger-only"))}, random ${percent(ofOracle("random"))};` +
+      ` quality obtained: router ${mean(runs.router.obtained.slice(-SLICE)).toFixed(3)}, oracle ${mean(runs.oracle.obtained.slice(-SLICE)).toFixed(3)};` +
+      ` left to a person: ${strategies.get("none") ?? 0}`,
+  );
+  claim(ofOracle("router") >= 0.9, `seed ${seed}: the router ends within 10 % of the oracle`);
+  const gap = (last("router") - last("trigger-only")) / (last("oracle") - last("trigger-only"));
+  claim(gap >= 1 / 4, `seed ${seed}: of what trigger-only misses, the router gets at least a quarter`);
+  claim((strategies.get("none") ?? 0) <= decisions / 20, `seed ${seed}: at most 5 % are left to a person`);
+}
+
+function printCalibration({ predictions }: Simulated): void {
+  const late = predictions.slice(-5 * SLICE);
+  const confidence = calibrate(late.map(({ confidence, actual }) => ({ predicted: confidence, actual })));
+  const expected = calibrate(late.map(({ expected, actual }) => ({ predicted: expected, actual })));
+  console.log(`\nseed ${first}, confidence against the quality recorded, last ${late.length}:`);
+  for (const { from, count, predicted, actual } of confidence.buckets)
+    console.log(
+      `  ${from.toFixed(1)}–${(from + 0.1).toFixed(1)}  ${String(count).padStart(5)}  confidence ${predicted.toFixed(3)}  quality ${actual.toFixed(3)}`,
+    );
+  console.log(
+    `calibration error: confidence ${confidence.error.toFixed(3)}; expected quality, which history alone gives, ${expected.error.toFixed(3)}`,
+  );
+}
+
+function printSpeed(): void {
+  console.log("\nagents   index, ms   decision, µs p50 / p99   from the cache, µs p50 / p99");
+  for (const agents of [10, 100, 1_000]) {
+    const { indexMs, coldUs, cachedUs } = measureSpeed(world, agents, first);
+    const pair = ([p50, p99]: [number, number]) => `${p50.toFixed(0)} / ${p99.toFixed(0)}`;
+    console.log(
+      `${String(agents).padStart(6)}${indexMs.toFixed(1).padStart(12)}${pair(coldUs).padStart(25)}${pair(cachedUs).padStart(31)}`,
+    );
+    claim(coldUs[1] < 100_000, `${agents} agents: a decision takes under 100 ms`);
+  }
+}
+
+function claim(holds: boolean, what: string): void {
+  if (!holds) failures.push(what);
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
