@@ -5,4 +5,8 @@ import { codeRun } from "./code/run.ts";
 
 // The agent `code`: runs allow-listed commands in allowed folders, and looks through source folders.
 const rules = readCodeEnv();
-await runAgent({ name: "code", work: { "code.run": codeRun(rules), "code.inspect": codeInspect(rules) } });
+await runAgent({
+  name: "code",
+  definition: new URL("code.yaml", import.meta.url),
+  work: { "code.run": codeRun(rules), "code.inspect": codeInspect(rules) },
+});

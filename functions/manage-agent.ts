@@ -14,8 +14,8 @@ export const handler = async (event: APIGatewayProxyEventV2, context?: Context) 
 
 const put = http(putRoute, async ({ params: { name }, query, body, callId, log }) => {
   const read = readBody(name, body);
-  const wish = { read, allowOlder: query.allow_older, definitionId: callId, queueFor };
-  const outcome = await putAgent(db, surroundings, wish);
+  const wish = { allowOlder: query.allow_older, reactivate: query.reactivate, definitionId: callId, queueFor };
+  const outcome = await putAgent(db, surroundings, { read, ...wish });
   log.info("agent stored", { agent: name, version: read.definition.version, outcome });
   const answer = { ...(await describeAgent(db, surroundings, name)), changed: outcome !== "unchanged" };
   if (outcome !== "created") return { status: 200, body: answer };

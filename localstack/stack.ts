@@ -85,7 +85,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const { url, environment } = outcome;
   if (options.agents) {
     const onLine = options.onLine ?? (() => {});
-    agents = startAgents({ root: ROOT, dataDir, environment, onLine, onCrash: options.onCrash ?? (() => {}) });
+    const onCrash = options.onCrash ?? (() => {});
+    const known = { WAYBILL_API_URL: url, ...environment };
+    agents = startAgents({ root: ROOT, dataDir, environment: known, onLine, onCrash });
   }
   try {
     while (!(await healthy(url))) {

@@ -7,6 +7,7 @@ import type { Work } from "./define-work.ts";
 import { type AgentSettings, readAgentEnv } from "./env.ts";
 import { openInbox } from "./inbox.ts";
 import { type Journal, openJournal } from "./journal.ts";
+import { type Definition, register } from "./register.ts";
 import { execute, type Progress, type Run, type RunTools } from "./run.ts";
 import { startSender } from "./sender.ts";
 import { sqsTransport } from "./sqs-transport.ts";
@@ -19,6 +20,8 @@ export type AgentOptions = {
   work: Record<string, Work>;
   /** How many pieces of work it does at once; AGENT_CONCURRENCY overrides it. Default 4. */
   concurrency?: number;
+  /** What the registry is told of it at its start: the path of its definition, or the definition. */
+  definition?: Definition;
   /** How messages come and go; default SQS. */
   transport?: (settings: AgentSettings) => Transport;
 };
@@ -79,10 +82,12 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
   const extending = setInterval(inbox.extend, (settings.visibilitySeconds * 1000) / 3);
   const stopping = new AbortController();
   const polling = poll(transport, inbox, stopping.signal);
+  const registration = register(name, options.definition, settings.api);
   log.info("agent started", { agent: name, work_types: Object.keys(options.work), concurrency });
 
   const end = async () => {
     const graceMs = settings.graceSeconds * 1000;
+    registration.stop();
     await Promise.all([Promise.race([polling, sleep(graceMs, undefined, { ref: false })]), inbox.finish(graceMs)]);
     // What the last poll still brought in, after the others had been given back.
     await inbox.finish(0);

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { must } from "../protocol/faults.ts";
 import { integer, readEnv } from "../runtime/env.ts";
+import type { Api } from "./api.ts";
 
 /** What an agent process is told by its environment; docs/agents.md has the table. */
 export type AgentSettings = {
@@ -13,6 +14,8 @@ export type AgentSettings = {
   visibilitySeconds: number;
   pollSeconds: number;
   graceSeconds: number;
+  /** Where it registers; nowhere where that is not known. */
+  api?: Api | undefined;
 };
 
 /** Reads the agent's environment. Throws a ConfigError that names every variable that is wrong. */
@@ -25,6 +28,9 @@ export function readAgentEnv(concurrency = 4, source?: NodeJS.ProcessEnv): Agent
     AGENT_VISIBILITY_SECONDS: integer(2, 43_200, 30),
     AGENT_POLL_SECONDS: integer(1, 20, 3),
     AGENT_GRACE_SECONDS: integer(0, 3600, 8),
+    WAYBILL_API_URL: z.url({ protocol: /^https?$/, ...must("be the URL of Waybill's HTTP API") }).optional(),
+    WAYBILL_API_SIGN: z.enum(["true", "false"]).optional(),
+    AGENT_PRESENCE_EVERY_SECONDS: integer(1, 3600, 60),
   });
   const env = readEnv(AgentEnv, source);
   return {
@@ -35,5 +41,13 @@ export function readAgentEnv(concurrency = 4, source?: NodeJS.ProcessEnv): Agent
     visibilitySeconds: env.AGENT_VISIBILITY_SECONDS,
     pollSeconds: env.AGENT_POLL_SECONDS,
     graceSeconds: env.AGENT_GRACE_SECONDS,
+    api: apiOf(env.WAYBILL_API_URL, env.WAYBILL_API_SIGN, env.AGENT_PRESENCE_EVERY_SECONDS),
   };
+}
+
+/** API Gateway's own hosts are asked with signatures unless told otherwise. */
+function apiOf(url: string | undefined, sign: "true" | "false" | undefined, everySeconds: number): Api | undefined {
+  if (url === undefined) return undefined;
+  const isAws = /\.amazonaws\.com(\.cn)?$/.test(new URL(url).hostname);
+  return { url, sign: sign === undefined ? isAws : sign === "true", everySeconds };
 }

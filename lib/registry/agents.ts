@@ -90,6 +90,7 @@ export function readBody(name: string, body: string): Read {
 type Put = {
   read: Read;
   allowOlder: boolean;
+  reactivate: boolean;
   definitionId: string;
   /** Finds or makes its queue; null where there is none. */
   queueFor: (definition: AgentDefinition) => Promise<string | null>;
@@ -97,13 +98,13 @@ type Put = {
 
 /** Stores a definition with its queue. The queue is looked for before the transaction: SQS must hold up nobody else. */
 export async function putAgent(pool: Pool, around: Surroundings, put: Put): Promise<Outcome> {
-  const { read, allowOlder, definitionId } = put;
+  const { read, ...wish } = put;
   const { name, version, routable } = read.definition;
   const before = (await findVersions(pool, name)).find(({ active }) => active);
   const known = before?.agentVersion === version && before.definitionHash === read.hash && before.queueUrl !== null;
   const needsNone = around.queues[name] !== undefined || !routable;
   const found = known || needsNone ? undefined : await put.queueFor(read.definition);
-  return await pool.begin(async (db) => await storeDefinition(db, read, { definitionId, allowOlder, queueUrl: found }));
+  return await pool.begin(async (db) => await storeDefinition(db, read, { ...wish, queueUrl: found }));
 }
 
 /** Deactivates an agent; one that is already is left as it is. Throws a CallerError, 404, for one that never was. */

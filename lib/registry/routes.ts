@@ -18,13 +18,14 @@ export const putAgent = {
   params,
   query: z.strictObject({
     allow_older: flag.default("false").transform(isTrue).describe("whether it may take the place of a higher version"),
+    reactivate: flag.default("true").transform(isTrue).describe("whether it may bring back a deactivated agent"),
   }),
   body: AgentDefinition,
   bodyTypes: ["application/yaml", "text/yaml"],
   answers: {
     201: { description: "A new agent", schema: StoredAgent, headers: ["location"] },
     200: { description: "Changed, or as it was before: see `changed`", schema: StoredAgent },
-    409: { description: "A higher version is active" },
+    409: { description: "A higher version is active, or the agent must not come back" },
   },
 } as const satisfies Route;
 

@@ -11,6 +11,8 @@ export type Wish = {
   queueUrl: string | null | undefined;
   /** Whether it may take the place of a higher version. */
   allowOlder: boolean;
+  /** Whether it may bring back an agent that somebody has deactivated. */
+  reactivate: boolean;
 };
 
 export type Outcome = "created" | "changed" | "unchanged";
@@ -18,7 +20,7 @@ export type Outcome = "created" | "changed" | "unchanged";
 /**
  * Stores a definition as the active version of its agent: a new version beside the earlier ones, which stay as history, the same
  * version in place. Writes nothing where nothing would change. Runs within the caller's transaction; throws a CallerError, 409, where a
- * higher version is active.
+ * higher version is active or the agent must not come back.
  */
 export async function storeDefinition(db: Db, read: Read, wish: Wish): Promise<Outcome> {
   const { name, version } = read.definition;
@@ -29,6 +31,10 @@ export async function storeDefinition(db: Db, read: Read, wish: Wish): Promise<O
     const todo = "Raise the version, or say allow_older=true to go back.";
     const message = `Version ${active.agentVersion} of ${name} is active, which is higher than ${version}. ${todo}`;
     throw new CallerError(409, "older_version", message);
+  }
+  if (active === undefined && versions.length > 0 && !wish.reactivate) {
+    const message = `${name} has been deactivated. PUT its definition without reactivate=false to bring it back.`;
+    throw new CallerError(409, "agent_deactivated", message);
   }
   const same = versions.find((row) => row.agentVersion === version);
   const queueUrl = wish.queueUrl === undefined ? (versions[0]?.queueUrl ?? null) : wish.queueUrl;

@@ -34,7 +34,12 @@ async function syncFile(db: Db, { file, read }: File, { gentle, newId }: SyncOpt
   const { name, version, queue } = read.definition;
   if (gentle && (await isTaken(db, name, version))) return { file, name, version, outcome: "left" };
   const queueUrl = queue?.includes("://") ? queue : undefined;
-  const outcome = await storeDefinition(db, read, { definitionId: newId(), queueUrl, allowOlder: true });
+  const outcome = await storeDefinition(db, read, {
+    definitionId: newId(),
+    queueUrl,
+    allowOlder: true,
+    reactivate: true,
+  });
   return { file, name, version, outcome };
 }
 
