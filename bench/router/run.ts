@@ -59,14 +59,14 @@ function printEnd({ seed, runs, strategies }: Simulated): void {
   );
   claim(ofOracle("router") >= 0.9, `seed ${seed}: the router ends within 10 % of the oracle`);
   const gap = (last("router") - last("trigger-only")) / (last("oracle") - last("trigger-only"));
-  claim(gap >= 1 / 4, `seed ${seed}: of what trigger-only misses, the router gets at least a quarter`);
+  claim(gap >= 1 / 3, `seed ${seed}: of what trigger-only misses, the router gets at least a third`);
   claim((strategies.get("none") ?? 0) <= decisions / 20, `seed ${seed}: at most 5 % are left to a person`);
 }
 
 function printCalibration({ predictions }: Simulated): void {
   const late = predictions.slice(-5 * SLICE);
-  const confidence = calibrate(late.map(({ confidence, actual }) => ({ predicted: confidence, actual })));
-  const expected = calibrate(late.map(({ expected, actual }) => ({ predicted: expected, actual })));
+  const confidence = calibrate(late.map((one) => ({ predicted: one.confidence, actual: one.actual })));
+  const expected = calibrate(late.map((one) => ({ predicted: one.expected, actual: one.actual })));
   console.log(`\nseed ${first}, confidence against the quality recorded, last ${late.length}:`);
   for (const { from, count, predicted, actual } of confidence.buckets)
     console.log(
@@ -78,15 +78,25 @@ function printCalibration({ predictions }: Simulated): void {
 }
 
 function printSpeed(): void {
-  console.log("\nagents   index, ms   decision, µs p50 / p99   from the cache, µs p50 / p99");
-  for (const agents of [10, 100, 1_000]) {
-    const { indexMs, coldUs, cachedUs } = measureSpeed(world, agents, first);
-    const pair = ([p50, p99]: [number, number]) => `${p50.toFixed(0)} / ${p99.toFixed(0)}`;
+  console.log("\nagents  with a pattern   index, ms   decision, µs p50 / p99   from the cache, µs p50 / p99");
+  const crowds: [agents: number, patterns: number][] = [
+    [10, 2],
+    [100, 20],
+    [1_000, 0],
+    [1_000, 200],
+    [1_000, 1_000],
+  ];
+  for (const [agents, patterns] of crowds) {
+    const { indexMs, coldUs, cachedUs } = measureSpeed(world, agents, patterns, first);
     console.log(
-      `${String(agents).padStart(6)}${indexMs.toFixed(1).padStart(12)}${pair(coldUs).padStart(25)}${pair(cachedUs).padStart(31)}`,
+      `${String(agents).padStart(6)}${String(patterns).padStart(16)}${indexMs.toFixed(1).padStart(12)}${pair(coldUs).padStart(25)}${pair(cachedUs).padStart(31)}`,
     );
     claim(coldUs[1] < 100_000, `${agents} agents: a decision takes under 100 ms`);
   }
+}
+
+function pair([p50, p99]: [number, number]): string {
+  return `${p50.toFixed(0)} / ${p99.toFixed(0)}`;
 }
 
 function claim(holds: boolean, what: string): void {

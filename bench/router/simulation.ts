@@ -16,8 +16,6 @@ export type Simulated = {
   /** Of the router: its confidence and the quality that it is held against afterwards, and the expected quality of its history. */
   predictions: { confidence: number; expected: number; actual: number }[];
   strategies: Map<string, number>;
-  requests: Labelled[];
-  chosen: string[];
 };
 
 /** So much time between one request and the next: 10,000 are two weeks. */
@@ -39,8 +37,6 @@ export function simulate(seed: number, decisions: number, env: Record<string, st
   const outcomes = randomOf(seed + 2_000_000);
   const runs: Simulated["runs"] = { random: empty(), "trigger-only": empty(), router: empty(), oracle: empty() };
   const predictions: Simulated["predictions"] = [];
-  const requests: Labelled[] = [];
-  const picks: string[] = [];
   const strategies = new Map<string, number>();
   const known = new Map<string, Performance>();
   const pending = new Agenda();
@@ -54,11 +50,9 @@ export function simulate(seed: number, decisions: number, env: Record<string, st
     const decision = choose(ranking, asked, new Map(), settings, diceOf(requestHash(asked)));
     strategies.set(decision.strategy, (strategies.get(decision.strategy) ?? 0) + 1);
     // Nobody chosen: a person is asked, and is held to take what the router puts first.
-    const chosen =
-      ranking.candidates.find(({ agent }) => agent === decision.agent) ?? (ranking.candidates[0] as Candidate);
+    const chosen = ranking.candidates.find(({ agent }) => agent === decision.agent) ?? ranking.candidates[0];
+    if (chosen === undefined) throw new Error(`no agent offers ${request.work_type}`);
 
-    requests.push(request);
-    picks.push(chosen.agent);
     const judge = (run: Run, agent: string) => note(run, world, ranking, agent, request.kind, outcomes);
     judge(runs.random, pick(ranking, draw()));
     judge(runs["trigger-only"], byTrigger(ranking));
@@ -84,7 +78,7 @@ export function simulate(seed: number, decisions: number, env: Record<string, st
       actual: judged ? ended.quality : ended.seen,
     });
   }
-  return { seed, runs, predictions, strategies, requests, chosen: picks };
+  return { seed, runs, predictions, strategies };
 }
 
 function note(run: Run, world: World, ranking: Ranking, agent: string, kind: string, random: () => number) {
@@ -102,8 +96,11 @@ function pick({ candidates }: Ranking, dice: number): string {
 
 /** The best trigger; ties by name, as the router does. */
 function byTrigger({ candidates }: Ranking): string {
-  const better = (a: Candidate, b: Candidate) => b.parts.trigger - a.parts.trigger || (a.agent < b.agent ? -1 : 1);
-  return (candidates.toSorted(better)[0] as Candidate).agent;
+  return (candidates.toSorted(triggerFirst)[0] as Candidate).agent;
+}
+
+function triggerFirst(a: Candidate, b: Candidate): number {
+  return b.parts.trigger - a.parts.trigger || (a.agent < b.agent ? -1 : 1);
 }
 
 /** The best of the agents that offer the work type, by the true skills. */

@@ -36,10 +36,10 @@ export function worldOf(seed: number): World {
   const definitions = readDefinitions();
   const requests = readRequests();
   const kinds = [...new Set(requests.map(({ kind }) => kind))];
-  const random = randomOf(seed);
+  const dice = randomOf(seed);
   const skills = new Map(
     definitions.flatMap((definition) =>
-      kinds.map((kind) => [`${definition.name} ${kind}`, drawSkill(definition, kind, random)]),
+      kinds.map((kind) => [`${definition.name} ${kind}`, drawSkill(definition, kind, dice)]),
     ),
   );
   const skillOf = (agent: string, kind: string): Skill => {

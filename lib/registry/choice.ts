@@ -145,7 +145,9 @@ function passedOverBefore(ranking: Ranking, chosen: Candidate | undefined, avail
 }
 
 function alternatives(ranking: Ranking, chosen: Candidate | undefined, availability: Availability): Alternative[] {
-  const others = ranking.candidates.filter((candidate) => candidate.agent !== chosen?.agent);
+  const others = ranking.candidates
+    .slice(0, MOST_ALTERNATIVES + 1)
+    .filter((candidate) => candidate.agent !== chosen?.agent);
   return others.slice(0, MOST_ALTERNATIVES).map(({ agent, confidence, parts }) => {
     const unavailable = availability.get(agent);
     return unavailable === undefined

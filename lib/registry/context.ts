@@ -17,6 +17,8 @@ export type Surroundings = {
   languages: readonly string[];
   files: readonly string[];
   parent: readonly string[];
+  /** Whether it says anything at all. */
+  stated: boolean;
 };
 
 /** Neither for nor against: nothing was asked, or the definition says nothing of it. */
@@ -39,17 +41,19 @@ export function indexContext({ routing }: Pick<Routable, "routing">): ContextInd
 
 /** Reads project_id, the parent's agent and hints.project, .environment, .language, .files; a hint that is no text is not heard. */
 export function surroundingsOf({ project_id, parent_agent, hints }: RouteRequest): Surroundings {
-  return {
+  const surroundings = {
     projects: [...texts(project_id), ...texts(hints?.["project"])].map(lower),
     environment: texts(hints?.["environment"]).map(lower),
     languages: texts(hints?.["language"]).map(lower),
     files: texts(hints?.["files"]).slice(0, MOST_FILES),
     parent: texts(parent_agent).map(lower),
   };
+  return { ...surroundings, stated: Object.values(surroundings).some((list) => list.length > 0) };
 }
 
 /** The mean over the dimensions that the request states, each 1 where the definition names it, 0 where it names others, 0.5 where it names none. */
 export function contextScore(index: ContextIndex, surroundings: Surroundings): number {
+  if (!surroundings.stated) return NEUTRAL;
   const stated = [
     match(index.projects, surroundings.projects),
     match(index.environments, surroundings.environment),
@@ -57,7 +61,7 @@ export function contextScore(index: ContextIndex, surroundings: Surroundings): n
     match(index.after, surroundings.parent),
     matchFiles(index.files, surroundings.files),
   ].filter((score) => score !== undefined);
-  return stated.length === 0 ? NEUTRAL : stated.reduce((sum, score) => sum + score, 0) / stated.length;
+  return stated.reduce((sum, score) => sum + score, 0) / stated.length;
 }
 
 function match(named: ReadonlySet<string>, asked: readonly string[]): number | undefined {

@@ -46,7 +46,7 @@ export function buildHistory(performance: readonly Performance[], halfLifeMs: nu
     };
     const known = agents.get(row.agent) ?? { all: NOTHING, byType: new Map<string, Sums>() };
     known.byType.set(row.work_type, sums);
-    agents.set(row.agent, { all: add(known.all, sums, 1), byType: known.byType });
+    agents.set(row.agent, { all: add(known.all, sums), byType: known.byType });
     const time = times.get(row.work_type) ?? { weight: 0, ms: 0 };
     times.set(row.work_type, { weight: time.weight + sums.timeWeight, ms: time.ms + sums.timeMs });
   }
@@ -68,11 +68,20 @@ export function expectationsAt(history: History, workType: string, now: number):
     const known = history.agents.get(agent);
     if (known === undefined) return UNKNOWN;
     const own = known.byType.get(workType) ?? NOTHING;
-    const other = add(known.all, own, -1);
-    const rate = (sum: "success" | "quality", weight: "weight" | "qualityWeight") =>
-      shrunk(own[sum] * factor, own[weight] * factor, shrunk(other[sum] * factor, other[weight] * factor, PRIOR[sum]));
-    const success = rate("success", "weight");
-    const quality = rate("quality", "qualityWeight");
+    const { all } = known;
+    // Its other work: never below zero, as what is left after taking away may be a rounding error.
+    const others = Math.max(0, all.weight - own.weight) * factor;
+    const othersQuality = Math.max(0, all.qualityWeight - own.qualityWeight) * factor;
+    const success = shrunk(
+      own.success * factor,
+      own.weight * factor,
+      shrunk(Math.min(others, Math.max(0, all.success - own.success) * factor), others, PRIOR.success),
+    );
+    const quality = shrunk(
+      own.quality * factor,
+      own.qualityWeight * factor,
+      shrunk(Math.min(othersQuality, Math.max(0, all.quality - own.quality) * factor), othersQuality, PRIOR.quality),
+    );
     const ms = usualMs === undefined ? undefined : shrunk(own.timeMs * factor, own.timeWeight * factor, usualMs);
     const speed =
       ms === undefined || usualMs === undefined ? PRIOR.speed : usualMs === 0 ? 0.5 : usualMs / (usualMs + ms);
@@ -92,15 +101,13 @@ function shrunk(sum: number, weight: number, towards: number): number {
   return (sum + PRIOR.strength * towards) / (weight + PRIOR.strength);
 }
 
-/** Never below zero: what is left after taking away may be a rounding error. */
-function add(a: Sums, b: Sums, sign: 1 | -1): Sums {
-  const sum = (key: keyof Sums) => Math.max(0, a[key] + sign * b[key]);
+function add(a: Sums, b: Sums): Sums {
   return {
-    weight: sum("weight"),
-    success: sum("success"),
-    qualityWeight: sum("qualityWeight"),
-    quality: sum("quality"),
-    timeWeight: sum("timeWeight"),
-    timeMs: sum("timeMs"),
+    weight: a.weight + b.weight,
+    success: a.success + b.success,
+    qualityWeight: a.qualityWeight + b.qualityWeight,
+    quality: a.quality + b.quality,
+    timeWeight: a.timeWeight + b.timeWeight,
+    timeMs: a.timeMs + b.timeMs,
   };
 }

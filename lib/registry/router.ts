@@ -43,12 +43,12 @@ export function score(
   policy: Policy,
   now: number,
 ): Ranking {
+  const excluded = new Set(request.exclude);
   const eligible = index.agents.map(
-    (agent) => agent.routable && offersWork(agent, request.work_type) && !request.exclude?.includes(agent.name),
+    (agent) => agent.routable && offersWork(agent, request.work_type) && !excluded.has(agent.name),
   );
   const isNamed = ({ name }: IndexedAgent) => name === request.to_agent;
-  const isFallback = ({ name }: IndexedAgent) =>
-    name === policy.ROUTER_FALLBACK_AGENT && !request.exclude?.includes(name);
+  const isFallback = ({ name }: IndexedAgent) => name === policy.ROUTER_FALLBACK_AGENT && !excluded.has(name);
   const asked = index.agents.map((agent, position) => eligible[position] || isNamed(agent) || isFallback(agent));
 
   const scored = scorer(index, history, request, policy.ROUTER_WEIGHTS, now, (agent) => asked[agent] === true);
