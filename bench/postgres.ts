@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
+import { syncBuiltIn } from "../lib/built-in.ts";
 import { freePort } from "../localstack/ports.ts";
 import { startPostgres } from "../localstack/postgres.ts";
 
@@ -16,6 +17,7 @@ export async function startBenchDatabase(): Promise<{ url: string; stop: () => P
   const url = server.url("bench");
   const { migrate } = await import("../lib/migrator.ts");
   await migrate({ command: "up" }, { ...process.env, DATABASE_URL: url });
+  await syncBuiltIn({ ...process.env, DATABASE_URL: url });
   return {
     url,
     stop: async () => {
@@ -57,7 +59,10 @@ export function pgbench(
 /** Empties the tables between measurements, so that each starts alike. */
 export async function emptyTables(url: string): Promise<void> {
   const sql = postgres(url, { max: 1, onnotice: () => {} });
-  await sql`truncate tasks, execution_logs, execution_output, outbox, task_decisions`;
+  await sql`
+    truncate tasks, execution_logs, execution_output, outbox, task_decisions, router_performance_metrics,
+      agent_transformation_events, agent_performance, agent_rate
+  `;
   await sql`checkpoint`;
   await sql.end();
 }

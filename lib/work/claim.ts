@@ -63,7 +63,7 @@ async function claimReady(
         ${CLAIM_LIMIT}
       ) as free
       from (${limits(db)}) as limits
-      where (queue_url is not null or agent_name = any(${queues as string[]}::text[]))
+      where (queue_url is not null or agent_name = any(array(select unnest(${queues as string[]}::text[]))))
         and (
           exists (select from tasks where status = 'approved' and concurrency_key is null and to_agent = agent_name)
           or exists (select from tasks where status = 'approved' and concurrency_key is not null and to_agent = agent_name)
