@@ -1,15 +1,19 @@
 // npm run agents:sync -- FOLDER: the definitions of a folder into the registry, all or none. Unchanged files write nothing.
 import { parseArgs } from "node:util";
 import { CallerError, ConfigError } from "../lib/errors.ts";
+import { findWithoutQueue, setQueue } from "../lib/registry/queries.ts";
 import { syncFolder } from "../lib/registry/sync.ts";
+import type { Pool } from "../lib/runtime/db.ts";
 import { uuidv7 } from "../lib/runtime/ids.ts";
+import { runningOver } from "../localstack/data-dir.ts";
 import { onDatabase } from "./database.ts";
 
 const USAGE = `Usage: npm run agents:sync -- FOLDER
 
 Stores every definition of FOLDER (*.yaml, *.yml, *.json) in the registry. A file that is as it was writes nothing; where one has a
 fault nothing of any is stored. What the files say holds: an older version takes the place of a newer one, and an agent that was
-deactivated is active again. Agents of which there is no file stay as they are. Environment: DATABASE_URL.`;
+deactivated is active again. Agents of which there is no file stay as they are. On the local stack, or with AGENT_QUEUE_CREATE=true, the
+queues that are missing are made. Environment: DATABASE_URL.`;
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -43,5 +47,26 @@ async function main(args: string[]): Promise<number> {
     for (const { name, version, file, outcome: done } of outcome.synced) {
       console.log(`${done.padEnd(9)}  ${name} ${version}  ${file}`);
     }
+    await makeQueues(
+      db,
+      outcome.synced.map(({ name }) => name),
+    );
   });
+}
+
+/** Only where queues are ours to make; elsewhere GET /agents/{name} says how. */
+async function makeQueues(db: Pool, names: string[]): Promise<void> {
+  const running = process.env["DATABASE_URL"] ? undefined : runningOver(".waybill");
+  if (running !== undefined) Object.assign(process.env, { ...running.environment, AGENT_QUEUE_CREATE: "true" });
+  if (process.env["AGENT_QUEUE_CREATE"] !== "true") return;
+  const named = Object.keys(JSON.parse(process.env["AGENT_QUEUES"] || "{}") as Record<string, string>);
+  // Its client of SQS takes the environment as it is when it is loaded.
+  const { queueFor } = await import("../lib/agent-queues.ts");
+  for (const definition of await findWithoutQueue(db, names)) {
+    if (named.includes(definition.name)) continue;
+    const url = await queueFor(definition);
+    if (url === null) continue;
+    await setQueue(db, definition.name, url);
+    console.log(`queue      ${definition.name}  ${url}`);
+  }
 }

@@ -1,12 +1,14 @@
 import { parseArgs } from "node:util";
 import postgres from "postgres";
+import { syncBuiltIn } from "../lib/built-in.ts";
 import { CallerError, ConfigError, MigrationFault, Unavailable } from "../lib/errors.ts";
 import { type Changed, type Migrated, parseCommand, type Status } from "../lib/migrations/command.ts";
 import { migrate } from "../lib/migrator.ts";
+import type { Synced } from "../lib/registry/sync.ts";
 
 const USAGE = `Usage: npm run migrate -- [command] [--to TARGET] [--step N]
 
-  up       apply what is pending (the default); --to the last to apply, --step how many
+  up       apply what is pending (the default); --to the last to apply, --step how many. Stores the agents that ship
   down     take back the last one; --to the last that stays, or 0 for none; --step how many
   redo     take back the last one and apply it again; --to and --step as for down
   status   what is applied and what is pending
@@ -33,6 +35,7 @@ async function main(): Promise<number> {
     const event = { command, to, direction, ...(step === undefined ? {} : { step: Number(step) }) };
     const migrated = await migrate(parseCommand(event));
     console.log(tell(migrated));
+    if (migrated.command === "up") tellAgents(await syncBuiltIn());
     return migrated.command === "status" && migrated.faults.length > 0 ? 1 : 0;
   } catch (error) {
     if (!EXPECTED.some((kind) => error instanceof kind)) throw error;
@@ -81,4 +84,10 @@ function tellChange({ reverted, applied }: Changed): string[] {
 
 function tellStanding({ current, pending }: Changed | Status): string {
   return `The database is at ${current ?? "nothing"}; ${pending.length} pending.`;
+}
+
+function tellAgents(synced: Synced[]): void {
+  for (const { outcome, name, version } of synced) {
+    if (outcome === "created" || outcome === "changed") console.log(`${outcome}  agent ${name} ${version}`);
+  }
 }

@@ -63,6 +63,20 @@ export async function deactivate(db: Db, name: string): Promise<boolean> {
   return rows.length > 0;
 }
 
+/** Of these active agents, those to which work goes and which have no queue, with their definitions. */
+export async function findWithoutQueue(db: Db, names: readonly string[]): Promise<AgentDefinition[]> {
+  const rows = await db<{ parsedMetadata: AgentDefinition }[]>`
+    select parsed_metadata from agent_definitions
+    where agent_name = any(${names as string[]}::text[]) and active and routable and queue_url is null order by agent_name
+  `;
+  return rows.map(({ parsedMetadata }) => parsedMetadata);
+}
+
+/** Gives an agent's active version its queue. */
+export async function setQueue(db: Db, name: string, url: string): Promise<void> {
+  await db`update agent_definitions set queue_url = ${url} where agent_name = ${name} and active`;
+}
+
 /** Keeps that an agent is there. Answers when, or nothing where no active agent has this name. */
 export async function insertPresence(db: Db, name: string, instance: string | undefined): Promise<Date | undefined> {
   const [row] = await db<{ seenAt: Date }[]>`

@@ -185,6 +185,19 @@ test("an agent that is deleted is inactive, has its history, and comes back by P
   expect(back).toMatchObject({ status: 200, json: { active: true, changed: true } });
 });
 
+test("a process that starts again does not bring back what somebody has deactivated", async () => {
+  const gently = { rawQueryString: "reactivate=false" };
+  const first = await put("writer", YAML, gently);
+  await remove("writer");
+  const before = await traces();
+
+  const refused = await put("writer", YAML, gently);
+
+  expect(first.status).toBe(201);
+  expect(refused.json).toMatchObject({ status: 409, code: "agent_deactivated" });
+  expect(await traces()).toEqual(before);
+});
+
 test.each([
   ["GET", getOne],
   ["DELETE", manage],

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -46,6 +47,20 @@ test("a folder is stored, and again writes nothing", async () => {
   expect(first.out).toBe(`created    anna 1.0.0  ${folder}/a.yaml\ncreated    bert 2.0.0  ${folder}/b.json\n`);
   expect(again.out.replaceAll("unchanged", "created  ")).toBe(first.out);
   expect(before.rows).toHaveLength(2);
+  expect(await traces()).toEqual(before);
+});
+
+test("where queues may be made, a synced agent has one", async () => {
+  const prefix = `t${randomBytes(5).toString("hex")}`;
+  write("a.yaml", "name: anna\n");
+  const env = { AGENT_QUEUE_CREATE: "true", AGENT_QUEUE_PREFIX: prefix };
+
+  const { out } = await run("agents-sync", [folder], env);
+  const before = await traces();
+  const again = await run("agents-sync", [folder], env);
+
+  expect(out).toMatch(new RegExp(`queue {6}anna {2}http\\S+/${prefix}-agent-anna\n`));
+  expect(again.out).toBe(`unchanged  anna 1.0.0  ${folder}/a.yaml\n`);
   expect(await traces()).toEqual(before);
 });
 
