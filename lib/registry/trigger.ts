@@ -122,7 +122,7 @@ function coverage(index: TriggerIndex, words: readonly Word[]): Map<number, numb
 function wordsLike(index: TriggerIndex, text: string): { stem: number; alike: number }[] {
   const tree = index.vocabulary.get(text.slice(0, 1));
   if (tree === undefined || text.length > LONGEST_WORD) return [];
-  return Array.from(tree.fuzzyGet(text, text.length < 7 ? 1 : 2), ([near, [stem, distance]]) => ({
+  return Array.from(tree.fuzzyGet(text, text.length < 6 ? 1 : 2), ([near, [stem, distance]]) => ({
     stem,
     alike: near.length < 4 ? 0 : 1 - distance / Math.max(near.length, text.length),
   }));
