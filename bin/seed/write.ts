@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import type postgres from "postgres";
+import { learn } from "../../lib/registry/learn.ts";
 import type { Db, Pool } from "../../lib/runtime/db.ts";
 import { uuidOf, uuidv7At } from "../../lib/runtime/ids.ts";
+import { insertRouting, routingOf } from "./routing.ts";
 import { type Story, type StoryStep, stories } from "./stories.ts";
 
 /** What was written, and how many tasks there are in all. */
@@ -18,12 +20,15 @@ export async function writeSamples(pool: Pool): Promise<Written> {
   return await pool.begin(async (db) => {
     const [clock] = await db<{ now: Date }[]>`select now() as now`;
     const now = clock?.now ?? new Date();
+    const taskIds: string[] = [];
     const written: Written = { tasks: 0, steps: 0, outputs: 0, of: stories.length };
     for (const story of stories) {
       const submitted = new Date(now.getTime() - story.hoursAgo * 3_600_000);
       const taskId = await insertTask(db, story, submitted);
       if (taskId === undefined) continue;
       written.tasks++;
+      taskIds.push(taskId);
+      await insertRouting(db, taskId, routingOf(story));
       for (const decision of story.decisions ?? []) await insertDecision(db, taskId, decision, submitted);
       const numbers = new Map<number, number>();
       for (const step of story.steps ?? []) {
@@ -35,6 +40,8 @@ export async function writeSamples(pool: Pool): Promise<Written> {
         if (step.output !== undefined) written.outputs++;
       }
     }
+    // As if the results had come in: outcomes, and what the agents have shown.
+    await learn(db, { ROUTER_HALF_LIFE_DAYS: 14 }, taskIds);
     return written;
   });
 }
@@ -45,6 +52,7 @@ function after(submitted: Date, seconds: number): Date {
 
 /** Answers nothing where the task is there already. */
 async function insertTask(db: Db, story: Story, submitted: Date): Promise<string | undefined> {
+  const { routingId, routing } = routingOf(story);
   const { attempt, approved, needsApproval = false, parameters = {} } = story;
   const key = (what: string) => uuidOf(`waybill sample ${story.key} ${what}`);
   const at = (seconds: number | undefined) => (seconds === undefined ? null : after(submitted, seconds));
@@ -65,6 +73,9 @@ async function insertTask(db: Db, story: Story, submitted: Date): Promise<string
     parameters: json(parameters),
     hints: json({}),
     to_agent: story.agent,
+    routing_id: routingId,
+    routed_at: submitted,
+    routing: json(routing),
     priority: story.priority ?? 5,
     not_before: waiting ? NEVER : null,
     timeout_seconds: 3600,
