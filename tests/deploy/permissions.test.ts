@@ -91,9 +91,9 @@ test("beyond its log, traces and the database's secret, a function may do what i
     GetHealthRole: ["Work", "Results", "Infra", "Desktop", "Code", "Research"].map(
       (queue) => `sqs:GetQueueAttributes ${queue}Queue`,
     ),
-    DispatchRole: [...toAgents, ...consume("Work")],
+    DispatchRole: ["sqs:SendMessage WorkQueue", ...toAgents, ...consume("Work")],
     RecordResultRole: ["sqs:SendMessage WorkQueue", ...toAgents, ...consume("Results")],
-    SweepRole: toAgents,
+    SweepRole: ["sqs:SendMessage WorkQueue", ...toAgents],
   });
 });
 

@@ -1,10 +1,14 @@
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { connect } from "../../lib/runtime/db.ts";
+import { uuidv7 } from "../../lib/runtime/ids.ts";
+import { wakeUp } from "../../lib/work/messages.ts";
 import { defineAgents } from "../support/registry.ts";
-import { reply } from "../support/work.ts";
+import { eventOf, receive, reply } from "../support/work.ts";
 import { worldOf } from "../support/world.ts";
 
 vi.stubEnv("DATABASE_POOL_MAX", "10");
+const { handler: dispatchNow } = await import("../../functions/dispatch.ts");
+
 const db = connect();
 
 beforeEach(async () => {
@@ -118,6 +122,19 @@ test("the rate of one agent holds up no other, and no limit at all says nothing 
   await db`delete from tasks where to_agent = 'code'`;
 
   expect((await world.dispatchNow()).freeAt).toBeNull();
+});
+
+test("the dispatcher wakes itself when a rate lets the next one go", async () => {
+  await defineAgents(db, { name: "code", limits: { rate: { count: 1, per_seconds: 1 } } });
+  await submitMany(worldOf(db), 2);
+
+  const about = { taskId: uuidv7(), traceId: uuidv7(), runId: uuidv7(), toAgent: "", attempt: 0 };
+  await dispatchNow(eventOf([wakeUp(about, { newId: () => uuidv7(), now: () => new Date() }).body]));
+
+  const { Records } = await receive(process.env["WORK_QUEUE_URL"] ?? "", 20);
+  expect(Records.map(({ body }) => JSON.parse(body).payload.status)).toEqual(["approved"]);
+  await dispatchNow({ Records });
+  expect(await executing()).toMatchObject([{ count: 2 }]);
 });
 
 test("an agent that was deactivated gets what it was given, one without a queue waits", async () => {
