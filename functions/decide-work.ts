@@ -32,7 +32,7 @@ const handlers = {
   retry: of("retry", retryWork),
   handover: http(handOverWork, async ({ params, body, log }) => {
     const { task_id } = params;
-    const eventOf = (attempt: number) => uuidOf(`handover/${task_id}/${attempt}/${canonicalJson(body)}`);
+    const eventOf = (runId: string) => uuidOf(`handover/${runId}/${canonicalJson(body)}`);
     const { row, outgoing } = await handOver(db, registry, task_id, body, eventOf, stamp);
     log.info("work handed over", { task_id, trace_id: row.traceId, status: row.status, to_agent: row.toAgent });
     await deliver(db, outgoing, send);

@@ -62,7 +62,13 @@ async function claimReady(
         ),
         ${CLAIM_LIMIT}
       ) as free
-      from (${limits(db)}) as limits
+      from (
+        (${limits(db)})
+        union all
+        -- an agent that got its work before there was a registry
+        select name, null, null, 1, null, null from unnest(${queues as string[]}::text[]) as name
+        where not exists (select from agent_definitions where agent_name = name)
+      ) as limits
       where (queue_url is not null or agent_name = any(array(select unnest(${queues as string[]}::text[]))))
         and (
           exists (select from tasks where status = 'approved' and concurrency_key is null and to_agent = agent_name)

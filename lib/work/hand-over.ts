@@ -15,7 +15,7 @@ const ROLE_FROM: readonly Status[] = ["executing"];
 
 /**
  * Passes work on because a caller says so: to to_agent, or to whom the router chooses; its agent is told to stop. With a role the
- * work stays and the event alone is kept. `eventId` stands for what is said about this attempt: said again it changes nothing.
+ * work stays and the event alone is kept. `eventOf` makes the id of what is said about a run: said again it changes nothing.
  * Throws 404 for unknown work, 409 where it is not approved or executing, at another attempt, or nobody else is found.
  */
 export async function handOver(
@@ -23,14 +23,14 @@ export async function handOver(
   registry: Registry,
   taskId: string,
   said: HandOver,
-  eventOf: (attempt: number) => string,
+  eventOf: (runId: string) => string,
   stamp: Stamp,
 ): Promise<Decided> {
   return await pool.begin(async (db) => {
     const task = await lockIfIn(db, taskId, FROM);
     const known = task ?? (await findTask(db, taskId));
     if (known === undefined) throw unknownWork(taskId);
-    const eventId = eventOf(known.attempt);
+    const eventId = eventOf(known.runId);
     if (await registry.hasEvent(db, taskId, eventId)) return { row: known, outgoing: [] };
     const from = toAgentOf(task, known, said);
     const { role, reason, context = {} } = said;

@@ -143,7 +143,7 @@ export const handOverWork = {
   path: "/work/{task_id}/handover",
   operation: "handOverWork",
   summary:
-    "Pass approved or executing work on to another agent; an attempt that this ends does not count. Again: nothing more.",
+    "Pass approved or executing work on to another agent; an attempt that this ends does not count. The same again in the same run changes nothing.",
   params,
   body: HandOver,
   answers: {

@@ -76,7 +76,7 @@ export const HandOver = z
       .max(200)
       .optional()
       .describe("the work stays where it is; its agent takes this part"),
-    attempt: z.int().min(0).optional().describe("only while this is the latest attempt; otherwise 409"),
+    attempt: z.int().min(0).optional().describe("only while this is the latest attempt, otherwise 409"),
   })
   .refine(({ role, to_agent, capabilities }) => role === undefined || (to_agent ?? capabilities) === undefined, {
     path: ["role"],

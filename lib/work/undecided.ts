@@ -7,6 +7,9 @@ import { approvalReason } from "./submit.ts";
 
 const PAGE = 100;
 
+/** Work without an agent; `fromAgent` passed it on when there was nobody else. */
+type Undecided = { taskId: string; workType: string; fromAgent: string | null };
+
 /**
  * Has an agent chosen again for work that waits for nothing else: what a person must approve stays with the person. Answers the work
  * that has an agent now and is approved. Goes on from the oldest for at most `budgetMs`.
@@ -20,15 +23,15 @@ export async function routeUndecided(
   const until = performance.now() + budgetMs;
   const found: TaskRow[] = [];
   for (let after: string | null = null; ; ) {
-    const page: { taskId: string; workType: string }[] = await pool`
-      select task_id, work_type from tasks
+    const page: Undecided[] = await pool`
+      select task_id, work_type, handover ->> 'from_agent' as from_agent from tasks
       where status = 'pending' and to_agent is null and approval = 'auto' and (${after}::uuid is null or task_id > ${after})
       order by task_id limit ${PAGE}
     `;
-    for (const { taskId, workType } of page) {
+    for (const work of page) {
       if (performance.now() > until) return found;
-      const reason = approvalReason({ approval: "auto", work_type: workType }, settings.APPROVAL_REQUIRED);
-      const row = reason === undefined ? undefined : await routeAgain(pool, route, taskId, reason);
+      const reason = approvalReason({ approval: "auto", work_type: work.workType }, settings.APPROVAL_REQUIRED);
+      const row = reason === undefined ? undefined : await routeAgain(pool, route, work, reason);
       if (row !== undefined) found.push(row);
     }
     after = page.at(-1)?.taskId ?? null;
@@ -36,11 +39,16 @@ export async function routeUndecided(
   }
 }
 
-async function routeAgain(pool: Pool, route: Route, taskId: string, reason: string): Promise<TaskRow | undefined> {
+async function routeAgain(
+  pool: Pool,
+  route: Route,
+  { taskId, fromAgent }: Undecided,
+  reason: string,
+): Promise<TaskRow | undefined> {
   return await pool.begin(async (db) => {
     const task = await lockIfIn(db, taskId, ["pending"]);
     if (task === undefined || task.toAgent !== null) return undefined;
-    const routed = await route(db, askOf(task));
+    const routed = await route(db, { ...askOf(task), exclude: fromAgent === null ? [] : [fromAgent] });
     if (routed.agent === null) return undefined;
     await assign(db, taskId, routed);
     return await approve(db, taskId, "policy", reason);

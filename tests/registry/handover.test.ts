@@ -165,6 +165,8 @@ test("where nobody else is found the work waits for a person, who names one", as
   expect(waiting.handovers).toMatchObject([
     { target_agent: "orchestrator", error_message: expect.stringContaining("no agent") },
   ]);
+  // The sweep does not give it back to the agent that passed it on.
+  expect(await world.routeUndecided()).toEqual([]);
   expect(await world.decide("approve", taskId, "ada", { to_agent: "infra" })).toMatchObject({ toAgent: "infra" });
 });
 
@@ -198,6 +200,7 @@ test("a person moves running work: its agent is told to stop, and saying it agai
   ]);
   await world.dispatch();
   expect(requestFor(world, taskId).payload.handover).toMatchObject({ from_agent: "research", reason: "it is a bug" });
+  expect((await say(taskId, body)).json).toMatchObject({ status: "executing", to_agent: "code" });
   expect((await read(taskId)).handovers).toHaveLength(1);
 });
 

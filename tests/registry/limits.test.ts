@@ -150,3 +150,12 @@ test("an agent that was deactivated gets what it was given, one without a queue 
   expect(await executing()).toEqual([{ toAgent: "code", concurrencyKey: null, count: 1 }]);
   await expect(world.submit({ to_agent: "code" })).rejects.toThrow("is not known");
 });
+
+test("an agent that only the environment knows still gets what it was given before there was a registry", async () => {
+  await defineAgents(db, { name: "code" });
+  const world = worldOf(db);
+  await submitMany(world, 1);
+  await db`truncate agent_definitions cascade`;
+
+  expect(await world.dispatch()).toBe(1);
+});

@@ -14,6 +14,7 @@ import type { Registry } from "../../lib/work/routing.ts";
 import { SubmitWork, WorkSettings } from "../../lib/work/schema.ts";
 import { submit } from "../../lib/work/submit.ts";
 import { expireLeases, sendLeftovers } from "../../lib/work/sweep.ts";
+import { routeUndecided } from "../../lib/work/undecided.ts";
 
 const AGENTS = ["infra", "desktop", "code", "research"];
 
@@ -65,6 +66,7 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}) {
       const failed = expired.filter(({ status }) => status === "failed").length;
       return { retried: expired.length - failed, failed };
     },
+    routeUndecided: async () => await routeUndecided(pool, settings, route, 10_000),
     leftovers: async () => await sendLeftovers(pool, send),
     /** Records messages as they come off a queue. */
     record: async (...messages: Message[]) => {
