@@ -28,6 +28,7 @@ COPY --from=all-packages /app/node_modules node_modules
 COPY tsconfig.json serverless.yml ./
 COPY deploy deploy
 COPY migrations migrations
+COPY agents agents
 COPY bin bin
 COPY localstack localstack
 COPY lib lib
