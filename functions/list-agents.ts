@@ -6,7 +6,7 @@ import { http } from "../lib/runtime/http.ts";
 
 const db = connect();
 
-/** GET /agents: the agents by name, whether each is there, and what it has shown. */
+/** GET /agents: a page of the agents by name, whether each is there, and what it has shown. */
 export const handler = http(route, async ({ query }) => {
-  return { status: 200, body: { items: await listAgents(db, surroundings, query) } };
+  return { status: 200, body: await listAgents(db, surroundings, query) };
 });

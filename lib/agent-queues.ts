@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { Unavailable } from "./errors.ts";
 import type { AgentDefinition } from "./registry/definition.ts";
 import { createQueue, findQueue } from "./runtime/create-queue.ts";
 import { readEnv } from "./runtime/env.ts";
@@ -24,22 +25,26 @@ const PATIENCE_MS = 5_000;
 
 /**
  * The queue of an agent: the URL that its definition gives, else the queue of that name or of PREFIX-agent-NAME, which is made where
- * AGENT_QUEUE_CREATE allows it. Null where there is none. Throws Unavailable's kin of the SDK where SQS does not answer.
+ * AGENT_QUEUE_CREATE allows it. Null where there is none. Throws Unavailable where SQS does not answer.
  */
 export async function queueFor({ name, queue }: AgentDefinition): Promise<string | null> {
   if (queue?.includes("://")) return queue;
   const queueName = queueNameOf(name, queue);
   if (queueName.length > MAX_NAME_LENGTH - "-dlq".length) return null;
-  const found = await findQueue(sqs, queueName, PATIENCE_MS);
-  if (found !== undefined || AGENT_QUEUE_CREATE === "false") return found ?? null;
-  const made = await createQueue(sqs, {
-    name: queueName,
-    visibilitySeconds: VISIBILITY_SECONDS,
-    maxReceiveCount: MAX_RECEIVE_COUNT,
-    deadLetters: { name: `${queueName}-dlq`, retentionSeconds: RETENTION_SECONDS },
-  });
-  log.info("agent queue made", { agent: name, queue: queueName });
-  return made;
+  try {
+    const found = await findQueue(sqs, queueName, PATIENCE_MS);
+    if (found !== undefined || AGENT_QUEUE_CREATE === "false") return found ?? null;
+    const made = await createQueue(sqs, {
+      name: queueName,
+      visibilitySeconds: VISIBILITY_SECONDS,
+      maxReceiveCount: MAX_RECEIVE_COUNT,
+      deadLetters: { name: `${queueName}-dlq`, retentionSeconds: RETENTION_SECONDS },
+    });
+    log.info("agent queue made", { agent: name, queue: queueName });
+    return made;
+  } catch (cause) {
+    throw new Unavailable(`SQS did not answer for the queue ${queueName}.`, { cause });
+  }
 }
 
 function queueNameOf(name: string, queue: string | undefined): string {

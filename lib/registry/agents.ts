@@ -13,7 +13,6 @@ import {
   insertPresence,
   lockAgent,
 } from "./queries.ts";
-import { offers } from "./routable.ts";
 import type { Agent, AgentDetails, Presence } from "./schema.ts";
 import { type Outcome, storeDefinition } from "./store.ts";
 
@@ -26,20 +25,15 @@ export type Surroundings = {
   howToCreate: (definition: AgentDefinition) => string;
 };
 
-/** The agents that a filter leaves, by name. */
+/** A page of the agents that a filter leaves, by name, and the name after which the next one starts. */
 export async function listAgents(
   db: Db,
   around: Surroundings,
-  { work_type, ...filter }: AgentFilter & { work_type?: string | undefined },
-): Promise<Agent[]> {
-  const rows = await findAgents(db, filter, around.silentSeconds);
-  return rows
-    .filter(
-      ({ parsedMetadata }) =>
-        work_type === undefined ||
-        (parsedMetadata.routable && parsedMetadata.work_types.some((rule) => offers(rule, work_type))),
-    )
-    .map((row) => toAgent(row, around));
+  { limit, ...filter }: AgentFilter & { limit: number },
+): Promise<{ items: Agent[]; next_cursor: string | null }> {
+  const rows = await findAgents(db, filter, around.silentSeconds, limit + 1);
+  const items = rows.slice(0, limit).map((row) => toAgent(row, around));
+  return { items, next_cursor: rows.length > limit ? (items.at(-1)?.name ?? null) : null };
 }
 
 /** One agent with all that belongs to it. Throws a CallerError, 404, where there is none. */

@@ -107,10 +107,24 @@ export type AgentRow = {
   updatedAt: Date;
 };
 
-export type AgentFilter = { active?: boolean | undefined; capability?: string | undefined; name?: string | undefined };
+export type AgentFilter = {
+  active?: boolean | undefined;
+  capability?: string | undefined;
+  /** Those that take this work. */
+  work_type?: string | undefined;
+  name?: string | undefined;
+  /** Those whose name comes after it. */
+  cursor?: string | undefined;
+};
 
 /** Agents by name. `silentSeconds`: after how long without a sign of life one is not there; 0: never. */
-export async function findAgents(db: Db, filter: AgentFilter, silentSeconds: number): Promise<AgentRow[]> {
+export async function findAgents(
+  db: Db,
+  filter: AgentFilter,
+  silentSeconds: number,
+  limit: number | null = null,
+): Promise<AgentRow[]> {
+  const { active, capability, work_type, name, cursor } = filter;
   return await db<AgentRow[]>`
     select agent_name, agent_version, active, parsed_metadata, definition_hash, queue_url,
       success_rate::float8 as success_rate, quality_score::float8 as quality_score,
@@ -119,11 +133,21 @@ export async function findAgents(db: Db, filter: AgentFilter, silentSeconds: num
         or greatest(seen_at, updated_at) >= now() - make_interval(secs => ${silentSeconds}) as present,
       created_at, updated_at
     from agent_definitions as definition left join agent_presence using (agent_name)
-    where ${filter.active === true ? db`active` : db`not exists (${newerThan(db)})`}
-      ${filter.active === false ? db`and not active` : db``}
-      ${filter.name === undefined ? db`` : db`and agent_name = ${filter.name}`}
-      ${filter.capability === undefined ? db`` : db`and capabilities @> array[${filter.capability}]::text[]`}
-    order by agent_name
+    where ${active === true ? db`active` : db`not exists (${newerThan(db)})`}
+      ${active === false ? db`and not active` : db``}
+      ${name === undefined ? db`` : db`and agent_name = ${name}`}
+      ${cursor === undefined ? db`` : db`and agent_name > ${cursor}`}
+      ${capability === undefined ? db`` : db`and capabilities @> array[${capability}]::text[]`}
+      ${work_type === undefined ? db`` : db`and routable and exists (${ruleFor(db, work_type)})`}
+    order by agent_name limit ${limit}
+  `;
+}
+
+/** As offers() of routable.ts says it. */
+function ruleFor(db: Db, workType: string) {
+  return db`
+    select from jsonb_array_elements_text(parsed_metadata -> 'work_types') as rule
+    where case when right(rule, 1) = '*' then starts_with(${workType}, left(rule, -1)) else rule = ${workType} end
   `;
 }
 

@@ -38,8 +38,15 @@ export const listAgents = {
     active: flag.transform(isTrue).optional(),
     capability: z.string().max(100).optional(),
     work_type: z.string().max(100).optional().describe("those that take this work"),
+    limit: z.coerce.number().int().min(1).max(500).default(100),
+    cursor: AgentName.optional().describe("next_cursor of the page before"),
   }),
-  answers: { 200: { description: "The agents", schema: z.strictObject({ items: z.array(Agent) }) } },
+  answers: {
+    200: {
+      description: "One page",
+      schema: z.strictObject({ items: z.array(Agent), next_cursor: AgentName.nullable() }),
+    },
+  },
 } as const satisfies Route;
 
 export const getAgent = {

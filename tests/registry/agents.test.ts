@@ -242,6 +242,15 @@ test("agents are listed by name, by capability, by work type and by whether they
   expect(await names("work_type=code.run&active=true")).toEqual(["code"]);
 });
 
+test("a page goes on where the one before ended", async () => {
+  const first = await ask(list, "GET", "/agents", { rawQueryString: "limit=3" });
+  const second = await ask(list, "GET", "/agents", { rawQueryString: `limit=3&cursor=${first.json.next_cursor}` });
+
+  expect(first.json.items.map(({ name }: { name: string }) => name)).toEqual(["code", "desktop", "infra"]);
+  expect(second.json.items.map(({ name }: { name: string }) => name)).toEqual(["orchestrator", "research"]);
+  expect(second.json.next_cursor).toBeNull();
+});
+
 test("of many versions that are put at once one is active, and each is there", async () => {
   const versions = Array.from({ length: 12 }, (_, index) => `1.${index}.0`);
 
