@@ -41,6 +41,16 @@ const limits = (db: Db) => db`
   order by agent_name, active desc, updated_at desc
 `;
 
+/** The first of an agent's waiting work, so ordered that its index answers: exists() has the planner read all that waits. */
+const first = (db: Db) => db`(
+  select task_id from tasks where status = 'approved' and concurrency_key is null and to_agent = agent_name
+  order by priority desc, task_id limit 1
+)`;
+const firstKeyed = (db: Db) => db`(
+  select task_id from tasks where status = 'approved' and concurrency_key is not null and to_agent = agent_name
+  order by concurrency_key, priority desc, task_id limit 1
+)`;
+
 /**
  * Starts the next attempt of approved work whose time has come: priority first, then age, each agent up to its free places, each key
  * up to its own, each rate up to what is left of its window. Work with a key is looked through key by key, so that what waits
@@ -51,6 +61,8 @@ async function claimReady(
   settings: WorkSettings,
   queues: readonly string[],
 ): Promise<(Ready & { priority: number; chosen: number })[]> {
+  // Written out, so that the planner knows how few they are: otherwise it reads all that waits.
+  const most = db.unsafe(String(CLAIM_LIMIT));
   return await db`
     with recursive agent as materialized (
       select agent_name, per_key, rate_count, rate_window, least(
@@ -71,9 +83,12 @@ async function claimReady(
       ) as limits
       where (queue_url is not null or agent_name = any(array(select unnest(${queues as string[]}::text[]))))
         and (
-          exists (select from tasks where status = 'approved' and concurrency_key is null and to_agent = agent_name)
-          or exists (select from tasks where status = 'approved' and concurrency_key is not null and to_agent = agent_name)
+          ${first(db)} is not null or ${firstKeyed(db)} is not null
         )
+    ), busy as materialized (
+      select to_agent as agent_name, concurrency_key, count(*) from tasks
+      where status = 'executing' and concurrency_key is not null
+      group by to_agent, concurrency_key
     ), key as (
       select agent_name, first.concurrency_key from agent cross join lateral (
         select concurrency_key from tasks
@@ -88,21 +103,23 @@ async function claimReady(
       ) as next
     ), ready as materialized (
       select agent_name, best.* from agent cross join lateral (
-        select task_id, priority, message_bytes from tasks
-        where status = 'approved' and to_agent = agent_name and concurrency_key is null and ready_at <= now()
-        order by priority desc, task_id
+        select * from (
+          select task_id, priority, message_bytes from tasks
+          where status = 'approved' and to_agent = agent_name and concurrency_key is null and ready_at <= now()
+          order by priority desc, task_id limit ${most}
+        ) as first
         limit greatest(0, free)
       ) as best
       union all
-      select agent_name, best.* from key join agent using (agent_name) cross join lateral (
-        select task_id, priority, message_bytes from tasks
-        where status = 'approved' and to_agent = agent_name and tasks.concurrency_key = key.concurrency_key
-          and ready_at <= now()
-        order by priority desc, task_id
-        limit greatest(0, least(free, per_key - (
-          select count(*) from tasks
-          where status = 'executing' and to_agent = agent_name and tasks.concurrency_key = key.concurrency_key
-        )))
+      select agent_name, best.* from key join agent using (agent_name) left join busy using (agent_name, concurrency_key)
+      cross join lateral (
+        select * from (
+          select task_id, priority, message_bytes from tasks
+          where status = 'approved' and to_agent = agent_name and tasks.concurrency_key = key.concurrency_key
+            and ready_at <= now()
+          order by priority desc, task_id limit ${most}
+        ) as first
+        limit greatest(0, least(free, per_key - coalesce(busy.count, 0)))
       ) as best
     ), next as materialized (
       select task_id from (
@@ -117,6 +134,7 @@ async function claimReady(
     ), held as materialized (
       select task_id from tasks
       where task_id in (select task_id from next) and status = 'approved'
+      limit ${most}
       for no key update skip locked
     ), started as (
       update tasks set
@@ -152,9 +170,7 @@ async function rateFreeAt(db: Db): Promise<Date | null> {
       where at > clock_timestamp() - rate_window
       order by at desc offset greatest(0, rate_count - 1) limit 1
     ) as latest
-    where exists (
-      select from tasks where status = 'approved' and to_agent = agent_name and ready_at <= now()
-    )
+    where ${first(db)} is not null or ${firstKeyed(db)} is not null
   `;
   return row?.freeAt ?? null;
 }
