@@ -8,6 +8,8 @@ import { eventOf, type Seen, seen } from "../support/http-event.ts";
 
 // Read when the functions are loaded; the SQS is shared with other test files, so the queues have a name of their own.
 const prefix = `t${randomBytes(5).toString("hex")}`;
+// Several connections, so that calls at once meet in the database.
+vi.stubEnv("DATABASE_POOL_MAX", "6");
 vi.stubEnv("AGENT_QUEUE_CREATE", "true");
 vi.stubEnv("AGENT_QUEUE_PREFIX", prefix);
 const { handler: manage } = await import("../../functions/manage-agent.ts");
