@@ -18,7 +18,7 @@ const JsonMap = z
 const QueueEnv = z.object({
   WORK_QUEUE_URL: z.url(),
   RESULTS_QUEUE_URL: z.url(),
-  AGENT_QUEUES: JsonMap.describe("agent name to queue URL: the agents that exist"),
+  AGENT_QUEUES: JsonMap.describe("agent name to queue URL; other agents have theirs in the registry"),
 });
 
 export type Queues = { work: string; results: string; agents: Record<string, string> };
