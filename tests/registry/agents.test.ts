@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
+import fc from "fast-check";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { connect } from "../../lib/runtime/db.ts";
 import { sqs } from "../../lib/runtime/sqs.ts";
@@ -251,6 +252,32 @@ test("a page goes on where the one before ended", async () => {
   expect(first.json.items.map(({ name }: { name: string }) => name)).toEqual(["code", "desktop", "infra"]);
   expect(second.json.items.map(({ name }: { name: string }) => name)).toEqual(["orchestrator", "research"]);
   expect(second.json.next_cursor).toBeNull();
+});
+
+test("whatever the body, it is refused or stored, and never a fault of ours", async () => {
+  const field = fc.constantFrom(
+    "version",
+    "triggers",
+    "work_types",
+    "limits",
+    "cost",
+    "queue",
+    "presence",
+    "routing",
+    "x",
+  );
+  const near = fc.dictionary(field, fc.jsonValue()).map((rest) => JSON.stringify({ name: "wild", ...rest }));
+  const text = fc.string({ unit: "binary" }).map((more) => `name: wild\ndescription: ${more}`);
+
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(near, text, fc.string({ unit: "binary" })), async (body) => {
+      const { status, json } = await put("wild", body, older);
+
+      const placed = status !== 400 || json.errors.every(({ line, column }: any) => line >= 1 && column >= 1);
+      expect([[200, 201, 400].includes(status), placed]).toEqual([true, true]);
+    }),
+    { numRuns: 200 },
+  );
 });
 
 test("of many versions that are put at once one is active, and each is there", async () => {
