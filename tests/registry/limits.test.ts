@@ -1,7 +1,9 @@
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { connect } from "../../lib/runtime/db.ts";
 import { uuidv7 } from "../../lib/runtime/ids.ts";
+import { claim } from "../../lib/work/claim.ts";
 import { wakeUp } from "../../lib/work/messages.ts";
+import { WorkSettings } from "../../lib/work/schema.ts";
 import { defineAgents } from "../support/registry.ts";
 import { eventOf, receive, reply } from "../support/work.ts";
 import { worldOf } from "../support/world.ts";
@@ -65,6 +67,36 @@ test("eight dispatchers at once never start more of a key than it may have, and 
     { toAgent: "code", concurrencyKey: null, count: 3 },
   ]);
 });
+
+test.each([
+  ["places", { concurrency: 3 }, {}],
+  ["key", { concurrency: 50, per_key: 3 }, keyed("a")],
+  ["rate", { concurrency: 50, rate: { count: 3, per_seconds: 60 } }, {}],
+])(
+  "a second dispatcher counts what a first one has claimed and not yet committed: %s",
+  async (_which, limits, more) => {
+    await defineAgents(db, { name: "code", limits });
+    const world = worldOf(db);
+    await submitMany(world, 3, more);
+
+    let second: Promise<number> | undefined;
+    await db.begin(async (tx) => {
+      expect((await claim(tx, WorkSettings.parse({}), ["code"])).tasks).toHaveLength(3);
+      // More urgent than what the first one took, so the second one would choose it.
+      await submitMany(world, 1, { ...more, priority: 9 });
+      let done = false;
+      second = world.dispatch().finally(() => {
+        done = true;
+      });
+      for (let waits = false; !waits && !done; ) {
+        waits = (await tx`select from pg_locks where locktype = 'advisory' and not granted`).length > 0;
+      }
+    });
+
+    expect(await second).toBe(0);
+    expect(await executing()).toMatchObject([{ count: 3 }]);
+  },
+);
 
 test("work of one key runs one after the other by default, and its key is the agent's own", async () => {
   await defineAgents(db, { name: "code" }, { name: "infra" });
