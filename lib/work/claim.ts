@@ -63,6 +63,8 @@ async function claimReady(
 ): Promise<(Ready & { priority: number; chosen: number })[]> {
   // Written out, so that the planner knows how few they are: otherwise it reads all that waits.
   const most = db.unsafe(String(CLAIM_LIMIT));
+  // An array whose length the planner does not look at: so it keeps one plan, where planning anew takes longer than running.
+  const named = db`array(select unnest(${queues as string[]}::text[]))`;
   return await db`
     with recursive agent as materialized (
       select agent_name, per_key, rate_count, rate_window, least(
@@ -78,10 +80,10 @@ async function claimReady(
         (${limits(db)})
         union all
         -- an agent that got its work before there was a registry
-        select name, null, null, 1, null, null from unnest(${queues as string[]}::text[]) as name
+        select name, null, null, 1, null, null from unnest(${named}) as name
         where not exists (select from agent_definitions where agent_name = name)
       ) as limits
-      where (queue_url is not null or agent_name = any(array(select unnest(${queues as string[]}::text[]))))
+      where (queue_url is not null or agent_name = any(${named}))
         and (
           ${first(db)} is not null or ${firstKeyed(db)} is not null
         )

@@ -4,6 +4,7 @@ import { uuidv7 } from "../../lib/runtime/ids.ts";
 import { claim } from "../../lib/work/claim.ts";
 import { wakeUp } from "../../lib/work/messages.ts";
 import { WorkSettings } from "../../lib/work/schema.ts";
+import { until } from "../support/agent.ts";
 import { defineAgents } from "../support/registry.ts";
 import { eventOf, receive, reply } from "../support/work.ts";
 import { worldOf } from "../support/world.ts";
@@ -84,13 +85,9 @@ test.each([
       expect((await claim(tx, WorkSettings.parse({}), ["code"])).tasks).toHaveLength(3);
       // More urgent than what the first one took, so the second one would choose it.
       await submitMany(world, 1, { ...more, priority: 9 });
-      let done = false;
-      second = world.dispatch().finally(() => {
-        done = true;
-      });
-      for (let waits = false; !waits && !done; ) {
-        waits = (await tx`select from pg_locks where locktype = 'advisory' and not granted`).length > 0;
-      }
+      second = world.dispatch();
+      const waits = async () => (await tx`select from pg_locks where locktype = 'advisory' and not granted`).length > 0;
+      await Promise.race([second, until("the second one waits", waits)]);
     });
 
     expect(await second).toBe(0);
