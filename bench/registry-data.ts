@@ -39,7 +39,7 @@ export async function fillRegistry(db: Pool, { definitions, decisions, events }:
       capability_confidence, historical_confidence, confidence_score, selected_agent, strategy, reason, alternatives, cache_hit,
       cache_age_seconds, succeeded, actual_quality_score, prediction_error, execution_time_ms, completed_at
     )
-    select gen_random_uuid(), routed_at, gen_random_uuid(), sha256(int4send(number % 50000)), 'kind' || number % 97 || '.do',
+    select gen_random_uuid(), routed_at, gen_random_uuid(), sha256(int4send(number % 50000)), 'kind' || (1 + number % 400) % 97 || '.do',
       20 + number % 400, (number % 101) / 100.0, 0.5, 1, 0.5, confidence, 'agent-' || 1 + number % 400, 'scored',
       'agent-' || 1 + number % 400 || ' has the highest score of 3 agents',
       jsonb_build_array(jsonb_build_object('agent', 'agent-' || 1 + (number + 97) % 400, 'confidence', 0.4)),
