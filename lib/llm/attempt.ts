@@ -3,10 +3,11 @@ import type { Model, Timeouts } from "./config-schema.ts";
 import { type Bridge, chunksOf } from "./dialect.ts";
 import { classify, type Failure, statusOfEvent, tidy } from "./failure.ts";
 import { type Json, parseObject } from "./json.ts";
+import { SwitchedOff } from "./kill-switch.ts";
 import { type SseEvent, sseReader, sseText } from "./sse.ts";
 import type { Watch } from "./watch.ts";
 
-/** One request to one vendor. `callerGone` and the clocks end it; what it learns goes into `watch`. */
+/** One request to one vendor. `stopped` and the clocks end it; what it learns goes into `watch`. */
 export type Attempt = {
   model: Model;
   key: string | undefined;
@@ -15,7 +16,8 @@ export type Attempt = {
   /** Headers of the caller that the vendor should see, such as anthropic-beta. */
   headers: Record<string, string>;
   clocks: Timeouts;
-  callerGone: AbortSignal;
+  /** The caller is gone, the answer is not needed any more, or SwitchedOff. */
+  stopped: AbortSignal;
   watch: Watch;
   post: Post;
   now: () => number;
@@ -197,6 +199,7 @@ async function send(attempt: Attempt, clock: Clock, request: Json): Promise<Inbo
         : { authorization: `Bearer ${key}` };
   const body = JSON.stringify(request);
   clock.arm(clocks.first_token_ms, "no token came");
+  clock.signal.throwIfAborted();
   attempt.onSent();
   return await post({
     url: provider.base_url + bridge.path,
@@ -234,7 +237,7 @@ type Clock = {
 };
 
 /** One timer for the clock that runs now, and the end of everything that is still going on when it rings. */
-function startClock({ callerGone, clocks }: Attempt): Clock {
+function startClock({ stopped, clocks }: Attempt): Clock {
   const controller = new AbortController();
   let fired: string | undefined;
   let over = false;
@@ -244,9 +247,9 @@ function startClock({ callerGone, clocks }: Attempt): Clock {
     controller.abort(new Error(reason));
   };
   const total = setTimeout(ring, clocks.total_ms, "the time for the whole answer is over");
-  const gone = () => controller.abort(new Error("the caller is gone"));
-  callerGone.addEventListener("abort", gone, { once: true });
-  if (callerGone.aborted) gone();
+  const stop = () => controller.abort(stopped.reason);
+  stopped.addEventListener("abort", stop, { once: true });
+  if (stopped.aborted) stop();
   return {
     signal: controller.signal,
     arm: (ms, reason) => {
@@ -260,7 +263,7 @@ function startClock({ callerGone, clocks }: Attempt): Clock {
     stop: () => {
       clearTimeout(timer);
       clearTimeout(total);
-      callerGone.removeEventListener("abort", gone);
+      stopped.removeEventListener("abort", stop);
       // Ends the request if it still runs: a reader that stopped early leaves a vendor generating otherwise.
       if (!over) controller.abort(new Error("over"));
     },
@@ -271,6 +274,8 @@ function faultOf(error: unknown, clock: Clock): Failure {
   const { name = "", code, message = "" } = (error ?? {}) as { name?: string; code?: string; message?: string };
   const fired = clock.fired();
   if (fired !== undefined) return { class: "timeout", message: fired };
+  const { reason } = clock.signal;
+  if (reason instanceof SwitchedOff) return { class: "switched_off", message: reason.message };
   if (name === "ConnectTimeout") return { class: "timeout", message };
   if (name === "BadAnswer") return { class: "bad_answer", message };
   if (typeof code === "string" && code.startsWith("HPE_"))

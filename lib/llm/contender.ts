@@ -1,9 +1,10 @@
 import { type Outcome, recordOf } from "./account.ts";
 import { plainAttempt, streamAttempt } from "./attempt.ts";
+import type { Call, RouteDeps } from "./call.ts";
 import type { Model, Timeouts } from "./config-schema.ts";
 import { bridge } from "./dialect.ts";
 import type { Failure } from "./failure.ts";
-import type { Call, RouteDeps } from "./route.ts";
+import { SwitchedOff } from "./kill-switch.ts";
 import type { Candidate } from "./routing.ts";
 import { newWatch } from "./watch.ts";
 
@@ -85,7 +86,9 @@ export function contend(
       // The one that is still reading ends by the signal; a generator that waits at a yield has to be told.
       if (state === "running") await ready;
       await events?.return(undefined);
-      const record = run.record(outcome, outcome === "answered" || outcome === "aborted" ? undefined : failure);
+      const record = stoppedBySwitch(failure)
+        ? run.record("aborted", failure)
+        : run.record(outcome, outcome === "answered" || outcome === "aborted" ? undefined : failure);
       if (state === "answered" && outcome === "answered") deps.health.answered(model);
       settled(ms, record.costUsd);
       deps.onAttempt(record, watch);
@@ -98,14 +101,16 @@ function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber:
   const watch = newWatch();
   let sent = false;
   let ttftMs: number | undefined;
-  const gone = new AbortController();
-  const stop = () => gone.abort();
+  const over = new AbortController();
+  const stop = () => over.abort();
   if (call.callerGone.aborted) stop();
   call.callerGone.addEventListener("abort", stop, { once: true });
+  const leave = model.provider.local ? undefined : deps.killSwitch.enter(() => over.abort(new SwitchedOff()));
   const wantsUsage = call.body["stream_options"]?.include_usage === true;
   return {
     startedAt,
     stop: () => {
+      leave?.();
       call.callerGone.removeEventListener("abort", stop);
       stop();
     },
@@ -115,7 +120,7 @@ function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber:
       body: call.body,
       headers: call.headers,
       clocks: clocksFor(deps.config.timeouts, call, model, call.deadline - startedAt, others),
-      callerGone: gone.signal,
+      stopped: over.signal,
       watch,
       post: deps.post,
       now: deps.now,
@@ -147,6 +152,8 @@ function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber:
       ),
   };
 }
+
+const stoppedBySwitch = (failure: Failure | undefined) => failure?.class === "switched_off";
 
 /** The clocks of one attempt, all inside what is left of the call; a silent vendor leaves the others a share of it. */
 function clocksFor(base: Timeouts, { chain }: Call, model: Model, remainingMs: number, others: boolean): Timeouts {

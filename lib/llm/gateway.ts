@@ -1,4 +1,5 @@
 import { type Asked, readAsk } from "./ask.ts";
+import type { Result, RouteDeps } from "./call.ts";
 import type { Config, Model } from "./config-schema.ts";
 import type { Dialect } from "./dialect.ts";
 import type { Json } from "./json.ts";
@@ -6,11 +7,14 @@ import type { Kept, Ledger, Rules } from "./ledger.ts";
 import { inputChars, needsOf, outputLimit } from "./needs.ts";
 import { costOf } from "./prices.ts";
 import { type Refused, refusalBody, refusalHeaders, refusalOf } from "./refusals.ts";
-import { type Result, type RouteDeps, route } from "./route.ts";
+import { route } from "./route.ts";
 import { type Plan, plan } from "./routing.ts";
 import { sseComment, sseText } from "./sse.ts";
 
-export type GatewayDeps = Omit<RouteDeps, "onAttempt" | "onSent" | "config"> & { config: Config; ledger: Ledger };
+export type GatewayDeps = Omit<RouteDeps, "onAttempt" | "onSent" | "config" | "killSwitch"> & {
+  config: Config;
+  ledger: Ledger;
+};
 
 export type GatewayRequest = {
   dialect: Dialect;
@@ -81,6 +85,7 @@ export async function answer(deps: GatewayDeps, request: GatewayRequest): Promis
   const run = route(
     {
       ...deps,
+      killSwitch: ledger.killSwitch,
       onAttempt: (record) => {
         const text = { prompt: JSON.stringify(asked.body), answer: null };
         kept.push(keepText ? { record, text } : { record });

@@ -101,6 +101,12 @@ export async function settleCall(db: Db, callId: string, attemptIds: string[]): 
   `;
 }
 
+/** Whether calls to external vendors are allowed. */
+export async function findSwitch(db: Db): Promise<boolean> {
+  const [row] = await db<{ external: boolean }[]>`select external from llm_switch`;
+  return row?.external ?? true;
+}
+
 /** What a task says about where its prompts may go, and whether external calls are on at all. */
 export async function findRules(db: Db, taskId: string | null) {
   const [row] = await db<{ external: boolean; privacy: string | null; projectId: string | null }[]>`
