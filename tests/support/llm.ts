@@ -6,8 +6,8 @@ import { type StreamUrl, serveStreamUrl } from "../../localstack/llm-stream.ts";
 import { startVendor, type Vendor } from "./vendor.ts";
 
 /** Every fault that a vendor can be asked to have, as a model of its own. */
-const FAULTS =
-  "429-once 429 500-once 503 529 reset-once reset silent context policy bad 401 quota gone flap html huge truncated slow-first cut cut-clean cut-token stall garbage error-inside error-first drip endless no-done no-done-open event-endless event-huge".split(
+export const FAULTS =
+  "429-once 429 500-once 503 529 reset-once reset silent context policy bad 401 quota gone flap html huge truncated slow-first cut cut-clean cut-token stall garbage error-inside error-first drip endless no-done no-done-open event-endless event-huge echo".split(
     " ",
   );
 

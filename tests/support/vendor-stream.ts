@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type http from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -130,11 +131,9 @@ async function breaks(kind: string, voice: Voice, response: http.ServerResponse)
 /** So many megabytes without a line's end, as fast as they are taken, until nobody takes them any more. */
 export async function pour(response: http.ServerResponse, megabytes: number): Promise<void> {
   const block = "x".repeat(1_000_000);
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
   for (let i = 0; i < megabytes && !response.destroyed; i++) {
-    if (response.write(block)) continue;
-    await new Promise<void>((resolve) => {
-      response.once("drain", resolve);
-      response.once("close", resolve);
-    });
+    if (!response.write(block)) await once(response, "drain", { signal: gone.signal }).catch(() => {});
   }
 }

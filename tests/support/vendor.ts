@@ -143,6 +143,13 @@ async function misbehave(
       return fail(400, "content_policy_violation");
     case "bad":
       return fail(400, "invalid_request_error", {}, "temperature must be a number");
+    case "echo":
+      return fail(
+        400,
+        "invalid_request_error",
+        {},
+        `cannot read ${JSON.stringify(body)} with ${JSON.stringify(headers)}`,
+      );
     case "401":
       return fail(401, "authentication_error", {}, `Incorrect API key provided: ${key}`);
     case "quota":
