@@ -3,7 +3,7 @@ import type { Model, Timeouts } from "./config-schema.ts";
 import { type Bridge, chunksOf } from "./dialect.ts";
 import { classify, type Failure, statusOfEvent, tidy } from "./failure.ts";
 import { type Json, parseObject } from "./json.ts";
-import { SwitchedOff } from "./kill-switch.ts";
+import { SWITCHED_OFF } from "./kill-switch.ts";
 import { type SseEvent, sseReader, sseText } from "./sse.ts";
 import type { Watch } from "./watch.ts";
 
@@ -16,7 +16,7 @@ export type Attempt = {
   /** Headers of the caller that the vendor should see, such as anthropic-beta. */
   headers: Record<string, string>;
   clocks: Timeouts;
-  /** The caller is gone, the answer is not needed any more, or SwitchedOff. */
+  /** The caller is gone, the answer is not needed any more, or SWITCHED_OFF. */
   stopped: AbortSignal;
   watch: Watch;
   post: Post;
@@ -223,6 +223,8 @@ async function readAll(inbound: Inbound, clock: Clock, idleMs: number): Promise<
   return parts.length === 1 ? String(parts[0]) : Buffer.concat(parts).toString();
 }
 
+const OVER = new Error("the attempt is over");
+
 class BadAnswer extends Error {
   override name = "BadAnswer";
 }
@@ -265,7 +267,7 @@ function startClock({ stopped, clocks }: Attempt): Clock {
       clearTimeout(total);
       stopped.removeEventListener("abort", stop);
       // Ends the request if it still runs: a reader that stopped early leaves a vendor generating otherwise.
-      if (!over) controller.abort(new Error("over"));
+      if (!over) controller.abort(OVER);
     },
   };
 }
@@ -275,7 +277,7 @@ function faultOf(error: unknown, clock: Clock): Failure {
   const fired = clock.fired();
   if (fired !== undefined) return { class: "timeout", message: fired };
   const { reason } = clock.signal;
-  if (reason instanceof SwitchedOff) return { class: "switched_off", message: reason.message };
+  if (reason === SWITCHED_OFF) return { class: "switched_off", message: SWITCHED_OFF.message };
   if (name === "ConnectTimeout") return { class: "timeout", message };
   if (name === "BadAnswer") return { class: "bad_answer", message };
   if (typeof code === "string" && code.startsWith("HPE_"))

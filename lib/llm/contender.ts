@@ -4,7 +4,7 @@ import type { Call, RouteDeps } from "./call.ts";
 import type { Model, Timeouts } from "./config-schema.ts";
 import { bridge } from "./dialect.ts";
 import type { Failure } from "./failure.ts";
-import { SwitchedOff } from "./kill-switch.ts";
+import { SWITCHED_OFF } from "./kill-switch.ts";
 import type { Candidate } from "./routing.ts";
 import { newWatch } from "./watch.ts";
 
@@ -102,10 +102,10 @@ function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber:
   let sent = false;
   let ttftMs: number | undefined;
   const over = new AbortController();
-  const stop = () => over.abort();
+  const stop = () => over.abort(OVER);
   if (call.callerGone.aborted) stop();
   call.callerGone.addEventListener("abort", stop, { once: true });
-  const leave = model.provider.local ? undefined : deps.killSwitch.enter(() => over.abort(new SwitchedOff()));
+  const leave = model.provider.local ? undefined : deps.killSwitch.enter(() => over.abort(SWITCHED_OFF));
   const wantsUsage = call.body["stream_options"]?.include_usage === true;
   return {
     startedAt,
@@ -152,6 +152,9 @@ function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber:
       ),
   };
 }
+
+/** Made once: an error takes its stack with it, and this ends every attempt. */
+const OVER = new Error("the attempt is over");
 
 const stoppedBySwitch = (failure: Failure | undefined) => failure?.class === "switched_off";
 

@@ -2,7 +2,7 @@ import type { Call, Result, RouteDeps } from "./call.ts";
 import { type Contender, contend } from "./contender.ts";
 import type { Failure } from "./failure.ts";
 import { hedgeDelay, race } from "./hedge.ts";
-import { SwitchedOff } from "./kill-switch.ts";
+import { SWITCHED_OFF } from "./kill-switch.ts";
 import { type Candidate, decide } from "./routing.ts";
 import { addFailed, newTally, resultOf, type Tally } from "./tally.ts";
 
@@ -14,7 +14,7 @@ export async function* route(deps: RouteDeps, call: Call): AsyncGenerator<string
   // Over the whole call, so that a wait before another try ends too.
   const off = new AbortController();
   const local = call.plan.tries.every(({ model }) => model.provider.local);
-  const leave = local ? undefined : deps.killSwitch.enter(() => off.abort());
+  const leave = local ? undefined : deps.killSwitch.enter(() => off.abort(SWITCHED_OFF));
   try {
     return yield* tryInOrder(deps, call, off.signal);
   } finally {
@@ -33,7 +33,7 @@ async function* tryInOrder(deps: RouteDeps, call: Call, off: AbortSignal): Async
 
   while (candidate !== undefined) {
     if (!mayAsk(candidate)) {
-      failure = { class: "switched_off", message: new SwitchedOff().message };
+      failure = { class: "switched_off", message: SWITCHED_OFF.message };
       [candidate, ...rest] = rest.filter(mayAsk);
       [tries, otherKey] = [0, undefined];
       continue;
