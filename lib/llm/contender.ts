@@ -1,11 +1,13 @@
 import { type Outcome, recordOf } from "./account.ts";
-import { plainAttempt, streamAttempt } from "./attempt.ts";
+import { MAX_ANSWER_BYTES } from "./attempt.ts";
 import type { Call, RouteDeps } from "./call.ts";
 import type { Model, Timeouts } from "./config-schema.ts";
 import { bridge } from "./dialect.ts";
 import type { Failure } from "./failure.ts";
 import { SWITCHED_OFF } from "./kill-switch.ts";
+import { plainAttempt } from "./plain-attempt.ts";
 import type { Candidate } from "./routing.ts";
+import { streamAttempt } from "./stream-attempt.ts";
 import { newWatch } from "./watch.ts";
 
 /** One attempt under way. `ready` settles when it has failed, has the whole answer, or (live) has begun to give it. */
@@ -59,10 +61,17 @@ export function contend(
       state = answer.ok ? "answered" : "failed";
       return;
     }
-    for (;;) {
+    for (let chars = 0; ; ) {
       const piece = await next();
       if (piece === undefined) return;
       held.push(piece);
+      chars += piece.length;
+      if (chars > MAX_ANSWER_BYTES) {
+        held.length = 0;
+        failure = { class: "bad_answer", message: `the answer has more than ${MAX_ANSWER_BYTES} characters` };
+        state = "failed";
+        return;
+      }
       if (call.mode === "live" && watch.started) {
         state = "streaming";
         return;

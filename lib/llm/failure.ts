@@ -30,6 +30,11 @@ export type Failure = {
   retryAfterMs?: number;
 };
 
+/** Thrown where a vendor's bytes are no answer: too many of them. */
+export class BadAnswer extends Error {
+  override name = "BadAnswer";
+}
+
 /** What a vendor answered, for `classify`. `body` is the parsed JSON or the text. */
 export type VendorError = { status: number; headers: Record<string, string | undefined>; body: unknown };
 
