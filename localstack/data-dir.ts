@@ -56,7 +56,7 @@ export function runningOver(path: string): Running | undefined {
 function makeDir(path: string): void {
   const ground = nearest(path);
   if (!statSync(ground).isDirectory()) {
-    const what = ground === resolve(path) ? "It" : `${ground}`;
+    const what = ground === resolve(path) ? "It" : ground;
     throw new Error(`The data directory ${path} cannot be made: ${what} is a file.\n${NAME_ANOTHER}`);
   }
   try {
