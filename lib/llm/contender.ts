@@ -31,7 +31,7 @@ export function contend(
   deps: RouteDeps,
   call: Call,
   candidate: Candidate,
-  of: { attemptNumber: number; others: boolean; key: string | undefined },
+  of: { attemptNumber: number; others: boolean; key: string | undefined; keyFault: Failure | undefined },
   settled: (ms: number, costUsd: string | null) => void,
 ): Contender {
   const { model } = candidate;
@@ -53,6 +53,12 @@ export function contend(
     return undefined;
   };
   const ready = (async () => {
+    if (of.keyFault !== undefined) {
+      // Without its key a prompt would leave for a vendor that refuses it.
+      failure = of.keyFault;
+      state = "failed";
+      return;
+    }
     if (events === undefined) {
       const answer = await plainAttempt(attempt);
       if (answer.ok) text = answer.text;

@@ -32,7 +32,14 @@ const WRITE_MS = 2_000;
 /** After a failure the database is left alone for so long, so that answers do not wait for it one by one. */
 const AWAY_MS = 3_000;
 
-export function ledger(db: Pool, budgets: Budgets, log: LedgerLog, now: () => number): Ledger {
+/** `renew` replaces the pool's connections: one that fell silent would keep every later call waiting. */
+export function ledger(
+  db: Pool,
+  budgets: Budgets,
+  log: LedgerLog,
+  now: () => number,
+  renew: (error: unknown) => void,
+): Ledger {
   let awayUntil = 0;
   let lost = 0;
   const notes = new Map<string, Promise<unknown>>();
@@ -49,6 +56,7 @@ export function ledger(db: Pool, budgets: Budgets, log: LedgerLog, now: () => nu
       return await Promise.race([run(), late]);
     } catch (error) {
       awayUntil = now() + AWAY_MS;
+      renew(error);
       throw error;
     } finally {
       clearTimeout(timer);

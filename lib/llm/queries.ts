@@ -85,17 +85,17 @@ export async function insertReservations(db: Db, callId: string, scopes: Scope[]
   `;
 }
 
-/** Puts what the new attempts of a call cost, or the reservation where that is unknown, in place of its reservation. */
+/** Puts what the new attempts of a call cost in place of its reservation; the reservation on top where one is unknown. */
 export async function settleCall(db: Db, callId: string, attemptIds: string[]): Promise<void> {
   await db`
     with held as (
       delete from llm_reservations where call_id = ${callId} returning scope, scope_key, usd
     ), cost as (
-      select case when bool_or(cost_usd is null) then null else coalesce(sum(cost_usd), 0) end as usd
+      select coalesce(sum(cost_usd), 0) as usd, coalesce(bool_or(cost_usd is null), false) as partly
       from llm_calls where attempt_id = any (${attemptIds}::uuid[])
     )
     update llm_spend
-    set spent_usd = spent_usd + coalesce(cost.usd, held.usd)
+    set spent_usd = spent_usd + cost.usd + case when cost.partly then held.usd else 0 end
     from held, cost
     where llm_spend.scope = held.scope and llm_spend.scope_key = held.scope_key
   `;

@@ -125,8 +125,15 @@ async function start(
   const attemptNumber = ++tally.attempts;
   const { model, probe } = candidate;
   if (probe) deps.health.probes(model, deps.now());
-  const key = otherKey ?? (await deps.keys.key(model.provider).catch(() => undefined));
-  return contend(deps, call, candidate, { attemptNumber, others, key }, (ms, costUsd) => {
+  let keyFault: Failure | undefined;
+  const key =
+    otherKey ??
+    (await deps.keys.key(model.provider).catch((error: unknown) => {
+      const reason = error instanceof Error ? error.name : "unknown";
+      keyFault = { class: "auth", message: `the key of ${model.provider.name} cannot be read (${reason})` };
+      return undefined;
+    }));
+  return contend(deps, call, candidate, { attemptNumber, others, key, keyFault }, (ms, costUsd) => {
     tally.upstreamMs += ms;
     tally.costs.push(costUsd);
   });
