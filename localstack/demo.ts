@@ -102,7 +102,7 @@ async function onOwnStack(): Promise<number> {
     await stack?.stop();
     if (stoppedBy !== undefined) {
       rmSync(dataDir, { recursive: true, force: true });
-      console.error(`\n${(error as Error).message} Nothing is left behind.`);
+      console.error(`\nStopped by ${stoppedBy}. Nothing is left behind.`);
       return 1;
     }
     console.error(`\n${red("✗")} ${(error as Error).message}\n  The logs are in ${join(dataDir, "logs")}`);
