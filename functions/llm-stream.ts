@@ -29,7 +29,7 @@ export const handler: unknown = streamifyResponse(async (event, out, context) =>
   if (reply.stream !== undefined) {
     for await (const part of reply.stream) {
       if (gone.signal.aborted) break;
-      if (!body.write(part)) await Promise.race([once(body, "drain"), once(gone.signal, "abort")]);
+      if (!body.write(part)) await once(body, "drain", { signal: gone.signal }).catch(() => {});
     }
   }
   body.end();
