@@ -62,7 +62,7 @@ test.each(cases)(
   async (surface, _name, fault) => {
     const headers = { "x-waybill-privacy": "local-only" };
 
-    const got = await ask(`h-fb-${fault}`, { surface, mode: "whole", headers });
+    const got = await ask(`h-${surface}-${fault}`, { surface, mode: "whole", headers });
 
     expect(got).toMatchObject(ANSWERED);
     expect(vendor.seen.map(({ path }) => path)).toEqual(["/local/v1/chat/completions"]);

@@ -32,12 +32,13 @@ const PROMISES = "promises: { window: 1000 }";
 /**
  * The gateway's function URL over vendors that misbehave; the configuration is set before the gateway is loaded. Chains:
  * `SURFACE-MODE-FAULT` is the fault and then a model that is well, with vendors of its own; `x-FAULT` (OpenAI) and `y-FAULT`
- * (Anthropic) are the same with shared ones; `h-FAULT` has a local model behind it; `l-SURFACE-FAULT` is a local model with the fault,
+ * (Anthropic) are the same with shared ones; `h-FAULT` has a local model behind it, `h-SURFACE-FAULT` the same with vendors of its own; `l-SURFACE-FAULT` is a local model with the fault,
  * an external one, and a local one that is well.
  */
 export async function startGateway(more: More = {}): Promise<{ gateway: StreamUrl; vendor: Vendor; key: string }> {
   const vendor = await startVendor();
-  const key = `canary-key-${randomUUID()}`;
+  // Like no key that anybody gives out: only who knows it can cut it out.
+  const key = `canary${randomUUID().replaceAll("-", "")}`;
   const provider = (name: string, type: string, extra = 'key: "${env:TEST_KEY}"', at = "") =>
     `  ${name}: { type: ${type}, base_url: "${vendor.url}${at}${type === "openai" ? "/v1" : ""}", ${extra} }`;
   const model = (name: string, by: string, id: string, window = 100_000) =>
@@ -46,7 +47,9 @@ export async function startGateway(more: More = {}): Promise<{ gateway: StreamUr
   const lanes = SURFACES.flatMap((surface) =>
     MODES.flatMap((mode) => FAULTS.map((fault) => ({ surface, fault, name: `${surface}-${mode}-${fault}` }))),
   );
-  const locals = SURFACES.flatMap((surface) => FAULTS.map((fault) => ({ fault, name: `${surface}-${fault}` })));
+  const locals = SURFACES.flatMap((surface) =>
+    FAULTS.map((fault) => ({ surface, fault, name: `${surface}-${fault}` })),
+  );
   const config = [
     "providers:",
     provider("vendor", "openai"),
@@ -74,6 +77,7 @@ export async function startGateway(more: More = {}): Promise<{ gateway: StreamUr
     ...FAULTS.map((fault) => chain(`x-fb-${fault}`, `fb-${fault}`, "ok")),
     ...FAULTS.map((fault) => chain(`y-fb-${fault}`, `a-fb-${fault}`, "ok")),
     ...FAULTS.map((fault) => chain(`h-fb-${fault}`, `fb-${fault}`, "home")),
+    ...locals.map(({ name, surface, fault }) => chain(`h-${name}`, `m-${surface}-whole-${fault}`, "home")),
     ...locals.map(({ name }) => chain(`l-${name}`, `l-fb-${name}`, "ok", "home")),
     chain("x-refused", "refused", "ok"),
     chain("chat-big", "fb-context", "ok", "big"),

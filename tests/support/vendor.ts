@@ -148,7 +148,7 @@ async function misbehave(
         400,
         "invalid_request_error",
         {},
-        `cannot read ${JSON.stringify(body)} with ${JSON.stringify(headers)}`,
+        `${key} cannot read ${JSON.stringify(body)} with ${JSON.stringify(headers)}`,
       );
     case "401":
       return fail(401, "authentication_error", {}, `Incorrect API key provided: ${key}`);
