@@ -12,11 +12,12 @@ const db = connect();
 const settings = readEnv(WorkSettings);
 
 /** POST /work: keeps the work in one commit, then wakes the dispatcher where it needs no person. */
-export const handler = http(submitWork, async ({ body, headers, callId, traceId, log }) => {
+export const handler = http(submitWork, async ({ body, headers, callId, traceId, log, tell }) => {
   const header = headers["idempotency-key"];
   const key = header === undefined ? undefined : uuidOf(header);
   const { row, replayed } = await submit(db, settings, agents, { work: body, key, taskId: callId, traceId });
   const task = toTask(row);
+  tell({ task_id: task.task_id, task_trace_id: task.trace_id });
   const location = `/work/${task.task_id}`;
   if (replayed) return { status: 200, body: task, headers: { location, "idempotent-replayed": "true" } };
   log.info("work submitted", { task_id: task.task_id, trace_id: task.trace_id, status: task.status });

@@ -23,6 +23,7 @@ const LIMIT_MS = 110_000;
 
 const started = performance.now();
 const stopping = new AbortController();
+let stoppedBy: NodeJS.Signals | undefined;
 
 function tell(name: string, text: string): void {
   const clock = `${((performance.now() - started) / 1000).toFixed(1)} s`.padStart(7);
@@ -99,6 +100,11 @@ async function onOwnStack(): Promise<number> {
     if (left.length > 0) throw new Error(`Left behind: ${left.join(", ")}`);
   } catch (error) {
     await stack?.stop();
+    if (stoppedBy !== undefined) {
+      rmSync(dataDir, { recursive: true, force: true });
+      console.error(`\nStopped by ${stoppedBy}. Nothing is left behind.`);
+      return 1;
+    }
     console.error(`\n${red("✗")} ${(error as Error).message}\n  The logs are in ${join(dataDir, "logs")}`);
     return 1;
   }
@@ -132,7 +138,10 @@ try {
   process.exit(2);
 }
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  process.on(signal, () => stopping.abort(new Error(`Stopped by ${signal}.`)));
+  process.on(signal, () => {
+    stoppedBy = signal;
+    stopping.abort(new Error(`Stopped by ${signal}.`));
+  });
 }
 setTimeout(() => stopping.abort(new Error(`It took longer than ${LIMIT_MS / 1000} s.`)), LIMIT_MS).unref();
 process.exit(await (against === undefined ? onOwnStack() : onRunningStack(against)));

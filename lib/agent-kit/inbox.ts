@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Message, WorkRequestMessage } from "../protocol/messages.ts";
+import { answerTo, type Refusal } from "../protocol/refusal.ts";
+import { uuidv7 } from "../runtime/ids.ts";
 import { log } from "../runtime/log.ts";
 import type { Journal } from "./journal.ts";
-import { answerTo, type Refusal, readMessage } from "./refusal.ts";
+import { readMessage } from "./refusal.ts";
 import { type Run, Stopped } from "./run.ts";
 import type { Delivery, Transport } from "./transport.ts";
 
@@ -113,7 +115,7 @@ export function openInbox({ name, concurrency, journal, transport, wake, execute
     // Once per message, not once per delivery: it comes back until the redrive policy has had enough.
     if (delivery.receiveCount === 1 || unanswered.has(delivery.id)) {
       log.warn("message refused", { ...refusal.remains, error_code: refusal.error_code, reason: refusal.reason });
-      const answer = answerTo(name, delivery, refusal);
+      const answer = answerTo(refusal, { from: name, deliveryId: delivery.id, newId: () => uuidv7(), now: new Date() });
       const { error } = answer === undefined ? {} : await transport.send([{ id: delivery.id, body: answer }]);
       if (error !== undefined) return void unanswered.add(delivery.id);
       unanswered.delete(delivery.id);
