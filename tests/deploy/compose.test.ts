@@ -133,7 +133,7 @@ test("functions and migrate meet the same database, with its password in the sec
   ]);
   expect(environmentOf("localstack")["POSTGRES_PASSWORD"]).toBe(environmentOf("postgres")["POSTGRES_PASSWORD"]);
   expect(readFileSync("localstack/init/queues.sh", "utf8")).toContain(
-    `--name ${environmentOf("functions")["DATABASE_SECRET_ARN"]} `,
+    `\nsecret ${environmentOf("functions")["DATABASE_SECRET_ARN"]} "\${POSTGRES_PASSWORD:-}"\n`,
   );
 });
 

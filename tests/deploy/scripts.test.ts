@@ -3,7 +3,6 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { queuesOf } from "../../localstack/queues.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "waybill-scripts-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -22,46 +21,6 @@ test.each(SCRIPTS)("%s is a bash script that stops at the first failure", (scrip
   expect(execFileSync("bash", ["-n", script], { encoding: "utf8" })).toBe("");
   expect(readFileSync(script, "utf8")).toMatch(/^#!\/bin\/bash\n(#.*\n)*set -euo pipefail\n/);
   expect(statSync(script).mode & 0o111).toBe(0o111);
-});
-
-test("LocalStack gets the queues of serverless.yml, with their dead letter queues, and the secret", () => {
-  const calls = join(folder, "calls");
-  // Answers what the script asks for: a URL of a new queue, the ARN of a queue.
-  const awslocal = `#!/bin/bash
-printf '%s\\n' "$(printf '%s\\x1f' "$@")" >> "${calls}"
-case "$2" in
-  create-queue) echo "http://localhost/$4" ;;
-  get-queue-attributes) echo "arn:aws:sqs:eu-central-1:000000000000:\${4##*/}" ;;
-esac
-`;
-  const env = { PATH: fake("awslocal", awslocal), POSTGRES_PASSWORD: 'it\'s "quoted"' };
-
-  execFileSync("bash", ["localstack/init/queues.sh"], { env });
-
-  const made = readFileSync(calls, "utf8")
-    .trimEnd()
-    .split("\n")
-    .map((line) => line.split("\u001F"));
-  const queues = made
-    .filter(([, verb]) => verb === "create-queue")
-    .map(([, , , name, , attributes]) => [name, attributes]);
-  const expected = queuesOf().flatMap(({ name, visibilitySeconds, maxReceiveCount, deadLetters }) => {
-    const deadLetterTargetArn = `arn:aws:sqs:eu-central-1:000000000000:${deadLetters.name}`;
-    const RedrivePolicy = JSON.stringify({ deadLetterTargetArn, maxReceiveCount });
-    return [
-      [deadLetters.name, `MessageRetentionPeriod=${deadLetters.retentionSeconds}`],
-      [name, JSON.stringify({ VisibilityTimeout: String(visibilitySeconds), RedrivePolicy })],
-    ];
-  });
-  expect(queues).toEqual(expected);
-  expect(made.at(-1)?.slice(0, 6)).toEqual([
-    "secretsmanager",
-    "create-secret",
-    "--name",
-    "waybill-database",
-    "--secret-string",
-    'it\'s "quoted"',
-  ]);
 });
 
 /** Runs a copy of .ci/run with an npm that does what the test says. */
