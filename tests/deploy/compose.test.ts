@@ -112,10 +112,11 @@ test("the functions accept their environment, and find every queue of serverless
 test("an agent listens to its own queue and answers to the results queue", () => {
   for (const agent of ["code", "infra"]) {
     const environment = environmentOf(`agent-${agent}`);
-    const { queueUrl, resultsUrl } = readAgentEnv(undefined, environment);
-
-    expect(queueUrl).toBe(readQueues(environmentOf("functions")).agents[agent]);
-    expect(resultsUrl).toBe(environmentOf("functions")["RESULTS_QUEUE_URL"]);
+    expect(readAgentEnv(undefined, environment).queue).toEqual({
+      transport: "sqs",
+      queueUrl: readQueues(environmentOf("functions")).agents[agent],
+      resultsUrl: environmentOf("functions")["RESULTS_QUEUE_URL"],
+    });
     expect(services[`agent-${agent}`]?.command).toEqual(["node", `/app/agents/${agent}.ts`]);
   }
 });
