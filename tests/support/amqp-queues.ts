@@ -1,0 +1,82 @@
+import { type ChannelModel, type ConfirmChannel, connect, type GetMessage } from "amqplib";
+import { afterAll, beforeAll } from "vitest";
+import { declareTopology, deleteTopology, topology } from "../../lib/agent-kit/amqp-topology.ts";
+import { until } from "./agent.ts";
+import type { TestQueues } from "./queues.ts";
+import { type Broker, prefix } from "./rabbitmq.ts";
+
+const AGENTS = ["research", "code"];
+
+/** Queues on a broker, under names of their own: made before the tests of this block and removed after them. */
+export function amqpQueues(open: (() => Promise<Broker>) | undefined): TestQueues & { prefix: string } {
+  const own = prefix();
+  const names = topology(own);
+  let broker: Broker;
+  let connection: ChannelModel;
+  let channel: ConfirmChannel;
+  let taken: GetMessage[] = [];
+  beforeAll(async () => {
+    if (open === undefined) throw new Error("There is no broker: this block should have been skipped.");
+    broker = await open();
+    connection = await connect(broker.url);
+    channel = await connection.createConfirmChannel();
+    await declareTopology(connection, AGENTS, own);
+  });
+  afterAll(async () => {
+    await deleteTopology(connection, AGENTS, own);
+    await connection.close();
+    await broker.stop();
+  });
+  const take = async (queue: string) => (await channel.get(queue)) || undefined;
+  return {
+    prefix: own,
+    address: () => withPort(broker.url),
+    env: (_, address) => ({
+      AGENT_TRANSPORT: "amqp",
+      RABBITMQ_URL: address ?? broker.url,
+      RABBITMQ_PREFIX: own,
+    }),
+    put: async (agent, body) => {
+      channel.publish(names.work, agent, Buffer.from(body), { persistent: true });
+      await channel.waitForConfirms();
+    },
+    counts: async (agent) => ({
+      visible: (await channel.checkQueue(names.agentQueue(agent))).messageCount,
+      lent: undefined,
+    }),
+    take: async (agent) => {
+      const message = await take(names.agentQueue(agent));
+      if (message !== undefined) taken.push(message);
+      return message?.content.toString();
+    },
+    empty: async (agent) => {
+      for (const message of taken) channel.ack(message);
+      taken = [];
+      const queue = names.agentQueue(agent);
+      // A broker sees a moment later that an agent was killed, and only then has its messages back.
+      await until("no agent listens", async () => (await channel.checkQueue(queue)).consumerCount === 0);
+      await channel.purgeQueue(queue);
+    },
+    deadLetters: async (agent) => {
+      const message = await take(names.deadLetterQueue(names.agentQueue(agent)));
+      if (message === undefined) return [];
+      channel.ack(message);
+      return [message.content.toString()];
+    },
+    hear: async (tell, signal) => {
+      const { consumerTag } = await channel.consume(names.resultsQueue, (message) => {
+        if (message === null) return;
+        tell(message.content.toString());
+        channel.ack(message);
+      });
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      await channel.cancel(consumerTag);
+    },
+  };
+}
+
+function withPort(url: string): string {
+  const address = new URL(url);
+  address.port ||= "5672";
+  return address.href;
+}
