@@ -1,0 +1,144 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { SQSClient } from "@aws-sdk/client-sqs";
+import { connect } from "amqplib";
+import { serialiseMessage } from "../lib/protocol/messages.ts";
+import { declareTopology, deleteTopology } from "../localstack/topology.ts";
+import { findBroker, prefix } from "../tests/support/rabbitmq.ts";
+import { consume, makeQueue, publish, sendToSqs, takeFromSqs } from "./bridge-ends.ts";
+import { median } from "./measure.ts";
+
+/** `npm run bench:bridge`: messages a second over the bridge, beside each of its ends alone, in turn in the same run. */
+const { values } = parseArgs({
+  options: { messages: { type: "string", default: "3000" }, rounds: { type: "string", default: "5" } },
+});
+const count = Number(values.messages);
+const rounds = Number(values.rounds);
+if (!(count >= 100) || !(rounds > 0)) throw new Error("Usage: npm run bench:bridge -- [--messages N] [--rounds N]");
+
+const access = { AWS_ACCESS_KEY_ID: "bench", AWS_SECRET_ACCESS_KEY: "bench", AWS_REGION: "eu-central-1" };
+Object.assign(process.env, access);
+const found = await findBroker();
+if (found === undefined) throw new Error("There is no RabbitMQ. Set RABBITMQ_URL or install rabbitmq-server.");
+const broker = await found();
+const emulator = fork(new URL("./sqs-server.ts", import.meta.url));
+const [{ endpoint }] = (await once(emulator, "message")) as [{ endpoint: string }];
+const sqs = new SQSClient({ endpoint, useQueueUrlAsEndpoint: false });
+const rabbit = await connect(broker.url);
+const before = prefix();
+const names = await declareTopology(rabbit, ["code"], before);
+const bodies = Array.from({ length: count }, (_, i) => bodyOf(i));
+
+type Rates = Record<"bridge" | "takes" | "gives", number>;
+const out: Rates[] = [];
+const into: Rates[] = [];
+try {
+  for (let round = 0; round < rounds; round++) {
+    out.push(await outbound());
+    into.push(await inbound());
+  }
+  console.log(`${count} messages of ${bodies[0]?.length} bytes, ${rounds} rounds in turn; medians, messages/s\n`);
+  console.log("                    bridge   takes alone   gives alone   ratio to the slower end");
+  print("SQS -> RabbitMQ", out);
+  print("RabbitMQ -> SQS", into);
+} finally {
+  await deleteTopology(rabbit, ["code"], before);
+  await rabbit.close();
+  emulator.disconnect();
+  await broker.stop();
+}
+
+async function outbound(): Promise<Rates> {
+  const work = await makeQueue(sqs, `work-${randomUUID()}`);
+  await sendToSqs(sqs, work, bodies);
+  const takes = await takeFromSqs(sqs, work, count);
+  const gives = await publish(rabbit, names.work, "code", bodies);
+  await (await rabbit.createChannel()).purgeQueue(names.agentQueue("code"));
+  await sendToSqs(sqs, work, bodies);
+  const consuming = consume(rabbit, names.agentQueue("code"), count);
+  const bridge = await startBridge({ AGENT_QUEUES: JSON.stringify({ code: work }), RESULTS_QUEUE_URL: work });
+  const rate = await consuming;
+  await stop(bridge.child);
+  return { bridge: rate, takes, gives };
+}
+
+async function inbound(): Promise<Rates> {
+  const results = await makeQueue(sqs, `results-${randomUUID()}`);
+  const gives = await sendToSqs(sqs, results, bodies);
+  await publish(rabbit, names.results, "code", bodies);
+  const takes = await consume(rabbit, names.resultsQueue, count);
+  await publish(rabbit, names.results, "code", bodies);
+  const bridge = await startBridge({ AGENT_QUEUES: "{}", RESULTS_QUEUE_URL: results });
+  const moved = async () =>
+    ((await (await fetch(`${bridge.url}/counters`)).json()) as { in: { moved: number } }).in.moved;
+  let first = await moved();
+  while (first === 0) first = await moved();
+  const started = performance.now();
+  let last = first;
+  while (last < count) {
+    await sleep(10);
+    last = await moved();
+  }
+  const rate = ((last - first) * 1000) / (performance.now() - started);
+  await stop(bridge.child);
+  return { bridge: rate, takes, gives };
+}
+
+async function startBridge(environment: Record<string, string>): Promise<{ child: ChildProcess; url: string }> {
+  const child = fork(new URL("../localstack/bridge.ts", import.meta.url), {
+    env: {
+      ...process.env,
+      ...environment,
+      AWS_ENDPOINT_URL_SQS: endpoint,
+      RABBITMQ_URL: broker.url,
+      RABBITMQ_PREFIX: before,
+      BRIDGE_PORT: "0",
+      LOG_LEVEL: "error",
+    },
+  });
+  const [{ ready }] = (await once(child, "message")) as [{ ready: string }];
+  return { child, url: ready };
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  const ended = once(child, "exit");
+  child.kill("SIGTERM");
+  await ended;
+}
+
+function print(name: string, rates: Rates[]): void {
+  const of = (key: keyof Rates) => median(rates.map((rate) => rate[key]));
+  const ratio = median(rates.map(({ bridge, takes, gives }) => bridge / Math.min(takes, gives)));
+  const cells = [of("bridge"), of("takes"), of("gives")].map((rate, i) => rate.toFixed(0).padStart(i === 0 ? 8 : 14));
+  for (const { bridge, takes, gives } of rates) {
+    console.error(`  ${name}: ${bridge.toFixed(0)} beside ${takes.toFixed(0)} and ${gives.toFixed(0)}`);
+  }
+  console.log(`${name.padEnd(18)}${cells.join("")}${ratio.toFixed(2).padStart(10)}`);
+}
+
+/** A work request as agents get it. */
+function bodyOf(index: number): string {
+  return serialiseMessage({
+    protocol_version: "1.0",
+    message_id: randomUUID(),
+    from_agent: "orchestrator",
+    to_agent: "code",
+    timestamp: new Date().toISOString(),
+    trace_id: randomUUID(),
+    request_id: randomUUID(),
+    type: "work_request",
+    payload: {
+      task_id: randomUUID(),
+      attempt: 1,
+      work_type: "code.run",
+      request_text: `message ${index}`,
+      parameters: { command: "echo", args: ["hello"] },
+      hints: {},
+      lease_seconds: 60,
+      timeout_seconds: 300,
+    },
+  });
+}

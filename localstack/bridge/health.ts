@@ -1,0 +1,36 @@
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Counters } from "./counters.ts";
+
+/** What the endpoint answers: 200 where every part is "ok", else 503. */
+type Health = { parts: Record<string, string>; counters: Record<"out" | "in", Counters> };
+
+export type HealthServer = { url: string; close: () => Promise<void> };
+
+/** Serves /health, what `look` sees, and /counters, which asks nobody. */
+export async function serveHealth(
+  port: number,
+  host: string,
+  counters: Health["counters"],
+  look: () => Promise<Health["parts"]>,
+): Promise<HealthServer> {
+  const answer = async (path: string | undefined, response: ServerResponse) => {
+    const parts = path === "/counters" ? {} : await look();
+    const healthy = Object.values(parts).every((part) => part === "ok");
+    response.writeHead(healthy ? 200 : 503, { "content-type": "application/json" });
+    response.end(JSON.stringify({ status: healthy ? "ok" : "unavailable", ...parts, ...counters }));
+  };
+  const server = createServer(({ url }, response) => void answer(url, response));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, resolve);
+  });
+  const { port: actual } = server.address() as AddressInfo;
+  return {
+    url: `http://${host === "0.0.0.0" ? "127.0.0.1" : host}:${actual}`,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
