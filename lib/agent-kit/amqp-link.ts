@@ -44,6 +44,8 @@ export function describeLink<C extends Channel>({ url, name, create, prepare, on
     if (closed) throw new Error("the link to the broker is closed");
     const connection = await connect(address.href, {
       timeout: CONNECT_MS,
+      // Acks are small, and must not wait for more to go with them.
+      noDelay: true,
       clientProperties: { connection_name: name },
     });
     let reason: Error | undefined;

@@ -31,7 +31,7 @@ describe.skipIf(found === undefined)("the AMQP transport", () => {
     await queues.empty("research");
   });
   afterEach(async () => {
-    await Promise.all(open.splice(0).map((made) => made.close?.()));
+    for (const made of open.splice(0)) await made.close?.();
   });
 
   test("a message given back comes again at once, to another, under the same name and counted", async () => {
@@ -47,7 +47,7 @@ describe.skipIf(found === undefined)("the AMQP transport", () => {
     expect(delivery.receiveCount).toBe(1);
     await again.accept();
     await second.close?.();
-    expect(await queues.counts("research")).toMatchObject({ visible: 0 });
+    expect(await queues.left("research")).toBe(0);
   });
 
   test("a message that nobody keeps comes again; one that is kept does not", async () => {
@@ -67,17 +67,26 @@ describe.skipIf(found === undefined)("the AMQP transport", () => {
     clearInterval(extending);
     await kept.accept();
     await agent.close?.();
-    expect(await queues.counts("research")).toMatchObject({ visible: 0 });
+    expect(await queues.left("research")).toBe(0);
   });
 
-  test("dealing with a message twice, or after its connection was lost, harms nothing", async () => {
-    const proxy = await startProxy(queues.address());
-    const agent = transport({ url: proxy.url });
-    await queues.put("research", "twice");
-    const twice = await one(agent);
+  test("dealing with a message twice leaves the others in hand", async () => {
+    const agent = transport();
+    for (const name of ["twice", "other"]) await queues.put("research", name);
+    const [twice, other] = [await one(agent), await one(agent)];
+
     await twice.accept();
     await twice.accept();
     await twice.reject();
+    await other.accept();
+
+    await agent.close?.();
+    expect(await queues.left("research")).toBe(0);
+  });
+
+  test("dealing with a message whose connection was lost harms nothing: it comes again", async () => {
+    const proxy = await startProxy(queues.address());
+    const agent = transport({ url: proxy.url });
     await queues.put("research", "lost");
     const lost = await one(agent);
     proxy.cut("rst");
@@ -92,8 +101,7 @@ describe.skipIf(found === undefined)("the AMQP transport", () => {
     await again.accept();
     await agent.close?.();
     await proxy.close();
-    expect(proxy.taken()).toBe(2);
-    expect(await queues.counts("research")).toMatchObject({ visible: 0 });
+    expect(await queues.left("research")).toBe(0);
     expect(await queues.deadLetters("research")).toEqual([]);
   });
 
@@ -132,13 +140,13 @@ describe.skipIf(found === undefined)("the AMQP transport", () => {
     await channel.deleteQueue(names.resultsQueue);
 
     const lost = await agent.send([letter("lost")]);
-    const found = await agent.send([letter("found")]);
+    const again = await agent.send([letter("again")]);
 
     expect(lost).toEqual({
       sent: [],
       error: expect.objectContaining({ message: expect.stringContaining("no queue") }),
     });
-    expect(found).toEqual({ sent: ["found"] });
+    expect(again).toEqual({ sent: ["again"] });
     expect(await channel.checkQueue(names.resultsQueue)).toMatchObject({ messageCount: 1 });
     await connection.close();
   });
@@ -166,7 +174,7 @@ describe.skipIf(found === undefined)("the AMQP transport", () => {
     proxy.behave("hang up");
     const agent = transport({ url: proxy.url });
 
-    await expect(agent.receive(1)).rejects.toThrow();
+    await expect(agent.receive(1)).rejects.toThrow(/Socket closed|ECONNRESET/);
     await agent.stop?.();
 
     expect(await agent.receive(1)).toEqual([]);

@@ -5,10 +5,17 @@ import { until } from "./agent.ts";
 import type { TestQueues } from "./queues.ts";
 import { type Broker, prefix } from "./rabbitmq.ts";
 
+export type AmqpQueues = TestQueues & {
+  /** What the names on the broker begin with. */
+  prefix: string;
+  /** How many messages an agent's queue holds once nobody listens any more: those of the last who did are back by then. */
+  left: (agent: string) => Promise<number>;
+};
+
 const AGENTS = ["research", "code"];
 
 /** Queues on a broker, under names of their own: made before the tests of this block and removed after them. */
-export function amqpQueues(open: (() => Promise<Broker>) | undefined): TestQueues & { prefix: string } {
+export function amqpQueues(open: (() => Promise<Broker>) | undefined): AmqpQueues {
   const own = prefix();
   const names = topology(own);
   let broker: Broker;
@@ -28,6 +35,11 @@ export function amqpQueues(open: (() => Promise<Broker>) | undefined): TestQueue
     await broker.stop();
   });
   const take = async (queue: string) => (await channel.get(queue)) || undefined;
+  const left = async (agent: string) =>
+    await until("no agent listens", async () => {
+      const { consumerCount, messageCount } = await channel.checkQueue(names.agentQueue(agent));
+      return consumerCount === 0 && messageCount;
+    });
   return {
     prefix: own,
     address: () => withPort(broker.url),
@@ -52,11 +64,10 @@ export function amqpQueues(open: (() => Promise<Broker>) | undefined): TestQueue
     empty: async (agent) => {
       for (const message of taken) channel.ack(message);
       taken = [];
-      const queue = names.agentQueue(agent);
-      // A broker sees a moment later that an agent was killed, and only then has its messages back.
-      await until("no agent listens", async () => (await channel.checkQueue(queue)).consumerCount === 0);
-      await channel.purgeQueue(queue);
+      await left(agent);
+      await channel.purgeQueue(names.agentQueue(agent));
     },
+    left,
     deadLetters: async (agent) => {
       const message = await take(names.deadLetterQueue(names.agentQueue(agent)));
       if (message === undefined) return [];
