@@ -10,6 +10,10 @@ export type AmqpQueues = TestQueues & {
   prefix: string;
   /** How many messages an agent's queue holds once nobody listens any more: those of the last who did are back by then. */
   left: (agent: string) => Promise<number>;
+  /** How many consumers an agent's queue has: two for each agent process. */
+  listeners: (agent: string) => Promise<number>;
+  /** Connects the test again, after its broker was away. */
+  connect: () => Promise<void>;
 };
 
 const AGENTS = ["research", "code"];
@@ -22,12 +26,26 @@ export function amqpQueues(open: (() => Promise<Broker>) | undefined): AmqpQueue
   let connection: ChannelModel;
   let channel: ConfirmChannel;
   let taken: GetMessage[] = [];
+  const listening = new Set<(body: string) => void>();
+  const consume = async (tell: (body: string) => void) =>
+    await channel.consume(names.resultsQueue, (message) => {
+      if (message === null) return;
+      tell(message.content.toString());
+      channel.ack(message);
+    });
+  const connectAgain = async () => {
+    connection = await connect(broker.url);
+    // The broker of a test may be killed; what fails by that says so itself.
+    connection.on("error", () => {});
+    channel = await connection.createConfirmChannel();
+    channel.on("error", () => {});
+    await declareTopology(connection, AGENTS, own);
+    for (const tell of listening) await consume(tell);
+  };
   beforeAll(async () => {
     if (open === undefined) throw new Error("There is no broker: this block should have been skipped.");
     broker = await open();
-    connection = await connect(broker.url);
-    channel = await connection.createConfirmChannel();
-    await declareTopology(connection, AGENTS, own);
+    await connectAgain();
   });
   afterAll(async () => {
     await deleteTopology(connection, AGENTS, own);
@@ -68,6 +86,8 @@ export function amqpQueues(open: (() => Promise<Broker>) | undefined): AmqpQueue
       await channel.purgeQueue(names.agentQueue(agent));
     },
     left,
+    listeners: async (agent) => (await channel.checkQueue(names.agentQueue(agent))).consumerCount,
+    connect: connectAgain,
     deadLetters: async (agent) => {
       const message = await take(names.deadLetterQueue(names.agentQueue(agent)));
       if (message === undefined) return [];
@@ -75,13 +95,9 @@ export function amqpQueues(open: (() => Promise<Broker>) | undefined): AmqpQueue
       return [message.content.toString()];
     },
     hear: async (tell, signal) => {
-      const { consumerTag } = await channel.consume(names.resultsQueue, (message) => {
-        if (message === null) return;
-        tell(message.content.toString());
-        channel.ack(message);
-      });
+      listening.add(tell);
+      await consume(tell);
       await new Promise((resolve) => signal.addEventListener("abort", resolve));
-      await channel.cancel(consumerTag);
     },
   };
 }

@@ -100,7 +100,9 @@ async function startBroker(config = ""): Promise<OwnBroker> {
     // A name server of our own ends with us; the machine's would keep the names of servers that were killed.
     ERL_EPMD_PORT: String(names),
     ERL_EPMD_ADDRESS: "127.0.0.1",
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2",
+    // The tick is when a consumer_timeout is looked at: once a minute otherwise.
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
+      "-kernel inet_dist_use_interface {127,0,0,1} -rabbit channel_tick_interval 250 +S 2:2",
   };
   const url = `amqp://guest:guest@127.0.0.1:${port}`;
   let child: ChildProcess | undefined;
