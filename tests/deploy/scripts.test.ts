@@ -10,8 +10,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const SCRIPTS = ["localstack/init/queues.sh", ".ci/run"];
 
 /** Puts a program on the PATH of a script, and answers that PATH. */
-function fake(name: string, text: string): string {
-  const bin = mkdtempSync(join(folder, "bin-"));
+function fake(name: string, text: string, bin = mkdtempSync(join(folder, "bin-"))): string {
   writeFileSync(join(bin, name), text);
   chmodSync(join(bin, name), 0o755);
   return `${bin}:${process.env["PATH"]}`;
@@ -29,6 +28,8 @@ function runCi(npm: string): { status: number | null; stdout: string; stderr: st
   execFileSync("mkdir", [join(project, ".ci")]);
   writeFileSync(join(project, ".ci/run"), readFileSync(".ci/run"));
   const PATH = fake("npm", `#!/bin/bash\n${npm}\n`);
+  // Not root, so that nothing is installed on this machine.
+  fake("id", "#!/bin/bash\necho 1000\n", PATH.split(":")[0]);
   return spawnSync("bash", [join(project, ".ci/run")], { encoding: "utf8", env: { PATH } });
 }
 
@@ -49,6 +50,23 @@ test("the CI script fails with the checks, and still prints the count", () => {
 
   expect(stdout.split("\n")).toContain("320 passed, 1 failed, 2 skipped");
   expect(status).not.toBe(0);
+});
+
+test("the CI script fails where tests were skipped, and names them", () => {
+  const skipped = { status: "skipped", fullName: "on a broker it works" };
+  const files = [{ status: "passed", assertionResults: [{ status: "passed", fullName: "other" }, skipped] }];
+
+  const { status, stdout, stderr } = runCi(`[ "$1" = ci ] || ${report(9, 0, 1, files)}`);
+
+  expect(stdout.split("\n")).toContain("9 passed, 0 failed, 1 skipped");
+  expect(stderr).toMatch(/skipped:\non a broker it works\n$/);
+  expect(status).toBe(1);
+});
+
+test("the CI script lets no test be skipped for want of a broker", () => {
+  const { stdout } = runCi(`echo "required: $WAYBILL_REQUIRE_RABBITMQ"; [ "$1" = ci ] || ${report(1, 0)}`);
+
+  expect(stdout).toContain("required: 1");
 });
 
 test("the CI script runs the tests to count them where a check before them failed, and fails", () => {
