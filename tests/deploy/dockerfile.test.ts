@@ -1,21 +1,9 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
+import { instructions, stage } from "../support/dockerfile.ts";
 
-const instructions = readFileSync("Dockerfile", "utf8")
-  .split("\n")
-  .filter((line) => line !== "" && !line.startsWith("#"));
 const packageJson = JSON.parse(readFileSync("package.json", "utf8")) as { devDependencies: Record<string, string> };
-
-/** The instructions of a stage and of those that it is built on, first ones first. */
-function stage(name: string): string[] {
-  const start = instructions.findIndex((line) => line.startsWith("FROM ") && line.endsWith(` AS ${name}`));
-  const rest = instructions.slice(start + 1);
-  const end = rest.findIndex((line) => line.startsWith("FROM "));
-  const base = instructions[start]?.split(" ")[1] ?? "";
-  const own = end === -1 ? rest : rest.slice(0, end);
-  return base.startsWith("node:") ? own : [...stage(base), ...own];
-}
 
 /** Where a path of a stage comes from: the sources that its instructions copy from the project. */
 function copied(name: string): string[] {
@@ -32,6 +20,11 @@ test("the image has the Node that the project pins", () => {
 test.each(["functions", "agent", "bridge"])("the image %s runs as node, not as root", (name) => {
   expect(stage(name).filter((line) => line.startsWith("USER "))).toEqual(["USER node"]);
   expect(stage(name).at(-1)).toMatch(/^CMD \["node", /);
+});
+
+test("packages come without their install scripts, and those of development only where serverless runs", () => {
+  expect(stage("runtime-packages").at(-1)).toBe("RUN npm ci --ignore-scripts --omit=dev");
+  expect(stage("all-packages").at(-1)).toBe("RUN npm ci --ignore-scripts");
 });
 
 test("compose builds the stages that exist", () => {
