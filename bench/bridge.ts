@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -56,13 +56,12 @@ async function outbound(): Promise<Rates> {
   await sendToSqs(sqs, work, bodies);
   const takes = await takeFromSqs(sqs, work, count);
   const gives = await publish(rabbit, names.work, "code", bodies);
-  await (await rabbit.createChannel()).purgeQueue(names.agentQueue("code"));
+  await empty(names.agentQueue("code"));
   await sendToSqs(sqs, work, bodies);
-  const consuming = consume(rabbit, names.agentQueue("code"), count);
-  const bridge = await startBridge({ AGENT_QUEUES: JSON.stringify({ code: work }), RESULTS_QUEUE_URL: work });
-  const rate = await consuming;
-  await stop(bridge.child);
-  return { bridge: rate, takes, gives };
+  const environment = { AGENT_QUEUES: JSON.stringify({ code: work }), RESULTS_QUEUE_URL: work };
+  const bridge = await throughBridge("out", environment);
+  await empty(names.agentQueue("code"));
+  return { bridge, takes, gives };
 }
 
 async function inbound(): Promise<Rates> {
@@ -71,23 +70,12 @@ async function inbound(): Promise<Rates> {
   await publish(rabbit, names.results, "code", bodies);
   const takes = await consume(rabbit, names.resultsQueue, count);
   await publish(rabbit, names.results, "code", bodies);
-  const bridge = await startBridge({ AGENT_QUEUES: "{}", RESULTS_QUEUE_URL: results });
-  const moved = async () =>
-    ((await (await fetch(`${bridge.url}/counters`)).json()) as { in: { moved: number } }).in.moved;
-  let first = await moved();
-  while (first === 0) first = await moved();
-  const started = performance.now();
-  let last = first;
-  while (last < count) {
-    await sleep(10);
-    last = await moved();
-  }
-  const rate = ((last - first) * 1000) / (performance.now() - started);
-  await stop(bridge.child);
-  return { bridge: rate, takes, gives };
+  const bridge = await throughBridge("in", { AGENT_QUEUES: "{}", RESULTS_QUEUE_URL: results });
+  return { bridge, takes, gives };
 }
 
-async function startBridge(environment: Record<string, string>): Promise<{ child: ChildProcess; url: string }> {
+/** Starts a bridge where all messages wait already; messages a second from the first that it has moved to the last. */
+async function throughBridge(way: "out" | "in", environment: Record<string, string>): Promise<number> {
   const child = fork(new URL("../localstack/bridge.ts", import.meta.url), {
     env: {
       ...process.env,
@@ -100,13 +88,26 @@ async function startBridge(environment: Record<string, string>): Promise<{ child
     },
   });
   const [{ ready }] = (await once(child, "message")) as [{ ready: string }];
-  return { child, url: ready };
-}
-
-async function stop(child: ChildProcess): Promise<void> {
+  const moved = async () => {
+    const answer = await fetch(`${ready}/counters`);
+    return ((await answer.json()) as Record<typeof way, { moved: number }>)[way].moved;
+  };
+  let first = 0;
+  for (; first === 0; await sleep(5)) first = await moved();
+  const started = performance.now();
+  let last = first;
+  for (; last < count; await sleep(20)) last = await moved();
+  const rate = ((last - first) * 1000) / (performance.now() - started);
   const ended = once(child, "exit");
   child.kill("SIGTERM");
   await ended;
+  return rate;
+}
+
+async function empty(queue: string): Promise<void> {
+  const channel = await rabbit.createChannel();
+  await channel.purgeQueue(queue);
+  await channel.close();
 }
 
 function print(name: string, rates: Rates[]): void {

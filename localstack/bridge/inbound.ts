@@ -146,8 +146,16 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
       waiting.splice(0, waiting.length, ...kept);
     },
     stop: async () => {
-      await consuming?.channel.cancel(consuming.consumerTag).catch(() => {});
-      await changes.until(() => calls + burying === 0 && waiting.length === 0, over);
+      let asked = consuming !== undefined;
+      // Not awaited: a broker that has fallen silent never answers.
+      void consuming?.channel
+        .cancel(consuming.consumerTag)
+        .catch(() => {})
+        .finally(() => {
+          asked = false;
+          changes.changed();
+        });
+      await changes.until(() => !asked && calls + burying === 0 && waiting.length === 0, over);
     },
   };
 }

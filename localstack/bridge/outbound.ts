@@ -19,19 +19,18 @@ type Parts = {
   counters: Counters;
   signals: Signals;
   visibilitySeconds: number;
+  pollSeconds: number;
   /** The most messages of this queue in hand at once. */
   inHand: number;
 };
-
-/** Short, since a stopping bridge waits for it: a poll that is broken off may have been lent messages already. */
-const WAIT_SECONDS = 2;
 
 /** Calls that ask at once for what is there, after one came back full. */
 const CALLS = 4;
 
 /**
  * Brings one agent's messages from SQS to the broker, until the signal. A message is removed from SQS only when the broker has
- * confirmed it, and is kept invisible until then. Answers when nothing is in hand any more.
+ * confirmed it, and is kept invisible until then. Answers when nothing is in hand any more. A poll is never broken off: it may
+ * have been lent messages already.
  */
 export async function startOutbound(parts: Parts): Promise<void> {
   const { agent, queue, publisher, counters, signals } = parts;
@@ -55,7 +54,7 @@ export async function startOutbound(parts: Parts): Promise<void> {
   };
   for (let failures = 0; await mayTake(); ) {
     try {
-      if (await take(WAIT_SECONDS)) await Promise.all(Array.from({ length: CALLS }, takeAll));
+      if (await take(parts.pollSeconds)) await Promise.all(Array.from({ length: CALLS }, takeAll));
       failures = 0;
     } catch (error) {
       counters.failed++;

@@ -14,8 +14,8 @@ export type Publisher = {
   isReady: () => boolean;
   /**
    * Answers when the broker has the message in a queue, on disk. Rejects where it is not known to: then it is to be sent
-   * again, and may come twice. Rejects with Refused where sending it again cannot work. Waits no longer for a connection
-   * than until the signal.
+   * again, and may come twice. Rejects with Refused where sending it again cannot work. Waits no longer than until
+   * the signal.
    */
   publish: (letter: Letter, signal: AbortSignal) => Promise<void>;
 };
@@ -31,7 +31,7 @@ export function publisherOf(kept: Kept<ConfirmChannel>): Publisher {
     if (connection === undefined) throw new Error("the broker is not connected");
     const channel = watch(await connection.createConfirmChannel());
     try {
-      await send(channel, letter);
+      await send(channel, letter, signal);
     } catch (error) {
       throw error instanceof Suspect ? new Refused(error.message) : error;
     } finally {
@@ -46,7 +46,7 @@ export function publisherOf(kept: Kept<ConfirmChannel>): Publisher {
       const channel = kept.open()?.channel;
       if (channel === undefined) throw new Error("the broker is not connected");
       try {
-        return await send(watch(channel), letter);
+        return await send(watch(channel), letter, signal);
       } catch (error) {
         if (error instanceof Unroutable) kept.renew();
         if (!(error instanceof Suspect)) throw error;
@@ -81,14 +81,18 @@ function watch(channel: ConfirmChannel): ConfirmChannel {
 
 let ids = 0;
 
-async function send(channel: ConfirmChannel, { exchange, routingKey, body, properties }: Letter): Promise<void> {
+async function send(channel: ConfirmChannel, letter: Letter, signal: AbortSignal): Promise<void> {
+  const { exchange, routingKey, body, properties } = letter;
   const state = states.get(channel);
   const id = ++ids;
   // A message that no queue gets is given back, and confirmed all the same; it is known again by this header.
   const headers = { ...(properties.headers as object), publish_id: id };
   const options = { ...properties, headers, mandatory: true, persistent: true };
   await new Promise<void>((resolve, reject) => {
+    const giveUp = () => reject(new Error("not confirmed in time"));
+    signal.addEventListener("abort", giveUp);
     channel.publish(exchange, routingKey, body, options, (error: Error | null) => {
+      signal.removeEventListener("abort", giveUp);
       if (state?.returned.delete(id)) reject(new Unroutable(`no queue gets ${routingKey} of ${exchange}`));
       else if (error === null) resolve();
       else reject(state?.closedOver === undefined ? error : new Suspect(state.closedOver.message));

@@ -18,6 +18,8 @@ export type BridgeSettings = {
   host: string;
   /** How long a message that was taken from SQS stays invisible; it is prolonged while needed. */
   visibilitySeconds: number;
+  /** How long one call waits for messages. A stopping bridge waits for its last one. */
+  pollSeconds: number;
   /** Messages of one queue in hand at once, each way. */
   inHand: number;
   graceSeconds: number;
@@ -37,6 +39,7 @@ export function readBridgeEnv(source?: NodeJS.ProcessEnv): BridgeSettings {
       BRIDGE_PORT: integer(0, 65_535, 9326),
       BRIDGE_HOST: z.string().default("127.0.0.1"),
       BRIDGE_VISIBILITY_SECONDS: integer(2, 43_200, 30),
+      BRIDGE_POLL_SECONDS: integer(1, 20, 2),
       BRIDGE_IN_HAND: integer(10, 10_000, 200),
       BRIDGE_GRACE_SECONDS: integer(0, 3600, 8),
     }),
@@ -51,6 +54,7 @@ export function readBridgeEnv(source?: NodeJS.ProcessEnv): BridgeSettings {
     port: env.BRIDGE_PORT,
     host: env.BRIDGE_HOST,
     visibilitySeconds: env.BRIDGE_VISIBILITY_SECONDS,
+    pollSeconds: env.BRIDGE_POLL_SECONDS,
     inHand: env.BRIDGE_IN_HAND,
     graceSeconds: env.BRIDGE_GRACE_SECONDS,
   };

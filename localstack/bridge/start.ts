@@ -30,7 +30,7 @@ const HEALTH_MS = 2000;
  * Every message arrives at least once: it is removed from one side only when the other has accepted it.
  */
 export async function startBridge(settings: BridgeSettings): Promise<Bridge> {
-  const { rabbitUrl: url, rabbitPrefix, visibilitySeconds, inHand } = settings;
+  const { rabbitUrl: url, rabbitPrefix, visibilitySeconds, pollSeconds, inHand } = settings;
   const names = topology(rabbitPrefix);
   const stop = new AbortController();
   const end = new AbortController();
@@ -63,7 +63,8 @@ export async function startBridge(settings: BridgeSettings): Promise<Bridge> {
   const add = async (agent: string, queueUrl: string) => {
     if (agents.has(agent) || !AgentName.safeParse(agent).success) return;
     const queue = sqsQueue(queueUrl, visibilitySeconds);
-    const parts = { agent, queue, publisher, names, bury, counters: both.out, signals, visibilitySeconds, inHand };
+    const limits = { visibilitySeconds, pollSeconds, inHand };
+    const parts = { agent, queue, publisher, names, bury, counters: both.out, signals, ...limits };
     agents.set(agent, startOutbound(parts));
     const connection = outgoing.open()?.connection;
     // Where this fails, the first message finds no queue, and then all is declared anew.
