@@ -12,6 +12,9 @@ import type { ChannelModel } from "amqplib";
 /** Calls of ten messages at once, as the bridge makes them. */
 const CALLS = 4;
 
+/** Messages unconfirmed or not acked, as the bridge has them. */
+const IN_HAND = 100;
+
 /** A queue that nobody else knows. */
 export async function makeQueue(sqs: SQSClient, name: string): Promise<string> {
   const { QueueUrl = "" } = await sqs.send(new CreateQueueCommand({ QueueName: name }));
@@ -57,8 +60,8 @@ export async function publish(
 ): Promise<number> {
   const channel = await rabbit.createConfirmChannel();
   const rate = await perSecond(bodies.length, async () => {
-    for (let i = 0; i < bodies.length; i += 200) {
-      for (const body of bodies.slice(i, i + 200)) {
+    for (let i = 0; i < bodies.length; i += IN_HAND) {
+      for (const body of bodies.slice(i, i + IN_HAND)) {
         channel.publish(exchange, routingKey, Buffer.from(body), { persistent: true, mandatory: true });
       }
       await channel.waitForConfirms();
@@ -69,7 +72,7 @@ export async function publish(
 }
 
 /** Consumes and acks `count` messages; answers messages a second from the first to the last. */
-export async function consume(rabbit: ChannelModel, queue: string, count: number, prefetch = 200): Promise<number> {
+export async function consume(rabbit: ChannelModel, queue: string, count: number, prefetch = IN_HAND): Promise<number> {
   const channel = await rabbit.createChannel();
   await channel.prefetch(prefetch);
   const rate = await new Promise<number>((resolve, reject) => {

@@ -40,7 +40,7 @@ export function readBridgeEnv(source?: NodeJS.ProcessEnv): BridgeSettings {
       BRIDGE_HOST: z.string().default("127.0.0.1"),
       BRIDGE_VISIBILITY_SECONDS: integer(2, 43_200, 30),
       BRIDGE_POLL_SECONDS: integer(1, 20, 2),
-      BRIDGE_IN_HAND: integer(10, 10_000, 200),
+      BRIDGE_IN_HAND: integer(10, 10_000, 100),
       BRIDGE_GRACE_SECONDS: integer(0, 3600, 8),
     }),
     source,
