@@ -1,15 +1,21 @@
-import { spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { noteSkip } from "./skips.ts";
 
-/**
- * A Python 3 that has pika: the one on the PATH, else the distribution's, which may have what a version manager's lacks.
- * Undefined where there is none, and the run's last lines say so; throws in continuous integration instead.
- */
+/** A Python that has pika: PYTHON, else python3, else Debian's own, for which its packages are. Undefined where there is none. */
 export function findPython(): string | undefined {
-  const found = ["python3", "/usr/bin/python3"].find((python) => {
-    return spawnSync(python, ["-c", "import pika"], { stdio: "ignore" }).status === 0;
+  const names = process.env["PYTHON"] ? [process.env["PYTHON"]] : ["python3", "/usr/bin/python3"];
+  const found = names.find((python) => {
+    try {
+      execFileSync(python, ["-c", "import pika"], { stdio: "ignore" });
+      return true;
+    } catch {
+      return false;
+    }
   });
-  if (found === undefined)
-    noteSkip("Skipped: the agent in Python. Install pika (Debian: apt-get install python3-pika).");
+  if (found === undefined) {
+    noteSkip(
+      "Skipped: the tests of the agent in Python. Install python3 and pika (Debian: apt-get install python3-pika).",
+    );
+  }
   return found;
 }
