@@ -96,7 +96,7 @@ async function throughBridge(way: "out" | "in", environment: Record<string, stri
   for (; first === 0; await sleep(5)) first = await moved();
   const started = performance.now();
   let last = first;
-  for (; last < count; await sleep(20)) last = await moved();
+  for (; last < count; await sleep(50)) last = await moved();
   const rate = ((last - first) * 1000) / (performance.now() - started);
   const ended = once(child, "exit");
   child.kill("SIGTERM");

@@ -1,24 +1,19 @@
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Counters } from "./counters.ts";
-
-/** What the endpoint answers: 200 where every part is "ok", else 503. */
-type Health = { parts: Record<string, string>; counters: Record<"out" | "in", Counters> };
-
 export type HealthServer = { url: string; close: () => Promise<void> };
 
-/** Serves /health, what `look` sees, and /counters, which asks nobody. */
+/** Serves /health, what `look` sees: 200 where every part is "ok", else 503; and /counters, which asks nobody. */
 export async function serveHealth(
   port: number,
   host: string,
-  counters: Health["counters"],
-  look: () => Promise<Health["parts"]>,
+  counters: () => object,
+  look: () => Promise<Record<string, string>>,
 ): Promise<HealthServer> {
   const answer = async (path: string | undefined, response: ServerResponse) => {
     const parts = path === "/counters" ? {} : await look();
     const healthy = Object.values(parts).every((part) => part === "ok");
     response.writeHead(healthy ? 200 : 503, { "content-type": "application/json" });
-    response.end(JSON.stringify({ status: healthy ? "ok" : "unavailable", ...parts, ...counters }));
+    response.end(JSON.stringify({ status: healthy ? "ok" : "unavailable", ...parts, ...counters() }));
   };
   const server = createServer(({ url }, response) => void answer(url, response));
   await new Promise<void>((resolve, reject) => {

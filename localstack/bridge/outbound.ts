@@ -20,6 +20,8 @@ type Parts = {
   signals: Signals;
   visibilitySeconds: number;
   pollSeconds: number;
+  /** Whether it may be removed while the bridge runs: then its end is no fault. */
+  found: boolean;
   /** The most messages of this queue in hand at once. */
   inHand: number;
 };
@@ -28,7 +30,7 @@ type Parts = {
 const CALLS = 4;
 
 /**
- * Brings one agent's messages from SQS to the broker, until the signal. A message is removed from SQS only when the broker has
+ * Brings one agent's messages from SQS to the broker, until the signal or its queue's end. A message is removed from SQS only when the broker has
  * confirmed it, and is kept invisible until then. Answers when nothing is in hand any more. A poll is never broken off: it may
  * have been lent messages already.
  */
@@ -57,6 +59,7 @@ export async function startOutbound(parts: Parts): Promise<void> {
       if (await take(parts.pollSeconds)) await Promise.all(Array.from({ length: CALLS }, takeAll));
       failures = 0;
     } catch (error) {
+      if (parts.found && (error as Error).name.includes("QueueDoesNotExist")) break;
       counters.failed++;
       if (failures === 0) log.warn("queue not read", { agent, error });
       await backOff(failures++, stopping);

@@ -18,6 +18,8 @@ export type Bridge = {
   /** Of its own endpoint, which has /health and /counters. */
   url: string;
   counters: Record<"out" | "in", Counters>;
+  /** Whose messages it carries now. */
+  agents: () => string[];
   /** Takes nothing more, finishes what is in hand, gives back what it cannot finish in time. */
   stop: () => Promise<void>;
 };
@@ -60,12 +62,17 @@ export async function startBridge(settings: BridgeSettings): Promise<Bridge> {
     onLost: into.onLost,
   });
 
-  const add = async (agent: string, queueUrl: string) => {
+  const add = async (agent: string, queueUrl: string, found: boolean) => {
     if (agents.has(agent) || !AgentName.safeParse(agent).success) return;
     const queue = sqsQueue(queueUrl, visibilitySeconds);
-    const limits = { visibilitySeconds, pollSeconds, inHand };
+    const limits = { visibilitySeconds, pollSeconds, inHand, found };
     const parts = { agent, queue, publisher, names, bury, counters: both.out, signals, ...limits };
-    agents.set(agent, startOutbound(parts));
+    const carried = startOutbound(parts).finally(() => {
+      if (stop.signal.aborted) return;
+      agents.delete(agent);
+      log.info("agent gone", { agent, queue: queueUrl });
+    });
+    agents.set(agent, carried);
     const connection = outgoing.open()?.connection;
     // Where this fails, the first message finds no queue, and then all is declared anew.
     if (connection !== undefined) await declareTopology(connection, [agent], rabbitPrefix).catch(() => {});
@@ -74,7 +81,7 @@ export async function startBridge(settings: BridgeSettings): Promise<Bridge> {
   const discover = async (prefix: string) => {
     for (let failures = 0; !stop.signal.aborted; ) {
       try {
-        for (const [agent, queueUrl] of Object.entries(await listQueues(prefix))) await add(agent, queueUrl);
+        for (const [agent, queueUrl] of Object.entries(await listQueues(prefix))) await add(agent, queueUrl, true);
         failures = 0;
         await sleep(LOOK_MS, undefined, { signal: stop.signal }).catch(() => {});
       } catch (error) {
@@ -83,20 +90,26 @@ export async function startBridge(settings: BridgeSettings): Promise<Bridge> {
       }
     }
   };
-  for (const [agent, queueUrl] of Object.entries(settings.agentQueues)) void add(agent, queueUrl);
+  for (const [agent, queueUrl] of Object.entries(settings.agentQueues)) void add(agent, queueUrl, false);
   const discovering = settings.queuePrefix === undefined ? undefined : discover(settings.queuePrefix);
 
-  const health = await serveHealth(settings.port, settings.host, both, async () => ({
-    rabbitmq_publish: outgoing.trouble() ?? "ok",
-    rabbitmq_consume: incoming.trouble() ?? "ok",
-    sqs: await checkQueue(settings.resultsUrl, HEALTH_MS).then(
-      () => "ok",
-      (error: Error) => `${error.name}: ${error.message}`,
-    ),
-  }));
+  const health = await serveHealth(
+    settings.port,
+    settings.host,
+    () => ({ agents: [...agents.keys()], ...both }),
+    async () => ({
+      rabbitmq_publish: outgoing.trouble() ?? "ok",
+      rabbitmq_consume: incoming.trouble() ?? "ok",
+      sqs: await checkQueue(settings.resultsUrl, HEALTH_MS).then(
+        () => "ok",
+        (error: Error) => `${error.name}: ${error.message}`,
+      ),
+    }),
+  );
   return {
     url: health.url,
     counters: both,
+    agents: () => [...agents.keys()],
     stop: async () => {
       stop.abort();
       const grace = setTimeout(() => end.abort(), settings.graceSeconds * 1000);

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { CreateQueueCommand } from "@aws-sdk/client-sqs";
+import { CreateQueueCommand, DeleteQueueCommand } from "@aws-sdk/client-sqs";
 import { type ChannelModel, connect } from "amqplib";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Bridge, startBridge } from "../../localstack/bridge/start.ts";
@@ -170,6 +170,12 @@ describe.skipIf(found === undefined)("the bridge", () => {
     const [got] = await takeFromRabbit(rabbit, names.agentQueue("late"));
 
     expect(got?.content.toString()).toBe('"early"');
+    const bridge = running[0] as Bridge;
+    await vi.waitUntil(() => bridge.counters.out.in_flight === 0, { timeout: 5000 });
+    await sqs.send(new DeleteQueueCommand({ QueueUrl }));
+    // The end of an agent is no fault.
+    await vi.waitUntil(() => !bridge.agents().includes("late"), { timeout: 5000 });
+    expect(bridge.counters.out.failed).toBe(0);
   });
 
   test("declares anew what somebody removed, and loses nothing", async () => {
