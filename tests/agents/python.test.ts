@@ -167,7 +167,7 @@ describe.skipIf(found === undefined || python === undefined)("the agent in Pytho
         payload: { task_id: randomUUID(), attempt: 1, status: "cancelled" },
       }),
     ],
-  ] as const)("a message that is %s goes to the dead letters as it was, and its sender is told", async ([, body]) => {
+  ] as const)("a message that is %s goes to the dead letters as it was", async ([, body]) => {
     await start(testFolder());
     await queues.put("research", body);
 
@@ -177,13 +177,19 @@ describe.skipIf(found === undefined || python === undefined)("the agent in Pytho
     });
 
     expect(letter).toBe(body);
-    const sender = body.startsWith("{") ? (JSON.parse(body) as { request_id: string; message_id: string }) : undefined;
-    if (sender !== undefined) {
-      const told = await until("it is told", () =>
-        heard.heard.find(({ request_id }) => request_id === sender.request_id),
-      );
-      expect(told.payload).toMatchObject({ error_code: 5003, failed_message_id: sender.message_id });
-    }
+  });
+
+  test("the sender of a message that cannot be read is told why, and the sender of an error is not", async () => {
+    await start(testFolder());
+    const { message_id, timestamp: _, ...wrong } = envelope("research");
+    await queues.put("research", JSON.stringify({ ...wrong, type: "error" }));
+    await queues.put("research", JSON.stringify({ ...wrong, message_id, type: ["work_request"], payload: [] }));
+
+    const told = await until("it is told", () => {
+      return heard.heard.find(({ request_id }) => request_id === wrong.request_id);
+    });
+
+    expect(told).toMatchObject({ type: "error", payload: { error_code: 5003, failed_message_id: message_id } });
   });
 });
 
