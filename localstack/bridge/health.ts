@@ -1,5 +1,6 @@
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+
 export type HealthServer = { url: string; close: () => Promise<void> };
 
 /** Serves /health, what `look` sees: 200 where every part is "ok", else 503; and /counters, which asks nobody. */
@@ -17,7 +18,9 @@ export async function serveHealth(
   };
   const server = createServer(({ url }, response) => void answer(url, response));
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", (cause) => {
+      reject(new Error(`${host}:${port} cannot be listened on: ${cause.message}. Set BRIDGE_PORT.`, { cause }));
+    });
     server.listen(port, host, resolve);
   });
   const { port: actual } = server.address() as AddressInfo;

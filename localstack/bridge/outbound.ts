@@ -56,7 +56,11 @@ export async function startOutbound(parts: Parts): Promise<void> {
   };
   for (let failures = 0; await mayTake(); ) {
     try {
-      if (await take(parts.pollSeconds)) await Promise.all(Array.from({ length: CALLS }, takeAll));
+      if (await take(parts.pollSeconds)) {
+        // All of them end before the next poll, whichever failed.
+        const ends = await Promise.allSettled(Array.from({ length: CALLS }, takeAll));
+        for (const end of ends) if (end.status === "rejected") throw end.reason;
+      }
       failures = 0;
     } catch (error) {
       if (parts.found && (error as Error).name.includes("QueueDoesNotExist")) break;
