@@ -1,13 +1,13 @@
 import { connect } from "amqplib";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { AGENTS, queuesOf } from "../../localstack/queues.ts";
 import {
   DEAD_LETTER_SECONDS,
   declareTopology,
   deleteTopology,
   MAX_RECEIVE_COUNT,
   topology,
-} from "../../localstack/topology.ts";
+} from "../../lib/agent-kit/amqp-topology.ts";
+import { AGENTS, queuesOf } from "../../localstack/queues.ts";
 import { type Broker, findBroker, prefix } from "../support/rabbitmq.ts";
 
 test("mirrors what serverless.yml says of the SQS queues", () => {

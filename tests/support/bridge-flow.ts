@@ -2,12 +2,12 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { type ChannelModel, type ConfirmChannel, connect, type RecoveringChannelModel } from "amqplib";
 import { bulkSubmit } from "../../bench/work.ts";
+import type { Topology } from "../../lib/agent-kit/amqp-topology.ts";
 import { parseMessage, serialiseMessage } from "../../lib/protocol/messages.ts";
 import type { Pool } from "../../lib/runtime/db.ts";
 import { dispatch } from "../../lib/work/dispatch.ts";
 import { WorkSettings } from "../../lib/work/schema.ts";
 import { sendLeftovers } from "../../lib/work/sweep.ts";
-import type { Topology } from "../../localstack/topology.ts";
 import { reply } from "./work.ts";
 
 /** A bridge as a process of its own, started again whenever a test has killed it. */
