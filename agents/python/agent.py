@@ -68,9 +68,10 @@ class Work:
     def __init__(self, request, tag, said=None):
         self.request, self.tags, self.sent, self.over = request, [tag], 0, said is not None
         self.said = said if said is not None else []
+        self.is_answer = True  # what was handed back is none
         payload = request["payload"]
         self.task_id, self.attempt = payload["task_id"], payload["attempt"]
-        self.deadline = time.monotonic() + payload["timeout_seconds"]
+        self.timeout, self.deadline = payload["timeout_seconds"], float("inf")
         self.every, self.beat = payload["lease_seconds"] / 3, 0.0
 
     def run(self):
@@ -178,9 +179,9 @@ class Agent:
             work.end({"status": "failed", "error_message": "5006 timed_out: it took longer than timeout_seconds"})
         if not work.over and self.stopping is not None and now > self.stopping:
             work.say("work_status", {"status": "approved", "message": "this agent is shutting down"})
-            work.over, work.request = True, {**work.request, "handed_back": True}
+            work.over, work.is_answer = True, False
         over = work.over  # its thread may end it at any moment; what it says last is there by then
-        if over and "handed_back" not in work.request:
+        if over and work.is_answer:
             # On disk before it is said: a request that comes again is answered from here.
             row = (work.request["request_id"], json.dumps(work.said))
             self.kept.execute("insert or ignore into answers values (?, ?)", row)
@@ -206,6 +207,7 @@ class Agent:
             work.end({"status": "failed", "error_message": f"5004 invalid_parameters: {fault}"})
         else:
             log("work started", task_id=work.task_id)
+            work.deadline = time.monotonic() + work.timeout
             threading.Thread(target=work.run, daemon=True).start()
 
     def drop(self, work):

@@ -13,8 +13,7 @@ def checker():
     try:
         import jsonschema
     except ImportError:
-        fields = {"message_id", "from_agent", "to_agent", "timestamp", "trace_id", "request_id", "type", "payload"}
-        return lambda message: [f"{name} is missing" for name in sorted(fields - message.keys())]
+        return roughly
     schema = json.loads(SCHEMA.read_text())
     kinds = {}
     for name in (choice["$ref"].rsplit("/", 1)[1] for choice in schema["oneOf"]):
@@ -28,6 +27,21 @@ def checker():
         found = kind.iter_errors(message)
         return [f"{'.'.join(map(str, fault.absolute_path))}: {fault.message[:200]}" for fault in found]
     return faults
+
+
+TEXTS = ("message_id", "from_agent", "to_agent", "timestamp", "trace_id", "request_id", "type")
+STATUS = {"task_id": str, "attempt": int, "status": str}
+REQUEST = {"task_id": str, "attempt": int, "work_type": str, "parameters": dict, "lease_seconds": int, "timeout_seconds": int}
+PAYLOADS = {"work_request": REQUEST, "work_status": STATUS, "work_result": STATUS, "error": {"error_message": str}}
+
+
+def roughly(message):
+    """What is wrong with a message, as far as an agent would stumble over it."""
+    faults = [f"{name} must be a text" for name in TEXTS if not isinstance(message.get(name), str)]
+    payload, needed = message.get("payload"), PAYLOADS.get(str(message.get("type")))
+    if needed is None or not isinstance(payload, dict):
+        return [*faults, "type must be known, and payload an object"]
+    return faults + [f"payload.{name} must be {kind.__name__}" for name, kind in needed.items() if not isinstance(payload.get(name), kind)]
 
 
 def is_uuid(value):

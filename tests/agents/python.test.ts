@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { handler as decideWork } from "../../functions/decide-work.ts";
 import { handler as dispatch } from "../../functions/dispatch.ts";
@@ -34,8 +36,8 @@ describe.skipIf(found === undefined || python === undefined)("the agent in Pytho
   const heard = listen();
   let page = "";
   const started: TestAgent[] = [];
-  const start = async (data: string, address?: string) => {
-    const env = { ...queues.env("research", address), WAYBILL_AGENT_DATA: data, AGENT_GRACE_SECONDS: "1" };
+  const start = async (data: string, address?: string, more: NodeJS.ProcessEnv = {}) => {
+    const env = { ...queues.env("research", address), WAYBILL_AGENT_DATA: data, AGENT_GRACE_SECONDS: "1", ...more };
     const agent = await spawnProgram([python ?? "", SCRIPT], env);
     started.push(agent);
     return agent;
@@ -177,6 +179,18 @@ describe.skipIf(found === undefined || python === undefined)("the agent in Pytho
     });
 
     expect(letter).toBe(body);
+  });
+
+  test("without jsonschema it still takes what it can do, and refuses what it would stumble over", async () => {
+    const data = testFolder();
+    writeFileSync(join(data, "jsonschema.py"), "raise ImportError()");
+    await start(data, undefined, { PYTHONPATH: data });
+    const wrong = JSON.stringify({ ...envelope("research"), type: "work_request", payload: { attempt: "one" } });
+    await queues.put("research", wrong);
+    const asked = await ask("research", "research.digest", { text: "one" });
+
+    expect((await heard.result(asked)).metrics).toMatchObject({ words: 1 });
+    expect(await queues.deadLetters("research")).toEqual([wrong]);
   });
 
   test("the sender of a message that cannot be read is told why, and the sender of an error is not", async () => {
