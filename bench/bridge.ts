@@ -33,18 +33,41 @@ const names = await declareTopology(rabbit, ["code"], before);
 const bodies = Array.from({ length: count }, (_, i) => bodyOf(i));
 
 type Rates = Record<"bridge" | "takes" | "gives", number>;
+const work = await makeQueue(sqs, `work-${randomUUID()}`);
+const results = await makeQueue(sqs, `results-${randomUUID()}`);
+const apart = await makeQueue(sqs, `apart-${randomUUID()}`);
+// One process for all rounds, as it runs in practice: a fresh one would be measured while it is being compiled.
+const bridge = fork(new URL("../localstack/bridge.ts", import.meta.url), {
+  env: {
+    ...process.env,
+    AWS_ENDPOINT_URL_SQS: endpoint,
+    AGENT_QUEUES: JSON.stringify({ code: work }),
+    RESULTS_QUEUE_URL: results,
+    RABBITMQ_URL: broker.url,
+    RABBITMQ_PREFIX: before,
+    BRIDGE_PORT: "0",
+    LOG_LEVEL: "error",
+  },
+});
+const [{ ready }] = (await once(bridge, "message")) as [{ ready: string }];
 const out: Rates[] = [];
 const into: Rates[] = [];
 try {
-  for (let round = 0; round < rounds; round++) {
-    out.push(await outbound());
-    into.push(await inbound());
+  // The first round warms everything up and does not count.
+  for (let round = 0; round <= rounds; round++) {
+    const measured = { out: await outbound(), in: await inbound() };
+    if (round === 0) continue;
+    out.push(measured.out);
+    into.push(measured.in);
   }
   console.log(`${count} messages of ${bodies[0]?.length} bytes, ${rounds} rounds in turn; medians, messages/s\n`);
   console.log("                    bridge   takes alone   gives alone   ratio to the slower end");
   print("SQS -> RabbitMQ", out);
   print("RabbitMQ -> SQS", into);
 } finally {
+  const ended = once(bridge, "exit");
+  bridge.kill("SIGTERM");
+  await ended;
   await deleteTopology(rabbit, ["code"], before);
   await rabbit.close();
   emulator.disconnect();
@@ -52,56 +75,45 @@ try {
 }
 
 async function outbound(): Promise<Rates> {
-  const work = await makeQueue(sqs, `work-${randomUUID()}`);
-  await sendToSqs(sqs, work, bodies);
-  const takes = await takeFromSqs(sqs, work, count);
+  await sendToSqs(sqs, apart, bodies);
+  const takes = await takeFromSqs(sqs, apart, count);
   const gives = await publish(rabbit, names.work, "code", bodies);
   await empty(names.agentQueue("code"));
-  await sendToSqs(sqs, work, bodies);
-  const environment = { AGENT_QUEUES: JSON.stringify({ code: work }), RESULTS_QUEUE_URL: work };
-  const bridge = await throughBridge("out", environment);
+  const rate = await throughBridge("out", async () => await sendToSqs(sqs, work, bodies));
   await empty(names.agentQueue("code"));
-  return { bridge, takes, gives };
+  return { bridge: rate, takes, gives };
 }
 
 async function inbound(): Promise<Rates> {
-  const results = await makeQueue(sqs, `results-${randomUUID()}`);
-  const gives = await sendToSqs(sqs, results, bodies);
-  await publish(rabbit, names.results, "code", bodies);
-  const takes = await consume(rabbit, names.resultsQueue, count);
-  await publish(rabbit, names.results, "code", bodies);
-  const bridge = await throughBridge("in", { AGENT_QUEUES: "{}", RESULTS_QUEUE_URL: results });
-  return { bridge, takes, gives };
+  const gives = await sendToSqs(sqs, apart, bodies);
+  await takeFromSqs(sqs, apart, count);
+  bridge.kill("SIGSTOP");
+  const other = `${before}bench`;
+  const channel = await rabbit.createChannel();
+  await channel.assertQueue(other, { durable: true, arguments: { "x-queue-type": "quorum" } });
+  await publish(rabbit, "", other, bodies);
+  const takes = await consume(rabbit, other, count);
+  await channel.deleteQueue(other);
+  await channel.close();
+  const rate = await throughBridge("in", async () => await publish(rabbit, names.results, "code", bodies));
+  await takeFromSqs(sqs, results, count);
+  return { bridge: rate, takes, gives };
 }
 
-/** Starts a bridge where all messages wait already; messages a second from the first that it has moved to the last. */
-async function throughBridge(way: "out" | "in", environment: Record<string, string>): Promise<number> {
-  const child = fork(new URL("../localstack/bridge.ts", import.meta.url), {
-    env: {
-      ...process.env,
-      ...environment,
-      AWS_ENDPOINT_URL_SQS: endpoint,
-      RABBITMQ_URL: broker.url,
-      RABBITMQ_PREFIX: before,
-      BRIDGE_PORT: "0",
-      LOG_LEVEL: "error",
-    },
-  });
-  const [{ ready }] = (await once(child, "message")) as [{ ready: string }];
+/** Fills a side while the bridge stands still, then lets it run; messages a second until it has moved the last. */
+async function throughBridge(way: "out" | "in", fill: () => Promise<unknown>): Promise<number> {
   const moved = async () => {
     const answer = await fetch(`${ready}/counters`);
     return ((await answer.json()) as Record<typeof way, { moved: number }>)[way].moved;
   };
-  let first = 0;
-  for (; first === 0; await sleep(5)) first = await moved();
+  bridge.kill("SIGCONT");
+  const target = (await moved()) + count;
+  bridge.kill("SIGSTOP");
+  await fill();
   const started = performance.now();
-  let last = first;
-  for (; last < count; await sleep(50)) last = await moved();
-  const rate = ((last - first) * 1000) / (performance.now() - started);
-  const ended = once(child, "exit");
-  child.kill("SIGTERM");
-  await ended;
-  return rate;
+  bridge.kill("SIGCONT");
+  while ((await moved()) < target) await sleep(25);
+  return (count * 1000) / (performance.now() - started);
 }
 
 async function empty(queue: string): Promise<void> {
@@ -112,10 +124,10 @@ async function empty(queue: string): Promise<void> {
 
 function print(name: string, rates: Rates[]): void {
   const of = (key: keyof Rates) => median(rates.map((rate) => rate[key]));
-  const ratio = median(rates.map(({ bridge, takes, gives }) => bridge / Math.min(takes, gives)));
+  const ratio = median(rates.map((rate) => rate.bridge / Math.min(rate.takes, rate.gives)));
   const cells = [of("bridge"), of("takes"), of("gives")].map((rate, i) => rate.toFixed(0).padStart(i === 0 ? 8 : 14));
-  for (const { bridge, takes, gives } of rates) {
-    console.error(`  ${name}: ${bridge.toFixed(0)} beside ${takes.toFixed(0)} and ${gives.toFixed(0)}`);
+  for (const rate of rates) {
+    console.error(`  ${name}: ${rate.bridge.toFixed(0)} beside ${rate.takes.toFixed(0)} and ${rate.gives.toFixed(0)}`);
   }
   console.log(`${name.padEnd(18)}${cells.join("")}${ratio.toFixed(2).padStart(10)}`);
 }

@@ -30,7 +30,7 @@ export type Inbound = {
 type Lent = { channel: Channel; message: ConsumeMessage };
 
 /** Calls of ten messages at once. */
-const CALLS = 4;
+const CALLS = 8;
 
 /**
  * Brings what agents say from the broker to SQS. A message is acked only when SQS has taken it. What came over a channel that
