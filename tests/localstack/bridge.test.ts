@@ -27,9 +27,12 @@ describe.skipIf(found === undefined)("the bridge", () => {
   };
   const say = async (body: Buffer, properties: object = {}) => {
     const channel = await rabbit.createConfirmChannel();
+    let returned = false;
+    channel.on("return", () => (returned = true));
     channel.publish(names.results, "code", body, { mandatory: true, persistent: true, ...properties });
     await channel.waitForConfirms();
     await channel.close();
+    if (returned) throw new Error("no queue got what the agent said");
   };
   const healthOf = async (bridge: Bridge) => {
     const answer = await fetch(`${bridge.url}/health`);
