@@ -9,13 +9,17 @@ import {
 import { parse, type ScalarTag } from "yaml";
 import * as z from "zod";
 
+/** The attributes of a queue as SQS takes them: name to text. */
+type Attributes = Record<string, string>;
+
 /** A queue of serverless.yml as it is made locally, and the name of the resource that a function's event refers to. */
 export type LocalQueue = {
   resource: string;
   name: string;
-  visibilitySeconds: number;
+  /** All but the redrive policy, which needs the ARN of the dead letter queue. */
+  attributes: Attributes;
   maxReceiveCount: number;
-  deadLetters: { name: string; retentionSeconds: number };
+  deadLetters: { name: string; attributes: Attributes };
 };
 
 /** What the names of the queues begin with locally, whatever a stage's deployment calls its own. */
@@ -25,12 +29,12 @@ const PREFIX = "waybill";
 const customTags: ScalarTag[] = ["!Ref", "!GetAtt", "!Sub"].map((tag) => ({ tag, resolve: (text: string) => text }));
 
 const Queue = z.object({
-  Properties: z.object({
-    QueueName: z.string().transform((name) => name.replace(`\${param:prefix}`, PREFIX)),
-    VisibilityTimeout: z.int().default(30),
-    MessageRetentionPeriod: z.int().default(345_600),
-    RedrivePolicy: z.object({ deadLetterTargetArn: z.string(), maxReceiveCount: z.int() }).optional(),
-  }),
+  Properties: z
+    .object({
+      QueueName: z.string().transform((name) => name.replace(`\${param:prefix}`, PREFIX)),
+      RedrivePolicy: z.object({ deadLetterTargetArn: z.string(), maxReceiveCount: z.int() }).optional(),
+    })
+    .catchall(z.union([z.int(), z.boolean(), z.string()]).transform(String)),
 });
 
 const Service = z.object({
@@ -44,23 +48,21 @@ export function queuesOf(): LocalQueue[] {
   const all = resources
     .flatMap((part) => (typeof part === "string" ? [] : Object.entries(part.Resources)))
     .filter(([, definition]) => (definition as { Type?: string }).Type === "AWS::SQS::Queue")
-    .map(([resource, definition]) => ({ resource, ...Queue.parse(definition).Properties }));
+    .map(([resource, definition]) => {
+      const { QueueName, RedrivePolicy, ...attributes } = Queue.parse(definition).Properties;
+      return { resource, name: QueueName, redrive: RedrivePolicy, attributes };
+    });
   const targets = new Map(all.map((queue) => [`${queue.resource}.Arn`, queue]));
-  const buried = new Set(all.map((queue) => queue.RedrivePolicy?.deadLetterTargetArn));
+  const buried = new Set(all.map((queue) => queue.redrive?.deadLetterTargetArn));
   return all
     .filter((queue) => !buried.has(`${queue.resource}.Arn`))
-    .map(({ resource, QueueName, VisibilityTimeout, RedrivePolicy }) => {
-      const dead = targets.get(RedrivePolicy?.deadLetterTargetArn ?? "");
-      if (RedrivePolicy === undefined || dead === undefined) {
+    .map(({ resource, name, attributes, redrive }) => {
+      const dead = targets.get(redrive?.deadLetterTargetArn ?? "");
+      if (redrive === undefined || dead === undefined) {
         throw new Error(`${resource} has no dead letter queue. Give it a RedrivePolicy in serverless.yml.`);
       }
-      return {
-        resource,
-        name: QueueName,
-        visibilitySeconds: VisibilityTimeout,
-        maxReceiveCount: RedrivePolicy.maxReceiveCount,
-        deadLetters: { name: dead.QueueName, retentionSeconds: dead.MessageRetentionPeriod },
-      };
+      const deadLetters = { name: dead.name, attributes: dead.attributes };
+      return { resource, name, attributes, maxReceiveCount: redrive.maxReceiveCount, deadLetters };
     });
 }
 
@@ -83,20 +85,16 @@ export async function createQueues(sqs: SQSClient, prefix = ""): Promise<Record<
 }
 
 async function createQueue(sqs: SQSClient, prefix: string, queue: LocalQueue): Promise<string> {
-  const { deadLetters, visibilitySeconds, maxReceiveCount } = queue;
-  const dlq = await create(sqs, prefix + deadLetters.name, {
-    MessageRetentionPeriod: String(deadLetters.retentionSeconds),
-  });
-  const attributes = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: dlq, AttributeNames: ["QueueArn"] }));
-  const deadLetterTargetArn = attributes.Attributes?.["QueueArn"];
-  return await create(sqs, prefix + queue.name, {
-    VisibilityTimeout: String(visibilitySeconds),
-    RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount }),
-  });
+  const { deadLetters, maxReceiveCount } = queue;
+  const dlq = await create(sqs, prefix + deadLetters.name, deadLetters.attributes);
+  const found = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: dlq, AttributeNames: ["QueueArn"] }));
+  const deadLetterTargetArn = found.Attributes?.["QueueArn"];
+  const RedrivePolicy = JSON.stringify({ deadLetterTargetArn, maxReceiveCount });
+  return await create(sqs, prefix + queue.name, { ...queue.attributes, RedrivePolicy });
 }
 
 /** Makes a queue, or gives one that is kept from an earlier start the attributes that serverless.yml has by now. */
-async function create(sqs: SQSClient, QueueName: string, Attributes: Record<string, string>): Promise<string> {
+async function create(sqs: SQSClient, QueueName: string, Attributes: Attributes): Promise<string> {
   try {
     const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName, Attributes }));
     if (QueueUrl === undefined) throw new Error(`The queue ${QueueName} was not made.`);

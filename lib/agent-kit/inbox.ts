@@ -37,7 +37,7 @@ type Parts = {
 type Held = Run & { deliveries: Delivery[]; ended: Promise<void> | undefined };
 
 /** A bound on memory alone: how much is with an agent at once is the orchestrator's choice (AGENT_IN_FLIGHT). */
-const MOST_WAITING = 100;
+export const MOST_WAITING = 100;
 
 /** Carried in every message about the work, beside a chunk of output of up to 800 kB as JSON. */
 const MOST_CUSTOM = 50_000;

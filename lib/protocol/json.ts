@@ -176,10 +176,9 @@ export function printable(text: string, longest = 200): string {
   return short.replace(/[\p{Cc}\p{Cs}\uFFFE\uFFFF]/gu, escaped);
 }
 
-// SQS takes #x9, #xA, #xD, #x20-#xD7FF, #xE000-#xFFFD and the astral planes; the SQS API of the local stack leaves out the
-// last. JSON.stringify escapes what is below #x20 and halves of pairs; these are left over, and a message with one is
-// refused whole.
-const REFUSED_BY_SQS = /[\uD800-\uDFFF\uFFFE\uFFFF]/g;
+// SQS takes #x9, #xA, #xD, #x20-#xD7FF, #xE000-#xFFFD and #x10000-#x10FFFF. JSON.stringify escapes what is below #x20 and
+// halves of pairs; these are left over, and a message with one is refused whole.
+const REFUSED_BY_SQS = /[\uFFFE\uFFFF]/g;
 
 /** JSON text that SQS carries unchanged. Throws where the value has no JSON form. */
 export function stringifyForQueue(value: unknown): string {
