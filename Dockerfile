@@ -1,4 +1,5 @@
-# Two images: `functions` runs serverless offline with every function, `agent` one agent. docker-compose.yml builds both.
+# Three images: `functions` runs serverless offline with every function, `agent` one agent, `bridge` the way between SQS and
+# RabbitMQ. docker-compose.yml builds them.
 # The version of Node is package.json's.
 ARG NODE_VERSION=24.21.0
 
@@ -23,9 +24,18 @@ WORKDIR /workspace
 ENV WAYBILL_AGENT_DATA=/data
 CMD ["node", "/app/agents/code.ts"]
 
+FROM base AS bridge
+COPY --from=runtime-packages /app/node_modules node_modules
+COPY lib lib
+COPY localstack/bridge.ts localstack/
+COPY localstack/bridge localstack/bridge
+USER node
+EXPOSE 9326
+CMD ["node", "localstack/bridge.ts"]
+
 FROM base AS functions
 COPY --from=all-packages /app/node_modules node_modules
-COPY tsconfig.json serverless.yml ./
+COPY tsconfig.json serverless.yml llm.config.yaml ./
 COPY deploy deploy
 COPY migrations migrations
 COPY agents agents

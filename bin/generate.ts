@@ -5,6 +5,7 @@ import { readMigrations } from "../lib/migrations/files.ts";
 import { asyncApi, protocolSchema } from "../lib/protocol/documents.ts";
 import { routes } from "../lib/routes.ts";
 import { openApi } from "../lib/runtime/openapi.ts";
+import { initScript } from "../localstack/init-script.ts";
 import { makeSchemaSql } from "./schema.ts";
 
 const root = new URL("../", import.meta.url);
@@ -13,6 +14,7 @@ const generated: { file: string; make: () => string | Promise<string> }[] = [
   { file: "docs/protocol.schema.json", make: () => json(protocolSchema()) },
   { file: "docs/asyncapi.json", make: () => json(asyncApi()) },
   { file: "docs/openapi.json", make: () => json(openApi(routes)) },
+  { file: "localstack/init/queues.sh", make: initScript },
   { file: "migrations/names.json", make: () => json(namesOfMigrations()) },
   { file: "migrations/schema.sql", make: makeSchemaSql },
 ];

@@ -1,8 +1,7 @@
 // npm run llm:check reads the LLM configuration and tells every fault of it at once, with the line.
 import { readFile } from "node:fs/promises";
-import { parseConfig } from "../lib/llm/config.ts";
+import { parseWithSecrets } from "../lib/llm/config-secrets.ts";
 import { priced } from "../lib/llm/prices.ts";
-import { keySource } from "../lib/llm/references.ts";
 
 const path = process.argv[2] ?? (process.env["LLM_CONFIG"] || "llm.config.yaml");
 const secrets = hasSecretsManager();
@@ -11,26 +10,12 @@ const text = await readFile(path, "utf8").catch((error: unknown): never => {
   process.exit(1);
 });
 
-const parsed = parseConfig(text, { env: process.env, secrets, priced });
+const parsed = await parseWithSecrets(text, { env: process.env, secrets, priced }, async (name) => {
+  const { secret } = await import("../lib/runtime/secrets.ts");
+  return await secret(name);
+});
 for (const { line, message } of parsed.warnings) console.warn(`${path}:${line}  warning: ${message}`);
 const faults = parsed.ok ? [] : parsed.faults;
-if (parsed.ok) {
-  for (const provider of parsed.config.providers) {
-    const { key } = provider;
-    if (key === undefined) continue;
-    const source = keySource(key, { env: process.env, secrets }, provider.local);
-    if (!("secret" in source)) continue;
-    const name: string = source.secret;
-    const { secret } = await import("../lib/runtime/secrets.ts");
-    await secret(name).catch((error: unknown) => {
-      const line = parsed.lineOf(["providers", provider.name, "key"]);
-      faults.push({
-        line,
-        message: `provider ${provider.name}: the secret ${name} cannot be read: ${(error as Error).name}`,
-      });
-    });
-  }
-}
 for (const { line, message } of faults) console.error(`${path}:${line}  ${message}`);
 if (faults.length > 0) {
   console.error(`${faults.length} ${faults.length === 1 ? "fault" : "faults"}. See docs/llm.md.`);

@@ -4,7 +4,7 @@ import { type Written, writeSamples } from "./seed/write.ts";
 
 const USAGE = `Usage: npm run seed
 
-Writes ten sample tasks, one status after the other, with steps, decisions, output and costs. What is there stays as it is.
+Writes ten sample tasks, one status after the other, with steps, decisions, output and what language models cost. What is there stays as it is.
 Environment: DATABASE_URL.`;
 
 process.exitCode = await main(process.argv.slice(2));
@@ -22,11 +22,11 @@ async function main(given: string[]): Promise<number> {
   });
 }
 
-function tell({ tasks, steps, outputs, of }: Written, database: string): string {
+function tell({ tasks, steps, outputs, calls, of }: Written, database: string): string {
   if (tasks === 0) return `All ${of} sample tasks are in ${database} already; nothing was changed.`;
   const rest = tasks === of ? "" : ` The other ${of - tasks} were there already and stay as they are.`;
   return [
-    `Wrote ${tasks} sample tasks with ${steps} steps and ${outputs} outputs to ${database}.${rest}`,
+    `Wrote ${tasks} sample tasks with ${steps} steps and ${outputs} outputs, and ${calls} attempts at language models, to ${database}.${rest}`,
     "The executing and the approved one wait until 2999: no agent gets them, no sweep ends them. The pending one says hello once approved.",
     "Look at them: npm run report -- tasks-by-status",
   ].join("\n");

@@ -11,7 +11,8 @@ const db = connect();
 const { OUTPUT_RESPONSE_BYTES } = readEnv(z.object({ OUTPUT_RESPONSE_BYTES: integer(1_024, 1e9, 4_194_304) }));
 
 /** GET /work/{task_id}/output: the full output in step order, byte for byte, or the part that Range names. */
-export const handler = http(getOutput, async ({ params, query, headers }) => {
+export const handler = http(getOutput, async ({ params, query, headers, tell }) => {
+  tell({ task_id: params.task_id });
   const pieces = await findPieces(db, params.task_id, query.attempt, query.step);
   if (pieces.length === 0 && (await findStatus(db, params.task_id)) === undefined) throw unknownWork(params.task_id);
   const { status, start, end, size } = rangeOf(pieces, headers.range, OUTPUT_RESPONSE_BYTES);

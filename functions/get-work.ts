@@ -13,10 +13,12 @@ const db = connect();
 const ANSWER_MS = 1_500;
 
 /** GET /work/{task_id}: the work with its steps; with ?wait= as soon as it is final. */
-export const handler = http(getWork, async ({ params, query, remainingMs }) => {
+export const handler = http(getWork, async ({ params, query, tell, remainingMs }) => {
+  tell({ task_id: params.task_id });
   const waitMs = Math.min(query.wait * 1000, remainingMs() - ANSWER_MS);
   if (waitMs > 0) await waitForFinal(db, params.task_id, waitMs);
   const row = await findTask(db, params.task_id);
   if (row === undefined) throw unknownWork(params.task_id);
+  tell({ task_trace_id: row.traceId });
   return { status: 200, body: await withHistory(db, row, findEvents) };
 });

@@ -11,21 +11,25 @@ declare const awslambda: {
   };
 };
 
+/** Made once: an abort without a reason makes an error with a stack, for each call. */
+const CALLER_GONE = new Error("the caller is gone");
+
 // Taken when this is loaded: locally serverless-offline puts its own in the place later.
 const { streamifyResponse, HttpResponseStream } = awslambda;
 
 /** The LLM gateway behind its function URL: the same calls as llm-route, streams given as they come. */
 export const handler: unknown = streamifyResponse(async (event, out, context) => {
   const gone = new AbortController();
-  out.on("close", () => gone.abort());
-  out.on("error", () => gone.abort());
+  const leave = () => gone.abort(CALLER_GONE);
+  out.on("close", leave);
+  out.on("error", leave);
   const reply = await serveLlm(event, context, gone.signal);
   const body = HttpResponseStream.from(out, { statusCode: reply.status, headers: reply.headers });
   if (reply.body !== "") body.write(reply.body);
   if (reply.stream !== undefined) {
     for await (const part of reply.stream) {
       if (gone.signal.aborted) break;
-      if (!body.write(part)) await Promise.race([once(body, "drain"), once(gone.signal, "abort")]);
+      if (!body.write(part)) await once(body, "drain", { signal: gone.signal }).catch(() => {});
     }
   }
   body.end();

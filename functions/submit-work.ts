@@ -18,11 +18,12 @@ export const handler = async (event: APIGatewayProxyEventV2, context?: Context) 
   event.rawPath.replace(/\/+$/, "").endsWith("/route") ? await explain(event, context) : await keep(event, context);
 
 /** Keeps the work in one commit, then wakes the dispatcher where nobody need be asked. */
-const keep = http(submitWork, async ({ body, headers, callId, traceId, log }) => {
+const keep = http(submitWork, async ({ body, headers, callId, traceId, log, tell }) => {
   const header = headers["idempotency-key"];
   const key = header === undefined ? undefined : uuidOf(header);
   const { row, replayed } = await submit(db, settings, route, { work: body, key, taskId: callId, traceId });
   const task = toTask(row);
+  tell({ task_id: task.task_id, task_trace_id: task.trace_id });
   const location = `/work/${task.task_id}`;
   if (replayed) return { status: 200, body: task, headers: { location, "idempotent-replayed": "true" } };
   log.info("work submitted", { task_id: task.task_id, trace_id: task.trace_id, status: task.status });

@@ -16,9 +16,10 @@ const QueueEnv = z.object({
 const { AGENT_QUEUE_CREATE, AGENT_QUEUE_PREFIX } = readEnv(QueueEnv);
 
 /** What the queues of the agents that ship have; serverless.yml says the same. */
-const VISIBILITY_SECONDS = 120;
+const COMMON = { MaximumMessageSize: "1048576", SqsManagedSseEnabled: "true" };
+const ATTRIBUTES = { ...COMMON, ReceiveMessageWaitTimeSeconds: "20", VisibilityTimeout: "120" };
+const DEAD_LETTER_ATTRIBUTES = { ...COMMON, MessageRetentionPeriod: "1209600" };
 const MAX_RECEIVE_COUNT = 5;
-const RETENTION_SECONDS = 1_209_600;
 /** As SQS has it. */
 const MAX_NAME_LENGTH = 80;
 const PATIENCE_MS = 5_000;
@@ -36,9 +37,9 @@ export async function queueFor({ name, queue }: AgentDefinition): Promise<string
     if (found !== undefined || AGENT_QUEUE_CREATE === "false") return found ?? null;
     const made = await createQueue(sqs, {
       name: queueName,
-      visibilitySeconds: VISIBILITY_SECONDS,
+      attributes: ATTRIBUTES,
       maxReceiveCount: MAX_RECEIVE_COUNT,
-      deadLetters: { name: `${queueName}-dlq`, retentionSeconds: RETENTION_SECONDS },
+      deadLetters: { name: `${queueName}-dlq`, attributes: DEAD_LETTER_ATTRIBUTES },
     });
     log.info("agent queue made", { agent: name, queue: queueName });
     return made;
@@ -52,15 +53,23 @@ function queueNameOf(name: string, queue: string | undefined): string {
 }
 
 /** What to do about an agent that has no queue: the commands that make it. */
-export function howToCreate({ name, queue }: AgentDefinition): string {
-  const queueName = queueNameOf(name, queue);
+export function howToCreate({ name: agent, queue }: AgentDefinition): string {
+  const queueName = queueNameOf(agent, queue);
   if (queueName.length > MAX_NAME_LENGTH - "-dlq".length) {
     return `The name ${queueName} is too long for SQS with its -dlq. Give the definition a queue of a shorter name.`;
   }
-  const dlq = `aws sqs create-queue --queue-name ${queueName}-dlq --attributes MessageRetentionPeriod=${RETENTION_SECONDS}`;
+  const dlq = `aws sqs create-queue --queue-name ${queueName}-dlq --attributes ${shorthand(DEAD_LETTER_ATTRIBUTES)}`;
   const arn = `arn:aws:sqs:$(aws configure get region):$(aws sts get-caller-identity --query Account --output text):${queueName}-dlq`;
   const redrive = `{\\\\\\"deadLetterTargetArn\\\\\\":\\\\\\"${arn}\\\\\\",\\\\\\"maxReceiveCount\\\\\\":\\\\\\"${MAX_RECEIVE_COUNT}\\\\\\"}`;
-  const attributes = `{\\"VisibilityTimeout\\":\\"${VISIBILITY_SECONDS}\\",\\"RedrivePolicy\\":\\"${redrive}\\"}`;
+  const quoted = Object.entries(ATTRIBUTES).map(([name, value]) => `\\"${name}\\":\\"${value}\\"`);
+  const attributes = `{${quoted.join(",")},\\"RedrivePolicy\\":\\"${redrive}\\"}`;
   const main = `aws sqs create-queue --queue-name ${queueName} --attributes "${attributes}"`;
   return `There is no queue ${queueName}. Make it and PUT the definition again: ${dlq} && ${main}`;
+}
+
+/** As the AWS CLI takes plain attributes. */
+function shorthand(attributes: Record<string, string>): string {
+  return Object.entries(attributes)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(",");
 }

@@ -2,20 +2,23 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
 import * as z from "zod";
-import { configError, parseConfig } from "./llm/config.ts";
+import { configError } from "./llm/config.ts";
+import { parseWithSecrets } from "./llm/config-secrets.ts";
 import type { Dialect } from "./llm/dialect.ts";
 import { explain, listed } from "./llm/explain.ts";
 import { answer, type GatewayDeps, type GatewayReply } from "./llm/gateway.ts";
 import { healthBook } from "./llm/health.ts";
-import { keyring } from "./llm/keys.ts";
+import { keyring, type ReadSecret } from "./llm/keys.ts";
 import { ledger } from "./llm/ledger.ts";
 import { priced } from "./llm/prices.ts";
+import { refusalBody, refusalHeaders } from "./llm/refusals.ts";
 import { explainRoute, listModels } from "./llm/routes.ts";
 import { connect } from "./runtime/db.ts";
 import { onLambda, readEnv } from "./runtime/env.ts";
 import { http } from "./runtime/http.ts";
 import { uuidv7 } from "./runtime/ids.ts";
 import { log } from "./runtime/log.ts";
+import { renewAll } from "./runtime/pool.ts";
 import { traceOf } from "./runtime/trace.ts";
 import { post } from "./runtime/upstream.ts";
 
@@ -24,27 +27,41 @@ import { post } from "./runtime/upstream.ts";
 const LlmEnv = z.object({ LLM_CONFIG: z.string().default("llm.config.yaml") });
 const environment = readEnv(z.record(z.string(), z.string().optional()));
 
-const deps: Promise<GatewayDeps> = open();
-// The first call tells it; until then it must not end the process.
-deps.catch(() => {});
+/** Loads the client for Secrets Manager with the first key that comes from there. */
+const readSecret: ReadSecret = async (name, want) => {
+  const { previousSecret, secret } = await import("./runtime/secrets.ts");
+  return want.previous ? await previousSecret(name) : await secret(name, want.fresh);
+};
+
+let opening: Promise<GatewayDeps> | undefined;
+// Told at the start; the calls are refused with it one by one, and it must not end the process.
+gateway().catch((error: unknown) => log.error("llm configuration refused", { error }));
+
+/** The gateway, opened once. Refused, it is tried again with the next call: a secret may be there by then. */
+async function gateway(): Promise<GatewayDeps> {
+  opening ??= open();
+  try {
+    return await opening;
+  } catch (error) {
+    opening = undefined;
+    throw error;
+  }
+}
 
 async function open(): Promise<GatewayDeps> {
   const path = readEnv(LlmEnv).LLM_CONFIG;
   const secrets = onLambda() || Boolean(environment["AWS_ENDPOINT_URL_SECRETS_MANAGER"]);
   const around = { env: environment, secrets, priced };
-  const parsed = parseConfig(await readFile(path, "utf8"), around);
+  const parsed = await parseWithSecrets(await readFile(path, "utf8"), around, readSecret);
   if (!parsed.ok) throw configError(path, parsed.faults);
   for (const { line, message } of parsed.warnings)
     log.warn("llm configuration doubtful", { at: `${path}:${line}`, message });
   const { config } = parsed;
   return {
     config,
-    keys: keyring(around, async (name, want) => {
-      const { previousSecret, secret } = await import("./runtime/secrets.ts");
-      return want.previous ? await previousSecret(name) : await secret(name, want.fresh);
-    }),
+    keys: keyring(around, readSecret),
     health: healthBook(),
-    ledger: ledger(connect(), config.budgets, log, Date.now),
+    ledger: ledger(connect(), config.budgets, log, Date.now, renewAll),
     post,
     now: Date.now,
     dice: Math.random,
@@ -60,12 +77,12 @@ const DIALECTS: Record<string, Dialect> = {
   "/llm/v1/embeddings": "embeddings",
 };
 
-const models = http(listModels, async () => ({ status: 200, body: listed((await deps).config) }));
+const models = http(listModels, async () => ({ status: 200, body: listed((await gateway()).config) }));
 
 const explained = http(explainRoute, async ({ body }) => {
-  const gateway = await deps;
-  const { external } = await gateway.ledger.rules(null);
-  return { status: 200, body: explain(gateway, body, external) };
+  const deps = await gateway();
+  const { external } = await deps.ledger.rules(null);
+  return { status: 200, body: explain(deps, body, external) };
 });
 
 export type LlmEvent = Pick<APIGatewayProxyEventV2, "rawPath" | "requestContext"> & Partial<APIGatewayProxyEventV2>;
@@ -84,13 +101,30 @@ export async function serveLlm(
   const traceId = headers["x-waybill-trace-id"] ?? traceOf(headers["traceparent"]);
   const body = event.isBase64Encoded ? Buffer.from(event.body ?? "", "base64").toString() : (event.body ?? "");
   const remainingMs = context?.getRemainingTimeInMillis() ?? 30_000;
-  const reply = await answer(await deps, { dialect, body, headers, traceId, remainingMs, callerGone });
+  const deps = await gateway().catch((error: unknown) => {
+    log.error("llm configuration refused", { error, trace_id: traceId });
+  });
+  if (deps === undefined) return misconfigured(dialect, traceId);
+  const reply = await answer(deps, { dialect, body, headers, traceId, remainingMs, callerGone });
   const { after } = reply;
   reply.after = async () => {
     log.info("llm call answered", { trace_id: traceId, dialect, status: reply.status, ...reply.told });
     await after();
   };
   return reply;
+}
+
+/** What a caller gets while the configuration is refused: no more of it than that. */
+function misconfigured(dialect: Dialect, traceId: string): GatewayReply {
+  const message = "The gateway's configuration is refused. Its log says why, and so does npm run llm:check.";
+  const refused = { status: 503, type: "server_error", code: "misconfigured", message };
+  return {
+    status: 503,
+    headers: { "content-type": "application/json", "x-trace-id": traceId, ...refusalHeaders(refused) },
+    body: JSON.stringify(refusalBody(dialect, refused, uuidv7())),
+    after: async () => {},
+    told: { code: refused.code },
+  };
 }
 
 async function serveOther(

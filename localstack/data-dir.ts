@@ -6,9 +6,10 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 /** What a running stack writes down, for whoever comes second and for `serverless invoke local`. */
@@ -53,8 +54,22 @@ export function runningOver(path: string): Running | undefined {
 
 /** Makes the directory, and looks whether all in it may be written: root may have been here before. */
 function makeDir(path: string): void {
+  const ground = nearest(path);
+  if (!statSync(ground).isDirectory()) {
+    const what = ground === resolve(path) ? "It" : ground;
+    throw new Error(`The data directory ${path} cannot be made: ${what} is a file.\n${NAME_ANOTHER}`);
+  }
   try {
-    mkdirSync(join(path, "logs"), { recursive: true });
+    makeEach(ground, join(resolve(path), "logs"));
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new Error(
+      `The data directory ${path} cannot be made in ${ground}: ${reason}\n` +
+        `Make it yourself where you may, or n${NAME_ANOTHER.slice(1)}`,
+      { cause },
+    );
+  }
+  try {
     for (const part of [".", "logs", "agents", "sqs"]) {
       const folder = join(path, part);
       if (!existsSync(folder)) continue;
@@ -70,6 +85,27 @@ function makeDir(path: string): void {
         `Make it yours (sudo chown -R "$(id -u)" ${path}), or name another one: npm start -- --data DIR`,
       { cause },
     );
+  }
+}
+
+const NAME_ANOTHER = "Name another one: npm start -- --data DIR";
+
+/** The path itself, or the closest of its parents that is there. */
+function nearest(path: string): string {
+  let at = resolve(path);
+  while (!existsSync(at) && dirname(at) !== at) at = dirname(at);
+  return at;
+}
+
+/** Makes what is missing one by one: node's recursive mkdir never ends below /proc, where everything is missing. */
+function makeEach(ground: string, path: string): void {
+  if (existsSync(path) || path === ground) return;
+  makeEach(ground, dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another stack that starts at the same moment made it.
+    if ((error as { code?: unknown }).code !== "EEXIST") throw error;
   }
 }
 

@@ -14,12 +14,12 @@ const PREFIX = "waybill";
 const customTags: ScalarTag[] = ["!Ref", "!GetAtt", "!Sub"].map((tag) => ({ tag, resolve: (text: string) => text }));
 
 const Queue = z.object({
-  Properties: z.object({
-    QueueName: z.string().transform((name) => name.replace(`\${param:prefix}`, PREFIX)),
-    VisibilityTimeout: z.int().default(30),
-    MessageRetentionPeriod: z.int().default(345_600),
-    RedrivePolicy: z.object({ deadLetterTargetArn: z.string(), maxReceiveCount: z.int() }).optional(),
-  }),
+  Properties: z
+    .object({
+      QueueName: z.string().transform((name) => name.replace(`\${param:prefix}`, PREFIX)),
+      RedrivePolicy: z.object({ deadLetterTargetArn: z.string(), maxReceiveCount: z.int() }).optional(),
+    })
+    .catchall(z.union([z.int(), z.boolean(), z.string()]).transform(String)),
 });
 
 const Service = z.object({
@@ -33,23 +33,21 @@ export function queuesOf(): LocalQueue[] {
   const all = resources
     .flatMap((part) => (typeof part === "string" ? [] : Object.entries(part.Resources)))
     .filter(([, definition]) => (definition as { Type?: string }).Type === "AWS::SQS::Queue")
-    .map(([resource, definition]) => ({ resource, ...Queue.parse(definition).Properties }));
+    .map(([resource, definition]) => {
+      const { QueueName, RedrivePolicy, ...attributes } = Queue.parse(definition).Properties;
+      return { resource, name: QueueName, redrive: RedrivePolicy, attributes };
+    });
   const targets = new Map(all.map((queue) => [`${queue.resource}.Arn`, queue]));
-  const buried = new Set(all.map((queue) => queue.RedrivePolicy?.deadLetterTargetArn));
+  const buried = new Set(all.map((queue) => queue.redrive?.deadLetterTargetArn));
   return all
     .filter((queue) => !buried.has(`${queue.resource}.Arn`))
-    .map(({ resource, QueueName, VisibilityTimeout, RedrivePolicy }) => {
-      const dead = targets.get(RedrivePolicy?.deadLetterTargetArn ?? "");
-      if (RedrivePolicy === undefined || dead === undefined) {
+    .map(({ resource, name, attributes, redrive }) => {
+      const dead = targets.get(redrive?.deadLetterTargetArn ?? "");
+      if (redrive === undefined || dead === undefined) {
         throw new Error(`${resource} has no dead letter queue. Give it a RedrivePolicy in serverless.yml.`);
       }
-      return {
-        resource,
-        name: QueueName,
-        visibilitySeconds: VisibilityTimeout,
-        maxReceiveCount: RedrivePolicy.maxReceiveCount,
-        deadLetters: { name: dead.QueueName, retentionSeconds: dead.MessageRetentionPeriod },
-      };
+      const deadLetters = { name: dead.name, attributes: dead.attributes };
+      return { resource, name, attributes, maxReceiveCount: redrive.maxReceiveCount, deadLetters };
     });
 }
 

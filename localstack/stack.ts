@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Agents, startAgents } from "./agents.ts";
+import { type Agents, type Broker, startAgents } from "./agents.ts";
 import { hasEnded, startProgram, stopProgram } from "./child.ts";
 import { takeDataDir } from "./data-dir.ts";
 import type { Report } from "./offline.ts";
@@ -29,7 +29,14 @@ export type Stack = {
   left: () => Promise<string[]>;
 };
 
-export type StackOptions = StackEvents & { port: number; dataDir: string; agents: boolean; signal?: AbortSignal };
+export type StackOptions = StackEvents & {
+  port: number;
+  dataDir: string;
+  agents: boolean;
+  /** Where given, agents speak AMQP to it, and a bridge runs. */
+  broker?: Broker | undefined;
+  signal?: AbortSignal;
+};
 
 /** Longest that the functions, SQS and Postgres may take to stop; with the agents' three seconds that is under ten. */
 const STOP_MS = 6000;
@@ -83,11 +90,17 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     throw outcome;
   }
   const { url, environment } = outcome;
-  if (options.agents) {
-    const onLine = options.onLine ?? (() => {});
-    const onCrash = options.onCrash ?? (() => {});
-    const known = { WAYBILL_API_URL: url, ...environment };
-    agents = startAgents({ root: ROOT, dataDir, environment: known, onLine, onCrash });
+  if (options.agents || options.broker !== undefined) {
+    const { onLine = () => {}, onCrash = () => {}, broker } = options;
+    agents = startAgents({
+      root: ROOT,
+      dataDir,
+      environment: { WAYBILL_API_URL: url, ...environment },
+      agents: options.agents,
+      broker,
+      onLine,
+      onCrash,
+    });
   }
   try {
     while (!(await healthy(url))) {

@@ -1,19 +1,23 @@
 import { relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import type { Broker } from "./agents.ts";
 import { freePort } from "./ports.ts";
+import { findBroker, readQueue, shown } from "./rabbitmq.ts";
 import { ROOT, type Stack, startStack } from "./stack.ts";
 import { bold, cyan, dim, green, readable, red, yellow } from "./terminal.ts";
 
-const USAGE = `Usage: npm start -- [--port N] [--data DIR] [--no-agents]
+const USAGE = `Usage: npm start -- [--port N] [--data DIR] [--no-agents] [--queue sqs|rabbitmq]
 
   --port N      where the HTTP API listens on 127.0.0.1 (3000; 0 takes any free port)
   --data DIR    where tasks, queues and logs are kept between starts (.waybill)
   --no-agents   start no agents; work waits in their queues
+  --queue NAME  what the agents take their work from: sqs, or rabbitmq, which must run
+                already (RABBITMQ_URL); then a bridge joins it with the functions' SQS
   --help        this text
 
 Ctrl-C or SIGTERM stops everything and exits 0.`;
 
-type Arguments = { port: number; dataDir: string; agents: boolean };
+type Arguments = { port: number; dataDir: string; agents: boolean; rabbitmq: boolean };
 
 /** Reads the command line; throws with what is wrong with it. */
 function readArguments(args: string[]): Arguments | "help" {
@@ -23,6 +27,7 @@ function readArguments(args: string[]): Arguments | "help" {
       port: { type: "string", default: "3000" },
       data: { type: "string", default: process.env["WAYBILL_DATA"] || resolve(ROOT, ".waybill") },
       "no-agents": { type: "boolean", default: false },
+      queue: { type: "string", default: "sqs" },
       help: { type: "boolean", default: false },
     },
   });
@@ -31,7 +36,12 @@ function readArguments(args: string[]): Arguments | "help" {
     throw new Error(`--port must be a number from 0 to 65535, not ${JSON.stringify(values.port)}`);
   }
   if (values.data === "") throw new Error("--data must name a directory");
-  return { port: Number(values.port), dataDir: resolve(values.data), agents: !values["no-agents"] };
+  return {
+    port: Number(values.port),
+    dataDir: resolve(values.data),
+    agents: !values["no-agents"],
+    rabbitmq: readQueue(values.queue),
+  };
 }
 
 async function main(args: Arguments): Promise<number> {
@@ -46,24 +56,26 @@ async function main(args: Arguments): Promise<number> {
   });
   console.log(dim("Starting Postgres, SQS, the functions and the agents …"));
   let stack: Stack;
+  let broker: Broker | undefined;
   try {
+    broker = args.rabbitmq ? await findBroker() : undefined;
     stack = await startStack({
       ...args,
+      broker,
       port: args.port === 0 ? await freePort() : args.port,
       signal: stopping.signal,
       onLine: (source, line) => {
         const text = readable(source, line);
         if (text !== undefined) console.log(text);
       },
-      onCrash: (agent, how, waitMs) =>
-        console.log(yellow(`agent ${agent} ended (${how}), starts again in ${waitMs} ms`)),
+      onCrash: (name, how, waitMs) => console.log(yellow(`${name} ended (${how}), starts again in ${waitMs} ms`)),
     });
   } catch (error) {
     if (stopping.signal.aborted) return 0;
     console.error(red((error as Error).message));
     return 1;
   }
-  welcome(stack, args);
+  welcome(stack, args, broker);
   const outcome = await Promise.race([asked, stack.failed]);
   if (outcome === "asked") console.log(dim("\nStopping …"));
   else console.error(red(outcome.message));
@@ -72,13 +84,14 @@ async function main(args: Arguments): Promise<number> {
   return outcome === "asked" ? 0 : 1;
 }
 
-function welcome({ url, environment, agents }: Stack, { dataDir }: Arguments): void {
+function welcome({ url, environment, agents }: Stack, { dataDir }: Arguments, broker: Broker | undefined): void {
   const near = relative(process.cwd(), dataDir);
   const dir = near.startsWith("..") ? dataDir : near;
   const running = Object.entries(agents?.pids() ?? {}).map(([name, pid]) => `${name} (pid ${pid})`);
   const rows = [
     ["database", environment["DATABASE_URL"] ?? "yours, from DATABASE_URL"],
     ["queues", environment["AWS_ENDPOINT_URL_SQS"] ?? "yours, from AWS_ENDPOINT_URL_SQS"],
+    ...(broker === undefined ? [] : [["rabbitmq", shown(broker)]]),
     ["llm", `${environment["LLM_STREAM_URL"] ?? url}/llm/v1 (streams; ${url}/llm/v1 answers whole)`],
     ["agents", running.join(", ") || "none"],
     ["data", `${dir} (logs in ${dir}/logs)`],

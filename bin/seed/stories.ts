@@ -1,4 +1,5 @@
 import type { Decision, Status } from "../../lib/work/lifecycle.ts";
+import type { StoryAttempt } from "./calls.ts";
 
 /** A step of a sample task; `at` in seconds after the task was submitted. */
 export type StoryStep = {
@@ -34,7 +35,8 @@ export type Story = {
   error_message?: string;
   estimated_resources?: Record<string, number>;
   actual_resources?: Record<string, number>;
-  external_ai_used?: { model: string; vendor: string; tokens: number | null; cost: number | null }[];
+  /** Its attempts at language models, which went through the gateway. */
+  calls?: StoryAttempt[];
   steps?: StoryStep[];
 };
 
@@ -157,10 +159,12 @@ export const stories: Story[] = [
     exit_code: 0,
     estimated_resources: { tokens: 60_000, cost_usd: 0.8 },
     actual_resources: { cpu_seconds: 4.8, memory_mb: 210, tokens: 58_210 },
-    external_ai_used: [
-      { model: "claude-sonnet", vendor: "anthropic", tokens: 41_870, cost: 0.4127 },
-      { model: "gpt-mini", vendor: "openai", tokens: 12_430, cost: 0.0186 },
-      { model: "llama-local", vendor: "ollama", tokens: 3910, cost: null },
+    calls: [
+      { at: 424.6, model: "claude-sonnet", ms: 41_200, first_token_ms: 820, input: 9420, output: 12_300 },
+      { at: 466, model: "claude-sonnet", ms: 38_900, first_token_ms: 760, input: 8550, output: 11_600 },
+      { at: 506.1, model: "claude-sonnet", ms: 240, error: { class: "server_error", status: 529 } },
+      { at: 506.4, model: "gpt-mini", number: 2, ms: 21_500, first_token_ms: 610, input: 8030, output: 4400 },
+      { at: 529.1, model: "llama-local", ms: 9500, first_token_ms: 340, input: 3100, output: 810 },
     ],
     steps: [
       { at: 421, action: "collect reports", ms: 3200, summary: "14 incident reports, 96 kB" },

@@ -3,11 +3,12 @@ import type postgres from "postgres";
 import { learn } from "../../lib/registry/learn.ts";
 import type { Db, Pool } from "../../lib/runtime/db.ts";
 import { uuidOf, uuidv7At } from "../../lib/runtime/ids.ts";
+import { aiUseOf, insertCalls } from "./calls.ts";
 import { insertRouting, routingOf } from "./routing.ts";
 import { type Story, type StoryStep, stories } from "./stories.ts";
 
 /** What was written, and how many tasks there are in all. */
-export type Written = { tasks: number; steps: number; outputs: number; of: number };
+export type Written = { tasks: number; steps: number; outputs: number; calls: number; of: number };
 
 /** A lease and a start that nobody will see the end of: no sweep ends the one, no dispatcher reaches the other. */
 const NEVER = new Date("2999-12-31T00:00:00Z");
@@ -21,7 +22,7 @@ export async function writeSamples(pool: Pool): Promise<Written> {
     const [clock] = await db<{ now: Date }[]>`select now() as now`;
     const now = clock?.now ?? new Date();
     const taskIds: string[] = [];
-    const written: Written = { tasks: 0, steps: 0, outputs: 0, of: stories.length };
+    const written: Written = { tasks: 0, steps: 0, outputs: 0, calls: 0, of: stories.length };
     for (const story of stories) {
       const submitted = new Date(now.getTime() - story.hoursAgo * 3_600_000);
       const taskId = await insertTask(db, story, submitted);
@@ -39,6 +40,9 @@ export async function writeSamples(pool: Pool): Promise<Written> {
         written.steps++;
         if (step.output !== undefined) written.outputs++;
       }
+      const { key, agent, calls } = story;
+      if (calls !== undefined)
+        written.calls += await insertCalls(db, { key, taskId, traceId: idOf(key, "trace"), agent, submitted }, calls);
     }
     // As if the results had come in: outcomes, and what the agents have shown.
     await learn(db, { ROUTER_HALF_LIFE_DAYS: 14 }, taskIds);
@@ -50,11 +54,15 @@ function after(submitted: Date, seconds: number): Date {
   return new Date(submitted.getTime() + seconds * 1000);
 }
 
+function idOf(key: string, what: string): string {
+  return uuidOf(`waybill sample ${key} ${what}`);
+}
+
 /** Answers nothing where the task is there already. */
 async function insertTask(db: Db, story: Story, submitted: Date): Promise<string | undefined> {
   const { routingId, routing } = routingOf(story);
   const { attempt, approved, needsApproval = false, parameters = {} } = story;
-  const key = (what: string) => uuidOf(`waybill sample ${story.key} ${what}`);
+  const key = (what: string) => idOf(story.key, what);
   const at = (seconds: number | undefined) => (seconds === undefined ? null : after(submitted, seconds));
   const json = (value: object | undefined) => (value === undefined ? null : db.json(value as postgres.JSONValue));
   const executing = story.status === "executing";
@@ -97,7 +105,7 @@ async function insertTask(db: Db, story: Story, submitted: Date): Promise<string
     exit_code: story.exit_code ?? null,
     error_message: story.error_message ?? null,
     actual_resources: json(story.actual_resources),
-    external_ai_used: json(story.external_ai_used),
+    external_ai_used: json(story.calls === undefined ? undefined : aiUseOf(story.key, story.calls)),
     created_at: submitted,
     completed_at: at(story.ended),
   };

@@ -2,10 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { AgentName, ORCHESTRATOR, serialiseMessage } from "../protocol/messages.ts";
 import { uuidv7 } from "../runtime/ids.ts";
 import { log } from "../runtime/log.ts";
+import { amqpTransport } from "./amqp-transport.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Work } from "./define-work.ts";
 import { type AgentSettings, readAgentEnv } from "./env.ts";
-import { openInbox } from "./inbox.ts";
+import { MOST_WAITING, openInbox } from "./inbox.ts";
 import { type Journal, openJournal } from "./journal.ts";
 import { type Definition, register } from "./register.ts";
 import { execute, type Progress, type Run, type RunTools } from "./run.ts";
@@ -22,8 +23,8 @@ export type AgentOptions = {
   concurrency?: number;
   /** What the registry is told of it at its start: the path of its definition, or the definition. */
   definition?: Definition;
-  /** How messages come and go; default SQS. */
-  transport?: (settings: AgentSettings) => Transport;
+  /** How messages come and go; by default as AGENT_TRANSPORT says. */
+  transport?: (settings: AgentSettings, name: string) => Transport;
 };
 
 /** An agent at work. `stop` hands back what it cannot finish within the grace; then `stopped` answers. */
@@ -64,7 +65,7 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
   const name = AgentName.parse(options.name);
   const { concurrency } = settings;
   const journal = openJournal(settings.dataDir, name);
-  const transport = (options.transport ?? sqsTransport)(settings);
+  const transport = (options.transport ?? chosenTransport)(settings, name);
   answerInterrupted(journal);
   journal.forgetBefore(Date.now() - RETENTION_MS);
 
@@ -88,6 +89,7 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
   const end = async () => {
     const graceMs = settings.graceSeconds * 1000;
     registration.stop();
+    await transport.stop?.();
     await Promise.all([Promise.race([polling, sleep(graceMs, undefined, { ref: false })]), inbox.finish(graceMs)]);
     // What the last poll still brought in, after the others had been given back.
     await inbox.finish(0);
@@ -102,6 +104,12 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
     stopping.signal.addEventListener("abort", () => void end().then(resolve, reject), { once: true });
   });
   return { stop: () => stopping.abort(), stopped };
+}
+
+function chosenTransport({ queue, ...settings }: AgentSettings, name: string): Transport {
+  return queue.transport === "sqs"
+    ? sqsTransport({ ...settings, queue })
+    : amqpTransport({ ...settings, queue }, name, MOST_WAITING);
 }
 
 async function poll(transport: Transport, inbox: ReturnType<typeof openInbox>, signal: AbortSignal): Promise<void> {

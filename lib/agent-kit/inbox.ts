@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Message, WorkRequestMessage } from "../protocol/messages.ts";
+import { answerTo, type Refusal } from "../protocol/refusal.ts";
+import { uuidv7 } from "../runtime/ids.ts";
 import { log } from "../runtime/log.ts";
 import type { Journal } from "./journal.ts";
-import { answerTo, type Refusal, readMessage } from "./refusal.ts";
+import { readMessage } from "./refusal.ts";
 import { type Run, Stopped } from "./run.ts";
 import type { Delivery, Transport } from "./transport.ts";
 
@@ -35,7 +37,7 @@ type Parts = {
 type Held = Run & { deliveries: Delivery[]; ended: Promise<void> | undefined };
 
 /** A bound on memory alone: how much is with an agent at once is the orchestrator's choice (AGENT_IN_FLIGHT). */
-const MOST_WAITING = 100;
+export const MOST_WAITING = 100;
 
 /** Carried in every message about the work, beside a chunk of output of up to 800 kB as JSON. */
 const MOST_CUSTOM = 50_000;
@@ -113,7 +115,7 @@ export function openInbox({ name, concurrency, journal, transport, wake, execute
     // Once per message, not once per delivery: it comes back until the redrive policy has had enough.
     if (delivery.receiveCount === 1 || unanswered.has(delivery.id)) {
       log.warn("message refused", { ...refusal.remains, error_code: refusal.error_code, reason: refusal.reason });
-      const answer = answerTo(name, delivery, refusal);
+      const answer = answerTo(refusal, { from: name, deliveryId: delivery.id, newId: () => uuidv7(), now: new Date() });
       const { error } = answer === undefined ? {} : await transport.send([{ id: delivery.id, body: answer }]);
       if (error !== undefined) return void unanswered.add(delivery.id);
       unanswered.delete(delivery.id);

@@ -5,10 +5,10 @@ import {
   ReceiveMessageCommand,
 } from "@aws-sdk/client-sqs";
 import { sendAll, sqs } from "../runtime/sqs.ts";
-import type { AgentSettings } from "./env.ts";
+import type { AgentSettings, SqsQueue } from "./env.ts";
 import type { Delivery, Transport } from "./transport.ts";
 
-type SqsSettings = Pick<AgentSettings, "queueUrl" | "resultsUrl" | "visibilitySeconds" | "pollSeconds">;
+type SqsSettings = Pick<AgentSettings, "visibilitySeconds" | "pollSeconds"> & { queue: SqsQueue };
 
 /**
  * Messages over SQS. A long poll is never broken off: SQS may already have lent its messages to the lost connection, and
@@ -17,7 +17,8 @@ type SqsSettings = Pick<AgentSettings, "queueUrl" | "resultsUrl" | "visibilitySe
  * Why not sqs-consumer 15: it asks for the next messages only when all of the last ones are handled, so a `cancelled`
  * would wait for the very work that it is to stop.
  */
-export function sqsTransport({ queueUrl, resultsUrl, visibilitySeconds, pollSeconds }: SqsSettings): Transport {
+export function sqsTransport({ queue, visibilitySeconds, pollSeconds }: SqsSettings): Transport {
+  const { queueUrl, resultsUrl } = queue;
   const changeVisibility = async (message: Message, seconds: number) => {
     const { ReceiptHandle } = message;
     const change = { QueueUrl: queueUrl, ReceiptHandle, VisibilityTimeout: seconds };

@@ -1,9 +1,11 @@
-/** How messages reach an agent and leave it. SQS is one; everything else in the kit knows only this. */
+/** How messages reach an agent and leave it: over SQS, or AMQP. Everything else in the kit knows only this. */
 export type Transport = {
   /** Takes up to `max` messages, waiting a few seconds for the first. Throws while the queue does not answer. */
   receive: (max: number) => Promise<Delivery[]>;
   /** Sends to the results queue. Answers the ids that the queue has taken; never throws. */
   send: (messages: Letter[]) => Promise<{ sent: string[]; error?: unknown }>;
+  /** Takes no more from the queue; a receive that waits answers at once. What has been lent can still be given back. */
+  stop?: () => Promise<void>;
   /** Nothing is received or sent after this. */
   close?: () => Promise<void>;
 };

@@ -61,7 +61,8 @@ export function recordOf(
 ): AttemptRecord {
   const { model, watch, body } = attempt;
   const { tokens, source } = usageOf(watch, body, attempt.sent, outcome);
-  const cost = source === "none" && outcome === "failed" ? { usd: "0" } : costOf(model, tokens);
+  const unbilled = source === "none" && (outcome === "failed" || !attempt.sent);
+  const cost = unbilled ? { usd: "0" } : costOf(model, tokens);
   return {
     ...facts,
     attemptId: attempt.attemptId,

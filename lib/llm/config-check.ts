@@ -40,6 +40,13 @@ function checkProviders(file: ConfigFile, around: Surroundings, say: Say, warn: 
       continue;
     }
     const source = keySource(provider.key, around, provider.local);
+    if ("secret" in source) {
+      around.onSecret?.(source.secret, provider.optional);
+      const { reason } = around.unreadable?.get(source.secret) ?? {};
+      const again = "it is read again with each call";
+      if (reason !== undefined)
+        warn(["providers", name, "key"], `provider ${name}: ${source.secret} cannot be read now (${reason}): ${again}`);
+    }
     if (!("fault" in source)) continue;
     if (provider.optional && source.unset) {
       leftOut.add(name);

@@ -126,6 +126,10 @@ export type Surroundings = {
   env: Record<string, string | undefined>;
   /** Whether `${secret:NAME}` can be asked for here. */
   secrets: boolean;
+  /** Secrets that were asked for and did not come, with the reason; `passing` where a later try may bring them. */
+  unreadable?: ReadonlyMap<string, { reason: string; passing: boolean }>;
+  /** Told each secret that a key comes from; `optional` where its provider may be left out. */
+  onSecret?: (name: string, optional: boolean) => void;
   /** Whether the price table knows this model. */
   priced: (model: Pick<Model, "id" | "provider">) => boolean;
 };

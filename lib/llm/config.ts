@@ -16,7 +16,7 @@ import {
 import { substitute } from "./references.ts";
 
 export type Parsed =
-  | { ok: true; config: Config; warnings: ConfigFault[]; lineOf: (path: PropertyKey[]) => number }
+  | { ok: true; config: Config; warnings: ConfigFault[] }
   | { ok: false; faults: ConfigFault[]; warnings: ConfigFault[] };
 
 /**
@@ -55,7 +55,7 @@ export function parseConfig(text: string, around: Surroundings): Parsed {
   const file = shaped.data;
   const { faults, warnings, leftOut } = checkConfig(file, around, lineOf);
   if (faults.length > 0) return { ok: false, faults: inOrder(faults), warnings: inOrder(warnings) };
-  return { ok: true, config: resolve(file, around, leftOut), warnings: inOrder(warnings), lineOf };
+  return { ok: true, config: resolve(file, around, leftOut), warnings: inOrder(warnings) };
 }
 
 type Entries = Record<string, Record<string, unknown>>;

@@ -1,10 +1,13 @@
 import { type Outcome, recordOf } from "./account.ts";
-import { plainAttempt, streamAttempt } from "./attempt.ts";
+import { MAX_ANSWER_BYTES } from "./attempt.ts";
+import type { Call, RouteDeps } from "./call.ts";
 import type { Model, Timeouts } from "./config-schema.ts";
 import { bridge } from "./dialect.ts";
 import type { Failure } from "./failure.ts";
-import type { Call, RouteDeps } from "./route.ts";
+import { SWITCHED_OFF } from "./kill-switch.ts";
+import { plainAttempt } from "./plain-attempt.ts";
 import type { Candidate } from "./routing.ts";
+import { streamAttempt } from "./stream-attempt.ts";
 import { newWatch } from "./watch.ts";
 
 /** One attempt under way. `ready` settles when it has failed, has the whole answer, or (live) has begun to give it. */
@@ -28,7 +31,7 @@ export function contend(
   deps: RouteDeps,
   call: Call,
   candidate: Candidate,
-  of: { attemptNumber: number; others: boolean; key: string | undefined },
+  of: { attemptNumber: number; others: boolean; key: string | undefined; keyFault: Failure | undefined },
   settled: (ms: number, costUsd: string | null) => void,
 ): Contender {
   const { model } = candidate;
@@ -50,6 +53,12 @@ export function contend(
     return undefined;
   };
   const ready = (async () => {
+    if (of.keyFault !== undefined) {
+      // Without its key a prompt would leave for a vendor that refuses it.
+      failure = of.keyFault;
+      state = "failed";
+      return;
+    }
     if (events === undefined) {
       const answer = await plainAttempt(attempt);
       if (answer.ok) text = answer.text;
@@ -58,10 +67,17 @@ export function contend(
       state = answer.ok ? "answered" : "failed";
       return;
     }
-    for (;;) {
+    for (let chars = 0; ; ) {
       const piece = await next();
       if (piece === undefined) return;
       held.push(piece);
+      chars += piece.length;
+      if (chars > MAX_ANSWER_BYTES) {
+        held.length = 0;
+        failure = { class: "bad_answer", message: `the answer has more than ${MAX_ANSWER_BYTES} characters` };
+        state = "failed";
+        return;
+      }
       if (call.mode === "live" && watch.started) {
         state = "streaming";
         return;
@@ -85,7 +101,9 @@ export function contend(
       // The one that is still reading ends by the signal; a generator that waits at a yield has to be told.
       if (state === "running") await ready;
       await events?.return(undefined);
-      const record = run.record(outcome, outcome === "answered" || outcome === "aborted" ? undefined : failure);
+      const record = stoppedBySwitch(failure)
+        ? run.record("aborted", failure)
+        : run.record(outcome, outcome === "answered" || outcome === "aborted" ? undefined : failure);
       if (state === "answered" && outcome === "answered") deps.health.answered(model);
       settled(ms, record.costUsd);
       deps.onAttempt(record, watch);
@@ -98,14 +116,16 @@ function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber:
   const watch = newWatch();
   let sent = false;
   let ttftMs: number | undefined;
-  const gone = new AbortController();
-  const stop = () => gone.abort();
+  const over = new AbortController();
+  const stop = () => over.abort(OVER);
   if (call.callerGone.aborted) stop();
   call.callerGone.addEventListener("abort", stop, { once: true });
+  const leave = model.provider.local ? undefined : deps.killSwitch.enter(() => over.abort(SWITCHED_OFF));
   const wantsUsage = call.body["stream_options"]?.include_usage === true;
   return {
     startedAt,
     stop: () => {
+      leave?.();
       call.callerGone.removeEventListener("abort", stop);
       stop();
     },
@@ -115,7 +135,7 @@ function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber:
       body: call.body,
       headers: call.headers,
       clocks: clocksFor(deps.config.timeouts, call, model, call.deadline - startedAt, others),
-      callerGone: gone.signal,
+      stopped: over.signal,
       watch,
       post: deps.post,
       now: deps.now,
@@ -147,6 +167,11 @@ function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber:
       ),
   };
 }
+
+/** Made once: an error takes its stack with it, and this ends every attempt. */
+const OVER = new Error("the attempt is over");
+
+const stoppedBySwitch = (failure: Failure | undefined) => failure?.class === "switched_off";
 
 /** The clocks of one attempt, all inside what is left of the call; a silent vendor leaves the others a share of it. */
 function clocksFor(base: Timeouts, { chain }: Call, model: Model, remainingMs: number, others: boolean): Timeouts {

@@ -97,7 +97,11 @@ const messagesToMessages: Bridge = {
   ...messagesVendor,
   ...same,
   request: (body, model) => ({ ...body, model: model.id }),
-  stream: () => ({ next: (event) => [named(event)], end: () => [] }),
+  // A vendor that has said why it stopped may still leave out the last event, which clients wait for.
+  stream: () => ({
+    next: (event) => [named(event)],
+    end: (watch) => (watch.done ? [] : [named({ type: "message_stop" })]),
+  }),
 };
 
 function chatToMessages(wantsUsage: boolean): Bridge {

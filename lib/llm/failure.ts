@@ -1,5 +1,6 @@
 /** What can go wrong with one attempt, as classes: what happens next depends on the class, never on a list of statuses. */
 
+/** The classes that a chain may have rules for. */
 export const ERROR_CLASSES = [
   "rate_limit",
   "quota",
@@ -14,7 +15,8 @@ export const ERROR_CLASSES = [
   "cut_stream",
   "bad_answer",
 ] as const;
-export type ErrorClass = (typeof ERROR_CLASSES)[number];
+/** `switched_off` is nobody's failure: the kill switch ended the attempt. */
+export type ErrorClass = (typeof ERROR_CLASSES)[number] | "switched_off";
 
 /** Why an attempt failed. `message` is the vendor's own where it gave one, and never holds a key. */
 export type Failure = {
@@ -27,6 +29,11 @@ export type Failure = {
   /** How long the vendor asks us to stay away, in milliseconds. */
   retryAfterMs?: number;
 };
+
+/** Thrown where a vendor's bytes are no answer: too many of them. */
+export class BadAnswer extends Error {
+  override name = "BadAnswer";
+}
 
 /** What a vendor answered, for `classify`. `body` is the parsed JSON or the text. */
 export type VendorError = { status: number; headers: Record<string, string | undefined>; body: unknown };

@@ -1,16 +1,17 @@
-import { type Asked, readAsk } from "./ask.ts";
-import type { Config, Model } from "./config-schema.ts";
+import { readAsk } from "./ask.ts";
+import { estimate, nobody, noRoom, planFor } from "./before-call.ts";
+import type { Result, RouteDeps } from "./call.ts";
+import type { Config } from "./config-schema.ts";
 import type { Dialect } from "./dialect.ts";
-import type { Json } from "./json.ts";
-import type { Kept, Ledger, Rules } from "./ledger.ts";
-import { inputChars, needsOf, outputLimit } from "./needs.ts";
-import { costOf } from "./prices.ts";
+import type { Kept, Ledger } from "./ledger.ts";
 import { type Refused, refusalBody, refusalHeaders, refusalOf } from "./refusals.ts";
-import { type Result, type RouteDeps, route } from "./route.ts";
-import { type Plan, plan } from "./routing.ts";
-import { sseComment, sseText } from "./sse.ts";
+import { route } from "./route.ts";
+import { streamReply, within } from "./stream-reply.ts";
 
-export type GatewayDeps = Omit<RouteDeps, "onAttempt" | "onSent" | "config"> & { config: Config; ledger: Ledger };
+export type GatewayDeps = Omit<RouteDeps, "onAttempt" | "onSent" | "config" | "killSwitch"> & {
+  config: Config;
+  ledger: Ledger;
+};
 
 export type GatewayRequest = {
   dialect: Dialect;
@@ -36,7 +37,6 @@ export type GatewayReply = {
 const RESERVE_MS = 1_500;
 /** A stream's status is sent when it is known, or after so long without it. */
 const HOLD_MS = 8_000;
-const BEAT_MS = 10_000;
 
 /** Answers one call of a caller: checks, reserves, routes, and tells what it took. Never throws for a vendor's fault. */
 export async function answer(deps: GatewayDeps, request: GatewayRequest): Promise<GatewayReply> {
@@ -68,12 +68,8 @@ export async function answer(deps: GatewayDeps, request: GatewayRequest): Promis
   const deadline =
     deps.now() + Math.min(request.remainingMs - RESERVE_MS, asked.chain.timeouts.total_ms ?? config.timeouts.total_ms);
   const most = Math.max(...planned.tries.map(({ model }) => estimate(model, asked.body)));
-  const noRoom = await ledger.reserve(asked.facts, most, Math.ceil(request.remainingMs / 1000) + 60);
-  if (noRoom !== undefined) {
-    const { budget, limitUsd, usedUsd } = noRoom;
-    const message = `The budget of ${budget} has no room: ${usedUsd.toFixed(6)} of ${limitUsd} USD are spent or reserved, and this call may cost ${most.toFixed(6)}.`;
-    return refuse({ status: 402, type: "budget_exceeded", code: "budget_exceeded", message });
-  }
+  const full = await ledger.reserve(asked.facts, most, Math.ceil(request.remainingMs / 1000) + 60);
+  if (full !== undefined) return refuse(noRoom(full, most));
 
   const kept: Kept[] = [];
   const keepText = rules.projectId !== null && config.keepTextOf.has(rules.projectId);
@@ -81,6 +77,7 @@ export async function answer(deps: GatewayDeps, request: GatewayRequest): Promis
   const run = route(
     {
       ...deps,
+      killSwitch: ledger.killSwitch,
       onAttempt: (record) => {
         const text = { prompt: JSON.stringify(asked.body), answer: null };
         kept.push(keepText ? { record, text } : { record });
@@ -141,91 +138,18 @@ export async function answer(deps: GatewayDeps, request: GatewayRequest): Promis
     after,
     told: { call_id: callId, chain: asked.chain.name },
   };
-  reply.stream = (async function* () {
-    let pending = first;
-    try {
-      for (;;) {
-        const step = await within(pending, BEAT_MS);
-        if (step === undefined) {
-          yield sseComment("still at it");
-          continue;
-        }
-        if (step.done) {
-          const result = step.value;
-          Object.assign(reply.told, told(result));
-          if (!result.ok) yield errorEvent(dialect, result, callId);
-          yield sseComment(`waybill ${JSON.stringify({ call_id: callId, ...facts(result) })}`);
-          if (result.ok && dialect === "chat") yield sseText(undefined, "[DONE]");
-          return;
-        }
-        if (keepText) pieces.push(step.value);
-        yield step.value;
-        pending = run.next();
-      }
-    } finally {
-      // Closes the loop at its yield: the vendor is hung up on, and what came is accounted.
-      await run.return(undefined as never);
-    }
-  })();
+  reply.stream = streamReply(
+    run,
+    first,
+    { dialect, callId, facts },
+    (piece) => {
+      if (keepText) pieces.push(piece);
+    },
+    (result) => Object.assign(reply.told, told(result)),
+  );
   return reply;
-}
-
-/** The chain as it would be tried now for a body. */
-export function planFor(
-  deps: Pick<GatewayDeps, "config" | "health" | "now">,
-  asked: Pick<Asked, "body" | "chain" | "facts" | "localOnly">,
-  rules: Rules,
-): Plan {
-  // A task whose marks cannot be read may be local-only: then nothing of it leaves.
-  const localOnly = asked.localOnly || rules.localOnly || !rules.known;
-  return plan(asked.chain.models, needsOf(asked.facts.dialect, asked.body, localOnly), {
-    health: deps.health.of,
-    external: deps.config.external && rules.external,
-    usd: (model) => estimate(model, asked.body),
-    now: deps.now(),
-  });
-}
-
-/** The most that a call may cost on a model: three characters a token in, and all the output it may ask for. */
-export function estimate(model: Model, body: Json): number {
-  const input = Math.ceil(inputChars(body) / 3) + 50;
-  const tokens = { input, output: outputLimit(body), cacheRead: 0, cacheWrite: 0, reasoning: 0 };
-  return Number(costOf(model, tokens).usd ?? 0);
-}
-
-function nobody(asked: Asked, { skipped }: Plan, rules: Rules): Refused {
-  const reasons = skipped.map(({ model, reason }) => `${model.name}: ${reason}`).join("; ");
-  const tooLong = skipped.length > 0 && skipped.every(({ reason }) => reason.startsWith("the window of"));
-  const unknown = !rules.known
-    ? " What the task says about privacy cannot be read now, so nothing leaves the house."
-    : "";
-  return {
-    status: rules.known && rules.external ? 400 : 503,
-    type: rules.known && rules.external ? "invalid_request_error" : "server_error",
-    code: tooLong ? "context_length_exceeded" : "no_model_fits",
-    message: `No model of ${asked.chain.name} can take this call. ${reasons}.${unknown}`,
-  };
-}
-
-function errorEvent(dialect: Dialect, result: Result, callId: string): string {
-  const refused = refusalOf(result.failure ?? { class: "timeout", message: "no time was left" }, result.tried);
-  const body = refusalBody(dialect, refused, callId);
-  return dialect === "messages" ? sseText("error", body) : sseText(undefined, body);
 }
 
 function brief({ model, class: errorClass }: { model: string; class: string }): string {
   return `${model}: ${errorClass}`;
-}
-
-/** What comes within so many milliseconds; undefined where nothing does. */
-async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,6 +1,7 @@
 import type { Pool } from "../runtime/db.ts";
 import type { AttemptRecord, CallFacts } from "./account.ts";
 import type { Budgets, Model } from "./config-schema.ts";
+import { type KillSwitch, killSwitch } from "./kill-switch.ts";
 import { decimal } from "./prices.ts";
 import * as queries from "./queries.ts";
 
@@ -12,6 +13,7 @@ export type Kept = { record: AttemptRecord; text?: { prompt: string; answer: str
 /** The gateway's memory in Postgres. Nothing here throws, and nothing takes longer than its bound: an answer never waits for it. */
 export type Ledger = {
   rules: (taskId: string | null) => Promise<Rules>;
+  killSwitch: KillSwitch;
   /** Reserves `usd` in every budget that the call falls under; answers the one that has no room, if there is one. */
   reserve: (facts: CallFacts, usd: number, seconds: number) => Promise<Refusal | undefined>;
   sent: (facts: CallFacts, model: Model) => void;
@@ -30,12 +32,18 @@ const WRITE_MS = 2_000;
 /** After a failure the database is left alone for so long, so that answers do not wait for it one by one. */
 const AWAY_MS = 3_000;
 
-export function ledger(db: Pool, budgets: Budgets, log: LedgerLog, now: () => number): Ledger {
+/** `renew` replaces the pool's connections: one that fell silent would keep every later call waiting. */
+export function ledger(
+  db: Pool,
+  budgets: Budgets,
+  log: LedgerLog,
+  now: () => number,
+  renew: (error: unknown) => void,
+): Ledger {
   let awayUntil = 0;
   let lost = 0;
   const notes = new Map<string, Promise<unknown>>();
   const kept = new Map<string, { rules: Rules; at: number }>();
-  let external = true;
   const reserved = new Set<string>();
 
   const bounded = async <T>(ms: number, run: () => Promise<T>): Promise<T> => {
@@ -48,11 +56,14 @@ export function ledger(db: Pool, budgets: Budgets, log: LedgerLog, now: () => nu
       return await Promise.race([run(), late]);
     } catch (error) {
       awayUntil = now() + AWAY_MS;
+      renew(error);
       throw error;
     } finally {
       clearTimeout(timer);
     }
   };
+
+  const stopper = killSwitch(async () => await bounded(READ_MS, async () => await queries.findSwitch(db)));
 
   let waiting: { records: AttemptRecord[]; done: Promise<void> } | undefined;
   let writing: Promise<void> = Promise.resolve();
@@ -75,14 +86,17 @@ export function ledger(db: Pool, budgets: Budgets, log: LedgerLog, now: () => nu
   };
 
   return {
+    killSwitch: stopper,
+
     rules: async (taskId) => {
       const cached = kept.get(taskId ?? "");
-      if (cached !== undefined && now() - cached.at < RULES_FRESH_MS) return cached.rules;
+      const fresh = cached !== undefined && now() - cached.at < RULES_FRESH_MS;
+      if (fresh) return { ...cached.rules, external: stopper.external() };
       try {
         const row = await bounded(READ_MS, async () => await queries.findRules(db, taskId));
-        external = row?.external ?? true;
+        stopper.told(row?.external ?? true);
         const rules = {
-          external,
+          external: stopper.external(),
           localOnly: row?.privacy === "local-only",
           known: true,
           projectId: row?.projectId ?? null,
@@ -94,8 +108,8 @@ export function ledger(db: Pool, budgets: Budgets, log: LedgerLog, now: () => nu
         log.warn("llm rules not read", { error });
         // What a task said once it says still: its marks do not change. The switch stays as it was last seen.
         return cached === undefined
-          ? { external, localOnly: false, known: taskId === null, projectId: null }
-          : { ...cached.rules, external };
+          ? { external: stopper.external(), localOnly: false, known: taskId === null, projectId: null }
+          : { ...cached.rules, external: stopper.external() };
       }
     },
 

@@ -85,20 +85,26 @@ export async function insertReservations(db: Db, callId: string, scopes: Scope[]
   `;
 }
 
-/** Puts what the new attempts of a call cost, or the reservation where that is unknown, in place of its reservation. */
+/** Puts what the new attempts of a call cost in place of its reservation; the reservation on top where one is unknown. */
 export async function settleCall(db: Db, callId: string, attemptIds: string[]): Promise<void> {
   await db`
     with held as (
       delete from llm_reservations where call_id = ${callId} returning scope, scope_key, usd
     ), cost as (
-      select case when bool_or(cost_usd is null) then null else coalesce(sum(cost_usd), 0) end as usd
+      select coalesce(sum(cost_usd), 0) as usd, coalesce(bool_or(cost_usd is null), false) as partly
       from llm_calls where attempt_id = any (${attemptIds}::uuid[])
     )
     update llm_spend
-    set spent_usd = spent_usd + coalesce(cost.usd, held.usd)
+    set spent_usd = spent_usd + cost.usd + case when cost.partly then held.usd else 0 end
     from held, cost
     where llm_spend.scope = held.scope and llm_spend.scope_key = held.scope_key
   `;
+}
+
+/** Whether calls to external vendors are allowed. */
+export async function findSwitch(db: Db): Promise<boolean> {
+  const [row] = await db<{ external: boolean }[]>`select external from llm_switch`;
+  return row?.external ?? true;
 }
 
 /** What a task says about where its prompts may go, and whether external calls are on at all. */

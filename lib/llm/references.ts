@@ -1,3 +1,5 @@
+import type { Surroundings } from "./config-schema.ts";
+
 /** `${env:NAME}`, `${env:NAME:-otherwise}`, `${secret:NAME}`, and the first of two that is there: `${env:NAME|secret:NAME}`. */
 const REFERENCE = /\$\{([^}]*)\}/g;
 const PART = /^(env|secret):([^|:]+(?::(?!-)[^|:]+)*)(?::-(.*))?$/;
@@ -24,7 +26,7 @@ export function substitute(text: string, env: Record<string, string | undefined>
 /** The source of a key: the first part of its reference that is there. A text of its own is a fault, unless `plain` allows it. */
 export function keySource(
   key: string,
-  around: { env: Record<string, string | undefined>; secrets: boolean },
+  around: Pick<Surroundings, "env" | "secrets" | "unreadable">,
   plain: boolean,
 ): KeySource | { fault: string; unset: boolean } {
   const inner = /^\$\{([^}]*)\}$/.exec(key)?.[1];
@@ -39,10 +41,11 @@ export function keySource(
       return { fault: `${key} is not a reference; write \${env:NAME} or \${secret:NAME}`, unset: false };
     const value = kind === "env" ? around.env[name] || otherwise : undefined;
     if (value !== undefined) return { value };
-    if (kind === "secret" && around.secrets) return { secret: name };
-    reasons.push(
-      kind === "env" ? `the environment has no ${name}` : `there is no Secrets Manager here to ask for ${name}`,
-    );
+    const unreadable = around.unreadable?.get(name);
+    if (kind === "secret" && around.secrets && (unreadable?.passing ?? true)) return { secret: name };
+    if (kind === "env") reasons.push(`the environment has no ${name}`);
+    else if (unreadable === undefined) reasons.push(`there is no Secrets Manager here to ask for ${name}`);
+    else reasons.push(`the secret ${name} cannot be read (${unreadable.reason})`);
   }
   return { fault: reasons.join(", and "), unset: true };
 }

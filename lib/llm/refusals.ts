@@ -1,7 +1,7 @@
+import type { Tried } from "./call.ts";
 import type { Dialect } from "./dialect.ts";
 import type { ErrorClass, Failure } from "./failure.ts";
 import type { Json } from "./json.ts";
-import type { Tried } from "./route.ts";
 
 /** What a caller is told where there is no answer, in the words of its dialect. */
 export type Refused = {
@@ -27,6 +27,7 @@ const STATUS: Record<ErrorClass, number> = {
   network: 502,
   cut_stream: 502,
   bad_answer: 502,
+  switched_off: 503,
 };
 
 const OUR_CODES: Partial<Record<ErrorClass, string>> = {

@@ -22,7 +22,7 @@ const KEY_COOLED_MS = 30_000;
 const LONGEST_COOLED_MS = 600_000;
 const PROBE_MS = 30_000;
 
-const DEFAULT_RULES: Record<ErrorClass, Rule> = {
+const DEFAULT_RULES: Record<Exclude<ErrorClass, "switched_off">, Rule> = {
   rate_limit: "retry",
   quota: "next",
   auth: "next",
@@ -123,7 +123,8 @@ export function afterFailure(before: Health | undefined, failure: Failure, now: 
     case "context_window":
     case "content_policy":
     case "bad_request":
-      // The request is at fault, and a vendor that says so is well.
+    case "switched_off":
+      // The request is at fault, or we are: the vendor is as well as it was.
       return before === undefined ? undefined : { ...before, probingUntil: 0 };
   }
 }
@@ -149,13 +150,14 @@ export type Step = { do: "retry"; waitMs: number } | { do: "next"; rest: readonl
 /** The one place where retrying is decided. */
 export function decide(situation: Situation): Step {
   const { chain, candidate, failure, tries, remainingMs, dice } = situation;
+  if (failure.class === "switched_off") return nextOf(situation.rest.filter(({ model }) => model.provider.local));
   const rule = failure.class === "bad_request" ? "stop" : (chain.on[failure.class] ?? DEFAULT_RULES[failure.class]);
   if (rule === "stop") return { do: "stop" };
   const rest =
     failure.class === "context_window"
       ? situation.rest.filter(({ model }) => model.window > candidate.model.window)
       : situation.rest;
-  const next: Step = rest.length > 0 ? { do: "next", rest } : { do: "stop" };
+  const next = nextOf(rest);
   if (!mayRepeat(failure.class)) return next;
   const limit = rest.length > 0 ? (rule === "retry" && !candidate.probe ? 2 : 1) : 3;
   if (tries >= limit) return next;
@@ -163,6 +165,10 @@ export function decide(situation: Situation): Step {
   // With somebody else to ask, a wait may take half of what is left at most; the last one may have nearly all.
   const longest = rest.length > 0 ? Math.min(chain.rate_limit_wait_ms, remainingMs / 2) : remainingMs - 1_000;
   return waitMs <= longest ? { do: "retry", waitMs } : next;
+}
+
+function nextOf(rest: readonly Candidate[]): Step {
+  return rest.length > 0 ? { do: "next", rest } : { do: "stop" };
 }
 
 /** A silent vendor stays silent, a refused key stays refused: those are never asked the same thing twice. */

@@ -1,29 +1,43 @@
+import { BadAnswer } from "./failure.ts";
+
 /** One server-sent event: its data, which is JSON in both dialects, and its name where it has one. */
 export type SseEvent = { event?: string; data: string };
 
 /** An event longer than this is no token of anybody. */
 const MAX_EVENT_CHARS = 8_000_000;
 
-/** Cuts bytes into events. What follows the last blank line when the bytes end is incomplete and given as `rest`. */
-export function sseReader(): { push: (bytes: Uint8Array) => SseEvent[]; rest: () => string } {
+/**
+ * Cuts bytes into events; what follows the last blank line is kept for the bytes to come. Throws BadAnswer for an event of more
+ * than eight million characters.
+ */
+export function sseReader(): { push: (bytes: Uint8Array) => SseEvent[] } {
   const decoder = new TextDecoder();
-  let buffer = "";
+  // The beginning of an event, in the pieces that came: each is looked at once, however long the event gets.
+  let pieces: string[] = [];
+  let size = 0;
+  let last = "";
   return {
     push: (bytes) => {
-      buffer += decoder.decode(bytes, { stream: true });
-      if (buffer.includes("\r")) buffer = buffer.replace(/\r\n/g, "\n");
+      let text = last + decoder.decode(bytes, { stream: true });
+      if (text.includes("\r")) text = text.replace(/\r\n/g, "\n");
       const events: SseEvent[] = [];
-      for (;;) {
-        const end = buffer.indexOf("\n\n");
-        if (end < 0) break;
-        const event = readEvent(buffer.slice(0, end));
-        buffer = buffer.slice(end + 2);
+      let from = 0;
+      for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n", from)) {
+        const event = readEvent(pieces.join("") + text.slice(from, end));
         if (event !== undefined) events.push(event);
+        from = end + 2;
+        pieces = [];
+        size = 0;
       }
-      if (buffer.length > MAX_EVENT_CHARS) throw new Error("an event of the stream is too long");
+      // A line's end may be the first half of what ends an event.
+      const kept = /[\r\n]+$/.exec(text.slice(Math.max(from, text.length - 3)))?.[0] ?? "";
+      const piece = text.slice(from, text.length - kept.length);
+      last = kept;
+      size += piece.length;
+      if (size > MAX_EVENT_CHARS) throw new BadAnswer("an event of the stream is too long");
+      if (piece !== "") pieces.push(piece);
       return events;
     },
-    rest: () => buffer,
   };
 }
 

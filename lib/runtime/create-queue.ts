@@ -6,27 +6,29 @@ import {
   type SQSClient,
 } from "@aws-sdk/client-sqs";
 
+/** The attributes of a queue as SQS takes them: name to text. */
+export type Attributes = Record<string, string>;
+
 /** A queue with its dead letter queue. */
 export type QueueSpec = {
   name: string;
-  visibilitySeconds: number;
+  /** All but the redrive policy, which needs the ARN of the dead letter queue. */
+  attributes: Attributes;
   maxReceiveCount: number;
-  deadLetters: { name: string; retentionSeconds: number };
+  deadLetters: { name: string; attributes: Attributes };
 };
 
 /** Makes a queue and its dead letter queue, or gives those that are there these attributes; answers the queue's URL. */
 export async function createQueue(sqs: SQSClient, spec: QueueSpec): Promise<string> {
-  const { deadLetters, visibilitySeconds, maxReceiveCount } = spec;
-  const dlq = await create(sqs, deadLetters.name, { MessageRetentionPeriod: String(deadLetters.retentionSeconds) });
-  const attributes = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: dlq, AttributeNames: ["QueueArn"] }));
-  const deadLetterTargetArn = attributes.Attributes?.["QueueArn"];
-  return await create(sqs, spec.name, {
-    VisibilityTimeout: String(visibilitySeconds),
-    RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount }),
-  });
+  const { deadLetters, maxReceiveCount } = spec;
+  const dlq = await create(sqs, deadLetters.name, deadLetters.attributes);
+  const found = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: dlq, AttributeNames: ["QueueArn"] }));
+  const deadLetterTargetArn = found.Attributes?.["QueueArn"];
+  const RedrivePolicy = JSON.stringify({ deadLetterTargetArn, maxReceiveCount });
+  return await create(sqs, spec.name, { ...spec.attributes, RedrivePolicy });
 }
 
-async function create(sqs: SQSClient, QueueName: string, Attributes: Record<string, string>): Promise<string> {
+async function create(sqs: SQSClient, QueueName: string, Attributes: Attributes): Promise<string> {
   try {
     const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName, Attributes }));
     if (QueueUrl === undefined) throw new Error(`The queue ${QueueName} was not made.`);

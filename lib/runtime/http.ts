@@ -2,7 +2,7 @@ import type { APIGatewayProxyStructuredResultV2, Context } from "aws-lambda";
 import type * as z from "zod";
 import { CallerError, Unavailable } from "../errors.ts";
 import { uuidv7 } from "./ids.ts";
-import { type Log, log } from "./log.ts";
+import { type Fields, type Log, log } from "./log.ts";
 import { renewAll, withConnections } from "./pool.ts";
 import { problemOf } from "./problem.ts";
 import { type HttpEvent, headersOf, parseRequest, type RequestParts } from "./request.ts";
@@ -39,6 +39,8 @@ export type Call<R extends Route> = {
   callId: string;
   traceId: string;
   log: Log;
+  /** Adds fields to the line that says how the call ended: what it was about. */
+  tell: (fields: Fields) => void;
   /** Until when this call must have been answered, in milliseconds from now. */
   remainingMs: () => number;
 };
@@ -68,20 +70,22 @@ export function http<const R extends Route>(route: R, run: (call: Call<R>) => Pr
     const remainingMs = () => Math.min(context?.getRemainingTimeInMillis() ?? GATEWAY_MS, GATEWAY_MS - elapsed());
     const traceId = traceOf(headersOf(event)["traceparent"]);
     const bound = log.with({ trace_id: traceId, operation: route.operation });
+    const told: Fields = {};
+    const tell = (fields: Fields) => void Object.assign(told, fields);
     const handle = async (): Promise<APIGatewayProxyStructuredResultV2> => {
       const parts = parseRequest(route, event) as Pick<Call<R>, "params" | "query" | "headers" | "body">;
       const { method, path } = event.requestContext.http;
-      const call: Call<R> = { ...parts, method, path, callId: uuidv7(), traceId, log: bound, remainingMs };
+      const call: Call<R> = { ...parts, method, path, callId: uuidv7(), traceId, log: bound, tell, remainingMs };
       return render(await withConnections(repeatable, () => run(call)), traceId);
     };
     try {
       const answer = await inTime(remainingMs() - ANSWER_MS, handle());
-      bound.info("request answered", { status: answer.statusCode, duration_ms: Math.round(elapsed()) });
+      bound.info("request answered", { ...told, status: answer.statusCode, duration_ms: Math.round(elapsed()) });
       return answer;
     } catch (error) {
       const { problem, headers } = problemOf(error, traceId);
       const { status, code, errors } = problem;
-      const line = { status, code, duration_ms: Math.round(elapsed()) };
+      const line = { ...told, status, code, duration_ms: Math.round(elapsed()) };
       if (status < 500) bound.info("request refused", { ...line, fields: errors?.map(({ field }) => field) });
       else bound.error("request failed", { ...line, error });
       return render({ status, body: problem, headers: { ...headers, "content-type": PROBLEM } }, traceId);

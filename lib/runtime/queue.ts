@@ -1,14 +1,8 @@
 import { GetQueueAttributesCommand, GetQueueUrlCommand } from "@aws-sdk/client-sqs";
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { printable } from "../protocol/json.ts";
-import {
-  type Message,
-  ORCHESTRATOR,
-  type Parsed,
-  PROTOCOL_VERSION,
-  parseMessage,
-  serialiseMessage,
-} from "../protocol/messages.ts";
+import { type Message, ORCHESTRATOR, parseMessage } from "../protocol/messages.ts";
+import { answerTo, type Refusal, refusalOf } from "../protocol/refusal.ts";
 import { uuidv7 } from "./ids.ts";
 import { log } from "./log.ts";
 import { withConnections } from "./pool.ts";
@@ -20,7 +14,7 @@ export type Received = { recordId: string; message: Message };
 /** Takes the valid messages of a batch and answers the record ids to deliver again. Throwing delivers the whole batch again. */
 export type Batch = (received: Received[]) => Promise<Iterable<string>>;
 
-type Refused = { record: SQSRecord; parsed: Extract<Parsed, { ok: false }>; reason: string };
+type Refused = { record: SQSRecord; refusal: Refusal };
 
 /**
  * Makes a Lambda handler of a queue: parses every message, hands the valid ones to `run` at once, and reports the failures
@@ -36,7 +30,7 @@ export function queue(queues: Queues, run: Batch): (event: SQSEvent, context?: C
     for (const record of event.Records) {
       const parsed = parseMessage(record.body);
       if (parsed.ok) valid.push({ recordId: record.messageId, message: parsed.message });
-      else refused.push({ record, parsed, reason: reasonOf(parsed) });
+      else refused.push({ record, refusal: refusalOf(parsed, record.body) });
     }
     const failed = new Set(await keptBack(queues, refused));
     for (const id of await runAll(valid, run)) failed.add(id);
@@ -56,21 +50,17 @@ async function runAll(valid: Received[], run: Batch): Promise<Iterable<string>> 
   }
 }
 
-function reasonOf({ faults }: Refused["parsed"]): string {
-  return faults.map(({ field, message }) => (field ? `${field} ${message}` : message)).join("; ");
-}
-
 /**
  * Answers the senders, then buries the messages, and answers the ids of those that could not be: they stay on the queue.
  * In this order, because an answer twice is harmless and a dead letter twice is two alarms.
  */
 async function keptBack(queues: Queues, refused: Refused[]): Promise<string[]> {
   if (refused.length === 0) return [];
-  for (const { record, parsed, reason } of refused) {
-    const { remains, error_code } = parsed;
+  for (const { record, refusal } of refused) {
+    const { remains, error_code, reason } = refusal;
     log.warn("message refused", { ...remains, sqs_message_id: record.messageId, error_code, reason });
   }
-  const answers = refused.flatMap((one) => answerTo(queues, one));
+  const answers = refused.flatMap((one) => answerFor(queues, one));
   const answered = await sendAll(answers);
   const unanswered = new Set(answers.map(({ id }) => id));
   for (const id of answered.sent) unanswered.delete(id);
@@ -90,44 +80,24 @@ async function keptBack(queues: Queues, refused: Refused[]): Promise<string[]> {
   return refused.map(({ record }) => record.messageId).filter((id) => !gone.has(id));
 }
 
-function letterOf({ record, parsed, reason }: Refused, queueUrl: string): Outgoing {
+function letterOf({ record, refusal }: Refused, queueUrl: string): Outgoing {
   const { messageId, eventSourceARN, body } = record;
   const attributes = {
-    error_code: String(parsed.error_code),
-    reason: printable(reason, 1_000),
+    error_code: String(refusal.error_code),
+    reason: printable(refusal.reason, 1_000),
     source_arn: eventSourceARN,
     message_id: messageId,
   };
   return { id: messageId, queueUrl, body, attributes };
 }
 
-function answerTo(queues: Queues, { record, parsed, reason }: Refused): Outgoing[] {
-  const { from_agent, trace_id, request_id, message_id, task_id } = parsed.remains;
+function answerFor(queues: Queues, { record, refusal }: Refused): Outgoing[] {
+  const { from_agent } = refusal.remains;
   const queueUrl = from_agent === undefined ? undefined : queues.agents[from_agent];
-  // An error is not answered with an error: two sides that misunderstand each other would never end.
-  if (from_agent === undefined || queueUrl === undefined || isError(record.body)) return [];
-  const body = serialiseMessage({
-    protocol_version: PROTOCOL_VERSION,
-    message_id: uuidv7(),
-    from_agent: ORCHESTRATOR,
-    to_agent: from_agent,
-    timestamp: new Date().toISOString(),
-    trace_id: trace_id ?? uuidv7(),
-    request_id: request_id ?? uuidv7(),
-    type: "error",
-    payload: {
-      error_code: parsed.error_code,
-      error_message: printable(reason, 10_000),
-      failed_message_id: message_id ?? record.messageId,
-      ...(task_id === undefined ? {} : { task_id }),
-    },
-  });
-  return [{ id: record.messageId, queueUrl, body }];
-}
-
-/** Only asked where a sender was read from the same text, so that it is JSON. */
-function isError(body: string): boolean {
-  return (JSON.parse(body) as { type?: unknown }).type === "error";
+  if (queueUrl === undefined) return [];
+  const answering = { from: ORCHESTRATOR, deliveryId: record.messageId, newId: () => uuidv7(), now: new Date() };
+  const body = answerTo(refusal, answering);
+  return body === undefined ? [] : [{ id: record.messageId, queueUrl, body }];
 }
 
 const ASK_MS = 5_000;

@@ -3,7 +3,8 @@ import * as z from "zod";
 import { MAX_MESSAGE_BYTES } from "../protocol/messages.ts";
 import { readEnv } from "./env.ts";
 
-const JsonMap = z
+/** Agent name to queue URL, as JSON. */
+export const JsonMap = z
   .string()
   .transform((text, context) => {
     try {
@@ -45,17 +46,31 @@ export const sqs: SQSClient = new SQSClient({ maxAttempts: 3, useQueueUrlAsEndpo
 /** A queue answers in milliseconds; what takes longer is kept for the sweep rather than holding up the caller. */
 const SEND_MS = 5_000;
 
+/** A message that the queue would never take, however often it is sent. */
+export type Refusal = { id: string; reason: string };
+
+type Outcome = { sent: string[]; refused?: Refusal[]; error?: unknown };
+
 /**
  * Sends messages, ten and 1 MiB to a batch, the batches of a call at once. Answers the ids that the queue has taken; what is
- * missing from them was not sent. Never throws: a message that was not sent is still in the outbox.
+ * missing from them was not sent, and what is in `refused` never will be. Never throws: a message that was not sent is
+ * still in the outbox.
  */
-export async function sendAll(messages: Outgoing[]): Promise<{ sent: string[]; error?: unknown }> {
+export async function sendAll(messages: Outgoing[]): Promise<Outcome> {
   const outcomes = await Promise.all(batches(messages).map(sendBatch));
   const error = outcomes.find((outcome) => outcome.error !== undefined)?.error;
-  return { sent: outcomes.flatMap((outcome) => outcome.sent), ...(error === undefined ? {} : { error }) };
+  const refused = outcomes.flatMap((outcome) => outcome.refused ?? []);
+  return {
+    sent: outcomes.flatMap((outcome) => outcome.sent),
+    ...(refused.length === 0 ? {} : { refused }),
+    ...(error === undefined ? {} : { error }),
+  };
 }
 
-async function sendBatch(batch: Outgoing[]): Promise<{ sent: string[]; error?: unknown }> {
+/** What SQS says of a body that it does not carry; its other refusals are the sender's settings or rights, and mendable. */
+const NEVER = /InvalidMessageContents|InvalidParameterValue/;
+
+async function sendBatch(batch: Outgoing[]): Promise<Outcome> {
   const entries = batch.map((message, index) => ({
     Id: String(index),
     MessageBody: message.body,
@@ -71,10 +86,12 @@ async function sendBatch(batch: Outgoing[]): Promise<{ sent: string[]; error?: u
     const command = new SendMessageBatchCommand({ QueueUrl: batch[0]?.queueUrl, Entries: entries });
     const answer = await sqs.send(command, { abortSignal: AbortSignal.timeout(SEND_MS) });
     const sent = (answer.Successful ?? []).map((entry) => batch[Number(entry.Id)]?.id ?? "");
-    const refused = answer.Failed?.[0];
-    return refused === undefined
-      ? { sent }
-      : { sent, error: new Error(`SQS refused a message: ${refused.Code} ${refused.Message ?? ""}`) };
+    const [first] = answer.Failed ?? [];
+    if (first === undefined) return { sent };
+    const refused = (answer.Failed ?? [])
+      .filter(({ Code = "" }) => NEVER.test(Code))
+      .map(({ Id, Code, Message }) => ({ id: batch[Number(Id)]?.id ?? "", reason: `${Code} ${Message ?? ""}` }));
+    return { sent, refused, error: new Error(`SQS refused a message: ${first.Code} ${first.Message ?? ""}`) };
   } catch (error) {
     return { sent: [], error };
   }

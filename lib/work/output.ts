@@ -49,11 +49,11 @@ export type OutputRange = { status: 200 | 206; start: number; end: number; size:
 
 /**
  * What part of the output to answer with: all of it, or the one part that a Range header names (RFC 9110). Throws 416 for a range
- * outside the output, 413 for more than one answer carries. A header that names several parts or no bytes is ignored.
+ * outside the output, 413 for more than one answer carries. A header that names several parts or no bytes, or is invalid, is ignored.
  */
 export function rangeOf(pieces: Piece[], header: string | undefined, maxBytes: number): OutputRange {
   const size = pieces.reduce((sum, piece) => sum + piece.size, 0);
-  const ranges = header?.startsWith("bytes=") && size > 0 ? parseRange(size, header) : -2;
+  const ranges = header?.startsWith("bytes=") && size > 0 && !runsBackwards(header) ? parseRange(size, header) : -2;
   if (ranges === -1) {
     const message = `The output has ${size} bytes; the range ${header} is outside it.`;
     throw new CallerError(416, "range_not_satisfiable", message, { headers: { "content-range": `bytes */${size}` } });
@@ -66,4 +66,9 @@ export function rangeOf(pieces: Piece[], header: string | undefined, maxBytes: n
     throw new CallerError(413, "output_too_large", message);
   }
   return { status: part === undefined ? 200 : 206, start, end, size };
+}
+
+/** A last byte before the first makes the whole header invalid; range-parser calls it unsatisfiable. */
+function runsBackwards(header: string): boolean {
+  return Array.from(header.matchAll(/(\d+)\s*-\s*(\d+)/g)).some(([, first, last]) => Number(last) < Number(first));
 }

@@ -16,10 +16,9 @@ import {
   TaskSummary,
   TaskWithSteps,
 } from "./schema.ts";
+import { whole } from "./whole.ts";
 
 const params = z.object({ task_id: Uuid });
-const whole = (maximum: number) => z.coerce.number().int().min(0).max(maximum);
-const positive = (maximum: number) => z.coerce.number().int().min(1).max(maximum);
 
 export const submitWork = {
   method: "POST",
@@ -62,7 +61,7 @@ export const listWork = {
     work_type: z.string().max(100).optional(),
     agent: z.string().max(63).optional(),
     project_id: Uuid.optional(),
-    limit: positive(100).default(20),
+    limit: whole(1, 100).default(20),
     cursor: Uuid.optional().describe("next_cursor of the page before"),
   }),
   answers: {
@@ -80,7 +79,7 @@ export const getWork = {
   summary: "One piece of work with its steps; with wait, as soon as it is final or the wait is over.",
   params,
   query: z.strictObject({
-    wait: z.coerce.number().min(0).max(25).default(0).describe("seconds to wait for a final state, at most 25"),
+    wait: whole(0, 25).default(0).describe("seconds to wait for a final state, at most 25"),
   }),
   answers: { 200: { description: "The work", schema: TaskWithSteps }, 404: { description: "No such work" } },
 } as const satisfies Route;
@@ -104,8 +103,8 @@ export const getOutput = {
   summary: "The full output in step order, byte for byte; parts of it by Range.",
   params,
   query: z.strictObject({
-    step: positive(1_000_000).optional().describe("of this step only"),
-    attempt: whole(1_000_000).optional().describe("of this attempt; the latest by default"),
+    step: whole(1, 1_000_000).optional().describe("of this step only"),
+    attempt: whole(0, 1_000_000).optional().describe("of this attempt; the latest by default"),
   }),
   headers: z.object({ range: z.string().max(100).optional() }),
   answers: {

@@ -28,8 +28,9 @@ export function stepsOf(message: Message): Step[] {
 /** A step as it is kept. */
 export function stepRow(task: Present, step: Step, told: string): StepRow {
   const { output, ...rest } = step;
-  const summary =
-    step.summary ?? (output?.encoding === "utf8" ? output.text.slice(0, SUMMARY_CHARACTERS * 2) : undefined);
+  // Of the first chunk only: of whichever comes first, a later one would give its middle as the summary.
+  const opens = output?.encoding === "utf8" && output.chunk_number === 0;
+  const summary = step.summary ?? (opens ? output.text.slice(0, SUMMARY_CHARACTERS * 2) : undefined);
   return {
     ...rest,
     ...(summary === undefined ? {} : { summary: characters(summary, SUMMARY_CHARACTERS) }),

@@ -1,26 +1,38 @@
 #!/bin/bash
-# LocalStack runs this when it is ready. It makes what serverless.yml makes on AWS: the queues, each with its dead letter
-# queue, and the secret with the database's password. tests/deploy/localstack-init.test.ts compares the two.
+# Generated from serverless.yml and llm.config.yaml by npm run generate; do not edit.
+# LocalStack runs this when it is ready. It makes what the deployment finds on AWS: the queues, each with its dead letter
+# queue, and the secrets, from LocalStack's own environment. A secret without a value is left out.
 set -euo pipefail
 
-# queue NAME VISIBILITY_SECONDS MAX_RECEIVE_COUNT
+# queue NAME ATTRIBUTES MAX_RECEIVE_COUNT, DEAD_LETTERS_NAME ATTRIBUTES
 queue() {
   local dead_letters arn redrive
-  dead_letters=$(awslocal sqs create-queue --queue-name "$1-dlq" \
-    --attributes MessageRetentionPeriod=1209600 --query QueueUrl --output text)
+  dead_letters=$(awslocal sqs create-queue --queue-name "$4" --attributes "{$5}" --query QueueUrl --output text)
   arn=$(awslocal sqs get-queue-attributes --queue-url "$dead_letters" \
     --attribute-names QueueArn --query Attributes.QueueArn --output text)
   # RedrivePolicy is JSON in a string of JSON.
   redrive="{\\\"deadLetterTargetArn\\\":\\\"$arn\\\",\\\"maxReceiveCount\\\":$3}"
-  awslocal sqs create-queue --queue-name "$1" \
-    --attributes "{\"VisibilityTimeout\":\"$2\",\"RedrivePolicy\":\"$redrive\"}"
+  awslocal sqs create-queue --queue-name "$1" --attributes "{$2,\"RedrivePolicy\":\"$redrive\"}"
 }
 
-queue waybill-work 180 5
-queue waybill-results 180 5
-queue waybill-agent-infra 120 5
-queue waybill-agent-desktop 120 5
-queue waybill-agent-code 120 5
-queue waybill-agent-research 120 5
+# secret NAME VALUE
+secret() {
+  [ -z "$2" ] || awslocal secretsmanager create-secret --name "$1" --secret-string "$2"
+}
 
-awslocal secretsmanager create-secret --name waybill-database --secret-string "$POSTGRES_PASSWORD"
+queue waybill-work '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"180"' 5 \
+  waybill-work-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
+queue waybill-results '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"180"' 5 \
+  waybill-results-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
+queue waybill-agent-infra '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
+  waybill-agent-infra-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
+queue waybill-agent-desktop '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
+  waybill-agent-desktop-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
+queue waybill-agent-code '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
+  waybill-agent-code-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
+queue waybill-agent-research '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
+  waybill-agent-research-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
+
+secret waybill-database "${POSTGRES_PASSWORD:-}"
+secret waybill/anthropic-api-key "${ANTHROPIC_API_KEY:-}"
+secret waybill/openai-api-key "${OPENAI_API_KEY:-}"

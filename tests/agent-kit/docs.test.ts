@@ -38,6 +38,7 @@ test("the example of docs/agents.md is a whole agent", async () => {
 test("the defaults of the table are those of the code", () => {
   const queues = { AGENT_QUEUE_URL: "http://q/a", RESULTS_QUEUE_URL: "http://q/r" };
   const settings = readAgentEnv(undefined, queues);
+  const amqp = readAgentEnv(undefined, { AGENT_TRANSPORT: "amqp", RABBITMQ_URL: "amqp://b" });
 
   const told = (name: string) => new RegExp(`\\| \`${name}\` \\| \`?([^\`|]+?)\`?(?:,[^|]*)? \\|`).exec(page)?.[1];
 
@@ -47,11 +48,15 @@ test("the defaults of the table are those of the code", () => {
     visibility: told("AGENT_VISIBILITY_SECONDS"),
     poll: told("AGENT_POLL_SECONDS"),
     grace: told("AGENT_GRACE_SECONDS"),
+    transport: told("AGENT_TRANSPORT"),
+    ack: told("AMQP_ACK_SECONDS"),
   }).toEqual({
     data: settings.dataDir,
     concurrency: String(settings.concurrency),
     visibility: String(settings.visibilitySeconds),
     poll: String(settings.pollSeconds),
     grace: String(settings.graceSeconds),
+    transport: settings.queue.transport,
+    ack: String(amqp.queue.transport === "amqp" && amqp.queue.ackSeconds),
   });
 });

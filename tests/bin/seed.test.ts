@@ -11,13 +11,13 @@ import { run } from "./run.ts";
 
 const db = connect();
 beforeEach(async () => {
-  await db`truncate tasks cascade`;
+  await db`truncate tasks, llm_calls cascade`;
 });
 afterAll(async () => {
   await db.end();
 });
 
-const tables = ["tasks", "task_decisions", "execution_logs", "execution_output", "outbox"];
+const tables = ["tasks", "task_decisions", "execution_logs", "execution_output", "llm_calls", "outbox"];
 
 /** Every row of every table, to its last column. */
 async function dump(): Promise<Record<string, unknown[]>> {
@@ -103,12 +103,44 @@ test("the samples answer like work that was really done, and lists have them in 
   expect(times).toEqual({ stepsOutside: 0, stepsPastTheEnd: 0 });
 });
 
+test("the attempts at language models add up to what their task says of them: a fallback and an unknown cost among them", async () => {
+  await run("seed");
+
+  const uses = (await reports["external-ai-use"].run(db, {})).rows;
+  const fallbacks = (await reports["llm-fallbacks"].run(db, {})).rows;
+  const [spend] = (await reports["llm-spend"].run(db, {})).rows as { cost: number }[];
+  const calls = await db`
+    select model_asked, outcome, cost_usd::float8 as cost, cost_unknown, attempt_number
+    from llm_calls join tasks using (task_id, trace_id) order by llm_calls.started_at
+  `;
+  expect(calls).toMatchObject([
+    { modelAsked: "claude-sonnet-4-5", outcome: "answered", cost: 0.21276 },
+    { modelAsked: "claude-sonnet-4-5", outcome: "answered", cost: 0.19965 },
+    { modelAsked: "claude-sonnet-4-5", outcome: "failed", cost: 0, attemptNumber: 1 },
+    { modelAsked: "gpt-5-mini", outcome: "answered", attemptNumber: 2 },
+    { modelAsked: "llama3.3", outcome: "answered", cost: null, costUnknown: "no price for llama3.3" },
+  ]);
+  expect(uses).toMatchObject([{ uses: 5, tokens: 58_210, cost: spend?.cost, unknown_cost_uses: 1 }]);
+  expect(fallbacks).toContainEqual(
+    expect.objectContaining({ model: "claude-sonnet", calls: 3, fallbacks: 1, main_error: "server_error" }),
+  );
+});
+
+test("a sample that comes back takes its attempts at models along", async () => {
+  await run("seed");
+  await db`delete from tasks where external_ai_used is not null`;
+
+  await run("seed");
+
+  expect(await db`select 1 from llm_calls`).toHaveLength(5);
+  expect(await db`select 1 from llm_calls join tasks using (task_id)`).toHaveLength(5);
+});
+
 test("every report has something to tell of the samples", async () => {
   await run("seed");
   const [any] = await db<{ taskId: string }[]>`select task_id from tasks where status = 'failed'`;
 
-  // The samples are of work, not of calls to the gateway.
-  for (const name of REPORT_NAMES.filter((each) => !/^(?:llm-|rout|agent-perf|better-)/.test(each))) {
+  for (const name of REPORT_NAMES) {
     const { rows } = await reports[name].run(db, name === "task-timeline" ? { task_id: any?.taskId } : {});
     expect([name, rows.length > 0]).toEqual([name, true]);
     for (const row of rows) reports[name].row.parse(row);

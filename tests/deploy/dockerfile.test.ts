@@ -1,21 +1,9 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
+import { instructions, stage } from "../support/dockerfile.ts";
 
-const instructions = readFileSync("Dockerfile", "utf8")
-  .split("\n")
-  .filter((line) => line !== "" && !line.startsWith("#"));
 const packageJson = JSON.parse(readFileSync("package.json", "utf8")) as { devDependencies: Record<string, string> };
-
-/** The instructions of a stage and of those that it is built on, first ones first. */
-function stage(name: string): string[] {
-  const start = instructions.findIndex((line) => line.startsWith("FROM ") && line.endsWith(` AS ${name}`));
-  const rest = instructions.slice(start + 1);
-  const end = rest.findIndex((line) => line.startsWith("FROM "));
-  const base = instructions[start]?.split(" ")[1] ?? "";
-  const own = end === -1 ? rest : rest.slice(0, end);
-  return base.startsWith("node:") ? own : [...stage(base), ...own];
-}
 
 /** Where a path of a stage comes from: the sources that its instructions copy from the project. */
 function copied(name: string): string[] {
@@ -29,9 +17,14 @@ test("the image has the Node that the project pins", () => {
   expect(instructions[1]).toBe(`FROM node:\${NODE_VERSION}-slim AS base`);
 });
 
-test.each(["functions", "agent"])("the image %s runs as node, not as root", (name) => {
+test.each(["functions", "agent", "bridge"])("the image %s runs as node, not as root", (name) => {
   expect(stage(name).filter((line) => line.startsWith("USER "))).toEqual(["USER node"]);
   expect(stage(name).at(-1)).toMatch(/^CMD \["node", /);
+});
+
+test("packages come without their install scripts, and those of development only where serverless runs", () => {
+  expect(stage("runtime-packages").at(-1)).toBe("RUN npm ci --ignore-scripts --omit=dev");
+  expect(stage("all-packages").at(-1)).toBe("RUN npm ci --ignore-scripts");
 });
 
 test("compose builds the stages that exist", () => {
@@ -40,21 +33,23 @@ test("compose builds the stages that exist", () => {
   };
   const targets = Object.values(services).flatMap(({ build }) => (build === undefined ? [] : [build.target]));
 
-  expect(new Set(targets)).toEqual(new Set(["functions", "agent"]));
+  expect(new Set(targets)).toEqual(new Set(["functions", "agent", "bridge"]));
 });
 
 test("what the images copy exists, and nothing else of the project is sent to the builder", () => {
   const sources = [...new Set([...copied("functions"), ...copied("agent")])];
+  const inside = copied("bridge").filter((path) => !sources.includes(path));
   const sent = readFileSync(".dockerignore", "utf8")
     .split("\n")
     .filter((line) => line.startsWith("!"))
     .map((line) => line.slice(1).replace(/\/$/, ""));
 
-  expect(sources.filter((source) => !existsSync(source))).toEqual([]);
+  expect([...sources, ...inside].filter((source) => !existsSync(source))).toEqual([]);
+  expect(inside.filter((path) => !sources.some((source) => path.startsWith(`${source}/`)))).toEqual([]);
   expect(sources.toSorted()).toEqual(sent.toSorted());
 });
 
-test.each(["functions", "agent"])("what the code of the image %s imports is in it", (name) => {
+test.each(["functions", "agent", "bridge"])("what the code of the image %s imports is in it", (name) => {
   const inside = copied(name);
   const files = inside.flatMap((path) =>
     statSync(path).isDirectory()
@@ -68,11 +63,12 @@ test.each(["functions", "agent"])("what the code of the image %s imports is in i
       const imports = readFileSync(file, "utf8").matchAll(/(?:from|import\() ?"(\.[^"]+)"/g);
       return [...imports].map(([, path]) => new URL(path ?? "", `file:///${file}`).pathname.slice(1));
     })
-    .filter((file) => !files.includes(file));
+    .filter((file) => !files.includes(file) && !file.startsWith("node_modules/"));
   expect(outside).toEqual([]);
 });
 
 test("what the images start is in them", () => {
   expect(stage("functions").at(-1)).toContain('"offline", "start", "--host", "0.0.0.0", "--httpPort", "3000"');
+  expect(stage("bridge").at(-1)).toBe('CMD ["node", "localstack/bridge.ts"]');
   expect(stage("agent").at(-1)).toBe('CMD ["node", "/app/agents/code.ts"]');
 });

@@ -5,6 +5,9 @@ const example = readFileSync(".env.example", "utf8").split("\n");
 const explained = example.flatMap((line) => /^#([A-Z][A-Z0-9_]+)=/.exec(line)?.[1] ?? []);
 
 const sources = globSync("{lib,functions,agents,localstack,bin}/**/*.ts").map((file) => readFileSync(file, "utf8"));
+const compose = ["docker-compose.yml", "docker-compose.rabbitmq.yml"]
+  .map((file) => readFileSync(file, "utf8"))
+  .join("");
 const NAME = "[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+";
 
 /** What the code reads: the keys of its zod schemas of the environment, and what it looks up by name. */
@@ -39,7 +42,6 @@ test("every variable that the code reads is explained", () => {
 });
 
 test("every variable that is explained is read by the code, by compose or by the AWS SDK", () => {
-  const compose = readFileSync("docker-compose.yml", "utf8");
   const llm = readFileSync("llm.config.yaml", "utf8");
 
   const unread = explained.filter(
@@ -51,7 +53,7 @@ test("every variable that is explained is read by the code, by compose or by the
 });
 
 test("every variable that compose takes from .env is explained, with the default that it has", () => {
-  const taken = readFileSync("docker-compose.yml", "utf8").matchAll(/\$\{(\w+):-([^}]*)\}/g);
+  const taken = compose.matchAll(/\$\{(\w+):-([^}]*)\}/g);
 
   for (const [, name, value] of taken) expect(example).toContain(`#${name}=${value}`);
 });

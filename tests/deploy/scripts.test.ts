@@ -3,7 +3,6 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { queuesOf } from "../../localstack/queues.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "waybill-scripts-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -11,8 +10,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const SCRIPTS = ["localstack/init/queues.sh", ".ci/run"];
 
 /** Puts a program on the PATH of a script, and answers that PATH. */
-function fake(name: string, text: string): string {
-  const bin = mkdtempSync(join(folder, "bin-"));
+function fake(name: string, text: string, bin = mkdtempSync(join(folder, "bin-"))): string {
   writeFileSync(join(bin, name), text);
   chmodSync(join(bin, name), 0o755);
   return `${bin}:${process.env["PATH"]}`;
@@ -24,52 +22,14 @@ test.each(SCRIPTS)("%s is a bash script that stops at the first failure", (scrip
   expect(statSync(script).mode & 0o111).toBe(0o111);
 });
 
-test("LocalStack gets the queues of serverless.yml, with their dead letter queues, and the secret", () => {
-  const calls = join(folder, "calls");
-  // Answers what the script asks for: a URL of a new queue, the ARN of a queue.
-  const awslocal = `#!/bin/bash
-printf '%s\\n' "$(printf '%s\\x1f' "$@")" >> "${calls}"
-case "$2" in
-  create-queue) echo "http://localhost/$4" ;;
-  get-queue-attributes) echo "arn:aws:sqs:eu-central-1:000000000000:\${4##*/}" ;;
-esac
-`;
-  const env = { PATH: fake("awslocal", awslocal), POSTGRES_PASSWORD: 'it\'s "quoted"' };
-
-  execFileSync("bash", ["localstack/init/queues.sh"], { env });
-
-  const made = readFileSync(calls, "utf8")
-    .trimEnd()
-    .split("\n")
-    .map((line) => line.split("\u001F"));
-  const queues = made
-    .filter(([, verb]) => verb === "create-queue")
-    .map(([, , , name, , attributes]) => [name, attributes]);
-  const expected = queuesOf().flatMap(({ name, visibilitySeconds, maxReceiveCount, deadLetters }) => {
-    const deadLetterTargetArn = `arn:aws:sqs:eu-central-1:000000000000:${deadLetters.name}`;
-    const RedrivePolicy = JSON.stringify({ deadLetterTargetArn, maxReceiveCount });
-    return [
-      [deadLetters.name, `MessageRetentionPeriod=${deadLetters.retentionSeconds}`],
-      [name, JSON.stringify({ VisibilityTimeout: String(visibilitySeconds), RedrivePolicy })],
-    ];
-  });
-  expect(queues).toEqual(expected);
-  expect(made.at(-1)?.slice(0, 6)).toEqual([
-    "secretsmanager",
-    "create-secret",
-    "--name",
-    "waybill-database",
-    "--secret-string",
-    'it\'s "quoted"',
-  ]);
-});
-
 /** Runs a copy of .ci/run with an npm that does what the test says. */
 function runCi(npm: string): { status: number | null; stdout: string; stderr: string } {
   const project = mkdtempSync(join(folder, "project-"));
   execFileSync("mkdir", [join(project, ".ci")]);
   writeFileSync(join(project, ".ci/run"), readFileSync(".ci/run"));
   const PATH = fake("npm", `#!/bin/bash\n${npm}\n`);
+  // Not root, so that nothing is installed on this machine.
+  fake("id", "#!/bin/bash\necho 1000\n", PATH.split(":")[0]);
   return spawnSync("bash", [join(project, ".ci/run")], { encoding: "utf8", env: { PATH } });
 }
 
@@ -90,6 +50,23 @@ test("the CI script fails with the checks, and still prints the count", () => {
 
   expect(stdout.split("\n")).toContain("320 passed, 1 failed, 2 skipped");
   expect(status).not.toBe(0);
+});
+
+test("the CI script fails where tests were skipped, and names them", () => {
+  const skipped = { status: "skipped", fullName: "on a broker it works" };
+  const files = [{ status: "passed", assertionResults: [{ status: "passed", fullName: "other" }, skipped] }];
+
+  const { status, stdout, stderr } = runCi(`[ "$1" = ci ] || ${report(9, 0, 1, files)}`);
+
+  expect(stdout.split("\n")).toContain("9 passed, 0 failed, 1 skipped");
+  expect(stderr).toMatch(/skipped:\non a broker it works\n$/);
+  expect(status).toBe(1);
+});
+
+test("the CI script lets no test be skipped for want of a broker", () => {
+  const { stdout } = runCi(`echo "required: $WAYBILL_REQUIRE_RABBITMQ"; [ "$1" = ci ] || ${report(1, 0)}`);
+
+  expect(stdout).toContain("required: 1");
 });
 
 test("the CI script runs the tests to count them where a check before them failed, and fails", () => {

@@ -36,18 +36,28 @@ test("there is no queue but those with a dead letter queue and the dead letter q
 });
 
 test("the local stack makes the same queues", () => {
-  const deployed = consumed().map(([resource, { Properties }]) => ({
-    resource,
-    name: Properties["QueueName"],
-    visibilitySeconds: Properties["VisibilityTimeout"],
-    maxReceiveCount: Properties["RedrivePolicy"].maxReceiveCount,
-    deadLetters: {
-      name: queueNamed(Properties["RedrivePolicy"].deadLetterTargetArn).Properties["QueueName"],
-      retentionSeconds: 14 * 86_400,
-    },
-  }));
+  /** As SQS takes them: all but the name and the redrive policy, as text. */
+  const attributesOf = (properties: Record<string, unknown>) =>
+    Object.fromEntries(
+      Object.entries(properties)
+        .filter(([name]) => !["QueueName", "RedrivePolicy", "Tags"].includes(name))
+        .map(([name, value]) => [name, String(value)]),
+    );
+  const deployed = consumed().map(([resource, { Properties }]) => {
+    const dead = queueNamed(Properties["RedrivePolicy"].deadLetterTargetArn).Properties;
+    return {
+      resource,
+      name: Properties["QueueName"],
+      attributes: attributesOf(Properties),
+      maxReceiveCount: Properties["RedrivePolicy"].maxReceiveCount,
+      deadLetters: { name: dead["QueueName"], attributes: attributesOf(dead) },
+    };
+  });
 
   expect(queuesOf()).toEqual(deployed);
+  expect(deployed.map(({ deadLetters }) => deadLetters.attributes["MessageRetentionPeriod"])).toEqual(
+    deployed.map(() => String(14 * 86_400)),
+  );
 });
 
 test("a message stays invisible for six times the time that its function may take", () => {

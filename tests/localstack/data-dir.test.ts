@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,9 +42,32 @@ test("a directory that was given back can be taken again", () => {
   again.release();
 });
 
-test("a path that is no directory is refused with what to do", () => {
+test("what is missing on the way is made", () => {
+  const taken = takeDataDir(join(dir, "a/b/c"));
+
+  expect(taken.path).toBe(join(dir, "a/b/c"));
+  taken.release();
+});
+
+test.each(["file", "file/data"])("a path that is no directory is refused with what to do: %s", (name) => {
   const file = join(dir, "file");
   writeFileSync(file, "");
 
-  expect(() => takeDataDir(file)).toThrow("npm start -- --data DIR");
+  const refusal = new RegExp(
+    `^The data directory .*${name} cannot be made: .* is a file.\\nName another one: npm start`,
+  );
+  expect(() => takeDataDir(join(dir, name))).toThrow(refusal);
+});
+
+test("a place where nothing can be made is refused at once, and not tried for ever", () => {
+  const refused = spawnSync(
+    process.execPath,
+    ["-e", "import('./localstack/data-dir.ts').then((it) => it.takeDataDir('/proc/waybill/data'))"],
+    { timeout: 20_000, encoding: "utf8" },
+  );
+
+  expect([refused.signal, refused.status]).toEqual([null, 1]);
+  expect(refused.stderr).toMatch(
+    /The data directory \/proc\/waybill\/data cannot be made in \/proc: [^]*npm start -- --data DIR/,
+  );
 });

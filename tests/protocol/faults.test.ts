@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { parseMessage } from "../../lib/protocol/messages.ts";
 import { chunk, faultsOf, ID, result, status, withPayload } from "./samples.ts";
 
 test("another version is refused by name, and nothing else about the message is judged", () => {
@@ -118,4 +119,42 @@ test("a message with thousands of faults is answered with twenty of them, each s
 
 test("a text that is not JSON is not quoted in its fault", () => {
   expect(faultsOf('secret":1}')).toEqual(["is not JSON: Unexpected token 's'"]);
+});
+
+const withNumber = (literal: string) =>
+  JSON.stringify(withPayload(result, { metrics: { deep: [1, "NUMBER"] } })).replace('"NUMBER"', literal);
+
+test.each(["9007199254740993", "-9007199254740993", "12345678901234567890", "100000000000000000001"])(
+  "a whole number that would lose digits is refused by its path: %s",
+  (literal) => {
+    const parsed = parseMessage(withNumber(literal));
+
+    expect(parsed).toMatchObject({
+      ok: false,
+      error_code: 5003,
+      faults: [
+        {
+          field: "payload.metrics.deep.1",
+          message: "is a whole number that a 64-bit float would change; send it as a string",
+        },
+      ],
+      remains: { from_agent: result.from_agent, task_id: result.payload.task_id },
+    });
+  },
+);
+
+test.each([
+  "9007199254740991",
+  "9007199254740992",
+  "-9007199254740994",
+  "100000000000000000000",
+  "-0",
+  "0.12345678901234567890",
+  "1234567890123456.5",
+  "1e30",
+  "12345678901234567000",
+  "1.0000000000000000000",
+  '"9007199254740993"',
+])("a number that keeps its digits, or never had them all, is taken: %s", (literal) => {
+  expect(parseMessage(withNumber(literal))).toMatchObject({ ok: true });
 });

@@ -310,6 +310,25 @@ test("every line about a call has its trace", async () => {
   ]);
 });
 
+test("what a handler tells of its call is on the line that ends it, whichever that is", async () => {
+  const telling = http(route, async ({ tell }) => {
+    tell({ thing_id: "t1" });
+    throw new errors.CallerError(409, "busy", "Not now.");
+  });
+  const answering = http(route, async ({ tell }) => {
+    tell({ thing_id: "t2" });
+    return { status: 200, body: {} };
+  });
+
+  await send(telling, good);
+  await send(answering, good);
+
+  expect(logged.lines()).toMatchObject([
+    { event: "request refused", thing_id: "t1", status: 409 },
+    { event: "request answered", thing_id: "t2", status: 200 },
+  ]);
+});
+
 test("a call that is not done in its function's time is answered before Lambda ends it", async () => {
   const stuck = http(route, () => new Promise<never>(() => {}));
   const context = { getRemainingTimeInMillis: () => 500 } as Parameters<typeof stuck>[1];

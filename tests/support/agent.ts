@@ -1,34 +1,26 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  DeleteMessageCommand,
-  GetQueueAttributesCommand,
-  PurgeQueueCommand,
-  ReceiveMessageCommand,
-  SendMessageCommand,
-  SQSClient,
-} from "@aws-sdk/client-sqs";
-import { afterAll } from "vitest";
+import { afterAll, beforeAll } from "vitest";
 import type { Message, OutputChunk, WorkRequest, WorkResult } from "../../lib/protocol/messages.ts";
-
-export const sqs = new SQSClient({ useQueueUrlAsEndpoint: false });
-
-const queues = JSON.parse(process.env["AGENT_QUEUES"] ?? "{}") as Record<string, string>;
-
-/** The queue of an agent, or its dead letter queue. */
-export function queueOf(agent: string, suffix = ""): string {
-  return `${queues[agent]}${suffix}`;
-}
+import { sqsQueues, type TestQueues } from "./queues.ts";
 
 /** A folder of this test file alone, removed at its end. */
 export function testFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "waybill-agent-"));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** The file in which the agent of tests/agent-kit/fixtures leaves a line when it starts a piece of work. */
+export function effectsIn(folder: string): { file: string; done: (name: string) => number } {
+  const file = join(folder, "effects");
+  writeFileSync(file, "");
+  const lines = () => readFileSync(file, "utf8").split("\n");
+  return { file, done: (name) => lines().filter((line) => line === name).length };
 }
 
 /** A real agent process; whatever happens, it does not outlive its test file. */
@@ -45,19 +37,26 @@ afterAll(() => {
   for (const child of children) child.kill("SIGKILL");
 });
 
-/** Starts an agent script and answers when it says that it has started, or has ended. */
-export async function spawnAgent(script: string, agent: string, env: NodeJS.ProcessEnv): Promise<TestAgent> {
-  const child = spawn(process.execPath, [script], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: {
-      ...process.env,
-      LOG_LEVEL: "info",
-      AGENT_QUEUE_URL: queueOf(agent),
-      AGENT_VISIBILITY_SECONDS: "2",
-      AGENT_POLL_SECONDS: "1",
-      ...env,
-    },
-  });
+/** Polls until `look` answers something, and answers that. */
+export async function until<T>(what: string, look: () => T | undefined | false | Promise<T | undefined | false>) {
+  for (const deadline = Date.now() + 20_000; Date.now() < deadline; await sleep(15)) {
+    const seen = await look();
+    if (seen !== undefined && seen !== false) return seen;
+  }
+  throw new Error(`Waited 20 s in vain until ${what}.`);
+}
+
+export type Asked = { agent: string; task_id: string; request_id: string; trace_id: string; message: object };
+
+type Ask = Partial<WorkRequest> & { request_id?: string; x_custom_fields?: object; to_agent?: string };
+
+/** Starts an agent and answers when it says that it has started, or has ended. */
+export async function spawnProgram(
+  [command, ...args]: [string, ...string[]],
+  env: NodeJS.ProcessEnv,
+  started = '"agent started"',
+): Promise<TestAgent> {
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
   children.add(child);
   let stderr = "";
   child.stderr.on("data", (piece: Buffer) => {
@@ -69,7 +68,7 @@ export async function spawnAgent(script: string, agent: string, env: NodeJS.Proc
       resolve({ code, signal });
     });
   });
-  await until("the agent has started", () => stderr.includes('"agent started"') || child.exitCode !== null);
+  await until("the agent has started", () => stderr.includes(started) || child.exitCode !== null);
   return {
     child,
     stderr: () => stderr,
@@ -85,66 +84,98 @@ export async function spawnAgent(script: string, agent: string, env: NodeJS.Proc
   };
 }
 
-/** Polls until `look` answers something, and answers that. */
-export async function until<T>(what: string, look: () => T | undefined | false | Promise<T | undefined | false>) {
-  for (const deadline = Date.now() + 20_000; Date.now() < deadline; await sleep(15)) {
-    const seen = await look();
-    if (seen !== undefined && seen !== false) return seen;
-  }
-  throw new Error(`Waited 20 s in vain until ${what}.`);
-}
+/** What tests do with agents over these queues. */
+export function over(queues: TestQueues) {
+  /** Starts an agent script, which finds its queues, at `address` where that is given. */
+  const spawnAgent = async (script: string, agent: string, env: NodeJS.ProcessEnv, address?: string) =>
+    await spawnProgram([process.execPath, script], {
+      LOG_LEVEL: "info",
+      AGENT_VISIBILITY_SECONDS: "2",
+      AGENT_POLL_SECONDS: "1",
+      ...queues.env(agent, address),
+      ...env,
+    });
 
-export async function send(queueUrl: string, body: unknown): Promise<void> {
-  const MessageBody = typeof body === "string" ? body : JSON.stringify(body);
-  await sqs.send(new SendMessageCommand({ QueueUrl: queueUrl, MessageBody }));
-}
-
-/** How many messages an agent's queue has to give, and how many it has lent. */
-export async function countsOf(agent: string): Promise<{ visible: number; lent: number }> {
-  const count = new GetQueueAttributesCommand({ QueueUrl: queueOf(agent), AttributeNames: ["All"] });
-  const { Attributes = {} } = await sqs.send(count);
-  return {
-    visible: Number(Attributes["ApproximateNumberOfMessages"]),
-    lent: Number(Attributes["ApproximateNumberOfMessagesNotVisible"]),
+  /** Puts a work_request on an agent's queue, as dispatch does. */
+  const ask = async (agent: string, work_type: string, parameters: object, more: Ask = {}): Promise<Asked> => {
+    const { request_id = randomUUID(), to_agent = agent, x_custom_fields, ...payload } = more;
+    const work: WorkRequest = {
+      task_id: randomUUID(),
+      attempt: 1,
+      work_type,
+      request_text: "please",
+      parameters: parameters as WorkRequest["parameters"],
+      hints: {},
+      lease_seconds: 60,
+      timeout_seconds: 60,
+      ...payload,
+    };
+    const message = {
+      ...envelope(to_agent, request_id),
+      type: "work_request",
+      payload: work,
+      ...(x_custom_fields === undefined ? {} : { x_custom_fields }),
+    };
+    await queues.put(agent, JSON.stringify(message));
+    return { agent, task_id: work.task_id, request_id, trace_id: message.trace_id, message };
   };
-}
 
-export async function emptyQueue(agent: string): Promise<void> {
-  await sqs.send(new PurgeQueueCommand({ QueueUrl: queueOf(agent) }));
-}
-
-export type Asked = { agent: string; task_id: string; request_id: string; trace_id: string; message: object };
-
-type Ask = Partial<WorkRequest> & { request_id?: string; x_custom_fields?: object; to_agent?: string };
-
-/** Puts a work_request on an agent's queue, as dispatch does. */
-export async function ask(agent: string, work_type: string, parameters: object, more: Ask = {}): Promise<Asked> {
-  const { request_id = randomUUID(), to_agent = agent, x_custom_fields, ...payload } = more;
-  const work: WorkRequest = {
-    task_id: randomUUID(),
-    attempt: 1,
-    work_type,
-    request_text: "please",
-    parameters: parameters as WorkRequest["parameters"],
-    hints: {},
-    lease_seconds: 60,
-    timeout_seconds: 60,
-    ...payload,
+  /** Tells the agent that the work is cancelled. */
+  const cancel = async ({ agent, task_id, request_id }: Asked, attempt = 1): Promise<void> => {
+    const payload = { task_id, attempt, status: "cancelled" };
+    await queues.put(agent, JSON.stringify({ ...envelope(agent, request_id), type: "work_status", payload }));
   };
-  const message = {
-    ...envelope(to_agent, request_id),
-    type: "work_request",
-    payload: work,
-    ...(x_custom_fields === undefined ? {} : { x_custom_fields }),
+
+  /** Listens to the results queue while the tests of this block run, and forgets nothing. */
+  const listen = () => {
+    const heard: Message[] = [];
+    const stopped = new AbortController();
+    let listening: Promise<void>;
+    beforeAll(() => {
+      listening = queues.hear((body) => heard.push(JSON.parse(body) as Message), stopped.signal);
+    });
+    afterAll(async () => {
+      stopped.abort();
+      await listening;
+    });
+    const of = ({ request_id }: Asked) => heard.filter((message) => message.request_id === request_id);
+    const statuses = (asked: Asked) => of(asked).filter((message) => message.type === "work_status");
+    const steps = (asked: Asked, attempt = 1) =>
+      statuses(asked)
+        .filter(({ payload }) => payload.attempt === attempt)
+        .flatMap(({ payload }) => payload.step ?? []);
+    const results = (asked: Asked) => of(asked).filter((message) => message.type === "work_result");
+    return {
+      heard,
+      of,
+      statuses,
+      steps,
+      results,
+      result: async (asked: Asked, attempt = 1): Promise<WorkResult> =>
+        await until(`attempt ${attempt} has a result`, () => {
+          return results(asked).find(({ payload }) => payload.attempt === attempt)?.payload;
+        }),
+      handedBack: async (asked: Asked, attempt = 1) =>
+        await until(`attempt ${attempt} is handed back`, () =>
+          statuses(asked).find(({ payload }) => payload.status === "approved" && payload.attempt === attempt),
+        ),
+      /** The output of an attempt, as GET /work/{id}/output joins it. */
+      output: (asked: Asked, attempt = 1): Buffer => {
+        const chunks = new Map<string, OutputChunk & { step: number }>();
+        for (const { step_number: step, output } of steps(asked, attempt)) {
+          if (output !== undefined) chunks.set(`${step}/${output.chunk_number}`, { step, ...output });
+        }
+        const inOrder = [...chunks.values()].toSorted((a, b) => a.step - b.step || a.chunk_number - b.chunk_number);
+        return Buffer.concat(inOrder.map(({ encoding, text }) => Buffer.from(text, encoding)));
+      },
+    };
   };
-  await send(queueOf(agent), message);
-  return { agent, task_id: work.task_id, request_id, trace_id: message.trace_id, message };
+
+  return { spawnAgent, ask, cancel, listen };
 }
 
-export async function cancel({ agent, task_id, request_id }: Asked, attempt = 1): Promise<void> {
-  const payload = { task_id, attempt, status: "cancelled" };
-  await send(queueOf(agent), { ...envelope(agent, request_id), type: "work_status", payload });
-}
+/** The same over SQS. */
+export const { spawnAgent, ask, cancel, listen } = over(sqsQueues());
 
 export function envelope(agent: string, request_id: string = randomUUID()) {
   return {
@@ -155,57 +186,5 @@ export function envelope(agent: string, request_id: string = randomUUID()) {
     timestamp: new Date().toISOString(),
     trace_id: randomUUID(),
     request_id,
-  };
-}
-
-/** Listens to the results queue of this test file, and forgets nothing. */
-export function listen() {
-  const heard: Message[] = [];
-  const stopped = new AbortController();
-  const QueueUrl = process.env["RESULTS_QUEUE_URL"];
-  const listening = (async () => {
-    while (!stopped.signal.aborted) {
-      const receive = new ReceiveMessageCommand({ QueueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: 1 });
-      const { Messages = [] } = await sqs.send(receive);
-      for (const { Body = "", ReceiptHandle } of Messages) {
-        heard.push(JSON.parse(Body) as Message);
-        await sqs.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle }));
-      }
-    }
-  })();
-  afterAll(async () => {
-    stopped.abort();
-    await listening;
-  });
-  const of = ({ request_id }: Asked) => heard.filter((message) => message.request_id === request_id);
-  const statuses = (asked: Asked) => of(asked).filter((message) => message.type === "work_status");
-  const steps = (asked: Asked, attempt = 1) =>
-    statuses(asked)
-      .filter(({ payload }) => payload.attempt === attempt)
-      .flatMap(({ payload }) => payload.step ?? []);
-  const results = (asked: Asked) => of(asked).filter((message) => message.type === "work_result");
-  return {
-    heard,
-    of,
-    statuses,
-    steps,
-    results,
-    result: async (asked: Asked, attempt = 1): Promise<WorkResult> =>
-      await until(`attempt ${attempt} has a result`, () => {
-        return results(asked).find(({ payload }) => payload.attempt === attempt)?.payload;
-      }),
-    handedBack: async (asked: Asked, attempt = 1) =>
-      await until(`attempt ${attempt} is handed back`, () =>
-        statuses(asked).find(({ payload }) => payload.status === "approved" && payload.attempt === attempt),
-      ),
-    /** The output of an attempt, as GET /work/{id}/output joins it. */
-    output: (asked: Asked, attempt = 1): Buffer => {
-      const chunks = new Map<string, OutputChunk & { step: number }>();
-      for (const { step_number: step, output } of steps(asked, attempt)) {
-        if (output !== undefined) chunks.set(`${step}/${output.chunk_number}`, { step, ...output });
-      }
-      const inOrder = [...chunks.values()].toSorted((a, b) => a.step - b.step || a.chunk_number - b.chunk_number);
-      return Buffer.concat(inOrder.map(({ encoding, text }) => Buffer.from(text, encoding)));
-    },
   };
 }

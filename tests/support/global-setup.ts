@@ -8,6 +8,7 @@ import { migrate } from "../../lib/migrator.ts";
 import { freePort } from "../../localstack/ports.ts";
 import { startPostgres } from "../../localstack/postgres.ts";
 import { LOCAL_REGION, startSqs } from "../../localstack/sqs.ts";
+import { notedSkips } from "./skips.ts";
 
 /** One Postgres and one SQS for the whole run; every test file clones the migrated template database. */
 export default async function setup(): Promise<() => Promise<void>> {
@@ -23,7 +24,9 @@ export default async function setup(): Promise<() => Promise<void>> {
   await syncBuiltIn(template);
   await keepPresent(template.DATABASE_URL);
 
+  const skips = join(dir, "skips.txt");
   Object.assign(process.env, {
+    WAYBILL_TEST_SKIPS: skips,
     WAYBILL_TEST_POSTGRES: server.url("postgres"),
     AWS_ENDPOINT_URL_SQS: queues.endpoint,
     AWS_ACCESS_KEY_ID: "test",
@@ -35,6 +38,7 @@ export default async function setup(): Promise<() => Promise<void>> {
   return async () => {
     await queues.stop();
     await server.stop();
+    for (const line of notedSkips(skips)) process.stdout.write(`${line}\n`);
     rmSync(dir, { recursive: true, force: true });
   };
 }

@@ -1,6 +1,6 @@
 import http from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
+import { ANSWER, chatVoice, messagesVoice, pour, streamAnswer, USAGE } from "./vendor-stream.ts";
 
 /** A vendor over a real socket that misbehaves on order: the model's id names the fault. Speaks chat completions and messages. */
 
@@ -10,7 +10,10 @@ export type Seen = {
   path: string;
   headers: http.IncomingHttpHeaders;
   body: any;
+  /** Hung up on before the answer was whole. */
   aborted: boolean;
+  /** What had left for the gateway when the connection ended. */
+  sentBytes: number;
 };
 
 export type Vendor = {
@@ -28,14 +31,8 @@ type Settings = {
   retryAfter: string;
   retryAfterMs: string;
   downUntil: number;
-  silentMs: number;
   keys: string[];
 };
-
-/** Sixty words: an answer is whole when it is exactly this. */
-export const WORDS = Array.from({ length: 60 }, (_, index) => `word${index}`);
-export const ANSWER = WORDS.join(" ");
-export const USAGE = { prompt_tokens: 20, completion_tokens: 60, total_tokens: 80 };
 
 export async function startVendor(): Promise<Vendor> {
   const seen: Seen[] = [];
@@ -44,7 +41,6 @@ export async function startVendor(): Promise<Vendor> {
     retryAfter: "1",
     retryAfterMs: "",
     downUntil: 0,
-    silentMs: 20_000,
     keys: [],
   };
   const initial = { ...settings };
@@ -60,10 +56,14 @@ export async function startVendor(): Promise<Vendor> {
         headers: request.headers,
         body,
         aborted: false,
+        sentBytes: 0,
       };
       seen.push(entry);
+      const { socket } = request;
+      const before = socket.bytesWritten;
       response.on("close", () => {
         entry.aborted = !response.writableFinished;
+        entry.sentBytes = socket.bytesWritten - socket.writableLength - before;
       });
       const count = seen.filter(({ model }) => model === body.model).length;
       void misbehave(entry, count, settings, request.socket, response).catch(() => {});
@@ -143,6 +143,13 @@ async function misbehave(
       return fail(400, "content_policy_violation");
     case "bad":
       return fail(400, "invalid_request_error", {}, "temperature must be a number");
+    case "echo":
+      return fail(
+        400,
+        "invalid_request_error",
+        {},
+        `${key} cannot read ${JSON.stringify(body)} with ${JSON.stringify(headers)}`,
+      );
     case "401":
       return fail(401, "authentication_error", {}, `Incorrect API key provided: ${key}`);
     case "quota":
@@ -154,18 +161,16 @@ async function misbehave(
       break;
     case "html":
       return response.writeHead(200, { "content-type": "text/html" }).end("<html>hello</html>");
-    case "huge": {
+    case "huge":
       response.writeHead(200, { "content-type": "application/json" });
-      const block = "x".repeat(1_000_000);
-      // A vendor that never looks whether anybody listens.
-      for (let i = 0; i < 40; i++) response.write(block);
+      await pour(response, 200);
       return response.end();
-    }
     case "truncated":
       return response.writeHead(200, { "content-type": "application/json" }).end('{"choices": [{"mess');
   }
   if (body.stream !== true) return plain(anthropic, model, response);
-  await (anthropic ? messagesStream : chatStream)(kind, model, settings, body, response);
+  const voice = anthropic ? messagesVoice(model) : chatVoice(model, body.stream_options?.include_usage === true);
+  await streamAnswer(kind, voice, settings.slowMs, response);
 }
 
 function plain(anthropic: boolean, model: string, response: http.ServerResponse) {
@@ -189,93 +194,4 @@ function plain(anthropic: boolean, model: string, response: http.ServerResponse)
         usage: USAGE,
       };
   response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(answer));
-}
-
-async function chatStream(kind: string, model: string, settings: Settings, body: any, response: http.ServerResponse) {
-  response.writeHead(200, { "content-type": "text/event-stream" });
-  response.flushHeaders();
-  const say = (delta: object, finish_reason: string | null = null) =>
-    response.write(
-      `data: ${JSON.stringify({ id: "c1", object: "chat.completion.chunk", created: 1, model, choices: [{ index: 0, delta, finish_reason }] })}\n\n`,
-    );
-  say({ role: "assistant", content: "" });
-  if (kind === "slow-first") await sleep(settings.slowMs);
-  for (const [index, word] of WORDS.entries()) {
-    if (response.destroyed) return;
-    if (kind === "cut" && index === 40) {
-      await sleep(20);
-      return void response.socket?.destroy();
-    }
-    if (kind === "cut-clean" && index === 40) return void response.end();
-    if (kind === "cut-token" && index === 40) {
-      response.write('data: {"id":"c1","choices":[{"delta":{"content":"wo');
-      await sleep(20);
-      return void response.socket?.destroy();
-    }
-    if (kind === "stall" && index === 20) return;
-    // What went before is on its way by then: the fault comes in the middle of an answer that has begun.
-    if (index === 10 && (kind === "garbage" || kind === "error-inside")) await sleep(20);
-    if (kind === "garbage" && index === 10) response.write('data: {"broken": \n\n');
-    else if (kind === "error-inside" && index === 10) {
-      response.write(`data: ${JSON.stringify({ error: { message: "overloaded", type: "overloaded_error" } })}\n\n`);
-      return void response.end();
-    } else if (kind === "error-first" && index === 0) {
-      response.write(`data: ${JSON.stringify({ error: { message: "overloaded", type: "overloaded_error" } })}\n\n`);
-      return void response.end();
-    } else say({ content: index === 0 ? word : ` ${word}` });
-    if (kind === "drip" || kind === "endless") await sleep(kind === "drip" ? 20 : 100);
-  }
-  say({}, "stop");
-  if (body.stream_options?.include_usage)
-    response.write(
-      `data: ${JSON.stringify({ id: "c1", object: "chat.completion.chunk", created: 1, model, choices: [], usage: USAGE })}\n\n`,
-    );
-  if (kind === "no-done-open") return;
-  if (kind !== "no-done") response.write("data: [DONE]\n\n");
-  response.end();
-}
-
-async function messagesStream(
-  kind: string,
-  model: string,
-  _settings: Settings,
-  _body: any,
-  response: http.ServerResponse,
-) {
-  response.writeHead(200, { "content-type": "text/event-stream" });
-  const say = (event: any) => response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
-  say({
-    type: "message_start",
-    message: {
-      id: "msg_1",
-      type: "message",
-      role: "assistant",
-      model,
-      content: [],
-      stop_reason: null,
-      stop_sequence: null,
-      usage: { input_tokens: 20, output_tokens: 1 },
-    },
-  });
-  say({ type: "content_block_start", index: 0, content_block: { type: "text", text: "" } });
-  say({ type: "ping" });
-  for (const [index, word] of WORDS.entries()) {
-    if (kind === "error-first" || (kind === "error-inside" && index === 10)) {
-      say({ type: "error", error: { type: "overloaded_error", message: "Overloaded" } });
-      return void response.end();
-    }
-    if (kind === "cut" && index === 40) {
-      await sleep(20);
-      return void response.socket?.destroy();
-    }
-    say({
-      type: "content_block_delta",
-      index: 0,
-      delta: { type: "text_delta", text: index === 0 ? word : ` ${word}` },
-    });
-  }
-  say({ type: "content_block_stop", index: 0 });
-  say({ type: "message_delta", delta: { stop_reason: "end_turn", stop_sequence: null }, usage: { output_tokens: 60 } });
-  say({ type: "message_stop" });
-  response.end();
 }

@@ -36,6 +36,10 @@ test("a range is answered as RFC 9110 has it", () => {
   expect(rangeOf(ten, "bytes=0-1,4-5", 100).status).toBe(200);
   expect(rangeOf(ten, "lines=1-2", 100).status).toBe(200);
   expect(rangeOf(ten, "nonsense", 100).status).toBe(200);
+  for (const invalid of ["bytes=5-2", "bytes=12-11", "bytes=0-1,5-2"])
+    expect(rangeOf(ten, invalid, 100)).toEqual({ status: 200, start: 0, end: 9, size: 10 });
+  for (const outside of ["bytes=10-11", "bytes=-0"])
+    expect(() => rangeOf(ten, outside, 100)).toThrow(expect.objectContaining({ status: 416 }));
   expect(() => rangeOf(ten, "bytes=10-", 100)).toThrow(expect.objectContaining({ status: 416 }));
 });
 

@@ -51,6 +51,26 @@ test("messages in any order and any number of times leave the same rows", async 
   expect(await findTask(db, taskId)).toMatchObject({ status: "failed", exitCode: 2, errorMessage: "no" });
 });
 
+test.each([
+  ["in one batch", true],
+  ["one by one", false],
+])(
+  "a step without a summary takes the beginning of its output, in whatever order its pieces come: %s",
+  async (_how, atOnce) => {
+    const { world, taskId, request } = await executing();
+    const piece = (chunk_number: number, text: string) =>
+      reply(request, "work_status", step(1, "running", { output: { chunk_number, text } }));
+    const messages = [piece(2, "end"), piece(1, "middle "), piece(0, "beginning ")];
+
+    if (atOnce) await world.record(...messages);
+    else for (const message of messages) await world.record(message);
+
+    expect(await stepsOf(db, taskId)).toMatchObject([
+      { step_number: 1, output_summary: "beginning ", output_size_bytes: 20 },
+    ]);
+  },
+);
+
 test("the first result of an attempt counts", async () => {
   const { world, task, request } = await executing();
 

@@ -176,7 +176,11 @@ test("a list is narrowed by status, type, agent and project", async () => {
   expect(await count("status=pending")).toBe(1);
   expect(await count("work_type=code.run&status=approved")).toBe(2);
   expect(await count("work_type=none")).toBe(0);
-  expect((await call(listWork, "/work?limit=0")).status).toBe(400);
+  for (const limit of ["0", "101", "0x5", "1e1", "1.0", "+5", "%205", "", "-1", "five"]) {
+    const { status, json } = await call(listWork, `/work?limit=${limit}`);
+    expect([limit, status, json.errors?.map(({ field }: { field: string }) => field)]).toEqual([limit, 400, ["limit"]]);
+  }
+  expect((await call(listWork, "/work?limit=100")).status).toBe(200);
   expect((await call(listWork, "/work?cursor=abc")).status).toBe(400);
   expect((await call(listWork, "/work?staus=pending")).status).toBe(400);
 });

@@ -1,8 +1,9 @@
 import * as z from "zod";
 import { CallerError } from "../../errors.ts";
-import { faultsOf, must } from "../../protocol/faults.ts";
+import { faultsOf } from "../../protocol/faults.ts";
 import type { Db } from "../../runtime/db.ts";
 import { toWire } from "../task.ts";
+import { whole } from "../whole.ts";
 
 /** What a report answers: the parameters as they were understood, and rows that end in `truncated` where `limit` cut them. */
 export type Answered = { parameters: Record<string, unknown>; truncated: boolean; rows: Record<string, unknown>[] };
@@ -51,16 +52,6 @@ function parse<P extends z.ZodObject>(schema: P, given: Record<string, unknown>)
 function limitOf(parameters: Record<string, unknown>): number | undefined {
   const limit = parameters["limit"];
   return typeof limit === "number" ? limit : undefined;
-}
-
-/** A whole number as text of a query string or of a command line. */
-export function whole(min: number, max: number) {
-  const rule = must(`be a whole number from ${min} to ${max}`);
-  return z.coerce
-    .number(rule)
-    .int({ ...rule, abort: true })
-    .min(min, rule)
-    .max(max, rule);
 }
 
 /** How many days back a report looks: that many times 24 hours before now. */

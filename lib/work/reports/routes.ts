@@ -2,7 +2,8 @@ import * as z from "zod";
 import { Uuid } from "../../protocol/messages.ts";
 import type { Route } from "../../runtime/http.ts";
 import { ListedReport, REPORT_NAMES, ReportAnswer, takersOf } from "../reports.ts";
-import { Days, whole } from "./report.ts";
+import { whole } from "../whole.ts";
+import { Days } from "./report.ts";
 import { TimeZone } from "./tasks.ts";
 
 export const listReports = {

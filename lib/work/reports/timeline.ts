@@ -2,7 +2,8 @@ import * as z from "zod";
 import { Uuid } from "../../protocol/messages.ts";
 import type { Db } from "../../runtime/db.ts";
 import { unknownWork } from "../decide.ts";
-import { Count, Milliseconds, report, Time, whole } from "./report.ts";
+import { whole } from "../whole.ts";
+import { Count, Milliseconds, report, Time } from "./report.ts";
 
 export const taskTimeline = report({
   title: "All that happened to one task, in order: decisions, dispatch, the steps of every attempt, the end.",

@@ -1,0 +1,258 @@
+#!/usr/bin/env python3
+"""The agent `research` in plain Python: an agent needs no kit, only the protocol (docs/protocol.md) and a queue.
+
+It does research.digest {"text": "…"} or {"url": "http…"}: counts lines, words and characters and names the commonest
+words. One piece of work at a time, in a thread; this thread keeps the connection to RabbitMQ and the leases alive.
+"""
+import collections
+import json
+import os
+import pathlib
+import re
+import signal
+import sqlite3
+import sys
+import threading
+import time
+import urllib.request
+
+import pika
+import pika.exceptions
+from protocol import checker, declare, is_uuid, message_about
+
+NAME = "research"
+URL = os.environ.get("RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672")
+PREFIX = os.environ.get("RABBITMQ_PREFIX", "")
+DATA = pathlib.Path(os.environ.get("WAYBILL_AGENT_DATA", ".waybill/agents"))
+GRACE_SECONDS = float(os.environ.get("AGENT_GRACE_SECONDS", "8"))
+MOST_BYTES = 5_000_000
+
+
+def log(event, **fields):
+    print(json.dumps({"event": event, "agent": NAME, **fields}), file=sys.stderr, flush=True)
+
+
+# --- the work
+
+def digest(parameters, step):
+    """Tells two steps; answers the metrics. What it raises becomes a failed result."""
+    step(1, "read", "running")
+    if "url" in parameters:
+        with urllib.request.urlopen(parameters["url"], timeout=60) as page:
+            text = page.read(MOST_BYTES).decode("utf-8", "replace")
+    else:
+        text = parameters["text"]
+    words = re.findall(r"\w+", text.lower())
+    counts = {"lines": len(text.splitlines()), "words": len(words), "characters": len(text)}
+    step(1, "read", "completed", summary=f"{len(text)} characters")
+    common = collections.Counter(words).most_common(10)
+    table = "".join(f"{count} {word}\n" for word, count in common)
+    output = {"chunk_number": 0, "encoding": "utf8", "text": table}
+    step(2, "count", "completed", summary=f"{len(words)} words", output=output)
+    return counts
+
+
+def fault_of(parameters):
+    """Why these are no parameters of research.digest, or None."""
+    if len(parameters) != 1 or not parameters.keys() <= {"text", "url"}:
+        return "give either text or url, and nothing else"
+    (value,) = parameters.values()
+    if not isinstance(value, str) or ("url" in parameters and not re.match("https?://", value)):
+        return "text must be a text, url one that begins with http:// or https://"
+    return None
+
+
+class Work:
+    """A piece of work in hand. `said` is all that was said of it, in payloads without the attempt; `sent` of them are out."""
+
+    def __init__(self, request, tag, said=None):
+        self.request, self.tags, self.sent, self.over = request, [tag], 0, said is not None
+        self.said = said if said is not None else []
+        self.is_answer = True  # what was handed back is none
+        payload = request["payload"]
+        self.task_id, self.attempt = payload["task_id"], payload["attempt"]
+        self.timeout, self.deadline = payload["timeout_seconds"], float("inf")
+        self.every, self.beat = payload["lease_seconds"] / 3, 0.0
+
+    def run(self):
+        def step(number, action, status, **more):
+            told = {"step_number": number, "action": action, "status": status, **more}
+            self.say("work_status", {"status": "executing", "step": told})
+        try:
+            self.end({"status": "completed", "metrics": digest(self.request["payload"]["parameters"], step)})
+        except Exception as error:  # whatever it is, the caller must hear of it
+            self.end({"status": "failed", "error_message": f"{type(error).__name__}: {error}"[:5000]})
+
+    def say(self, kind, payload):
+        if not self.over:
+            self.said.append((kind, {"task_id": self.task_id, **payload}))
+
+    def end(self, result):
+        self.say("work_result", result)
+        self.over = True
+
+
+class Agent:
+    def __init__(self):
+        DATA.mkdir(parents=True, exist_ok=True)
+        self.kept = sqlite3.connect(DATA / f"{NAME}-python.sqlite")
+        self.kept.execute("create table if not exists answers (request_id text primary key, said text not null)")
+        self.faults = checker()
+        self.work, self.waiting, self.cancelled = None, [], {}
+        self.stopping = None
+
+    def connect(self):
+        self.connection = pika.BlockingConnection(pika.URLParameters(URL))
+        channel = self.channel = self.connection.channel()
+        channel.confirm_delivery()
+        queue = declare(channel, PREFIX, NAME)
+        # What came over an earlier connection comes again; work in hand goes on, and meets its message then.
+        self.waiting = []
+        if self.work is not None:
+            self.work.tags = []
+        channel.basic_qos(prefetch_count=20)
+        self.consumer = channel.basic_consume(queue, self.on_message)
+        log("agent started")
+
+    def on_message(self, _channel, method, _properties, body):
+        tag = method.delivery_tag
+        message = None
+        try:
+            message = json.loads(body)
+            faults = self.faults(message) if isinstance(message, dict) else ["it is no JSON object"]
+        except (ValueError, RecursionError) as error:
+            faults = [f"it cannot be read: {error}"]
+        if not faults and message["to_agent"] != NAME:
+            faults = [f"to_agent is {message['to_agent']}; this is {NAME}"]
+        if faults:
+            self.refuse(message if isinstance(message, dict) else {}, "; ".join(faults))
+            return self.channel.basic_nack(tag, requeue=False)
+        if message["type"] == "work_request":
+            return self.take(message, tag)
+        payload = message["payload"]
+        if message["type"] == "work_status" and payload["status"] == "cancelled":
+            task_id, attempt = payload["task_id"], payload["attempt"]
+            self.cancelled[task_id] = max(attempt, self.cancelled.get(task_id, 0))
+        self.channel.basic_ack(tag)
+
+    def take(self, request, tag):
+        in_hand = [self.work, *self.waiting] if self.work else self.waiting
+        busy = [work for work in in_hand if work.request["request_id"] == request["request_id"]]
+        if not busy:
+            row = self.kept.execute("select said from answers where request_id = ?", (request["request_id"],)).fetchone()
+            said = None if row is None else json.loads(row[0])
+            return self.waiting.append(Work(request, tag, said))
+        busy[0].tags.append(tag)
+        if request["payload"]["attempt"] > busy[0].attempt:  # all is said again, under the later attempt
+            busy[0].attempt, busy[0].sent = request["payload"]["attempt"], 0
+
+    def refuse(self, message, reason):
+        if message.get("from_agent") != "orchestrator" or message.get("type") == "error":
+            return log("message refused", reason=reason)
+        payload = message.get("payload") if isinstance(message.get("payload"), dict) else {}
+        known = {"failed_message_id": message.get("message_id"), "task_id": payload.get("task_id")}
+        report = {name: value for name, value in known.items() if is_uuid(value)}
+        self.send(message, "error", {"error_code": 5003, "error_message": reason[:5000], **report})
+
+    def send(self, request, kind, payload):
+        """Answers when the broker has it on disk in a queue; raises where it has not. All but ASCII is escaped."""
+        message = message_about(request, NAME, kind, payload)
+        properties = pika.BasicProperties(
+            content_type="application/json", delivery_mode=2, message_id=message["message_id"], type=kind,
+            correlation_id=message["trace_id"], headers={"trace_id": message["trace_id"]}, timestamp=int(time.time()))
+        body = json.dumps(message).encode()
+        self.channel.basic_publish(f"{PREFIX}waybill.results", NAME, body, properties, mandatory=True)
+
+    # --- one piece of work after the other
+
+    def tick(self):
+        """Called some times a second: starts, beats, stops and answers. The connection may be lost anywhere in it."""
+        if self.work is None and self.waiting and self.stopping is None:
+            self.start(self.waiting.pop(0))
+        work = self.work
+        if work is None:
+            return
+        now = time.monotonic()
+        if work.attempt <= self.cancelled.get(work.task_id, 0):
+            return self.drop(work)
+        if not work.over and now > work.deadline:
+            work.end({"status": "failed", "error_message": "5006 timed_out: it took longer than timeout_seconds"})
+        if not work.over and self.stopping is not None and now > self.stopping:
+            work.say("work_status", {"status": "approved", "message": "this agent is shutting down"})
+            work.over, work.is_answer = True, False
+        over = work.over  # its thread may end it at any moment; what it says last is there by then
+        if over and work.is_answer:
+            # On disk before it is said: a request that comes again is answered from here.
+            row = (work.request["request_id"], json.dumps(work.said))
+            self.kept.execute("insert or ignore into answers values (?, ?)", row)
+            self.kept.commit()
+        for kind, payload in work.said[work.sent:]:
+            self.send(work.request, kind, {**payload, "attempt": work.attempt})
+            work.sent += 1
+        if over:
+            return self.drop(work)
+        if now > work.beat:
+            work.beat = now + work.every
+            alive = {"task_id": work.task_id, "attempt": work.attempt, "status": "executing"}
+            self.send(work.request, "work_status", alive)
+
+    def start(self, work):
+        self.work = work
+        if work.over or work.attempt <= self.cancelled.get(work.task_id, 0):
+            return
+        payload = work.request["payload"]
+        if payload["work_type"] != "research.digest":
+            work.end({"status": "failed", "error_message": f"5002 unknown_work_type: {NAME} does research.digest"})
+        elif (fault := fault_of(payload["parameters"])) is not None:
+            work.end({"status": "failed", "error_message": f"5004 invalid_parameters: {fault}"})
+        else:
+            log("work started", task_id=work.task_id)
+            work.deadline = time.monotonic() + work.timeout
+            threading.Thread(target=work.run, daemon=True).start()
+
+    def drop(self, work):
+        """It is dealt with. Its thread may go on for a while; nobody listens to it any more."""
+        work.over, self.work = True, None
+        for tag in work.tags:
+            self.channel.basic_ack(tag)
+        log("work ended", task_id=work.task_id)
+
+    def stop(self, *_):
+        self.stopping = self.stopping or time.monotonic() + GRACE_SECONDS
+        log("agent stopping")
+
+    def give_back(self):
+        """Takes no more; what has not started goes back to the queue at once."""
+        self.channel.basic_cancel(self.consumer)
+        for tag in (tag for work in self.waiting for tag in work.tags):
+            self.channel.basic_nack(tag, requeue=True)
+        self.waiting, self.consumer = [], None
+
+    def run(self):
+        wait = 0.25
+        while self.stopping is None or self.work is not None:
+            try:
+                self.connect()
+                wait = 0.25
+                while self.stopping is None or self.work is not None:
+                    self.connection.process_data_events(time_limit=0.1)
+                    if self.stopping is not None and self.consumer is not None:
+                        self.give_back()
+                    self.tick()
+                if self.consumer is not None:
+                    self.give_back()
+                self.connection.close()
+            except (pika.exceptions.AMQPError, OSError) as error:
+                log("broker not reachable", error=str(error) or type(error).__name__, wait=wait)
+                if self.stopping is not None and time.monotonic() > self.stopping:
+                    break
+                time.sleep(wait)
+                wait = min(10, wait * 2)
+        log("agent stopped")
+
+
+if __name__ == "__main__":
+    agent = Agent()
+    signal.signal(signal.SIGTERM, agent.stop)
+    signal.signal(signal.SIGINT, agent.stop)
+    agent.run()

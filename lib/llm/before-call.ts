@@ -1,0 +1,55 @@
+import type { Asked } from "./ask.ts";
+import type { Model } from "./config-schema.ts";
+import type { GatewayDeps } from "./gateway.ts";
+import type { Json } from "./json.ts";
+import type { Refusal, Rules } from "./ledger.ts";
+import { inputChars, needsOf, outputLimit } from "./needs.ts";
+import { costOf } from "./prices.ts";
+import type { Refused } from "./refusals.ts";
+import { type Plan, plan } from "./routing.ts";
+
+// What is known before anybody is called: the plan, the most it may cost, and why it is refused where it is.
+
+/** The chain as it would be tried now for a body. */
+export function planFor(
+  deps: Pick<GatewayDeps, "config" | "health" | "now">,
+  asked: Pick<Asked, "body" | "chain" | "facts" | "localOnly">,
+  rules: Rules,
+): Plan {
+  // A task whose marks cannot be read may be local-only: then nothing of it leaves.
+  const localOnly = asked.localOnly || rules.localOnly || !rules.known;
+  return plan(asked.chain.models, needsOf(asked.facts.dialect, asked.body, localOnly), {
+    health: deps.health.of,
+    external: deps.config.external && rules.external,
+    usd: (model) => estimate(model, asked.body),
+    now: deps.now(),
+  });
+}
+
+/** The most that a call may cost on a model: three characters a token in, and all the output it may ask for. */
+export function estimate(model: Model, body: Json): number {
+  const input = Math.ceil(inputChars(body) / 3) + 50;
+  const tokens = { input, output: outputLimit(body), cacheRead: 0, cacheWrite: 0, reasoning: 0 };
+  return Number(costOf(model, tokens).usd ?? 0);
+}
+
+/** No model of the chain fits, and why. */
+export function nobody(asked: Asked, { skipped }: Plan, rules: Rules): Refused {
+  const reasons = skipped.map(({ model, reason }) => `${model.name}: ${reason}`).join("; ");
+  const tooLong = skipped.length > 0 && skipped.every(({ reason }) => reason.startsWith("the window of"));
+  const unknown = !rules.known
+    ? " What the task says about privacy cannot be read now, so nothing leaves the house."
+    : "";
+  return {
+    status: rules.known && rules.external ? 400 : 503,
+    type: rules.known && rules.external ? "invalid_request_error" : "server_error",
+    code: tooLong ? "context_length_exceeded" : "no_model_fits",
+    message: `No model of ${asked.chain.name} can take this call. ${reasons}.${unknown}`,
+  };
+}
+
+/** A budget has no room for `mostUsd`. */
+export function noRoom({ budget, limitUsd, usedUsd }: Refusal, mostUsd: number): Refused {
+  const message = `The budget of ${budget} has no room: ${usedUsd.toFixed(6)} of ${limitUsd} USD are spent or reserved, and this call may cost ${mostUsd.toFixed(6)}.`;
+  return { status: 402, type: "budget_exceeded", code: "budget_exceeded", message };
+}

@@ -1,0 +1,104 @@
+import type { Message } from "@aws-sdk/client-sqs";
+import type { Options } from "amqplib";
+import type { Topology } from "../../lib/agent-kit/amqp-topology.ts";
+import { log } from "../../lib/runtime/log.ts";
+import type { Counters } from "./counters.ts";
+import { propertiesOf } from "./envelope.ts";
+import { holdWhile } from "./in-hand.ts";
+import type { Bury } from "./poison.ts";
+import { type Publisher, Refused } from "./publisher.ts";
+import { backOff, type Signals } from "./signals.ts";
+import type { SqsQueue } from "./sqs-queue.ts";
+
+type Parts = {
+  agent: string;
+  queue: SqsQueue;
+  publisher: Publisher;
+  names: Topology;
+  bury: Bury;
+  counters: Counters;
+  signals: Signals;
+  visibilitySeconds: number;
+  pollSeconds: number;
+  /** Whether it may be removed while the bridge runs: then its end is no fault. */
+  found: boolean;
+  /** The most messages of this queue in hand at once. */
+  inHand: number;
+};
+
+/** Calls that ask at once for what is there, after one came back full. */
+const CALLS = 4;
+
+/**
+ * Brings one agent's messages from SQS to the broker, until the signal or its queue's end. A message is removed from SQS only when the broker has
+ * confirmed it, and is kept invisible until then. Answers when nothing is in hand any more. A poll is never broken off: it may
+ * have been lent messages already.
+ */
+export async function startOutbound(parts: Parts): Promise<void> {
+  const { agent, queue, publisher, counters, signals } = parts;
+  const { stopping, over } = signals;
+  const hand = holdWhile(queue, parts.visibilitySeconds, counters, signals);
+  const mayTake = async () => {
+    await publisher.ready(stopping);
+    await hand.below(parts.inHand);
+    return !stopping.aborted;
+  };
+  const take = async (waitSeconds: number) => {
+    const messages = await queue.receive(waitSeconds);
+    for (const message of messages) {
+      hand.take(message);
+      void deliver(parts, message).then((gone) => (gone ? hand.remove(message) : hand.giveBack(message)));
+    }
+    return messages.length === 10;
+  };
+  const takeAll = async () => {
+    while ((await mayTake()) && (await take(0)));
+  };
+  for (let failures = 0; await mayTake(); ) {
+    try {
+      if (await take(parts.pollSeconds)) {
+        // All of them end before the next poll, whichever failed.
+        const ends = await Promise.allSettled(Array.from({ length: CALLS }, takeAll));
+        for (const end of ends) if (end.status === "rejected") throw end.reason;
+      }
+      failures = 0;
+    } catch (error) {
+      if (parts.found && (error as Error).name.includes("QueueDoesNotExist")) break;
+      counters.failed++;
+      if (failures === 0) log.warn("queue not read", { agent, error });
+      await backOff(failures++, stopping);
+    }
+  }
+  await hand.below(1, over);
+  await hand.end();
+}
+
+/** Answers whether the message is safe elsewhere: with the broker, or with the dead letters. */
+async function deliver(parts: Parts, message: Message): Promise<boolean> {
+  const { agent, queue, publisher, names, bury, counters, signals } = parts;
+  const { Body = "", MessageId = "" } = message;
+  if (Number(message.Attributes?.["ApproximateReceiveCount"]) > 1) counters.redelivered++;
+  const body = Buffer.from(Body);
+  const poison = { rabbitQueue: names.agentQueue(agent), sqsQueue: queue, body, sourceId: MessageId };
+  let properties: Options.Publish;
+  try {
+    properties = propertiesOf(Body);
+  } catch {
+    return await bury({ ...poison, reason: "is not JSON" }, counters);
+  }
+  const letter = { exchange: names.work, routingKey: agent, body, properties };
+  for (let failures = 0; !signals.over.aborted; ) {
+    try {
+      await publisher.publish(letter, signals.over);
+      counters.moved++;
+      return true;
+    } catch (error) {
+      counters.failed++;
+      const reason = (error as Error).message;
+      if (error instanceof Refused) return await bury({ ...poison, properties, reason }, counters);
+      log.debug("message not published", { agent, message_id: MessageId, error });
+      await backOff(failures++, signals.over);
+    }
+  }
+  return false;
+}

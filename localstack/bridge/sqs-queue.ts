@@ -1,0 +1,103 @@
+import {
+  ChangeMessageVisibilityBatchCommand,
+  DeleteMessageBatchCommand,
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+  ListQueuesCommand,
+  type Message,
+  ReceiveMessageCommand,
+  SQSClient,
+} from "@aws-sdk/client-sqs";
+
+/** A long poll occupies its connection, and every agent has one; the SDK's own limit is 50. */
+const sqs = new SQSClient({
+  useQueueUrlAsEndpoint: false,
+  requestHandler: { httpAgent: { maxSockets: 1000 }, httpsAgent: { maxSockets: 1000 } },
+});
+
+/** A call that takes longer is broken off and made again. */
+const CALL_MS = 10_000;
+
+/** One queue of SQS. Every call rejects while SQS does not answer; ten messages a call. */
+export type SqsQueue = {
+  url: string;
+  /** Takes up to ten, waiting for the first. */
+  receive: (waitSeconds: number) => Promise<Message[]>;
+  /** Keeps them from others for this long from now; 0 gives them back. */
+  hold: (messages: Message[], seconds: number) => Promise<void>;
+  /** Answers those that are still there and are to be removed again. */
+  remove: (messages: Message[]) => Promise<Message[]>;
+  /** The queue's own dead letter queue, asked for once. */
+  deadLetterUrl: () => Promise<string | undefined>;
+};
+
+/** The queue of this URL. */
+export function sqsQueue(url: string, visibilitySeconds: number): SqsQueue {
+  let deadLetters: Promise<string | undefined> | undefined;
+  return {
+    url,
+    receive: async (WaitTimeSeconds) => {
+      const command = new ReceiveMessageCommand({
+        QueueUrl: url,
+        MaxNumberOfMessages: 10,
+        WaitTimeSeconds,
+        VisibilityTimeout: visibilitySeconds,
+        MessageSystemAttributeNames: ["ApproximateReceiveCount"],
+      });
+      return (await sqs.send(command, limit(WaitTimeSeconds))).Messages ?? [];
+    },
+    hold: async (messages, VisibilityTimeout) => {
+      const Entries = entriesOf(messages).map((entry) => ({ ...entry, VisibilityTimeout }));
+      await sqs.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }), limit());
+    },
+    remove: async (messages) => {
+      const command = new DeleteMessageBatchCommand({ QueueUrl: url, Entries: entriesOf(messages) });
+      const { Failed = [] } = await sqs.send(command, limit());
+      // What SQS says is our fault is a receipt that has run out: the message comes again anyway.
+      const again = Failed.filter(({ SenderFault }) => !SenderFault).map(({ Id }) => messages[Number(Id)]);
+      return again.filter((message) => message !== undefined);
+    },
+    deadLetterUrl: async () => {
+      deadLetters ??= askDeadLetterUrl(url);
+      deadLetters.catch(() => (deadLetters = undefined));
+      return await deadLetters;
+    },
+  };
+}
+
+/** Rejects, saying why, where the queue cannot be reached. */
+export async function checkQueue(QueueUrl: string, ms: number): Promise<void> {
+  const command = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["QueueArn"] });
+  await sqs.send(command, { abortSignal: AbortSignal.timeout(ms) });
+}
+
+/** The queues whose names begin so, by what follows it in their names; dead letter queues are none. */
+export async function listQueues(prefix: string): Promise<Record<string, string>> {
+  const urls: string[] = [];
+  let NextToken: string | undefined;
+  do {
+    const command = new ListQueuesCommand({ QueueNamePrefix: prefix, MaxResults: 1000, NextToken });
+    const page = await sqs.send(command, limit());
+    urls.push(...(page.QueueUrls ?? []));
+    NextToken = page.NextToken;
+  } while (NextToken !== undefined);
+  const named = urls.map((url) => [url.slice(url.lastIndexOf("/") + 1 + prefix.length), url] as const);
+  return Object.fromEntries(named.filter(([name]) => name !== "" && !name.endsWith("-dlq")));
+}
+
+async function askDeadLetterUrl(QueueUrl: string): Promise<string | undefined> {
+  const asked = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["RedrivePolicy"] });
+  const { RedrivePolicy = "{}" } = (await sqs.send(asked, limit())).Attributes ?? {};
+  const { deadLetterTargetArn } = JSON.parse(RedrivePolicy) as { deadLetterTargetArn?: string };
+  if (deadLetterTargetArn === undefined) return undefined;
+  const [, , , , QueueOwnerAWSAccountId, QueueName] = deadLetterTargetArn.split(":");
+  return (await sqs.send(new GetQueueUrlCommand({ QueueName, QueueOwnerAWSAccountId }), limit())).QueueUrl;
+}
+
+function entriesOf(messages: Message[]): { Id: string; ReceiptHandle: string | undefined }[] {
+  return messages.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle }));
+}
+
+function limit(extraSeconds = 0): { abortSignal: AbortSignal } {
+  return { abortSignal: AbortSignal.timeout(CALL_MS + extraSeconds * 1000) };
+}

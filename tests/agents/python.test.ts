@@ -1,0 +1,259 @@
+import { randomUUID } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { handler as decideWork } from "../../functions/decide-work.ts";
+import { handler as dispatch } from "../../functions/dispatch.ts";
+import { handler as getOutput } from "../../functions/get-output.ts";
+import { handler as getWork } from "../../functions/get-work.ts";
+import { handler as recordResult } from "../../functions/record-result.ts";
+import { handler as submitWork } from "../../functions/submit-work.ts";
+import { parseMessage } from "../../lib/protocol/messages.ts";
+import { connect } from "../../lib/runtime/db.ts";
+import { type Bridge, startBridge } from "../../localstack/bridge/start.ts";
+import { envelope, over, spawnProgram, type TestAgent, testFolder, until } from "../support/agent.ts";
+import { amqpQueues } from "../support/amqp-queues.ts";
+import { bridgeSettings } from "../support/bridge.ts";
+import { startProxy } from "../support/proxy.ts";
+import { findPython } from "../support/python.ts";
+import { sqsQueues } from "../support/queues.ts";
+import { findBroker } from "../support/rabbitmq.ts";
+import { agentQueue, call, eventOf, receive } from "../support/work.ts";
+
+const found = await findBroker();
+const python = findPython();
+const SCRIPT = "agents/python/agent.py";
+
+// A page that comes when the test says so.
+let pages: ((text: string) => void)[] = [];
+const server = createServer((_request, response) => pages.push((text) => response.end(text)));
+
+describe.skipIf(found === undefined || python === undefined)("the agent in Python", () => {
+  const queues = amqpQueues(found);
+  const { ask, cancel, listen } = over(queues);
+  const heard = listen();
+  let page = "";
+  const started: TestAgent[] = [];
+  const start = async (data: string, address?: string, more: NodeJS.ProcessEnv = {}) => {
+    const env = { ...queues.env("research", address), WAYBILL_AGENT_DATA: data, AGENT_GRACE_SECONDS: "1", ...more };
+    const agent = await spawnProgram([python ?? "", SCRIPT], env);
+    started.push(agent);
+    return agent;
+  };
+  const request = async () => await until("the page is asked for", () => pages.pop());
+
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    page = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  });
+  afterAll(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  beforeEach(async () => {
+    pages = [];
+    for (const agent of started.splice(0)) await agent.crash();
+    await queues.empty("research");
+  });
+
+  test("tells steps, output and result, each message following the protocol", async () => {
+    await start(testFolder());
+    const text = "so wörld, so it goes\nso";
+    const asked = await ask("research", "research.digest", { text }, { x_custom_fields: { a: [1] } });
+
+    expect(await heard.result(asked)).toMatchObject({
+      status: "completed",
+      metrics: { lines: 2, words: 6, characters: 23 },
+    });
+    await until("all was told", () => heard.steps(asked).length === 3);
+    expect(heard.output(asked).toString()).toBe("3 so\n1 wörld\n1 it\n1 goes\n");
+    for (const message of heard.of(asked)) {
+      expect(parseMessage(JSON.stringify(message))).toMatchObject({ ok: true });
+      expect(message).toMatchObject({ from_agent: "research", trace_id: asked.trace_id, x_custom_fields: { a: [1] } });
+    }
+  });
+
+  test.for([
+    ["research.paint", {}, /^5002 unknown_work_type/],
+    ["research.digest", { txt: "" }, /^5004 invalid_parameters/],
+    ["research.digest", { url: "file:///etc/passwd" }, /^5004 invalid_parameters/],
+    ["research.digest", { url: "http://127.0.0.1:1/" }, /refused/],
+  ] as const)("%s %j is a failed result that says why", async ([work_type, parameters, reason]) => {
+    await start(testFolder());
+    const asked = await ask("research", work_type, parameters);
+
+    const result = await heard.result(asked);
+
+    expect(result.status).toBe("failed");
+    expect(result.error_message).toMatch(reason);
+  });
+
+  test("answers a request that comes again from what it has kept, after it was killed too", async () => {
+    const data = testFolder();
+    const first = await start(data);
+    const asked = await ask("research", "research.digest", { url: page });
+    (await request())("once");
+    expect((await heard.result(asked)).metrics).toMatchObject({ words: 1 });
+    await first.crash();
+    await queues.empty("research");
+
+    const second = await start(data);
+    const { task_id, request_id } = asked;
+    await ask("research", "research.digest", { url: page }, { task_id, request_id, attempt: 2 });
+
+    expect((await heard.result(asked, 2)).metrics).toMatchObject({ words: 1 });
+    expect(heard.output(asked, 2)).toEqual(heard.output(asked, 1));
+    expect(pages).toEqual([]);
+    await second.stop();
+  });
+
+  test("goes on through a lost connection, and does the work once", async () => {
+    const proxy = await startProxy(queues.address());
+    const agent = await start(testFolder(), proxy.url);
+    const asked = await ask("research", "research.digest", { url: page });
+    const answer = await request();
+
+    proxy.behave("hang up");
+    proxy.cut("rst");
+    await until("it is noticed", () => agent.stderr().includes("not reachable"));
+    answer("two words");
+    proxy.behave("pass");
+
+    expect((await heard.result(asked)).metrics).toMatchObject({ words: 2 });
+    await agent.stop();
+    expect(await queues.left("research")).toBe(0);
+    expect(pages).toEqual([]);
+    await proxy.close();
+  });
+
+  test("renews its lease while it works, and stops when the work is cancelled", async () => {
+    await start(testFolder());
+    const asked = await ask("research", "research.digest", { url: page }, { lease_seconds: 1 });
+    await request();
+    await until("it has told that it lives", () => heard.statuses(asked).length >= 4);
+
+    await cancel(asked);
+    const after = await ask("research", "research.digest", { text: "" });
+
+    expect((await heard.result(after)).status).toBe("completed");
+    expect(heard.results(asked)).toEqual([]);
+  });
+
+  test("told to stop, it hands back what it does and gives back what it has not begun", async () => {
+    const agent = await start(testFolder());
+    const running = await ask("research", "research.digest", { url: page });
+    await request();
+    const waiting = await ask("research", "research.digest", { text: "later" });
+    await until("it has it", async () => (await queues.counts("research")).visible === 0);
+
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+
+    expect((await heard.handedBack(running)).payload).toMatchObject({ task_id: running.task_id, attempt: 1 });
+    expect(JSON.parse((await queues.take("research")) ?? "")).toEqual(waiting.message);
+    expect((await queues.counts("research")).visible).toBe(0);
+  });
+
+  test.for([
+    ["not JSON", "not JSON"],
+    ["no object", "[1]"],
+    ["nested without end", "[".repeat(100_000)],
+    ["without a timestamp", JSON.stringify({ ...envelope("research"), timestamp: undefined })],
+    ["of a strange type", JSON.stringify({ ...envelope("research"), type: ["work_request"], payload: [] })],
+    [
+      "for another agent",
+      JSON.stringify({
+        ...envelope("code"),
+        type: "work_status",
+        payload: { task_id: randomUUID(), attempt: 1, status: "cancelled" },
+      }),
+    ],
+  ] as const)("a message that is %s goes to the dead letters as it was", async ([, body]) => {
+    await start(testFolder());
+    await queues.put("research", body);
+
+    const [letter] = await until("it is a dead letter", async () => {
+      const letters = await queues.deadLetters("research");
+      return letters.length > 0 && letters;
+    });
+
+    expect(letter).toBe(body);
+  });
+
+  test("without jsonschema it still takes what it can do, and refuses what it would stumble over", async () => {
+    const data = testFolder();
+    writeFileSync(join(data, "jsonschema.py"), "raise ImportError()");
+    await start(data, undefined, { PYTHONPATH: data });
+    const wrong = JSON.stringify({ ...envelope("research"), type: "work_request", payload: { attempt: "one" } });
+    await queues.put("research", wrong);
+    const asked = await ask("research", "research.digest", { text: "one" });
+
+    expect((await heard.result(asked)).metrics).toMatchObject({ words: 1 });
+    expect(await queues.deadLetters("research")).toEqual([wrong]);
+  });
+
+  test("the sender of a message that cannot be read is told why, and the sender of an error is not", async () => {
+    await start(testFolder());
+    const { message_id, timestamp: _, ...wrong } = envelope("research");
+    await queues.put("research", JSON.stringify({ ...wrong, type: "error" }));
+    await queues.put("research", JSON.stringify({ ...wrong, message_id, type: ["work_request"], payload: [] }));
+
+    const told = await until("it is told", () => {
+      return heard.heard.find(({ request_id }) => request_id === wrong.request_id);
+    });
+
+    expect(told).toMatchObject({ type: "error", payload: { error_code: 5003, failed_message_id: message_id } });
+  });
+});
+
+describe.skipIf(found === undefined || python === undefined)("the agent in Python behind the bridge", () => {
+  const queues = amqpQueues(found);
+  const sqs = sqsQueues();
+  const db = connect();
+  const stopped = new AbortController();
+  let bridge: Bridge;
+  let recording: Promise<void>;
+  beforeAll(async () => {
+    const { RABBITMQ_URL = "" } = queues.env("research");
+    const agentQueues = { research: agentQueue("research") };
+    bridge = await startBridge(bridgeSettings(RABBITMQ_URL, queues.prefix, { agentQueues }));
+    recording = sqs.hear((body) => void recordResult(eventOf([body])), stopped.signal);
+  });
+  afterAll(async () => {
+    stopped.abort();
+    await recording;
+    await bridge.stop();
+    await db.end();
+  });
+
+  test("work goes from its submission over the bridge to the agent, and its steps, output and result come back", async () => {
+    const agent = await spawnProgram([python ?? "", SCRIPT], {
+      ...queues.env("research"),
+      WAYBILL_AGENT_DATA: testFolder(),
+    });
+    const work = {
+      request_text: "digest it",
+      work_type: "research.digest",
+      parameters: { text: "to be or not to be" },
+    };
+    const { json } = await call(submitWork, "/work", { body: { ...work, approval: "required" } });
+    const params = { task_id: json.task_id as string };
+    await call(decideWork, `/work/${params.task_id}/approve`, { params, body: { by: "Ada" } });
+    await dispatch(await receive(process.env["WORK_QUEUE_URL"] ?? "", 5));
+
+    const task = await until("it is done and all is told", async () => {
+      const answer = (await call(getWork, `/work/${params.task_id}`, { params })).json;
+      return answer.status === "completed" && answer.steps.every((step: any) => step.status === "completed") && answer;
+    });
+
+    expect(task).toMatchObject({
+      approved_by: "Ada",
+      actual_resources: { lines: 1, words: 6, characters: 18 },
+      steps: [{ action: "read" }, { action: "count", output_summary: "6 words" }],
+    });
+    const output = await call(getOutput, `/work/${params.task_id}/output`, { params });
+    expect(output.text).toBe("2 to\n2 be\n1 or\n1 not\n");
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+  });
+});

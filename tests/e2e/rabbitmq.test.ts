@@ -1,0 +1,76 @@
+import { connect } from "amqplib";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { topology } from "../../lib/agent-kit/amqp-topology.ts";
+import { freePort } from "../../localstack/ports.ts";
+import { clearBroker } from "../../localstack/rabbitmq.ts";
+import { type Broker, findBroker, prefix } from "../support/rabbitmq.ts";
+import { isRunning, launch, type Started, startStack, temporaryDir } from "../support/stack.ts";
+
+const found = await findBroker();
+const dir = temporaryDir();
+afterAll(dir.remove);
+
+async function exitOf(started: Started): Promise<number | null> {
+  return await new Promise((resolve) => started.child.once("close", (code) => resolve(code)));
+}
+
+describe.skipIf(found === undefined)("npm start -- --queue rabbitmq", () => {
+  const names = prefix();
+  let broker: Broker;
+  let stack: Started;
+
+  beforeAll(async () => {
+    broker = (await found?.()) as Broker;
+    const env = { RABBITMQ_URL: broker.url, RABBITMQ_PREFIX: names };
+    stack = await startStack({ dataDir: dir.path, args: ["--queue", "rabbitmq"], env });
+  }, 120_000);
+  afterAll(async () => {
+    // Not there where it did not start.
+    await (stack as Started | undefined)?.stop("SIGKILL");
+    await clearBroker({ url: broker.url, prefix: names });
+    await broker.stop();
+  });
+
+  test("work is done by an agent that takes it from RabbitMQ", async () => {
+    const connection = await connect(broker.url);
+    const channel = await connection.createChannel();
+    const work = { request_text: "Do it", work_type: "code.run", parameters: { command: "echo", args: ["hello"] } };
+
+    const submitted = await fetch(`${stack.url}/work`, { method: "POST", body: JSON.stringify(work) });
+    const { task_id } = (await submitted.json()) as { task_id: string };
+    const task = await (await fetch(`${stack.url}/work/${task_id}?wait=25`)).json();
+
+    expect(task).toMatchObject({ status: "completed", exit_code: 0, attempt: 1 });
+    // Two of its one agent process; nobody else speaks to this queue.
+    expect((await channel.checkQueue(topology(names).agentQueue("code"))).consumerCount).toBe(2);
+    expect(stack.output()).toMatch(/rabbitmq +amqp:\/\/\S+ \(names begin with t/);
+    expect(stack.output()).not.toContain("guest:guest");
+    await connection.close();
+  });
+
+  test("stopped by a signal it leaves no process", async () => {
+    const family = stack.family();
+
+    expect(await stack.stop("SIGTERM")).toBe(0);
+
+    expect(family.length).toBeGreaterThan(4);
+    expect(family.filter(isRunning)).toEqual([]);
+  });
+});
+
+test("without a broker it does not start, and ends with the command that helps", async () => {
+  const url = `amqp://guest:secret@127.0.0.1:${await freePort()}`;
+  const started = await launch({ dataDir: dir.path, args: ["--queue", "rabbitmq"], env: { RABBITMQ_URL: url } });
+
+  expect(await exitOf(started)).toBe(1);
+  expect(started.output()).toContain(`RabbitMQ does not answer at ${url.replace("guest:secret@", "")} (connect`);
+  expect(started.output().trim().split("\n").at(-1)).toMatch(/RABBITMQ_URL=amqp:\S+ npm start -- --queue rabbitmq$/);
+  expect(started.output()).not.toContain("secret");
+});
+
+test("another queue than there is is answered with how to use it", async () => {
+  const started = await launch({ dataDir: dir.path, args: ["--queue", "kafka"] });
+
+  expect(await exitOf(started)).toBe(2);
+  expect(started.output()).toContain('--queue must be sqs or rabbitmq, not "kafka"');
+});
