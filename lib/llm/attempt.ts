@@ -23,7 +23,7 @@ export type Attempt = {
   watch: Watch;
   post: Post;
   now: () => number;
-  /** Called when the request is about to leave. */
+  /** Called when the request leaves: the vendor may have read it, whatever follows. */
   onSent: () => void;
   onFirstToken: () => void;
 };
@@ -44,13 +44,13 @@ export async function send(attempt: Attempt, clock: Clock, request: Json): Promi
   const body = JSON.stringify(request);
   clock.arm(clocks.first_token_ms, "no token came");
   clock.signal.throwIfAborted();
-  attempt.onSent();
   return await post({
     url: provider.base_url + bridge.path,
     headers: { "content-type": "application/json", ...headers, ...provider.headers, ...auth },
     body,
     connectMs: clocks.connect_ms,
     signal: clock.signal,
+    onLeaving: attempt.onSent,
   });
 }
 

@@ -30,6 +30,14 @@ export type Failure = {
   retryAfterMs?: number;
 };
 
+/**
+ * Whether the vendor itself said no. Not where it, or a proxy before it, says that time ran out: the model may have worked
+ * for all of that time.
+ */
+export function saidNo({ status }: Failure): boolean {
+  return status !== undefined && status >= 300 && ![408, 499, 502, 504, 524].includes(status);
+}
+
 /** Thrown where a vendor's bytes are no answer: too many of them. */
 export class BadAnswer extends Error {
   override name = "BadAnswer";

@@ -16,7 +16,7 @@ export type Ledger = {
   killSwitch: KillSwitch;
   /** Reserves `usd` in every budget that the call falls under; answers the one that has no room, if there is one. */
   reserve: (facts: CallFacts, usd: number, seconds: number) => Promise<Refusal | undefined>;
-  sent: (facts: CallFacts, model: Model) => void;
+  sent: (facts: CallFacts, model: Model, attemptNumber: number) => void;
   /** Keeps what a call's attempts were. What cannot be kept is logged in full and counted. */
   write: (facts: CallFacts, kept: Kept[]) => Promise<void>;
 };
@@ -127,11 +127,11 @@ export function ledger(
       }
     },
 
-    sent: ({ taskId, callId }, model) => {
+    sent: ({ taskId, callId }, model, attemptNumber) => {
       if (taskId === null || model.provider.local) return;
-      const note = bounded(WRITE_MS, async () => await queries.noteExternalUse(db, taskId, callId, model.id)).catch(
-        (error: unknown) =>
-          log.error("llm use not noted", { task_id: taskId, call_id: callId, model: model.id, error }),
+      const use = { model: model.id, call_id: callId, attempt: attemptNumber };
+      const note = bounded(WRITE_MS, async () => await queries.noteExternalUse(db, taskId, use)).catch(
+        (error: unknown) => log.error("llm use not noted", { task_id: taskId, ...use, error }),
       );
       notes.set(callId, Promise.all([notes.get(callId), note]));
     },
@@ -182,7 +182,7 @@ async function writeIn(db: Pool, facts: CallFacts, all: Kept[]): Promise<void> {
     if (texts.length > 0) await queries.insertTexts(tx, texts);
     await queries.settleCall(tx, facts.callId, [...fresh]);
     for (const { record } of all) {
-      if (record.external && record.taskId !== null && fresh.has(record.attemptId))
+      if (record.external && record.left && record.taskId !== null && fresh.has(record.attemptId))
         await queries.settleExternalUse(tx, record);
     }
   });
