@@ -94,7 +94,7 @@ export function faultOf(error: unknown, clock: Clock): Failure {
   const { reason } = clock.signal;
   if (reason === SWITCHED_OFF) return { class: "switched_off", message: SWITCHED_OFF.message };
   if (name === "ConnectTimeout") return { class: "timeout", message };
-  if (error instanceof BadAnswer) return { class: "bad_answer", message };
+  if (error instanceof BadAnswer) return { class: "bad_answer", message, lasting: true };
   if (typeof code === "string" && code.startsWith("HPE_"))
     return { class: "bad_answer", code, message: "the answer is not HTTP" };
   return {

@@ -74,7 +74,11 @@ export function contend(
       chars += piece.length;
       if (chars > MAX_ANSWER_BYTES) {
         held.length = 0;
-        failure = { class: "bad_answer", message: `the answer has more than ${MAX_ANSWER_BYTES} characters` };
+        failure = {
+          class: "bad_answer",
+          message: `the answer has more than ${MAX_ANSWER_BYTES} characters`,
+          lasting: true,
+        };
         state = "failed";
         return;
       }

@@ -28,6 +28,8 @@ export type Failure = {
   code?: string;
   /** How long the vendor asks us to stay away, in milliseconds. */
   retryAfterMs?: number;
+  /** Asked the same again, this vendor would answer the same. */
+  lasting?: boolean;
 };
 
 /**

@@ -1,7 +1,9 @@
+import pLimit from "p-limit";
 import type { Pool } from "../runtime/db.ts";
 import type { AttemptRecord, CallFacts } from "./account.ts";
 import type { Budgets, Model } from "./config-schema.ts";
 import { type KillSwitch, killSwitch } from "./kill-switch.ts";
+import { inLoopTime } from "./loop-time.ts";
 import { decimal } from "./prices.ts";
 import * as queries from "./queries.ts";
 
@@ -46,22 +48,19 @@ export function ledger(
   const kept = new Map<string, { rules: Rules; at: number }>();
   const reserved = new Set<string>();
 
-  const bounded = async <T>(ms: number, run: () => Promise<T>): Promise<T> => {
-    if (awayUntil > now()) throw new Error("the database was away a moment ago");
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`the database took more than ${ms} ms`)), ms);
+  // A bound counts from when there is a connection to run on: many calls at once are no sign of a database that is away.
+  const turn = pLimit(db.options.max);
+  const bounded = async <T>(ms: number, run: () => Promise<T>): Promise<T> =>
+    await turn(async () => {
+      if (awayUntil > now()) throw new Error("the database was away a moment ago");
+      try {
+        return await inLoopTime(ms, run());
+      } catch (error) {
+        awayUntil = now() + AWAY_MS;
+        renew(error);
+        throw error;
+      }
     });
-    try {
-      return await Promise.race([run(), late]);
-    } catch (error) {
-      awayUntil = now() + AWAY_MS;
-      renew(error);
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-  };
 
   const stopper = killSwitch(async () => await bounded(READ_MS, async () => await queries.findSwitch(db)));
 

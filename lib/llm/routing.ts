@@ -159,7 +159,7 @@ export function decide(situation: Situation): Step {
       ? situation.rest.filter(({ model }) => model.window > candidate.model.window)
       : situation.rest;
   const next = nextOf(rest);
-  if (!mayRepeat(failure.class)) return next;
+  if (failure.lasting || !mayRepeat(failure.class)) return next;
   const limit = rest.length > 0 ? (rule === "retry" && !candidate.probe ? 2 : 1) : 3;
   if (tries >= limit) return next;
   const waitMs = Math.round(failure.retryAfterMs ?? backoffMs(tries, dice));

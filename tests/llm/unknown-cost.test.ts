@@ -54,7 +54,15 @@ test.each([
   await expect.poll(async () => await rowsOf(headers["x-waybill-trace-id"])).not.toEqual([]);
   for (const row of await rowsOf(headers["x-waybill-trace-id"])) expect(row).toMatchObject({ errorClass, ...free });
   expect(await spentBy(headers["x-waybill-task-id"])).toBe(0);
-  if (model === "refused") expect(await usesOf(headers["x-waybill-task-id"])).toBeNull();
+});
+
+test("where no connection was made nothing has left, and the task is not marked", async () => {
+  const headers = await headersOf();
+
+  await ask("refused", { headers });
+
+  await expect.poll(async () => await rowsOf(headers["x-waybill-trace-id"])).toHaveLength(3);
+  expect(await usesOf(headers["x-waybill-task-id"])).toBeNull();
 });
 
 test("a caller that goes away while a whole answer is awaited leaves an unknown cost behind", async () => {
