@@ -26,10 +26,12 @@ export type Parsed =
 export function parseConfig(text: string, around: Surroundings): Parsed {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  if (document.errors.length > 0) {
-    const faults = document.errors.map((error) => ({ line: lines.linePos(error.pos[0]).line, message: error.message }));
-    return { ok: false, faults, warnings: [] };
-  }
+  const ofText = document.errors.map(({ code, message, pos: [at] }) => ({
+    line: lines.linePos(at).line,
+    message: code === "DUPLICATE_KEY" ? "this name is there already: rename one" : message,
+  }));
+  // A name that is there twice takes nothing from the reading of the rest.
+  if (document.errors.some(({ code }) => code !== "DUPLICATE_KEY")) return { ok: false, faults: ofText, warnings: [] };
   const lineOf = (path: PropertyKey[]): number => {
     for (let length = path.length; length > 0; length--) {
       const steps = path.slice(0, length);
@@ -52,12 +54,13 @@ export function parseConfig(text: string, around: Surroundings): Parsed {
     });
     return {
       ok: false,
-      faults: inOrder([...faults, ...faultsOfTheRest(document.toJS(), shaped.error, around, lineOf)]),
+      faults: inOrder([...ofText, ...faults, ...faultsOfTheRest(document.toJS(), shaped.error, around, lineOf)]),
       warnings: [],
     };
   }
   const file = shaped.data;
-  const { faults, warnings, leftOut } = checkConfig(file, around, lineOf);
+  const { faults: ofMeaning, warnings, leftOut } = checkConfig(file, around, lineOf);
+  const faults = [...ofText, ...ofMeaning];
   if (faults.length > 0) return { ok: false, faults: inOrder(faults), warnings: inOrder(warnings) };
   return { ok: true, config: resolve(file, around, leftOut), warnings: inOrder(warnings) };
 }
