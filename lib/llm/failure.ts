@@ -134,7 +134,8 @@ export function retryAfter(headers: VendorError["headers"], message: string, now
   const inMs = /^(\d+(?:\.\d+)?)\s*ms$/i.exec(header)?.[1];
   if (inMs !== undefined) return Number(inMs);
   if (/^\d+(\.\d+)?s?$/.test(header)) return Number.parseFloat(header) * 1000;
-  const date = header === "" ? Number.NaN : Date.parse(header);
+  // A date has letters in it; Date.parse takes "-5" for one too.
+  const date = /[a-z]/i.test(header) ? Date.parse(header) : Number.NaN;
   if (!Number.isNaN(date)) return Math.max(0, date - now);
   const said = /(?:try again|retry) (?:in|after) (?:(\d+)m(?!s))?\s*(?:(\d+(?:\.\d+)?)\s*(ms|s))?/i.exec(message);
   if (said === null || (said[1] === undefined && said[2] === undefined)) return undefined;
