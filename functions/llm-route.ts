@@ -1,5 +1,5 @@
 import type { APIGatewayProxyStructuredResultV2, Context } from "aws-lambda";
-import { type LlmEvent, serveLlm } from "../lib/llm-wiring.ts";
+import { carried, type LlmEvent, serveLlm } from "../lib/llm-wiring.ts";
 
 /**
  * The LLM gateway behind the HTTP API: /llm/v1/* and /llm/route, answered whole; with `stream: true` as one SSE body. An
@@ -12,5 +12,6 @@ export async function handler(event: LlmEvent, context?: Context): Promise<APIGa
   if (reply.stream !== undefined) for await (const part of reply.stream) parts.push(part);
   // Lambda freezes the process when this returns, so the accounts are kept before; that is bounded, and never fails.
   await reply.after();
-  return { statusCode: reply.status, headers: reply.headers, body: parts.join("") };
+  const { status, headers, body } = carried(event, { ...reply, body: parts.join("") });
+  return { statusCode: status, headers, body };
 }

@@ -30,6 +30,11 @@ export class ConfigError extends Error {
   override name = "ConfigError";
 }
 
+/** A part of the service is not set up right: 503 `misconfigured`, with these words. A person has to mend it. */
+export class Misconfigured extends Error {
+  override name = "Misconfigured";
+}
+
 /** Something that we need does not answer: 503 with Retry-After, or the queue delivers again. */
 export class Unavailable extends Error {
   override name = "Unavailable";

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
 import * as z from "zod";
+import { Misconfigured } from "./errors.ts";
 import { configError } from "./llm/config.ts";
 import { parseWithSecrets } from "./llm/config-secrets.ts";
 import type { Dialect } from "./llm/dialect.ts";
@@ -15,7 +16,7 @@ import { refusalBody, refusalHeaders } from "./llm/refusals.ts";
 import { explainRoute, listModels } from "./llm/routes.ts";
 import { connect } from "./runtime/db.ts";
 import { onLambda, readEnv } from "./runtime/env.ts";
-import { http } from "./runtime/http.ts";
+import { fitsLambda, http } from "./runtime/http.ts";
 import { uuidv7 } from "./runtime/ids.ts";
 import { log } from "./runtime/log.ts";
 import { renewAll } from "./runtime/pool.ts";
@@ -77,10 +78,24 @@ const DIALECTS: Record<string, Dialect> = {
   "/llm/v1/embeddings": "embeddings",
 };
 
-const models = http(listModels, async () => ({ status: 200, body: listed((await gateway()).config) }));
+/** The gateway, or nothing where its configuration is refused: the log says why. */
+async function opened(traceId: string): Promise<GatewayDeps | undefined> {
+  return await gateway().catch((error: unknown) => {
+    log.error("llm configuration refused", { error, trace_id: traceId });
+    return undefined;
+  });
+}
 
-const explained = http(explainRoute, async ({ body }) => {
-  const deps = await gateway();
+const models = http(listModels, async ({ traceId }) => {
+  const deps = await opened(traceId);
+  if (deps !== undefined) return { status: 200, body: listed(deps.config) };
+  const { status, headers, body } = misconfigured("chat", traceId);
+  return { status, headers, body: JSON.parse(body) };
+});
+
+const explained = http(explainRoute, async ({ body, traceId }) => {
+  const deps = await opened(traceId);
+  if (deps === undefined) throw new Misconfigured(REFUSED);
   const { external } = await deps.ledger.rules(null);
   return { status: 200, body: explain(deps, body, external) };
 });
@@ -101,9 +116,7 @@ export async function serveLlm(
   const traceId = headers["x-waybill-trace-id"] ?? traceOf(headers["traceparent"]);
   const body = event.isBase64Encoded ? Buffer.from(event.body ?? "", "base64").toString() : (event.body ?? "");
   const remainingMs = context?.getRemainingTimeInMillis() ?? 30_000;
-  const deps = await gateway().catch((error: unknown) => {
-    log.error("llm configuration refused", { error, trace_id: traceId });
-  });
+  const deps = await opened(traceId);
   if (deps === undefined) return misconfigured(dialect, traceId);
   const reply = await answer(deps, { dialect, body, headers, traceId, remainingMs, callerGone });
   const { after } = reply;
@@ -114,10 +127,23 @@ export async function serveLlm(
   return reply;
 }
 
+/** The same reply to be carried whole: an error in its place where it is more than Lambda carries. */
+export function carried(event: LlmEvent, reply: GatewayReply): GatewayReply {
+  if (fitsLambda(reply.body)) return reply;
+  const message =
+    "The answer is larger than the 6 MB that this address can carry. Ask for less at once, or at the function URL with stream: true.";
+  const refused = { status: 413, type: "invalid_request_error", code: "answer_too_large", message };
+  const headers = { ...reply.headers, "content-type": "application/json", ...refusalHeaders(refused) };
+  const dialect = DIALECTS[event.rawPath.replace(/\/+$/, "")] ?? "chat";
+  const body = JSON.stringify(refusalBody(dialect, refused, reply.headers["x-waybill-call-id"] ?? ""));
+  return { ...reply, status: 413, headers, body };
+}
+
 /** What a caller gets while the configuration is refused: no more of it than that. */
+const REFUSED = "The gateway's configuration is refused. Its log says why, and so does npm run llm:check.";
+
 function misconfigured(dialect: Dialect, traceId: string): GatewayReply {
-  const message = "The gateway's configuration is refused. Its log says why, and so does npm run llm:check.";
-  const refused = { status: 503, type: "server_error", code: "misconfigured", message };
+  const refused = { status: 503, type: "server_error", code: "misconfigured", message: REFUSED };
   return {
     status: 503,
     headers: { "content-type": "application/json", "x-trace-id": traceId, ...refusalHeaders(refused) },

@@ -5,23 +5,26 @@ import { printable } from "./protocol/json.ts";
 export type Place = { line: number; column: number };
 /** `field` is the path with dots of what holds the fault, empty where that is the whole. */
 export type YamlFault = Place & { field: string; message: string };
-export type ReadYaml =
-  | { ok: true; value: unknown; placeOf: (path: readonly PropertyKey[]) => Place }
-  | { ok: false; faults: YamlFault[] };
+type Content = { value: unknown; placeOf: (path: readonly PropertyKey[]) => Place };
+/** `rest`: what can be read all the same, where nothing is wrong but names that are there twice; so that all faults are told at once. */
+export type ReadYaml = ({ ok: true } & Content) | { ok: false; faults: YamlFault[]; rest?: Content };
 
 /** A file of a person, not a load of data. The parser's time grows with the square of the keys of a map: by the parts it stays below a second. */
-const MAX_BYTES = 262_144;
-const MAX_PARTS = 20_000;
+const FROM_ANYBODY: Bounds = { bytes: 262_144, parts: 20_000 };
+/** For a file of the one who runs this. */
+export const FROM_OPERATOR: Bounds = { bytes: 8_388_608, parts: 500_000 };
+type Bounds = { bytes: number; parts: number };
 /** What aliases may grow a document by. */
 const MAX_ALIASES = 20;
 const MAX_FAULTS = 20;
 
 /**
  * Reads YAML 1.2 (and so JSON) whose tags are those of the core schema, whose keys are texts and each there once. Answers the value with
- * the place of everything in it, or every fault. Safe for text from anybody: size, parts, nesting and aliases are bounded.
+ * the place of everything in it, or every fault. Size, parts, nesting and aliases are bounded, by
+ * default so that text from anybody is safe.
  */
-export function readYaml(text: string): ReadYaml {
-  const outside = boundsFault(text);
+export function readYaml(text: string, bounds = FROM_ANYBODY): ReadYaml {
+  const outside = boundsFault(text, bounds);
   if (outside !== undefined) return { ok: false, faults: [{ line: 1, column: 1, field: "", message: outside }] };
   const counter = new LineCounter();
   const placed = (offset: number): Place => {
@@ -36,30 +39,34 @@ export function readYaml(text: string): ReadYaml {
     stringKeys: true,
   });
   const found = [...document.errors, ...document.warnings];
+  const twice = found.every(({ code }) => code === "DUPLICATE_KEY");
+  const faults: YamlFault[] = [];
   if (found.length > 0) {
-    const faults = found.slice(0, MAX_FAULTS).map(({ pos, code, message }) => {
+    const told = found.slice(0, MAX_FAULTS).map(({ pos, code, message }) => {
       const field = code === "RESOURCE_EXHAUSTION" ? "" : fieldAt(document.contents, pos[0]).join(".");
       return { ...placed(pos[0]), field: printable(field), message: WORDS[code] ?? `is not YAML: ${message}` };
     });
-    return { ok: false, faults };
+    if (!twice) return { ok: false, faults: told };
+    faults.push(...told);
   }
   try {
     const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
     // A value that holds itself would have every reader walk for ever.
     JSON.stringify(value);
-    return { ok: true, value, placeOf: (path) => placed(offsetOf(document, path)) };
+    const content: Content = { value, placeOf: (path) => placed(offsetOf(document, path)) };
+    return faults.length === 0 ? { ok: true, ...content } : { ok: false, faults, rest: content };
   } catch {
     const message = "aliases make this larger than it may become, or have it hold itself; write it out";
     return { ok: false, faults: [{ line: 1, column: 1, field: "", message }] };
   }
 }
 
-function boundsFault(text: string): string | undefined {
+function boundsFault(text: string, { bytes: most, parts: mostParts }: Bounds): string | undefined {
   const bytes = Buffer.byteLength(text);
-  if (bytes > MAX_BYTES) return `has ${bytes} bytes; at most ${MAX_BYTES} are taken`;
+  if (bytes > most) return `has ${bytes} bytes; at most ${most} are taken`;
   const lexer = new Lexer().lex(text);
   for (let parts = 0; !lexer.next().done; parts++) {
-    if (parts === MAX_PARTS) return `has more than ${MAX_PARTS} parts (names, values, signs); write less`;
+    if (parts === mostParts) return `has more than ${mostParts} parts (names, values, signs); write less`;
   }
   return undefined;
 }

@@ -1,6 +1,6 @@
 import type { Model } from "./config-schema.ts";
 import type { Dialect } from "./dialect.ts";
-import type { Failure } from "./failure.ts";
+import { type Failure, saidNo } from "./failure.ts";
 import type { Json } from "./json.ts";
 import { inputChars } from "./needs.ts";
 import { costOf, type Tokens } from "./prices.ts";
@@ -23,6 +23,8 @@ export type AttemptRecord = {
   modelServed: string | null;
   provider: string;
   external: boolean;
+  /** The prompt may have reached the vendor. */
+  left: boolean;
   streamed: boolean;
   tokens: Tokens | null;
   usageSource: "provider" | "estimated" | "none";
@@ -55,13 +57,17 @@ export function recordOf(
     ttftMs: number | undefined;
     latencyMs: number;
     startedAt: number;
+    failure: Failure | undefined;
   },
   outcome: Outcome,
-  failure: Failure | undefined,
 ): AttemptRecord {
   const { model, watch, body } = attempt;
-  const { tokens, source } = usageOf(watch, body, attempt.sent, outcome);
-  const unbilled = source === "none" && (outcome === "failed" || !attempt.sent);
+  // One that was hung up on has not failed: its connection was lost by our own doing.
+  const ended = outcome === "answered" || (outcome === "aborted" && attempt.failure?.class !== "switched_off");
+  const failure = ended ? undefined : attempt.failure;
+  const { tokens, source } = usageOf(watch, body, facts.streamed && attempt.sent, outcome);
+  // Surely not billed: what never left, and what the vendor refused before it said anything.
+  const unbilled = source === "none" && (!attempt.sent || (attempt.failure !== undefined && saidNo(attempt.failure)));
   const cost = unbilled ? { usd: "0" } : costOf(model, tokens);
   return {
     ...facts,
@@ -72,10 +78,11 @@ export function recordOf(
     modelServed: watch.model ?? null,
     provider: model.provider.name,
     external: !model.provider.local,
+    left: attempt.sent,
     tokens: tokens ?? null,
     usageSource: source,
     costUsd: cost.usd,
-    costUnknown: cost.usd === null ? (cost.reason ?? "unknown") : null,
+    costUnknown: cost.usd === null ? cost.reason : null,
     ttftMs: attempt.ttftMs ?? null,
     latencyMs: attempt.latencyMs,
     outcome,
@@ -87,12 +94,15 @@ export function recordOf(
 
 type Usage = { tokens: Tokens | undefined; source: AttemptRecord["usageSource"] };
 
-/** A vendor that refused has billed nothing; one that was broken off has billed what it had read and said. */
-function usageOf(watch: Watch, body: Json, sent: boolean, outcome: Outcome): Usage {
+/**
+ * A stream that was broken off has cost what was read and said until then. Of a whole answer that never came nobody knows how
+ * far the vendor was, nor of a stream that stayed silent until its clock rang: those have no usage.
+ */
+function usageOf(watch: Watch, body: Json, streamSent: boolean, outcome: Outcome): Usage {
   const complete = watch.tokens !== undefined && (watch.finished || !watch.started);
   if (complete && (watch.tokens?.input ?? 0) + (watch.tokens?.output ?? 0) > 0)
     return { tokens: watch.tokens, source: "provider" };
-  const begun = watch.started || outcome === "answered" || (outcome === "aborted" && sent);
+  const begun = watch.started || outcome === "answered" || (outcome === "aborted" && streamSent);
   if (!begun) return { tokens: undefined, source: "none" };
   const estimated = {
     input: watch.tokens?.input || Math.ceil(inputChars(body) / 4),

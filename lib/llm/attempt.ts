@@ -23,7 +23,7 @@ export type Attempt = {
   watch: Watch;
   post: Post;
   now: () => number;
-  /** Called when the request is about to leave. */
+  /** Called when the request leaves: the vendor may have read it, whatever follows. */
   onSent: () => void;
   onFirstToken: () => void;
 };
@@ -44,13 +44,13 @@ export async function send(attempt: Attempt, clock: Clock, request: Json): Promi
   const body = JSON.stringify(request);
   clock.arm(clocks.first_token_ms, "no token came");
   clock.signal.throwIfAborted();
-  attempt.onSent();
   return await post({
     url: provider.base_url + bridge.path,
     headers: { "content-type": "application/json", ...headers, ...provider.headers, ...auth },
     body,
     connectMs: clocks.connect_ms,
     signal: clock.signal,
+    onLeaving: attempt.onSent,
   });
 }
 
@@ -58,8 +58,11 @@ export async function send(attempt: Attempt, clock: Clock, request: Json): Promi
 export async function readAll(inbound: Inbound, clock: Clock, idleMs: number): Promise<string> {
   const parts: Buffer[] = [];
   let size = 0;
+  let begun = false;
   for await (const part of inbound.body) {
-    clock.arm(idleMs, "the answer went silent");
+    // Blanks before the answer keep the connection open, and are none of it: the first clock runs on.
+    begun ||= part.some((byte) => byte > 0x20);
+    if (begun) clock.arm(idleMs, "the answer went silent");
     size += part.length;
     if (size > MAX_ANSWER_BYTES) throw new BadAnswer(`the answer has more than ${MAX_ANSWER_BYTES} bytes`);
     parts.push(part);
@@ -68,13 +71,18 @@ export async function readAll(inbound: Inbound, clock: Clock, idleMs: number): P
   return parts.length === 1 ? String(parts[0]) : Buffer.concat(parts).toString();
 }
 
+/** Whether an answer or an event under HTTP 200 tells of a failure; some vendors tell it beside the choices that they give up. */
+export function saysError(answer: Json): boolean {
+  return answer["error"] != null || answer["choices"]?.[0]?.finish_reason === "error";
+}
+
 /** What the answer says of a failure; undefined where it says none. */
 export function failureOf(inbound: Inbound, answer: Json | undefined, text: string, now: number): Failure | undefined {
   const { status, headers } = inbound;
-  const saysError = answer !== undefined && answer["error"] != null && answer["choices"] === undefined;
-  if (status >= 200 && status < 300 && !saysError) return undefined;
+  const inside = answer !== undefined && saysError(answer);
+  if (status >= 200 && status < 300 && !inside) return undefined;
   return classify(
-    { status: status < 400 && saysError ? statusOfEvent(answer) : status, headers, body: answer ?? text },
+    { status: status < 400 && inside ? statusOfEvent(answer) : status, headers, body: answer ?? text },
     now,
   );
 }
@@ -94,7 +102,7 @@ export function faultOf(error: unknown, clock: Clock): Failure {
   const { reason } = clock.signal;
   if (reason === SWITCHED_OFF) return { class: "switched_off", message: SWITCHED_OFF.message };
   if (name === "ConnectTimeout") return { class: "timeout", message };
-  if (error instanceof BadAnswer) return { class: "bad_answer", message };
+  if (error instanceof BadAnswer) return { class: "bad_answer", message, lasting: true };
   if (typeof code === "string" && code.startsWith("HPE_"))
     return { class: "bad_answer", code, message: "the answer is not HTTP" };
   return {

@@ -2,6 +2,7 @@ import type { Asked } from "./ask.ts";
 import type { Model } from "./config-schema.ts";
 import type { GatewayDeps } from "./gateway.ts";
 import type { Json } from "./json.ts";
+import { SWITCHED_OFF } from "./kill-switch.ts";
 import type { Refusal, Rules } from "./ledger.ts";
 import { inputChars, needsOf, outputLimit } from "./needs.ts";
 import { costOf } from "./prices.ts";
@@ -26,30 +27,37 @@ export function planFor(
   });
 }
 
-/** The most that a call may cost on a model: three characters a token in, and all the output it may ask for. */
+/**
+ * The most that a call may cost on a model, in USD: three characters a token in, and all the output it may ask for. Infinite
+ * where that is unknown, so that no budget has room for it.
+ */
 export function estimate(model: Model, body: Json): number {
   const input = Math.ceil(inputChars(body) / 3) + 50;
-  const tokens = { input, output: outputLimit(body), cacheRead: 0, cacheWrite: 0, reasoning: 0 };
-  return Number(costOf(model, tokens).usd ?? 0);
+  const tokens = { input, output: outputLimit(body, model), cacheRead: 0, cacheWrite: 0, reasoning: 0 };
+  return Number(costOf(model, tokens).usd ?? Number.POSITIVE_INFINITY);
 }
 
 /** No model of the chain fits, and why. */
 export function nobody(asked: Asked, { skipped }: Plan, rules: Rules): Refused {
   const reasons = skipped.map(({ model, reason }) => `${model.name}: ${reason}`).join("; ");
+  const switchedOff = skipped.some(({ reason }) => reason === SWITCHED_OFF.message);
   const tooLong = skipped.length > 0 && skipped.every(({ reason }) => reason.startsWith("the window of"));
   const unknown = !rules.known
     ? " What the task says about privacy cannot be read now, so nothing leaves the house."
     : "";
+  const ours = switchedOff || !rules.known;
+  const why = switchedOff ? "Calls to external vendors are switched off, and no local model" : "No model";
   return {
-    status: rules.known && rules.external ? 400 : 503,
-    type: rules.known && rules.external ? "invalid_request_error" : "server_error",
-    code: tooLong ? "context_length_exceeded" : "no_model_fits",
-    message: `No model of ${asked.chain.name} can take this call. ${reasons}.${unknown}`,
+    status: ours ? 503 : 400,
+    type: ours ? "server_error" : "invalid_request_error",
+    code: switchedOff ? "switched_off" : tooLong ? "context_length_exceeded" : "no_model_fits",
+    message: `${why} of ${asked.chain.name} can take this call. ${reasons}.${unknown}`,
   };
 }
 
 /** A budget has no room for `mostUsd`. */
 export function noRoom({ budget, limitUsd, usedUsd }: Refusal, mostUsd: number): Refused {
-  const message = `The budget of ${budget} has no room: ${usedUsd.toFixed(6)} of ${limitUsd} USD are spent or reserved, and this call may cost ${mostUsd.toFixed(6)}.`;
+  const most = Number.isFinite(mostUsd) ? `may cost ${mostUsd.toFixed(6)}` : "may cost nobody knows what";
+  const message = `The budget of ${budget} has no room: ${usedUsd.toFixed(6)} of ${limitUsd} USD are spent or reserved, and this call ${most}.`;
   return { status: 402, type: "budget_exceeded", code: "budget_exceeded", message };
 }

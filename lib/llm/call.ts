@@ -25,7 +25,7 @@ export type RouteDeps = {
   /** An attempt has ended; called once for each. */
   onAttempt: (record: AttemptRecord, watch: Watch) => void;
   /** A prompt is leaving for this model. */
-  onSent: (model: Model) => void;
+  onSent: (model: Model, attemptNumber: number) => void;
   onWarning: (event: string, fields: Record<string, unknown>) => void;
 };
 

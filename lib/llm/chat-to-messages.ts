@@ -1,4 +1,6 @@
+import type { Model } from "./config-schema.ts";
 import { given, type Json, readArguments } from "./json.ts";
+import { givenLimit } from "./needs.ts";
 import { chatUsage, messageTokens } from "./watch.ts";
 
 /** A caller of chat completions, answered by a vendor that speaks messages: the request there, the answer and the stream back. */
@@ -6,7 +8,7 @@ import { chatUsage, messageTokens } from "./watch.ts";
 /** Structured output is asked for as a tool of this name, whose input becomes the answer's text. */
 export const ANSWER_TOOL = "answer_in_json";
 
-export function chatRequestToMessages(body: Json, model: { id: string; max_output?: number | undefined }): Json {
+export function chatRequestToMessages(body: Json, model: Pick<Model, "id" | "max_output">): Json {
   const system: string[] = [];
   const messages: Json[] = [];
   for (const message of (body["messages"] ?? []) as Json[]) {
@@ -17,7 +19,7 @@ export function chatRequestToMessages(body: Json, model: { id: string; max_outpu
   if (format === "json_object") system.push("Answer with one JSON object and nothing else.");
   return given({
     model: model.id,
-    max_tokens: body["max_completion_tokens"] ?? body["max_tokens"] ?? Math.min(model.max_output ?? 4096, 8192),
+    max_tokens: body["max_completion_tokens"] ?? body["max_tokens"] ?? givenLimit(model),
     system: system.length === 0 ? undefined : system.join("\n\n"),
     messages,
     temperature: body["temperature"] == null ? undefined : Math.min(1, body["temperature"]),

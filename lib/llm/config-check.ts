@@ -100,9 +100,9 @@ function checkChains(file: ConfigFile, say: Say, broken: ReadonlySet<string>): v
 
 /** Whether everything below is registered and free of cycles, so that the chain can be made flat. */
 function reachable(file: ConfigFile, name: string): boolean {
-  if (name in file.models) return true;
   const chain = file.chains[name];
-  if (chain === undefined || findCycle(file, name, []) !== undefined) return false;
+  if (chain === undefined) return name in file.models;
+  if (findCycle(file, name, []) !== undefined) return false;
   return chain.models.every((entry) => reachable(file, entry));
 }
 

@@ -1,6 +1,6 @@
 import type * as z from "zod";
 import { ConfigError } from "../errors.ts";
-import { readYaml } from "../yaml.ts";
+import { FROM_OPERATOR, readYaml } from "../yaml.ts";
 import { checkConfig, flatten } from "./config-check.ts";
 import {
   type Chain,
@@ -24,16 +24,15 @@ export type Parsed =
  * Answers every fault at once, by line.
  */
 export function parseConfig(text: string, around: Surroundings): Parsed {
-  const read = readYaml(text);
-  if (!read.ok) {
-    const faults = read.faults.map(({ line, field, message }) => ({
-      line,
-      message: `${field || "the file"} ${message}`,
-    }));
-    return { ok: false, faults, warnings: [] };
-  }
-  const { value } = read;
-  const lineOf = (path: PropertyKey[]): number => read.placeOf(path).line;
+  const read = readYaml(text, FROM_OPERATOR);
+  const ofText = read.ok
+    ? []
+    : read.faults.map(({ line, field, message }) => ({ line, message: `${field || "the file"} ${message}` }));
+  // A name that is there twice takes nothing from the reading of the rest.
+  const content = read.ok ? read : read.rest;
+  if (content === undefined) return { ok: false, faults: ofText, warnings: [] };
+  const { value } = content;
+  const lineOf = (path: PropertyKey[]): number => content.placeOf(path).line;
   const shaped = ConfigFile.safeParse(value ?? {});
   if (!shaped.success) {
     const faults = shaped.error.issues.flatMap((issue) => {
@@ -48,12 +47,17 @@ export function parseConfig(text: string, around: Surroundings): Parsed {
     });
     return {
       ok: false,
-      faults: inOrder([...faults, ...faultsOfTheRest(structuredClone(value) as Entries, shaped.error, around, lineOf)]),
+      faults: inOrder([
+        ...ofText,
+        ...faults,
+        ...faultsOfTheRest(structuredClone(value) as Entries, shaped.error, around, lineOf),
+      ]),
       warnings: [],
     };
   }
   const file = shaped.data;
-  const { faults, warnings, leftOut } = checkConfig(file, around, lineOf);
+  const { faults: ofMeaning, warnings, leftOut } = checkConfig(file, around, lineOf);
+  const faults = [...ofText, ...ofMeaning];
   if (faults.length > 0) return { ok: false, faults: inOrder(faults), warnings: inOrder(warnings) };
   return { ok: true, config: resolve(file, around, leftOut), warnings: inOrder(warnings) };
 }

@@ -74,7 +74,11 @@ export function contend(
       chars += piece.length;
       if (chars > MAX_ANSWER_BYTES) {
         held.length = 0;
-        failure = { class: "bad_answer", message: `the answer has more than ${MAX_ANSWER_BYTES} characters` };
+        failure = {
+          class: "bad_answer",
+          message: `the answer has more than ${MAX_ANSWER_BYTES} characters`,
+          lasting: true,
+        };
         state = "failed";
         return;
       }
@@ -101,9 +105,7 @@ export function contend(
       // The one that is still reading ends by the signal; a generator that waits at a yield has to be told.
       if (state === "running") await ready;
       await events?.return(undefined);
-      const record = stoppedBySwitch(failure)
-        ? run.record("aborted", failure)
-        : run.record(outcome, outcome === "answered" || outcome === "aborted" ? undefined : failure);
+      const record = run.record(failure?.class === "switched_off" ? "aborted" : outcome, failure);
       if (state === "answered" && outcome === "answered") deps.health.answered(model);
       settled(ms, record.costUsd);
       deps.onAttempt(record, watch);
@@ -141,7 +143,7 @@ function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber:
       now: deps.now,
       onSent: () => {
         sent = true;
-        deps.onSent(model);
+        deps.onSent(model, attemptNumber);
       },
       onFirstToken: () => {
         ttftMs ??= deps.now() - startedAt;
@@ -161,17 +163,15 @@ function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber:
           ttftMs,
           latencyMs: deps.now() - startedAt,
           startedAt,
+          failure,
         },
         outcome,
-        failure,
       ),
   };
 }
 
 /** Made once: an error takes its stack with it, and this ends every attempt. */
 const OVER = new Error("the attempt is over");
-
-const stoppedBySwitch = (failure: Failure | undefined) => failure?.class === "switched_off";
 
 /** The clocks of one attempt, all inside what is left of the call; a silent vendor leaves the others a share of it. */
 function clocksFor(base: Timeouts, { chain }: Call, model: Model, remainingMs: number, others: boolean): Timeouts {

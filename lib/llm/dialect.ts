@@ -43,7 +43,8 @@ const chatVendor = {
     if (answer["usage"]) watch.tokens = chatTokens(answer["usage"]);
     const choice = answer["choices"]?.[0];
     watch.outChars = JSON.stringify(choice?.message ?? "").length;
-    return choice?.message !== undefined;
+    // A vendor that says that it has not ended (null) has not; one that says nothing of it is believed.
+    return choice?.message !== undefined && choice.finish_reason !== null;
   },
 };
 
@@ -54,7 +55,7 @@ const messagesVendor = {
     if (answer["model"]) watch.model = String(answer["model"]);
     if (answer["usage"]) watch.tokens = messageTokens(answer["usage"], undefined);
     watch.outChars = JSON.stringify(answer["content"] ?? "").length;
-    return Array.isArray(answer["content"]);
+    return Array.isArray(answer["content"]) && answer["stop_reason"] !== null;
   },
 };
 

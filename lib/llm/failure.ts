@@ -28,7 +28,17 @@ export type Failure = {
   code?: string;
   /** How long the vendor asks us to stay away, in milliseconds. */
   retryAfterMs?: number;
+  /** Asked the same again, this vendor would answer the same. */
+  lasting?: boolean;
 };
+
+/**
+ * Whether the vendor itself said no. Not where it, or a proxy before it, says that time ran out: the model may have worked
+ * for all of that time.
+ */
+export function saidNo({ status }: Failure): boolean {
+  return status !== undefined && status >= 300 && ![408, 499, 502, 504, 524].includes(status);
+}
 
 /** Thrown where a vendor's bytes are no answer: too many of them. */
 export class BadAnswer extends Error {
@@ -124,7 +134,8 @@ export function retryAfter(headers: VendorError["headers"], message: string, now
   const inMs = /^(\d+(?:\.\d+)?)\s*ms$/i.exec(header)?.[1];
   if (inMs !== undefined) return Number(inMs);
   if (/^\d+(\.\d+)?s?$/.test(header)) return Number.parseFloat(header) * 1000;
-  const date = header === "" ? Number.NaN : Date.parse(header);
+  // A date has letters in it; Date.parse takes "-5" for one too.
+  const date = /[a-z]/i.test(header) ? Date.parse(header) : Number.NaN;
   if (!Number.isNaN(date)) return Math.max(0, date - now);
   const said = /(?:try again|retry) (?:in|after) (?:(\d+)m(?!s))?\s*(?:(\d+(?:\.\d+)?)\s*(ms|s))?/i.exec(message);
   if (said === null || (said[1] === undefined && said[2] === undefined)) return undefined;

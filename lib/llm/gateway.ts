@@ -82,7 +82,7 @@ export async function answer(deps: GatewayDeps, request: GatewayRequest): Promis
         const text = { prompt: JSON.stringify(asked.body), answer: null };
         kept.push(keepText ? { record, text } : { record });
       },
-      onSent: (model) => ledger.sent(asked.facts, model),
+      onSent: (model, attemptNumber) => ledger.sent(asked.facts, model, attemptNumber),
     },
     { ...asked, plan: planned, callerGone: request.callerGone, deadline },
   );

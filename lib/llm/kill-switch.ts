@@ -64,4 +64,4 @@ export function killSwitch(read: () => Promise<boolean>): KillSwitch {
 }
 
 /** Why a call was stopped, as the reason of its signal. */
-export const SWITCHED_OFF = new Error("calls to external vendors were switched off");
+export const SWITCHED_OFF = new Error("calls to external vendors are switched off");

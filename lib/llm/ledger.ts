@@ -1,7 +1,9 @@
+import pLimit from "p-limit";
 import type { Pool } from "../runtime/db.ts";
 import type { AttemptRecord, CallFacts } from "./account.ts";
 import type { Budgets, Model } from "./config-schema.ts";
 import { type KillSwitch, killSwitch } from "./kill-switch.ts";
+import { inLoopTime } from "./loop-time.ts";
 import { decimal } from "./prices.ts";
 import * as queries from "./queries.ts";
 
@@ -16,7 +18,7 @@ export type Ledger = {
   killSwitch: KillSwitch;
   /** Reserves `usd` in every budget that the call falls under; answers the one that has no room, if there is one. */
   reserve: (facts: CallFacts, usd: number, seconds: number) => Promise<Refusal | undefined>;
-  sent: (facts: CallFacts, model: Model) => void;
+  sent: (facts: CallFacts, model: Model, attemptNumber: number) => void;
   /** Keeps what a call's attempts were. What cannot be kept is logged in full and counted. */
   write: (facts: CallFacts, kept: Kept[]) => Promise<void>;
 };
@@ -46,22 +48,19 @@ export function ledger(
   const kept = new Map<string, { rules: Rules; at: number }>();
   const reserved = new Set<string>();
 
-  const bounded = async <T>(ms: number, run: () => Promise<T>): Promise<T> => {
-    if (awayUntil > now()) throw new Error("the database was away a moment ago");
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`the database took more than ${ms} ms`)), ms);
+  // A bound counts from when there is a connection to run on: many calls at once are no sign of a database that is away.
+  const turn = pLimit(db.options.max);
+  const bounded = async <T>(ms: number, run: () => Promise<T>): Promise<T> =>
+    await turn(async () => {
+      if (awayUntil > now()) throw new Error("the database was away a moment ago");
+      try {
+        return await inLoopTime(ms, run());
+      } catch (error) {
+        awayUntil = now() + AWAY_MS;
+        renew(error);
+        throw error;
+      }
     });
-    try {
-      return await Promise.race([run(), late]);
-    } catch (error) {
-      awayUntil = now() + AWAY_MS;
-      renew(error);
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-  };
 
   const stopper = killSwitch(async () => await bounded(READ_MS, async () => await queries.findSwitch(db)));
 
@@ -127,11 +126,11 @@ export function ledger(
       }
     },
 
-    sent: ({ taskId, callId }, model) => {
+    sent: ({ taskId, callId }, model, attemptNumber) => {
       if (taskId === null || model.provider.local) return;
-      const note = bounded(WRITE_MS, async () => await queries.noteExternalUse(db, taskId, callId, model.id)).catch(
-        (error: unknown) =>
-          log.error("llm use not noted", { task_id: taskId, call_id: callId, model: model.id, error }),
+      const use = { model: model.id, call_id: callId, attempt: attemptNumber };
+      const note = bounded(WRITE_MS, async () => await queries.noteExternalUse(db, taskId, use)).catch(
+        (error: unknown) => log.error("llm use not noted", { task_id: taskId, ...use, error }),
       );
       notes.set(callId, Promise.all([notes.get(callId), note]));
     },
@@ -182,7 +181,7 @@ async function writeIn(db: Pool, facts: CallFacts, all: Kept[]): Promise<void> {
     if (texts.length > 0) await queries.insertTexts(tx, texts);
     await queries.settleCall(tx, facts.callId, [...fresh]);
     for (const { record } of all) {
-      if (record.external && record.taskId !== null && fresh.has(record.attemptId))
+      if (record.external && record.left && record.taskId !== null && fresh.has(record.attemptId))
         await queries.settleExternalUse(tx, record);
     }
   });

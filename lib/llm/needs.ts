@@ -1,4 +1,4 @@
-import type { Capability } from "./config-schema.ts";
+import type { Capability, Model } from "./config-schema.ts";
 import type { Dialect } from "./dialect.ts";
 import type { Json } from "./json.ts";
 import type { Needs } from "./routing.ts";
@@ -52,8 +52,15 @@ function isPicture(part: Json): boolean {
   return part?.["type"] === "image_url" || part?.["type"] === "image";
 }
 
-/** The most output that a request asks for, in tokens; vendors stop at some thousands where it names none. */
-export function outputLimit(body: Json): number {
+/** The most output that a request may ask of a model, in tokens, over all the answers that it wants. */
+export function outputLimit(body: Json, model: Pick<Model, "max_output" | "provider">): number {
   const asked = body["max_completion_tokens"] ?? body["max_tokens"];
-  return typeof asked === "number" && asked > 0 ? asked : 4_096;
+  const answers = typeof body["n"] === "number" && body["n"] > 1 ? body["n"] : 1;
+  if (typeof asked === "number" && asked > 0) return answers * asked;
+  return answers * (model.provider.type === "anthropic" ? givenLimit(model) : (model.max_output ?? 4_096));
+}
+
+/** Anthropic wants a limit with each request; one that names none gets this. */
+export function givenLimit({ max_output = 4_096 }: Pick<Model, "max_output">): number {
+  return Math.min(max_output, 8_192);
 }

@@ -4,7 +4,7 @@ import type { AttemptRecord } from "./account.ts";
 /** Keeps attempts, each once however often it is told. Answers those that were new. */
 export async function insertAttempts(
   db: Db,
-  records: AttemptRecord[],
+  records: Omit<AttemptRecord, "left">[],
 ): Promise<{ callId: string; attemptId: string }[]> {
   const rows = records.map((record) => ({
     attempt_id: record.attemptId,
@@ -120,31 +120,37 @@ export async function findRules(db: Db, taskId: string | null) {
   return row;
 }
 
+/** One use of an external vendor, as its task tells it. */
+type Use = { model: string; call_id: string; attempt: number };
+
 /** Notes on its task that a prompt has left for a vendor, before anybody has answered. */
-export async function noteExternalUse(db: Db, taskId: string, callId: string, model: string): Promise<void> {
-  const entry = [{ model, call_id: callId, via: "llm-route" }];
+export async function noteExternalUse(db: Db, taskId: string, use: Use): Promise<void> {
   await db`
-    update tasks set external_ai_used = coalesce(external_ai_used, '[]'::jsonb) || ${db.json(entry)}::jsonb
+    update tasks set external_ai_used = coalesce(external_ai_used, '[]') || ${db.json([{ ...use, via: "llm-route" }])}::jsonb
     where task_id = ${taskId}
   `;
 }
 
-/** Fills in tokens and cost of what was noted, once the attempt has ended. */
+/** Fills in tokens and cost of what was noted, once the attempt has ended; notes it now where that had failed. */
 export async function settleExternalUse(db: Db, record: AttemptRecord): Promise<void> {
+  const use = { model: record.modelAsked, call_id: record.callId, attempt: record.attemptNumber };
   const told = {
+    ...use,
+    via: "llm-route",
     tokens: record.tokens === null ? null : record.tokens.input + record.tokens.output,
     cost: record.costUsd === null ? null : Number(record.costUsd),
   };
   await db`
-    update tasks set external_ai_used = (
-      select jsonb_agg(
-        case when entry ->> 'call_id' = ${record.callId} and entry ->> 'model' = ${record.modelAsked} and not entry ? 'tokens'
-          then entry || ${db.json(told)}::jsonb else entry end
-        order by n
+    update tasks set external_ai_used = case
+      when external_ai_used @> ${db.json([use])}::jsonb then (
+        select jsonb_agg(
+          case when entry @> ${db.json(use)}::jsonb then entry || ${db.json(told)}::jsonb else entry end order by n
+        )
+        from jsonb_array_elements(external_ai_used) with ordinality as entries (entry, n)
       )
-      from jsonb_array_elements(external_ai_used) with ordinality as entries (entry, n)
-    )
-    where task_id = ${record.taskId} and external_ai_used is not null
+      else coalesce(external_ai_used, '[]') || ${db.json([told])}::jsonb
+    end
+    where task_id = ${record.taskId}
   `;
 }
 

@@ -45,7 +45,8 @@ export function refusalOf(failure: Failure, tried: Tried[]): Refused {
     status,
     type:
       status < 500 && status !== 429 ? "invalid_request_error" : status === 429 ? "rate_limit_error" : "server_error",
-    code: OUR_CODES[failure.class] ?? failure.code ?? failure.class,
+    // A vendor's own code where it gave one, but no name of a broken socket.
+    code: OUR_CODES[failure.class] ?? (failure.status === undefined ? failure.class : (failure.code ?? failure.class)),
     message: tried.length > 1 ? `No model could answer. ${told}` : failure.message,
     retryAfterMs: failure.retryAfterMs,
     tried,

@@ -15,9 +15,10 @@ const answers = (description: string) => ({
   200: { description, schema: z.looseObject({}), headers: told },
   400: { description: "The request is at fault, or no model can take it" },
   402: { description: "A budget has no room" },
+  413: { description: "The answer is more than the HTTP API carries" },
   429: { description: "Every vendor asks to wait" },
   502: { description: "No vendor gave a usable answer" },
-  503: { description: "The vendors are down, or external calls are switched off" },
+  503: { description: "The vendors are down, external calls are switched off, or the configuration is refused" },
   504: { description: "No vendor answered in time" },
 });
 
@@ -56,7 +57,10 @@ export const listModels = {
   path: "/llm/v1/models",
   operation: "listModels",
   summary: "The models and chains that can be asked.",
-  answers: { 200: { description: "The names", schema: z.looseObject({}) } },
+  answers: {
+    200: { description: "The names", schema: z.looseObject({}) },
+    503: { description: "The configuration is refused" },
+  },
 } as const satisfies Route;
 
 export const explainRoute = {
@@ -97,6 +101,7 @@ export const explainRoute = {
       }),
     },
     404: { description: "No model or chain has this name" },
+    503: { description: "The configuration is refused" },
   },
 } as const satisfies Route;
 

@@ -1,5 +1,6 @@
 import type { Capability, Chain, Model, Rule } from "./config-schema.ts";
 import type { ErrorClass, Failure } from "./failure.ts";
+import { SWITCHED_OFF } from "./kill-switch.ts";
 
 /** Who is tried, in which order, and what follows a failure. Pure: the time and the dice are arguments. */
 
@@ -77,7 +78,7 @@ function unfit(
   { external, usd }: { external: boolean; usd: (model: Model) => number },
 ): string | undefined {
   if (needs.localOnly && !model.provider.local) return "the call is local-only";
-  if (!external && !model.provider.local) return "calls to external vendors are switched off";
+  if (!external && !model.provider.local) return SWITCHED_OFF.message;
   const lacks = needs.can.filter((capability) => !model.can.includes(capability));
   if (lacks.length > 0) return `cannot do ${lacks.join(", ")}`;
   if (needs.tokens > model.window) return `the window of ${model.window} tokens is too small for about ${needs.tokens}`;
@@ -158,7 +159,7 @@ export function decide(situation: Situation): Step {
       ? situation.rest.filter(({ model }) => model.window > candidate.model.window)
       : situation.rest;
   const next = nextOf(rest);
-  if (!mayRepeat(failure.class)) return next;
+  if (failure.lasting || !mayRepeat(failure.class)) return next;
   const limit = rest.length > 0 ? (rule === "retry" && !candidate.probe ? 2 : 1) : 3;
   if (tries >= limit) return next;
   const waitMs = Math.round(failure.retryAfterMs ?? backoffMs(tries, dice));

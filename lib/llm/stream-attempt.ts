@@ -1,5 +1,5 @@
 import type { Inbound } from "../runtime/upstream.ts";
-import { type Attempt, failureOf, faultOf, readAll, send, withoutKey } from "./attempt.ts";
+import { type Attempt, failureOf, faultOf, readAll, saysError, send, withoutKey } from "./attempt.ts";
 import { startClock } from "./clock.ts";
 import { chunksOf } from "./dialect.ts";
 import { classify, type Failure, statusOfEvent } from "./failure.ts";
@@ -107,7 +107,7 @@ function readStep(event: SseEvent, { now }: Attempt, { headers }: Inbound): Step
   const json = parseObject(event.data);
   // What a broken event held is lost, so going on would make an answer with a hole in it.
   if (json === undefined) return { failure: { class: "bad_answer", message: "an event of the stream is not JSON" } };
-  if (event.event === "error" || json["type"] === "error" || (json["error"] != null && json["choices"] === undefined)) {
+  if (event.event === "error" || json["type"] === "error" || saysError(json)) {
     return { failure: classify({ status: statusOfEvent(json), headers, body: json }, now()) };
   }
   return { json };

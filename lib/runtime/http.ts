@@ -93,6 +93,11 @@ export function http<const R extends Route>(route: R, run: (call: Call<R>) => Pr
   };
 }
 
+/** Whether Lambda can carry this body back to API Gateway. */
+export function fitsLambda(text: string): boolean {
+  return text.length <= MAX_ANSWER_BYTES / 6 || Buffer.byteLength(JSON.stringify(text)) <= MAX_ANSWER_BYTES;
+}
+
 const PROBLEM = "application/problem+json";
 
 async function inTime<T>(ms: number, running: Promise<T>): Promise<T> {
@@ -124,7 +129,7 @@ function render({ status, body, bytes, headers: own }: Answer, traceId: string):
     return { statusCode: status, headers, body: Buffer.from(bytes).toString("base64"), isBase64Encoded: true };
   }
   const text = body === undefined ? "" : JSON.stringify(body);
-  if (text.length > MAX_ANSWER_BYTES / 6 && Buffer.byteLength(JSON.stringify(text)) > MAX_ANSWER_BYTES) {
+  if (!fitsLambda(text)) {
     const message = "The answer would be larger than 6 MB. Ask for less at once, such as with a smaller limit.";
     throw new CallerError(413, "answer_too_large", message);
   }

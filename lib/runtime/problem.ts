@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { CallerError, type FieldFault, Unavailable } from "../errors.ts";
+import { CallerError, type FieldFault, Misconfigured, Unavailable } from "../errors.ts";
 import { isBusyError, isConnectionError, isPasswordRefused } from "./pool.ts";
 
 /** RFC 9457, with a stable `code`, the trace to ask about, and one entry per field that is wrong. */
@@ -38,7 +38,7 @@ const TITLES: Record<number, string> = {
   503: "Service Unavailable",
 };
 
-/** The problem that an error becomes, and the headers that go with it. Only a CallerError's own words reach the caller. */
+/** The problem that an error becomes, and the headers that go with it. Only the words of a CallerError or Misconfigured reach the caller. */
 export function problemOf(error: unknown, traceId: string): { problem: Problem; headers: Record<string, string> } {
   if (error instanceof CallerError) {
     const { status, code, message, fields, headers } = error;
@@ -47,6 +47,9 @@ export function problemOf(error: unknown, traceId: string): { problem: Problem; 
   if (isTransient(error)) {
     const detail = "A part that this call needs does not answer at the moment. Send the same call again.";
     return { problem: make(503, "unavailable", detail, traceId), headers: { "retry-after": "1" } };
+  }
+  if (error instanceof Misconfigured) {
+    return { problem: make(503, "misconfigured", error.message, traceId), headers: {} };
   }
   const detail = `The call failed for a reason of ours. The log has it under trace_id ${traceId}.`;
   return { problem: make(500, "internal_error", detail, traceId), headers: {} };

@@ -8,6 +8,8 @@ export type Outbound = {
   body: string;
   connectMs: number;
   signal: AbortSignal;
+  /** The connection stands, and the request goes out on it: from here on the vendor may have read it. */
+  onLeaving: () => void;
 };
 /** The answer as it comes: reading `body` throws where the connection breaks before its end. */
 export type Inbound = {
@@ -29,7 +31,7 @@ const agents = {
 };
 
 /** Sends over a kept-alive connection. Throws ConnectTimeout, the signal's reason, or the socket's own error. */
-export async function post({ url, headers, body, connectMs, signal }: Outbound): Promise<Inbound> {
+export async function post({ url, headers, body, connectMs, signal, onLeaving }: Outbound): Promise<Inbound> {
   signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<Inbound>();
   const secure = url.startsWith("https:");
@@ -42,9 +44,12 @@ export async function post({ url, headers, body, connectMs, signal }: Outbound):
   signal.addEventListener("abort", abort, { once: true });
   let timer: NodeJS.Timeout | undefined;
   request.on("socket", (socket) => {
-    if (!socket.connecting) return;
+    if (!socket.connecting) return onLeaving();
     timer = setTimeout(() => request.destroy(new ConnectTimeout(`no connection in ${connectMs} ms`)), connectMs);
-    socket.once(secure ? "secureConnect" : "connect", () => clearTimeout(timer));
+    socket.once(secure ? "secureConnect" : "connect", () => {
+      clearTimeout(timer);
+      onLeaving();
+    });
   });
   request.on("error", (error) => {
     clearTimeout(timer);

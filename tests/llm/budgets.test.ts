@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import type { CallFacts } from "../../lib/llm/account.ts";
+import { estimate } from "../../lib/llm/before-call.ts";
+import type { Model } from "../../lib/llm/config-schema.ts";
 import { ledger } from "../../lib/llm/ledger.ts";
 import { SURFACES } from "../support/llm.ts";
 import { llmWorld } from "../support/llm-world.ts";
@@ -76,6 +78,7 @@ const recordOf = (facts: CallFacts, attemptNumber: number, costUsd: string | nul
   modelServed: null,
   provider: "vendor",
   external: true,
+  left: true,
   tokens,
   usageSource: "provider" as const,
   costUsd,
@@ -137,4 +140,28 @@ test("telling the same attempt twice keeps it once and spends it once", async ()
 
   expect(await spentBy("agent", "twice")).toBeCloseTo(0.25, 9);
   expect(await db`select 1 from llm_calls where call_id = ${facts.callId}`).toHaveLength(1);
+});
+
+test("a call of which nobody knows what it may cost has no room", async () => {
+  const refusal = await bookOf("unknown").reserve(factsOf("unknown"), Number.POSITIVE_INFINITY, 10);
+
+  expect(refusal).toMatchObject({ limitUsd: 1, usedUsd: 0 });
+  expect(await held()).toBe(0);
+});
+
+test.each([
+  ["a limit of its own", { max_tokens: 100 }, 100],
+  ["five answers of a limit", { max_tokens: 100, n: 5 }, 500],
+  ["no limit", {}, 64_000],
+])("what is reserved is the most that may be said: %s", (_name, body, output) => {
+  const provider = { type: "openai", base_url: "http://127.0.0.1", local: false, name: "v" } as Model["provider"];
+  const model = { name: "m", id: "m", provider, max_output: 64_000, price: { input: 0, output: 1 } } as Model;
+
+  expect(estimate(model, body)).toBeCloseTo(output / 1e6, 9);
+  expect(estimate({ ...model, provider: { ...provider, type: "anthropic" } }, body)).toBeCloseTo(
+    Math.min(output, 8_192) / 1e6,
+    9,
+  );
+  // llm:check refuses such a model; were one asked all the same, no budget would have room for it.
+  expect(estimate({ ...model, id: "nobody-knows", price: undefined }, body)).toBe(Number.POSITIVE_INFINITY);
 });

@@ -81,6 +81,24 @@ test.each([
   expect(faults[0]?.line).toBe(line);
 });
 
+test("a name that is there twice is a fault beside the others", () => {
+  const text = good.replace("- llama", "- ghost").replace("models:\n", "models:\n  gpt: {}\n");
+
+  expect(read(text).faults?.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/is there twice/),
+    expect.stringMatching(/names ghost/),
+  ]);
+});
+
+test("a chain with the name of the model that it begins with is told, however others name it", () => {
+  const { faults = [] } = read(`${good}  gpt: { models: [gpt, llama] }\n`);
+
+  expect(faults.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/gpt is the name of a model and of a chain/),
+    expect.stringMatching(/chain gpt leads back to itself: gpt → gpt/),
+  ]);
+});
+
 test("every fault is listed at once, those of shape and those of meaning", () => {
   const text = good.replace("400000", "big").replace("env:KEY", "env:NOPE").replace("- llama", "- ghost");
 

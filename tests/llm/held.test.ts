@@ -21,7 +21,15 @@ const vendor = http.createServer((request, response) => {
   request.on("data", (part: Buffer) => void (body += part.toString()));
   request.on("end", () => void answer(JSON.parse(body).model, response));
 });
+let asked = 0;
 async function answer(model: string, response: http.ServerResponse): Promise<void> {
+  asked++;
+  if (model === "six" || model === "wide") {
+    const embedding = JSON.stringify({
+      data: [{ index: 0, embedding: "x".repeat(model === "six" ? 5_900_000 : 6_100_000) }],
+    });
+    return void response.writeHead(200, { "content-type": "application/json" }).end(embedding);
+  }
   response.writeHead(200, { "content-type": "text/event-stream" });
   if (model === "short") return void response.end(chunk("short") + end);
   const gone = new AbortController();
@@ -38,6 +46,8 @@ writeFileSync(
 models:
   long: { provider: v, id: long, window: 1000, price: 0 }
   short: { provider: v, id: short, window: 1000, price: 0 }
+  six: { provider: v, id: six, window: 1000, price: 0, can: [embeddings] }
+  wide: { provider: v, id: wide, window: 1000, price: 0, can: [embeddings] }
 chains:
   both: { models: [long, short], on: { bad_answer: next } }
 `,
@@ -51,11 +61,11 @@ afterAll(async () => {
   vendor.close();
 });
 
-async function ask(mode: string): Promise<string> {
+async function ask(mode: string, model = "both"): Promise<string> {
   const answered = await fetch(`${gateway.url}/llm/v1/chat/completions`, {
     method: "POST",
     headers: { "x-waybill-stream": mode },
-    body: JSON.stringify({ model: "both", stream: true, messages: [{ role: "user", content: "go on" }] }),
+    body: JSON.stringify({ model, stream: true, messages: [{ role: "user", content: "go on" }] }),
   });
   return await answered.text();
 }
@@ -72,4 +82,34 @@ test("an answer of any length is given as it comes", async () => {
 
   expect(text.split(block)).toHaveLength(MEGABYTES * 100 + 1);
   expect(text).toMatch(/data: \[DONE\]\n\n$/);
+});
+
+test("an answer that is too long is asked for once, though there is nobody else", async () => {
+  asked = 0;
+
+  const answered = JSON.parse(await ask("whole", "long")) as { error: { code: string } };
+
+  expect(answered.error.code).toBe("bad_answer");
+  expect(asked).toBe(1);
+});
+
+test("behind the HTTP API an answer that Lambda cannot carry is an error that says so", async () => {
+  const { handler } = await import("../../functions/llm-route.ts");
+  const embed = async (model: string) =>
+    await handler({
+      rawPath: "/llm/v1/embeddings",
+      headers: {},
+      body: JSON.stringify({ model, input: "hi" }),
+      requestContext: { http: { method: "POST" } },
+    } as never);
+
+  const carried = await embed("six");
+  const tooLarge = await embed("wide");
+
+  expect([carried.statusCode, carried.body?.length]).toEqual([200, expect.any(Number)]);
+  expect(tooLarge).toMatchObject({
+    statusCode: 413,
+    headers: { "content-type": "application/json", "x-waybill-model": "wide", "x-should-retry": "false" },
+  });
+  expect(JSON.parse(tooLarge.body ?? "")).toMatchObject({ error: { code: "answer_too_large" } });
 });

@@ -71,12 +71,23 @@ async function switchOffOnce(seen: () => boolean): Promise<void> {
 
 async function rowsOf(traceId: string) {
   return await db`
-    select model, outcome, error_class, usage_source, output_tokens > 0 as said, cost_usd > 0 as paid
+    select model, outcome, error_class, usage_source, output_tokens > 0 as said, cost_usd > 0 as paid, cost_unknown
     from llm_calls where trace_id = ${traceId} order by attempt_number
   `;
 }
 
-const stopped = { outcome: "aborted", errorClass: "switched_off", usageSource: "estimated", paid: true };
+async function spent(): Promise<number> {
+  const [row] = await db`select spent_usd::float8 as usd from llm_spend where scope = 'day'`;
+  return row?.["usd"] ?? 0;
+}
+
+const stopped = {
+  outcome: "aborted",
+  errorClass: "switched_off",
+  usageSource: "estimated",
+  paid: true,
+  costUnknown: null,
+};
 
 test("a plain call that waits for a vendor is ended, told as 503 and accounted", async () => {
   const traceId = randomUUID();
@@ -88,11 +99,17 @@ test("a plain call that waits for a vendor is ended, told as 503 and accounted",
 
   expect(await answer).toMatchObject({ status: 503, code: "switched_off" });
   await expect.poll(() => vendor.of("fb-silent")[0]?.aborted).toBe(true);
-  await expect.poll(async () => await rowsOf(traceId)).toEqual([{ model: "silent", said: false, ...stopped }]);
+  await expect
+    .poll(async () => await rowsOf(traceId))
+    .toEqual([
+      // A whole answer was awaited: how far the vendor was, nobody knows.
+      { model: "silent", ...stopped, usageSource: "none", said: null, paid: null, costUnknown: "usage unknown" },
+    ]);
 });
 
 test("a live stream in mid-answer ends with an error event and no [DONE]; its usage is kept, its reservation settled", async () => {
   const traceId = randomUUID();
+  const before = await spent();
   const answer = await fetch(`${gateway.url}/llm/v1/chat/completions`, {
     method: "POST",
     headers: { "x-waybill-trace-id": traceId },
@@ -114,10 +131,8 @@ test("a live stream in mid-answer ends with an error event and no [DONE]; its us
   expect(vendor.of("fb-home")).toHaveLength(0);
   await expect.poll(async () => await rowsOf(traceId)).toEqual([{ model: "endless", said: true, ...stopped }]);
   expect(await db`select 1 from llm_reservations`).toHaveLength(0);
-  const [spent] = await db`
-    select (select sum(cost_usd) from llm_calls) = (select spent_usd from llm_spend where scope = 'day') as settled
-  `;
-  expect(spent).toEqual({ settled: true });
+  const [row] = await db`select cost_usd::float8 as usd from llm_calls where trace_id = ${traceId}`;
+  expect((await spent()) - before).toBeCloseTo(row?.["usd"], 9);
 });
 
 test("the official client gets what had come, then an error", async () => {
@@ -172,6 +187,23 @@ test("a call that waits for its next try is not made again", async () => {
 
   expect((await answer).model).toBe("fb-home");
   expect(vendor.of("fb-429-once")).toHaveLength(1);
+});
+
+test("while it is off a new call is told so, unless a local model fits", async () => {
+  await setSwitch(db, false, "too dear");
+  await vi.waitUntil(async () => (await triesOf("ok")).length === 0, { timeout: 5_000 });
+  const call = async (model: string, headers = {}) =>
+    await openai.chat.completions.create({ model, messages }, { headers }).catch((error: unknown) => error);
+
+  expect(await call("ok")).toMatchObject({
+    status: 503,
+    code: "switched_off",
+    message: expect.stringMatching(/calls to external vendors are switched off/i),
+  });
+  expect(await call("silent-home")).toMatchObject({ model: "fb-home" });
+  // What would not have left anyway is refused for what it is.
+  expect(await call("ok", { "x-waybill-privacy": "local-only" })).toMatchObject({ status: 400, code: "no_model_fits" });
+  expect(vendor.seen.map(({ model }) => model)).toEqual(["fb-home"]);
 });
 
 test("a call to a local model goes on to its end", { timeout: 20_000 }, async () => {

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import OpenAI from "openai";
 import { afterAll, expect, test } from "vitest";
 import { serveStreamUrl } from "../../localstack/llm-stream.ts";
 import { startVendor } from "../support/vendor.ts";
@@ -34,10 +35,19 @@ const ask = async () => {
 
 test("calls are refused while a key cannot be resolved, and answered once the file is mended", async () => {
   const refused = await ask();
+  const listed = await new OpenAI({ baseURL: `${gateway.url}/llm/v1`, apiKey: "x", maxRetries: 0 }).models
+    .list()
+    .catch((error: unknown) => error);
+  const explained = await fetch(`${gateway.url}/llm/route`, { method: "POST", body: "{}" });
   write("local: true");
   const answered = await ask();
 
   expect([refused.status, refused.body.error?.code]).toEqual([503, "misconfigured"]);
+  expect(listed).toMatchObject({ status: 503, code: "misconfigured", type: "server_error" });
+  expect([explained.status, explained.headers.get("content-type")]).toEqual([503, "application/problem+json"]);
+  const problem = await explained.text();
+  expect(JSON.parse(problem)).toMatchObject({ status: 503, code: "misconfigured" });
+  expect(problem).not.toContain("NOBODY_SET_THIS");
   expect(JSON.stringify(refused.body)).not.toContain("NOBODY_SET_THIS");
   expect(answered.status).toBe(200);
   expect(vendor.seen).toHaveLength(1);

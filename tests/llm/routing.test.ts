@@ -190,6 +190,7 @@ test.each([
   [{}, "Please try again in 1m2.5s.", 62_500],
   [{}, "Please try again in 350ms.", 350],
   [{ "retry-after": "soon" }, "", undefined],
+  [{ "retry-after": "-5" }, "", undefined],
 ])("%j %s asks to wait %s ms", (headers, message, milliseconds) => {
   expect(retryAfter(headers, message, 1000)).toBe(milliseconds);
 });
