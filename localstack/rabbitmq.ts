@@ -43,6 +43,11 @@ export async function findBroker(dataDir: string, source: NodeJS.ProcessEnv = pr
     await connection.close();
     return broker;
   } catch (cause) {
+    if ((cause as Error).message?.includes("ACCESS_REFUSED")) {
+      throw new Error(`RabbitMQ at ${shown(broker)} refuses the login. Look at user and password in RABBITMQ_URL.`, {
+        cause,
+      });
+    }
     throw new Error(
       `RabbitMQ does not answer at ${shown(broker)} (${(cause as Error).message || (cause as { code?: string }).code}).\n` +
         "Start one here, or name another by RABBITMQ_URL:\n" +
