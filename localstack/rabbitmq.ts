@@ -38,18 +38,19 @@ export async function findBroker(dataDir: string, source: NodeJS.ProcessEnv = pr
   if (!/^amqps?:\/\/[^/]/.test(broker.url)) {
     throw new Error("RABBITMQ_URL must be the broker's URL, such as amqp://user:password@host:5672");
   }
+  const where = shown({ ...broker, prefix: "" });
   try {
     const connection = await connect(broker.url, { timeout: 5000 });
     await connection.close();
     return broker;
   } catch (cause) {
     if ((cause as Error).message?.includes("ACCESS_REFUSED")) {
-      throw new Error(`RabbitMQ at ${shown(broker)} refuses the login. Look at user and password in RABBITMQ_URL.`, {
+      throw new Error(`RabbitMQ at ${where} refuses the login. Look at user and password in RABBITMQ_URL.`, {
         cause,
       });
     }
     throw new Error(
-      `RabbitMQ does not answer at ${shown(broker)} (${(cause as Error).message || (cause as { code?: string }).code}).\n` +
+      `RabbitMQ does not answer at ${where} (${(cause as Error).message || (cause as { code?: string }).code}).\n` +
         "Start one here, or name another by RABBITMQ_URL:\n" +
         "  docker compose up --detach --wait rabbitmq\n" +
         "  RABBITMQ_URL=amqp://waybill:waybill@127.0.0.1:5673 npm start -- --queue rabbitmq",
