@@ -1,6 +1,7 @@
 import { fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { SQSClient } from "@aws-sdk/client-sqs";
@@ -13,7 +14,7 @@ import { median } from "./measure.ts";
 
 /** `npm run bench:bridge`: messages a second over the bridge, beside each of its ends alone, in turn in the same run. */
 const { values } = parseArgs({
-  options: { messages: { type: "string", default: "3000" }, rounds: { type: "string", default: "5" } },
+  options: { messages: { type: "string", default: "2000" }, rounds: { type: "string", default: "15" } },
 });
 const count = Number(values.messages);
 const rounds = Number(values.rounds);
@@ -50,20 +51,27 @@ const bridge = fork(new URL("../localstack/bridge.ts", import.meta.url), {
   },
 });
 const [{ ready }] = (await once(bridge, "message")) as [{ ready: string }];
+/** Microseconds of processor time that the clients have used, without the emulator and the broker. */
+const cpu = { out: { bridge: 0, ends: 0 }, in: { bridge: 0, ends: 0 } };
 const out: Rates[] = [];
 const into: Rates[] = [];
 try {
   // The first round warms everything up and does not count.
   for (let round = 0; round <= rounds; round++) {
     const measured = { out: await outbound(), in: await inbound() };
-    if (round === 0) continue;
+    if (round === 0) {
+      for (const way of Object.values(cpu)) Object.assign(way, { bridge: 0, ends: 0 });
+      continue;
+    }
     out.push(measured.out);
     into.push(measured.in);
   }
   console.log(`${count} messages of ${bodies[0]?.length} bytes, ${rounds} rounds in turn; medians, messages/s\n`);
-  console.log("                    bridge   takes alone   gives alone   ratio to the slower end");
-  print("SQS -> RabbitMQ", out);
-  print("RabbitMQ -> SQS", into);
+  console.log(
+    "                    bridge   takes alone   gives alone   ratio to the slower end   CPU µs a message, bridge / both ends",
+  );
+  print("SQS -> RabbitMQ", out, cpu.out);
+  print("RabbitMQ -> SQS", into, cpu.in);
 } finally {
   const ended = once(bridge, "exit");
   bridge.kill("SIGTERM");
@@ -76,8 +84,8 @@ try {
 
 async function outbound(): Promise<Rates> {
   await sendToSqs(sqs, apart, bodies);
-  const takes = await takeFromSqs(sqs, apart, count);
-  const gives = await publish(rabbit, names.work, "code", bodies);
+  const takes = await end("out", async () => await takeFromSqs(sqs, apart, count));
+  const gives = await end("out", async () => await publish(rabbit, names.work, "code", bodies));
   await empty(names.agentQueue("code"));
   const rate = await throughBridge("out", async () => await sendToSqs(sqs, work, bodies));
   await empty(names.agentQueue("code"));
@@ -85,14 +93,14 @@ async function outbound(): Promise<Rates> {
 }
 
 async function inbound(): Promise<Rates> {
-  const gives = await sendToSqs(sqs, apart, bodies);
+  const gives = await end("in", async () => await sendToSqs(sqs, apart, bodies));
   await takeFromSqs(sqs, apart, count);
   bridge.kill("SIGSTOP");
   const other = `${before}bench`;
   const channel = await rabbit.createChannel();
   await channel.assertQueue(other, { durable: true, arguments: { "x-queue-type": "quorum" } });
   await publish(rabbit, "", other, bodies);
-  const takes = await consume(rabbit, other, count);
+  const takes = await end("in", async () => await consume(rabbit, other, count));
   await channel.deleteQueue(other);
   await channel.close();
   const rate = await throughBridge("in", async () => await publish(rabbit, names.results, "code", bodies));
@@ -110,10 +118,30 @@ async function throughBridge(way: "out" | "in", fill: () => Promise<unknown>): P
   const target = (await moved()) + count;
   bridge.kill("SIGSTOP");
   await fill();
+  const used = cpuOf(bridge.pid);
   const started = performance.now();
   bridge.kill("SIGCONT");
   while ((await moved()) < target) await sleep(25);
-  return (count * 1000) / (performance.now() - started);
+  const rate = (count * 1000) / (performance.now() - started);
+  cpu[way].bridge += cpuOf(bridge.pid) - used;
+  return rate;
+}
+
+/** Measures an end in this process. */
+async function end(way: "out" | "in", run: () => Promise<number>): Promise<number> {
+  const used = process.cpuUsage();
+  const rate = await run();
+  const { user, system } = process.cpuUsage(used);
+  cpu[way].ends += user + system;
+  return rate;
+}
+
+/** What another process has used, in microseconds; NaN where the system does not tell. */
+function cpuOf(pid: number | undefined): number {
+  const file = `/proc/${pid}/stat`;
+  if (!existsSync(file)) return Number.NaN;
+  const fields = readFileSync(file, "utf8").split(") ")[1]?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }
 
 async function empty(queue: string): Promise<void> {
@@ -122,14 +150,17 @@ async function empty(queue: string): Promise<void> {
   await channel.close();
 }
 
-function print(name: string, rates: Rates[]): void {
+function print(name: string, rates: Rates[], used: { bridge: number; ends: number }): void {
   const of = (key: keyof Rates) => median(rates.map((rate) => rate[key]));
   const ratio = median(rates.map((rate) => rate.bridge / Math.min(rate.takes, rate.gives)));
   const cells = [of("bridge"), of("takes"), of("gives")].map((rate, i) => rate.toFixed(0).padStart(i === 0 ? 8 : 14));
   for (const rate of rates) {
     console.error(`  ${name}: ${rate.bridge.toFixed(0)} beside ${rate.takes.toFixed(0)} and ${rate.gives.toFixed(0)}`);
   }
-  console.log(`${name.padEnd(18)}${cells.join("")}${ratio.toFixed(2).padStart(10)}`);
+  const [ofBridge, ofEnds] = [used.bridge, used.ends].map((all) => (all / count / rates.length).toFixed(0));
+  console.log(
+    `${name.padEnd(18)}${cells.join("")}${ratio.toFixed(2).padStart(10)}${`${ofBridge} / ${ofEnds}`.padStart(32)}`,
+  );
 }
 
 /** A work request as agents get it. */

@@ -110,7 +110,7 @@ async function onOwnStack(rabbitmq: boolean): Promise<number> {
   let broker: Broker | undefined;
   try {
     // Under names of its own: a stack that uses the same broker sees nothing of it.
-    if (rabbitmq) broker = { ...(await findBroker()), prefix: `demo${process.pid}.` };
+    if (rabbitmq) broker = { ...(await findBroker(dataDir)), prefix: `demo${process.pid}.` };
     stack = await startStack({ port: await freePort(), dataDir, agents: true, broker, signal: stopping.signal });
     tell("stack", `serves ${bold(stack.url)}`);
     await Promise.race([demonstrate(stack.url), stack.failed.then((error) => Promise.reject(error))]);

@@ -1,7 +1,10 @@
+import { createHash } from "node:crypto";
+import { join, resolve } from "node:path";
 import { connect } from "amqplib";
 import { deleteTopology } from "../lib/agent-kit/amqp-topology.ts";
 import type { Broker } from "./agents.ts";
 import { AGENTS } from "./queues.ts";
+import { ROOT } from "./stack.ts";
 
 const DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672";
 
@@ -19,19 +22,35 @@ export function shown({ url, prefix }: Broker): string {
   return `${protocol}//${host}${pathname}${prefix && ` (names begin with ${prefix})`}`;
 }
 
-/** The broker of RABBITMQ_URL and RABBITMQ_PREFIX. Throws with the command that helps where none answers. */
-export async function findBroker(source: NodeJS.ProcessEnv = process.env): Promise<Broker> {
-  const broker = { url: source["RABBITMQ_URL"] || DEFAULT_URL, prefix: source["RABBITMQ_PREFIX"] ?? "" };
+/** What names on the broker begin with where nothing is said: two stacks on one broker would take each other's results. */
+export function defaultPrefix(dataDir: string): string {
+  if (resolve(dataDir) === join(ROOT, ".waybill")) return "";
+  return `${createHash("sha256").update(resolve(dataDir)).digest("hex").slice(0, 8)}.`;
+}
+
+/**
+ * The broker of RABBITMQ_URL and RABBITMQ_PREFIX, for the stack over this folder. Throws with the command that helps where
+ * none answers.
+ */
+export async function findBroker(dataDir: string, source: NodeJS.ProcessEnv = process.env): Promise<Broker> {
+  const prefix = source["RABBITMQ_PREFIX"] ?? defaultPrefix(dataDir);
+  const broker = { url: source["RABBITMQ_URL"] || DEFAULT_URL, prefix };
   if (!/^amqps?:\/\/[^/]/.test(broker.url)) {
     throw new Error("RABBITMQ_URL must be the broker's URL, such as amqp://user:password@host:5672");
   }
+  const where = shown({ ...broker, prefix: "" });
   try {
     const connection = await connect(broker.url, { timeout: 5000 });
     await connection.close();
     return broker;
   } catch (cause) {
+    if ((cause as Error).message?.includes("ACCESS_REFUSED")) {
+      throw new Error(`RabbitMQ at ${where} refuses the login. Look at user and password in RABBITMQ_URL.`, {
+        cause,
+      });
+    }
     throw new Error(
-      `RabbitMQ does not answer at ${shown(broker)} (${(cause as Error).message || (cause as { code?: string }).code}).\n` +
+      `RabbitMQ does not answer at ${where} (${(cause as Error).message || (cause as { code?: string }).code}).\n` +
         "Start one here, or name another by RABBITMQ_URL:\n" +
         "  docker compose up --detach --wait rabbitmq\n" +
         "  RABBITMQ_URL=amqp://waybill:waybill@127.0.0.1:5673 npm start -- --queue rabbitmq",

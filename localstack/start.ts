@@ -58,7 +58,7 @@ async function main(args: Arguments): Promise<number> {
   let stack: Stack;
   let broker: Broker | undefined;
   try {
-    broker = args.rabbitmq ? await findBroker() : undefined;
+    broker = args.rabbitmq ? await findBroker(args.dataDir) : undefined;
     stack = await startStack({
       ...args,
       broker,

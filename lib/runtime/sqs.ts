@@ -1,4 +1,4 @@
-import { SendMessageBatchCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { type MessageAttributeValue, SendMessageBatchCommand, SQSClient } from "@aws-sdk/client-sqs";
 import * as z from "zod";
 import { MAX_MESSAGE_BYTES } from "../protocol/messages.ts";
 import { readEnv } from "./env.ts";
@@ -41,7 +41,7 @@ export type Outgoing = {
 };
 
 /** The client of this process. AWS_ENDPOINT_URL_SQS points it elsewhere, whatever host a queue URL names. */
-export const sqs: SQSClient = new SQSClient({ maxAttempts: 3, useQueueUrlAsEndpoint: false });
+export const sqs: SQSClient = new SQSClient({ maxAttempts: 3, useQueueUrlAsEndpoint: false, md5: false });
 
 /** A queue answers in milliseconds; what takes longer is kept for the sweep rather than holding up the caller. */
 const SEND_MS = 5_000;
@@ -75,12 +75,7 @@ async function sendBatch(batch: Outgoing[]): Promise<Outcome> {
     Id: String(index),
     MessageBody: message.body,
     ...(message.delaySeconds === undefined ? {} : { DelaySeconds: message.delaySeconds }),
-    MessageAttributes: Object.fromEntries(
-      Object.entries(message.attributes ?? {}).map(([name, value]) => [
-        name,
-        { DataType: "String", StringValue: value },
-      ]),
-    ),
+    ...(message.attributes === undefined ? {} : { MessageAttributes: attributesOf(message.attributes) }),
   }));
   try {
     const command = new SendMessageBatchCommand({ QueueUrl: batch[0]?.queueUrl, Entries: entries });
@@ -95,6 +90,11 @@ async function sendBatch(batch: Outgoing[]): Promise<Outcome> {
   } catch (error) {
     return { sent: [], error };
   }
+}
+
+function attributesOf(attributes: Record<string, string>): Record<string, MessageAttributeValue> {
+  const entries = Object.entries(attributes);
+  return Object.fromEntries(entries.map(([name, value]) => [name, { DataType: "String", StringValue: value }]));
 }
 
 /** Groups messages by queue into batches that SQS takes: at most 10 entries and 1 MiB, attributes counted. */
@@ -117,6 +117,7 @@ export function batches(messages: Outgoing[]): Outgoing[][] {
 
 /** As SQS counts: the body, and name, type and value of each attribute. */
 function sizeOf(message: Outgoing): number {
-  const attributes = Object.entries(message.attributes ?? {}).map(([name, value]) => `${name}String${value}`);
+  if (message.attributes === undefined) return Buffer.byteLength(message.body);
+  const attributes = Object.entries(message.attributes).map(([name, value]) => `${name}String${value}`);
   return Buffer.byteLength(message.body) + Buffer.byteLength(attributes.join(""));
 }

@@ -12,13 +12,13 @@ export type InHand = {
   remove: (message: Message) => void;
   /** Somebody else may have it. */
   giveBack: (message: Message) => void;
-  /** Answers when fewer than `most` messages and 32 MiB are in hand, or when the signal is aborted. */
+  /** Answers when fewer than `most` messages and 16 MiB are in hand, or when the signal is aborted. */
   below: (most: number, signal?: AbortSignal) => Promise<void>;
   /** Nothing is kept any more. */
   end: () => Promise<void>;
 };
 
-const MOST_BYTES = 33_554_432;
+const MOST_BYTES = 16_777_216;
 
 /** How long a removal waits for others to go with it: ten a call cost as much as one. */
 const GATHER_MS = 5;

@@ -1,8 +1,9 @@
-import type { Channel, ConsumeMessage, Options } from "amqplib";
+import type { Channel, Options } from "amqplib";
 import type { Topology } from "../../lib/agent-kit/amqp-topology.ts";
 import { MAX_MESSAGE_BYTES } from "../../lib/protocol/messages.ts";
 import { log } from "../../lib/runtime/log.ts";
 import { sendAll } from "../../lib/runtime/sqs.ts";
+import { acknowledge, type Lent } from "./acks.ts";
 import type { Counters } from "./counters.ts";
 import { textOf } from "./envelope.ts";
 import type { Bury } from "./poison.ts";
@@ -27,10 +28,14 @@ export type Inbound = {
   stop: () => Promise<void>;
 };
 
-type Lent = { channel: Channel; message: ConsumeMessage };
-
 /** Calls of ten messages at once. */
-const CALLS = 8;
+const CALLS = 4;
+
+/** How often it is seen whether messages wait though none comes. */
+const LOOK_MS = 3000;
+
+/** How long a batch that is not full waits for more while another is under way: ten a call cost little more than one. */
+const GATHER_MS = 5;
 
 /**
  * Brings what agents say from the broker to SQS. A message is acked only when SQS has taken it. What came over a channel that
@@ -43,16 +48,12 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
   const lost = new WeakSet<Channel>();
   let calls = 0;
   let burying = 0;
+  let came = 0;
   let consuming: { channel: Channel; consumerTag: string } | undefined;
 
-  const settle = ({ channel, message }: Lent) => {
-    counters.in_flight--;
-    if (lost.has(channel)) return;
-    try {
-      channel.ack(message);
-    } catch {
-      // The channel is closing: the message comes again.
-    }
+  const settle = (done: Lent[]) => {
+    counters.in_flight -= done.length;
+    acknowledge(done.filter(({ channel }) => !lost.has(channel)));
   };
   const letGo = (lent: Lent[]) => {
     counters.in_flight -= lent.length;
@@ -63,13 +64,10 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
       if (over.aborted) return letGo([...left.values()].map(({ lent }) => lent));
       const letters = [...left].map(([id, { text }]) => ({ id, queueUrl: queue.url, body: text }));
       const { sent, refused = [], error } = await sendAll(letters);
-      for (const id of sent) {
-        const one = left.get(id);
-        if (one === undefined) continue;
-        counters.moved++;
-        settle(one.lent);
-        left.delete(id);
-      }
+      const done = sent.flatMap((id) => left.get(id)?.lent ?? []);
+      counters.moved += done.length;
+      settle(done);
+      for (const id of sent) left.delete(id);
       for (const { id, reason } of refused) {
         const one = left.get(id);
         if (one === undefined) continue;
@@ -99,7 +97,7 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
       sourceId,
       properties: kept,
     };
-    if (await bury(poison, counters)) settle(lent);
+    if (await bury(poison, counters)) settle([lent]);
     else letGo([lent]);
     burying--;
     changes.changed();
@@ -113,30 +111,52 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
     }
     return good;
   };
+  let timer: NodeJS.Timeout | undefined;
   const pump = () => {
+    clearTimeout(timer);
+    timer = undefined;
     while (calls < CALLS && waiting.length > 0) {
       calls++;
       void forward(nextBatch(waiting)).finally(() => {
         calls--;
         changes.changed();
-        pump();
+        gather();
       });
     }
+  };
+  const gather = () => {
+    if (waiting.length < 10) timer ??= setTimeout(pump, calls === 0 ? 0 : GATHER_MS);
+    else pump();
+  };
+  /** After its queue was deleted and declared again at once, a consumer may be left without messages, and RabbitMQ tells nobody. */
+  const look = async (channel: Channel, before: number) => {
+    const idle = () => came === before && counters.in_flight === 0 && !signals.stopping.aborted;
+    if (!idle()) return;
+    // A queue that is not there closes the channel.
+    const found = await channel.checkQueue(names.resultsQueue).catch(() => undefined);
+    if (found !== undefined && idle() && (found.consumerCount === 0 || found.messageCount > 0)) renew();
   };
   return {
     consume: async (channel, inHand) => {
       await channel.prefetch(inHand);
+      const open = new Set<number>();
       const { consumerTag } = await channel.consume(names.resultsQueue, (message) => {
         // The queue was deleted. On a new channel it is declared again.
         if (message === null) return renew();
         if (message.fields.redelivered) counters.redelivered++;
         counters.in_flight++;
-        waiting.push({ channel, message });
-        // What arrives in one piece goes in one batch.
-        if (waiting.length >= 10) pump();
-        else setImmediate(pump);
+        came++;
+        waiting.push({ channel, message, open });
+        open.add(message.fields.deliveryTag);
+        gather();
       });
       consuming = { channel, consumerTag };
+      let before = came;
+      const looking = setInterval(() => {
+        void look(channel, before);
+        before = came;
+      }, LOOK_MS);
+      channel.once("close", () => clearInterval(looking));
     },
     onLost: (channel) => {
       lost.add(channel);

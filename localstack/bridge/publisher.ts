@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { ConfirmChannel, Options } from "amqplib";
 import type { Kept } from "./broker.ts";
 
@@ -20,8 +21,8 @@ export type Publisher = {
   publish: (letter: Letter, signal: AbortSignal) => Promise<void>;
 };
 
-/** Publishes over a kept connection, each message with a confirm. */
-export function publisherOf(kept: Kept<ConfirmChannel>): Publisher {
+/** Publishes over a kept connection, each message with a confirm. `onUnroutable`: somebody has removed what was declared. */
+export function publisherOf(kept: Kept<ConfirmChannel>, onUnroutable: () => void): Publisher {
   let alone: Promise<unknown> = Promise.resolve();
 
   /** One at a time, each on a channel of its own: then it is known which message a channel was closed over. */
@@ -48,7 +49,7 @@ export function publisherOf(kept: Kept<ConfirmChannel>): Publisher {
       try {
         return await send(watch(channel), letter, signal);
       } catch (error) {
-        if (error instanceof Unroutable) kept.renew();
+        if (error instanceof Unroutable) onUnroutable();
         if (!(error instanceof Suspect)) throw error;
       }
       const turn = alone.then(() => publishAlone(letter, signal));
@@ -91,6 +92,7 @@ async function send(channel: ConfirmChannel, letter: Letter, signal: AbortSignal
   await new Promise<void>((resolve, reject) => {
     const giveUp = () => reject(new Error("not confirmed in time"));
     signal.addEventListener("abort", giveUp);
+    gatherWrites(channel);
     channel.publish(exchange, routingKey, body, options, (error: Error | null) => {
       signal.removeEventListener("abort", giveUp);
       if (state?.returned.delete(id)) reject(new Unroutable(`no queue gets ${routingKey} of ${exchange}`));
@@ -98,4 +100,20 @@ async function send(channel: ConfirmChannel, letter: Letter, signal: AbortSignal
       else reject(state?.closedOver === undefined ? error : new Suspect(state.closedOver.message));
     });
   });
+}
+
+/** Messages that are published within this time leave in one write: a write costs more than a message, here and at the broker. */
+const GATHER_MS = 2;
+const corked = new WeakSet<Socket>();
+
+/** amqplib writes each message by itself, and has no setting for it. */
+function gatherWrites(channel: ConfirmChannel): void {
+  const { stream } = channel.connection as unknown as { stream: Socket };
+  if (corked.has(stream)) return;
+  corked.add(stream);
+  stream.cork();
+  setTimeout(() => {
+    corked.delete(stream);
+    stream.uncork();
+  }, GATHER_MS);
 }

@@ -12,6 +12,8 @@ import {
 /** A long poll occupies its connection, and every agent has one; the SDK's own limit is 50. */
 const sqs = new SQSClient({
   useQueueUrlAsEndpoint: false,
+  // TCP and TLS guard the bytes already.
+  md5: false,
   requestHandler: { httpAgent: { maxSockets: 1000 }, httpsAgent: { maxSockets: 1000 } },
 });
 

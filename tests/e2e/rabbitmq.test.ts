@@ -58,6 +58,19 @@ describe.skipIf(found === undefined)("npm start -- --queue rabbitmq", () => {
   });
 });
 
+test.skipIf(found === undefined)("a broker that refuses the login is said to, without the password", async () => {
+  const broker = (await found?.()) as Broker;
+  const wrong = new URL(broker.url);
+  wrong.password = "secret";
+  const env = { RABBITMQ_URL: wrong.href };
+  const started = await launch({ dataDir: dir.path, args: ["--queue", "rabbitmq"], env });
+
+  expect(await exitOf(started)).toBe(1);
+  expect(started.output()).toMatch(/refuses the login\. Look at user and password in RABBITMQ_URL/);
+  expect(started.output()).not.toContain("secret");
+  await broker.stop();
+});
+
 test("without a broker it does not start, and ends with the command that helps", async () => {
   const url = `amqp://guest:secret@127.0.0.1:${await freePort()}`;
   const started = await launch({ dataDir: dir.path, args: ["--queue", "rabbitmq"], env: { RABBITMQ_URL: url } });
