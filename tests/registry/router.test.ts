@@ -211,6 +211,43 @@ test("the one agent that names the work type gets it without a threshold, howeve
   });
 });
 
+test.each([
+  [
+    "is at a limit",
+    { kind: "limit", reason: "full" },
+    {},
+    "infra alone of those that can take work now names the work type infra.check.",
+  ],
+  [
+    "is away",
+    { kind: "absent", reason: "gone" },
+    {},
+    "infra alone of those that can take work now names the work type infra.check.",
+  ],
+  ["hands it over", undefined, { exclude: ["ops"] }, "infra alone of the others names the work type infra.check."],
+] as const)("the reason is true where another agent that names the work type %s", (_, state, more, reason) => {
+  const definitions = [agent("infra", { work_types: ["infra.*"] }), agent("ops", { work_types: ["infra.check"] })];
+  const availability: Availability = new Map(state === undefined ? [] : [["ops", state]]);
+
+  const decision = decide(definitions, { request_text: "look", work_type: "infra.check", ...more }, { availability });
+
+  expect(decision).toMatchObject({ agent: "infra", strategy: "work_type" });
+  expect(decision.reason.split(";")[0]?.replace(/\.?$/, ".")).toBe(reason);
+});
+
+test("who is left where the others cannot take work now is not called the only one that offers it", () => {
+  const definitions = [
+    agent("a", { triggers: [{ phrase: "knit a scarf" }] }),
+    agent("b", { triggers: [{ phrase: "knit a scarf" }] }),
+  ];
+  const reason = (availability: Availability) =>
+    decide(definitions, { request_text: "knit a scarf" }, { availability }).reason;
+
+  expect(reason(new Map([["b", { kind: "limit", reason: "full" }]]))).toContain(
+    "and no other agent that can take work now offers this work",
+  );
+});
+
 test("below the threshold the fallback agent gets it, and without one nobody, with the alternatives told", () => {
   const definitions = [agent("a"), agent("b"), agent("clerk", { routable: false })];
   const request = { request_text: "knit a scarf", work_type: "craft.knit" };
