@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Message, WorkRequestMessage } from "../lib/protocol/messages.ts";
 import { countHandovers, hasEvent, insertEvent } from "../lib/registry/events.ts";
-import { learn } from "../lib/registry/learn.ts";
+import { closeCancelled, learn } from "../lib/registry/learn.ts";
 import { openRouter } from "../lib/registry/route.ts";
 import { RouterSettings } from "../lib/registry/settings.ts";
 import { connect, type Pool } from "../lib/runtime/db.ts";
@@ -32,6 +32,7 @@ export function benchWorld(url: string, inFlight: number) {
     route,
     learn: async (db, taskIds) => await learn(db, routing, taskIds),
     insertEvent,
+    closeCancelled,
     hasEvent,
     countHandovers,
   };

@@ -37,7 +37,8 @@ async function main(args: string[]): Promise<number> {
   }
   return await onDatabase(async (db) => {
     const outcome = await syncFolder(db, folder, { gentle: false, newId: () => uuidv7() }).catch((error: unknown) => {
-      if (!/^E[A-Z]+$/.test((error as NodeJS.ErrnoException).code ?? "")) throw error;
+      // Of the errors of the system only those of files are about the folder; the database has its own words.
+      if ((error as NodeJS.ErrnoException).path === undefined) throw error;
       throw new ConfigError(`${folder} cannot be read: ${(error as Error).message}`);
     });
     if (!outcome.ok) {
@@ -54,16 +55,21 @@ async function main(args: string[]): Promise<number> {
   });
 }
 
-/** Only where queues are ours to make; elsewhere GET /agents/{name} says how. */
+/** Only where queues are ours to make; elsewhere it is told which are missing. */
 async function makeQueues(db: Pool, names: string[]): Promise<void> {
   const running = process.env["DATABASE_URL"] ? undefined : runningOver(".waybill");
   if (running !== undefined) Object.assign(process.env, { ...running.environment, AGENT_QUEUE_CREATE: "true" });
-  if (process.env["AGENT_QUEUE_CREATE"] !== "true") return;
   const named = Object.keys(JSON.parse(process.env["AGENT_QUEUES"] || "{}") as Record<string, string>);
+  const missing = (await findWithoutQueue(db, names)).filter(({ name }) => !named.includes(name));
+  if (process.env["AGENT_QUEUE_CREATE"] !== "true") {
+    for (const { name } of missing) {
+      console.log(`no queue   ${name}  gets no work before it has one: PUT /agents/${name} finds or makes it`);
+    }
+    return;
+  }
   // Its client of SQS takes the environment as it is when it is loaded.
   const { queueFor } = await import("../lib/agent-queues.ts");
-  for (const definition of await findWithoutQueue(db, names)) {
-    if (named.includes(definition.name)) continue;
+  for (const definition of missing) {
     const url = await queueFor(definition);
     if (url === null) continue;
     await setQueue(db, definition.name, url);

@@ -61,7 +61,7 @@ const unknown = http(anyOther, async ({ method, path }) => {
 function of(decision: Decision, route: typeof approveWork | typeof rejectWork | typeof cancelWork | typeof retryWork) {
   return http(route, async ({ params, body, log, tell }) => {
     tell({ task_id: params.task_id });
-    const { row, outgoing } = await decide(db, registry.route, decision, params.task_id, body, stamp);
+    const { row, outgoing } = await decide(db, registry, decision, params.task_id, body, stamp);
     tell({ task_trace_id: row.traceId });
     log.info("work decided", { task_id: row.taskId, trace_id: row.traceId, decision, status: row.status });
     await deliver(db, outgoing, send);

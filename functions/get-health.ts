@@ -2,8 +2,8 @@ import { appliedMigrations } from "../lib/migrations/ledger.ts";
 import { checkHealth } from "../lib/runtime/check-health.ts";
 import { connect } from "../lib/runtime/db.ts";
 import { http } from "../lib/runtime/http.ts";
+import { readQueues } from "../lib/runtime/queue-env.ts";
 import { getHealth } from "../lib/runtime/routes.ts";
-import { readQueues } from "../lib/runtime/sqs.ts";
 import expected from "../migrations/names.json" with { type: "json" };
 
 const db = connect();

@@ -1,6 +1,8 @@
 import { findEvents } from "../lib/registry/events.ts";
-import { connect } from "../lib/runtime/db.ts";
+import { findQueueUrls } from "../lib/registry/queues.ts";
+import { connect, type Db } from "../lib/runtime/db.ts";
 import { http } from "../lib/runtime/http.ts";
+import { readQueues } from "../lib/runtime/queue-env.ts";
 import { unknownWork } from "../lib/work/decide.ts";
 import { findTask } from "../lib/work/queries.ts";
 import { getWork } from "../lib/work/routes.ts";
@@ -8,6 +10,7 @@ import { withHistory } from "../lib/work/task.ts";
 import { waitForFinal } from "../lib/work/wait.ts";
 
 const db = connect();
+const { agents } = readQueues();
 
 /** What is kept of the call's time to read and answer once the wait is over. */
 const ANSWER_MS = 1_500;
@@ -20,5 +23,11 @@ export const handler = http(getWork, async ({ params, query, tell, remainingMs }
   const row = await findTask(db, params.task_id);
   if (row === undefined) throw unknownWork(params.task_id);
   tell({ task_trace_id: row.traceId });
-  return { status: 200, body: await withHistory(db, row, findEvents) };
+  return { status: 200, body: await withHistory(db, row, { findEvents, whyHeldUp }) };
 });
+
+/** Work whose agent has no queue waits until it has one. */
+async function whyHeldUp(known: Db, agent: string): Promise<string | null> {
+  if (agent in agents || (await findQueueUrls(known, [agent]))[agent] !== undefined) return null;
+  return `${agent} has no queue yet. GET /agents/${agent} says how to make one; or hand the work over to another agent.`;
+}

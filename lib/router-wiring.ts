@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { countHandovers, hasEvent, insertEvent } from "./registry/events.ts";
-import { learn } from "./registry/learn.ts";
+import { closeCancelled, learn } from "./registry/learn.ts";
 import { openRouter } from "./registry/route.ts";
 import { RouterSettings } from "./registry/settings.ts";
 import { readEnv } from "./runtime/env.ts";
@@ -24,6 +24,7 @@ export const registry: Registry = {
   route,
   learn: async (db, taskIds) => await learn(db, routerSettings, taskIds),
   insertEvent,
+  closeCancelled,
   hasEvent,
   countHandovers,
 };

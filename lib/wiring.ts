@@ -2,7 +2,8 @@ import { findQueueUrls } from "./registry/queues.ts";
 import type { Db } from "./runtime/db.ts";
 import { uuidv7 } from "./runtime/ids.ts";
 import { log } from "./runtime/log.ts";
-import { type Queues, readQueues, sendAll } from "./runtime/sqs.ts";
+import { type Queues, readQueues } from "./runtime/queue-env.ts";
+import { sendAll } from "./runtime/sqs.ts";
 import { type Stamp, wakeUp } from "./work/messages.ts";
 import type { Send } from "./work/outbox.ts";
 

@@ -32,6 +32,7 @@ export function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
 }
 
 function ruleOf(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.code === "invalid_type" && issue.expected === "nonoptional") return "be given";
   if (issue.code === "invalid_type") return `be ${KINDS[issue.expected] ?? issue.expected}${otherwise(issue)}`;
   if (issue.code === "invalid_value") return `be ${oneOf(issue.values)}`;
   if (issue.code === "invalid_union" && Array.isArray(issue["options"])) return `be ${oneOf(issue["options"])}`;

@@ -114,7 +114,10 @@ export async function deleteAgent(pool: Pool, name: string): Promise<boolean> {
 /** Keeps that an agent is there. Throws a CallerError, 404, where no active agent has this name. */
 export async function keepPresence(db: Db, name: string, instance?: string): Promise<z.infer<typeof Presence>> {
   const seenAt = await insertPresence(db, name, instance);
-  if (seenAt === undefined) throw unknownAgent(name);
+  if (seenAt === undefined) {
+    const message = `No active agent is called ${name}. PUT its definition to /agents/${name} first.`;
+    throw new CallerError(404, "agent_not_found", message);
+  }
   return { name, seen_at: seenAt.toISOString() };
 }
 

@@ -52,7 +52,7 @@ export function choose(
   for (const pool of [free, present]) {
     const [only, another] = pool.filter((candidate) => candidate.names_work_type);
     if (only !== undefined && another === undefined && request.work_type !== undefined)
-      return decided(only, "work_type", `${only.agent} alone names the work type ${request.work_type}`);
+      return decided(only, "work_type", whyOnly(only, ranking, request, pool === free));
     const [best, next] = pool;
     if (best === undefined || best.confidence < policy.ROUTER_THRESHOLD) continue;
     const near = pool.filter(
@@ -62,7 +62,7 @@ export function choose(
     const tried = turn < policy.ROUTER_EXPLORE ? worthATry(near, proven ?? best) : undefined;
     if (tried !== undefined) return decided(tried, "scored", whyTried(tried, best));
     if (proven !== undefined) return decided(proven, "scored", whyProven(proven, best));
-    return decided(best, "scored", whyBest(best, next));
+    return decided(best, "scored", whyBest(best, next, ranking, pool === free));
   }
 
   const { fallback } = ranking;
@@ -71,7 +71,7 @@ export function choose(
     best === undefined
       ? "no agent offers this work"
       : present.length === 0
-        ? "no agent that offers this work has given a sign of life"
+        ? "none of the agents that offer this work is there"
         : `no agent reaches the threshold of ${figure(policy.ROUTER_THRESHOLD)}`;
   if (
     fallback !== undefined &&
@@ -110,10 +110,24 @@ function whyProven(proven: Candidate, best: Candidate): string {
   return `${proven.agent} scores ${figure(proven.confidence)}, near ${best.agent} with ${figure(best.confidence)}, and its ${Math.floor(proven.observations)} outcomes of this type are better: historical ${figure(proven.parts.historical)} against ${figure(best.parts.historical)} (${inWords(proven)})`;
 }
 
-function whyBest(best: Candidate, next: Candidate | undefined): string {
+/** `room`: those that are at a limit were left out too. */
+function whyOnly(only: Candidate, { candidates }: Ranking, request: RouteRequest, room: boolean): string {
+  const others = candidates.some((other) => other !== only && other.names_work_type);
+  const excluded = (request.exclude ?? []).length > 0;
+  const of = others
+    ? room
+      ? "of those that can take work now "
+      : "of those that are there "
+    : excluded
+      ? "of the others "
+      : "";
+  return `${only.agent} alone ${of}names the work type ${request.work_type}`;
+}
+
+function whyBest(best: Candidate, next: Candidate | undefined, { candidates }: Ranking, room: boolean): string {
   const lead =
     next === undefined
-      ? "and no other agent offers this work"
+      ? `and no other agent ${candidates.length > 1 ? `that ${room ? "can take work now" : "is there"} ` : ""}offers this work`
       : next.confidence === best.confidence
         ? `as does ${next.agent}, and comes first by name`
         : `ahead of ${next.agent} with ${figure(next.confidence)}`;

@@ -1,4 +1,4 @@
-import picomatch from "picomatch";
+import { compileGlob } from "./glob.ts";
 import type { Routable, RouteRequest } from "./routable.ts";
 
 /** What a definition says of where its agent belongs, compiled. */
@@ -24,6 +24,8 @@ export type Surroundings = {
 /** Neither for nor against: nothing was asked, or the definition says nothing of it. */
 const NEUTRAL = 0.5;
 const MOST_FILES = 100;
+/** A longer path matches nothing. */
+const LONGEST_PATH = 1000;
 
 export function indexContext({ routing }: Pick<Routable, "routing">): ContextIndex {
   return {
@@ -31,12 +33,14 @@ export function indexContext({ routing }: Pick<Routable, "routing">): ContextInd
     environments: lowerCase(routing.environments),
     languages: lowerCase(routing.languages),
     after: lowerCase(routing.after),
-    // No extended globs: they nest, and a nested one can take exponential time.
-    files:
-      routing.files.length === 0
-        ? undefined
-        : picomatch([...routing.files], { dot: true, noextglob: true, nocase: true }),
+    files: routing.files.length === 0 ? undefined : anyOf(routing.files),
   };
+}
+
+/** The definition's globs have been compiled before it was stored. */
+function anyOf(globs: readonly string[]): (path: string) => boolean {
+  const compiled = globs.map((glob) => compileGlob(glob));
+  return (path) => path.length <= LONGEST_PATH && compiled.some((glob) => glob.test(path));
 }
 
 /** Reads project_id, the parent's agent and hints.project, .environment, .language, .files; a hint that is no text is not heard. */
@@ -45,7 +49,9 @@ export function surroundingsOf({ project_id, parent_agent, hints }: RouteRequest
     projects: [...texts(project_id), ...texts(hints?.["project"])].map(lower),
     environment: texts(hints?.["environment"]).map(lower),
     languages: texts(hints?.["language"]).map(lower),
-    files: texts(hints?.["files"]).slice(0, MOST_FILES),
+    files: texts(hints?.["files"])
+      .slice(0, MOST_FILES)
+      .map((path) => path.replace(/^\.\//, "")),
     parent: texts(parent_agent).map(lower),
   };
   return { ...surroundings, stated: Object.values(surroundings).some((list) => list.length > 0) };

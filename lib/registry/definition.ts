@@ -2,6 +2,7 @@ import * as z from "zod";
 import { must } from "../protocol/faults.ts";
 import { text } from "../protocol/fields.ts";
 import { AgentName, ORCHESTRATOR, Uuid } from "../protocol/messages.ts";
+import { compileGlob } from "./glob.ts";
 import { compilePattern, MAX_PATTERN_LENGTH } from "./pattern.ts";
 
 const VERSION = must('be a version such as "1.0.0", in quotes where it would be a number');
@@ -14,7 +15,9 @@ const listOf = <S extends z.ZodType>(entry: S, most: number) =>
 
 const Word = text(100, 1).regex(/^\S(.*\S)?$/u, must("be one line without space at its ends"));
 
-const Phrase = text(200, 1).regex(/\S/, must("have a letter or a digit")).describe("words that a request says");
+const Phrase = text(200, 1)
+  .regex(/[\p{L}\p{N}]/u, must("have a letter or a digit"))
+  .describe("words that a request says");
 const Pattern = text(MAX_PATTERN_LENGTH, 1)
   .superRefine(refuseUnsafe)
   .describe("a regular expression (RE2), found anywhere in the request, in either case");
@@ -43,7 +46,7 @@ const Routing = z.strictObject({
   projects: listOf(Uuid, 1000),
   environments: listOf(Word, 100),
   languages: listOf(Word, 100),
-  files: listOf(Word, 100).describe("globs, such as **/*.ts"),
+  files: listOf(Word.superRefine(refuseNoGlob), 100).describe("globs, such as **/*.ts"),
   after: listOf(AgentName, 100).describe("agents whose work this one follows"),
 });
 
@@ -102,6 +105,15 @@ function refuseUnsafe(pattern: string, context: z.RefinementCtx): void {
   } catch (error) {
     const reason = (error as Error).message.replace("error parsing regexp: ", "");
     const message = `must be a regular expression of RE2, which has no look-around and no back-references: ${reason}`;
+    context.addIssue({ code: "custom", message });
+  }
+}
+
+function refuseNoGlob(glob: string, context: z.RefinementCtx): void {
+  try {
+    compileGlob(glob);
+  } catch {
+    const message = "must be a glob of *, **, ?, [...] and {a,b}";
     context.addIssue({ code: "custom", message });
   }
 }

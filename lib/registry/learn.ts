@@ -20,7 +20,7 @@ export async function learn(db: Db, settings: LearnSettings, taskIds: readonly s
 
 /** The work among these that has ended by its agent's doing, with the automatic quality as automaticQuality of learning.ts has it. */
 const ended = (db: Db, taskIds: readonly string[]) => db`
-  select task_id, routing_id, routed_at, to_agent, work_type, created_at, dispatched_at, started_at, completed_at, error_message,
+  select task_id, routing_id, routed_at, to_agent, work_type, created_at, attempt, dispatched_at, started_at, completed_at, error_message,
     status = 'completed' as succeeded,
     case when status = 'completed' then greatest(0.5, 1 - 0.2 * greatest(0, attempts_used - 1)) else 0 end as quality,
     round(extract(epoch from case
@@ -43,6 +43,16 @@ async function keepOutcomes(db: Db, taskIds: readonly string[]): Promise<void> {
   `;
 }
 
+/** Ends what was still open of work that has been cancelled: of that nothing is learnt. */
+export async function closeCancelled(db: Db, taskId: string): Promise<void> {
+  await db`
+    update agent_transformation_events as event set ${openEventEnds(db)}
+    from tasks
+    where event.task_id = ${taskId} and tasks.task_id = ${taskId} and event.occurred_at >= tasks.created_at
+      and event.completed_at is null
+  `;
+}
+
 /** What was still open ends with the work; all of it came to what the work came to. */
 async function closeEvents(db: Db, taskIds: readonly string[]): Promise<void> {
   await db`
@@ -55,20 +65,27 @@ async function closeEvents(db: Db, taskIds: readonly string[]): Promise<void> {
   `;
 }
 
-/** The times of an event that ends now: of a hand-over from its call over dispatch and first word to the end, of a role its length. */
+/** Whether the work has been dispatched since it was handed over: the times of the task are its target's then. */
+const dispatched = (db: Db) => db`attempt > (context_snapshot ->> 'attempt')::int`;
+
+/**
+ * The times of an event that ends now: of a hand-over from its call over dispatch and first word to the end, null for what did not
+ * come to pass; of a role its length.
+ */
 export const openEventEnds = (db: Db) => db`
-  transformation_time_ms = case when event.completed_at is null and event_type = 'handover'
-    then ${milliseconds(db, db`dispatched_at - occurred_at`)} else transformation_time_ms end,
-  initialisation_time_ms = case when event.completed_at is null and event_type = 'handover'
-    then ${milliseconds(db, db`started_at - dispatched_at`)} else initialisation_time_ms end,
+  transformation_time_ms = case when event.completed_at is not null then transformation_time_ms
+    when event_type = 'handover' and ${dispatched(db)} then ${milliseconds(db, db`dispatched_at - occurred_at`)} end,
+  initialisation_time_ms = case when event.completed_at is not null then initialisation_time_ms
+    when event_type = 'handover' and ${dispatched(db)} then ${milliseconds(db, db`started_at - dispatched_at`)} end,
   execution_time_ms = case when event.completed_at is not null then execution_time_ms
-    when event_type = 'handover' then ${milliseconds(db, db`now() - started_at`)}
-    else ${milliseconds(db, db`now() - occurred_at`)} end,
+    when event_type = 'sub_role' then ${milliseconds(db, db`now() - occurred_at`)}
+    when ${dispatched(db)} then ${milliseconds(db, db`now() - started_at`)} end,
   completed_at = coalesce(event.completed_at, now())
 `;
 
 const milliseconds = (db: Db, interval: ReturnType<typeof ended>) =>
-  db`greatest(0, round(extract(epoch from ${interval}) * 1000))::bigint`;
+  // greatest() would make 0 of null
+  db`case when ${interval} is not null then greatest(0, round(extract(epoch from ${interval}) * 1000)) end::bigint`;
 
 /** Adds outcomes as withOutcome of learning.ts does, all of one agent and work type at once. */
 async function addPerformance(db: Db, settings: LearnSettings, taskIds: readonly string[]): Promise<void> {

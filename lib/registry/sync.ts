@@ -55,7 +55,12 @@ async function readFolder(folder: string): Promise<{ ok: true; files: File[] } |
   const faults: string[] = [];
   for (const name of names) {
     const file = join(folder, name);
-    const read = readDefinition(await readFile(file, "utf8"));
+    const text = decode(await readFile(file));
+    if (text === undefined) {
+      faults.push(`${file}:1:1  is not UTF-8 text; save it as UTF-8`);
+      continue;
+    }
+    const read = readDefinition(text);
     if (!read.ok) faults.push(...read.faults.map((fault) => tellFault(file, fault)));
     else {
       const twin = files.find(({ read: other }) => other.definition.name === read.definition.name);
@@ -67,4 +72,12 @@ async function readFolder(folder: string): Promise<{ ok: true; files: File[] } |
   if (faults.length > 0) return { ok: false, faults };
   const byName = (a: File, b: File) => (a.read.definition.name < b.read.definition.name ? -1 : 1);
   return { ok: true, files: files.toSorted(byName) };
+}
+
+function decode(bytes: Buffer): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
 }

@@ -6,7 +6,8 @@ import { answerTo, type Refusal, refusalOf } from "../protocol/refusal.ts";
 import { uuidv7 } from "./ids.ts";
 import { log } from "./log.ts";
 import { withConnections } from "./pool.ts";
-import { type Outgoing, type Queues, sendAll, sqs } from "./sqs.ts";
+import type { Queues } from "./queue-env.ts";
+import { type Outgoing, sendAll, sqs } from "./sqs.ts";
 
 /** A message that follows the protocol, with the id by which the batch names it. */
 export type Received = { recordId: string; message: Message };

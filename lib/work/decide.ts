@@ -5,7 +5,7 @@ import { type Decision, decided, possibleFrom } from "./lifecycle.ts";
 import { cancelled, type Stamp } from "./messages.ts";
 import { insertOutbox, type Outgoing } from "./outbox.ts";
 import { findTask, type TaskRow } from "./queries.ts";
-import { askOf, type Route } from "./routing.ts";
+import { askOf, type Registry, type Route } from "./routing.ts";
 import type { Approve } from "./schema.ts";
 
 export type Decided = { row: TaskRow; outgoing: Outgoing[] };
@@ -17,7 +17,7 @@ export type Decided = { row: TaskRow; outgoing: Outgoing[] };
  */
 export async function decide(
   pool: Pool,
-  route: Route,
+  { route, closeCancelled }: Pick<Registry, "route" | "closeCancelled">,
   decision: Decision,
   taskId: string,
   said: Approve,
@@ -31,6 +31,7 @@ export async function decide(
     const row = await change(db, decision, before, said, stamp);
     // The row is locked in a state that allows the change, so this is a fault of ours, never a race.
     if (row === undefined) throw new Error(`${decision} of task ${before.taskId} changed nothing`);
+    if (decision === "cancel") await closeCancelled(db, taskId);
     const { by, reason } = said;
     await insertDecision(db, { decisionId: stamp.newId(), taskId, decision, by, reason, before: before.status, after });
     const outgoing = decision === "cancel" && before.status === "executing" ? stopMessages(before, stamp) : [];

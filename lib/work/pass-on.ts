@@ -61,7 +61,7 @@ export async function pass(db: Db, registry: Registry, passing: Passing, mustFin
   const { to_agent, capabilities, reason, context = {} } = handover;
   const { taskId, runId } = task;
   if ((await registry.countHandovers(db, taskId, runId)) >= MOST_HANDOVERS) {
-    const message = `It has changed hands ${MOST_HANDOVERS} times already. Retry it, or cancel it and submit it anew.`;
+    const message = `It has changed hands ${MOST_HANDOVERS} times already. Once it has ended, or is cancelled, retry starts a run of its own.`;
     throw new CallerError(409, "too_many_handovers", message);
   }
   const routed = await registry.route(db, { ...askOf(task), to_agent, capabilities, exclude: [from] });
@@ -70,7 +70,7 @@ export async function pass(db: Db, registry: Registry, passing: Passing, mustFin
     throw new CallerError(
       409,
       "no_other_agent",
-      `No other agent can be chosen: ${routing.reason} Name one in to_agent.`,
+      `The work stays where it is, as no other agent can be chosen. Name one in to_agent. The router says: ${routing.reason}`,
     );
   }
   const handedOn: HandedOn = { from_agent: from, reason, context };

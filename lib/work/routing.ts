@@ -91,6 +91,8 @@ export type Registry = {
   learn: Learn;
   /** Keeps an event with what is known now; call it before the task changes. The same event again changes nothing. */
   insertEvent: (db: Db, event: Transformation) => Promise<void>;
+  /** Ends the events of work that has been cancelled, in the transaction that cancels it. */
+  closeCancelled: (db: Db, taskId: string) => Promise<void>;
   hasEvent: (db: Db, taskId: string, eventId: string) => Promise<boolean>;
   /** How often this run of the work has changed hands. */
   countHandovers: (db: Db, taskId: string, runId: string) => Promise<number>;

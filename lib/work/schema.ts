@@ -212,6 +212,7 @@ export const TaskWithSteps = z
     steps: z.array(LoggedStep),
     decisions: z.array(TakenDecision),
     handovers: z.array(TaskEvent),
+    held_up: z.string().nullable().describe("while approved: why it cannot be dispatched, and what to do about it"),
   })
   .meta({ id: "TaskWithSteps" });
 export type TaskWithSteps = z.infer<typeof TaskWithSteps>;

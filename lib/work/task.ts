@@ -7,23 +7,27 @@ export function toTask(row: TaskRow): Task {
   return toWire(row) as Task;
 }
 
-/** Work with its steps, its decisions, and how it went from agent to agent, which `findEvents` looks up. */
-export async function withHistory(
-  db: Db,
-  row: TaskRow,
-  findEvents: (db: Db, taskId: string) => Promise<Record<string, unknown>[]>,
-): Promise<TaskWithSteps> {
-  const { taskId } = row;
-  const [steps, decisions, events] = await Promise.all([
+/** What only the registry knows of work: how it went from agent to agent, and why its agent cannot get it. */
+type Lookups = {
+  findEvents: (db: Db, taskId: string) => Promise<Record<string, unknown>[]>;
+  whyHeldUp: (db: Db, agent: string) => Promise<string | null>;
+};
+
+/** Work with its steps, its decisions and what the registry knows of it. */
+export async function withHistory(db: Db, row: TaskRow, { findEvents, whyHeldUp }: Lookups): Promise<TaskWithSteps> {
+  const { taskId, status, toAgent } = row;
+  const [steps, decisions, events, held_up] = await Promise.all([
     stepsOf(db, taskId),
     findDecisions(db, taskId),
     findEvents(db, taskId),
+    status === "approved" && toAgent !== null ? whyHeldUp(db, toAgent) : null,
   ]);
   return {
     ...toTask(row),
     steps,
     decisions: decisions.map((decision) => toWire(decision) as TakenDecision),
     handovers: events.map((event) => toWire(event) as TaskEvent),
+    held_up,
   };
 }
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { must } from "../../lib/protocol/faults.ts";
 import { integer, readEnv } from "../../lib/runtime/env.ts";
-import { JsonMap } from "../../lib/runtime/sqs.ts";
+import { JsonMap } from "../../lib/runtime/queue-env.ts";
 
 /** What the bridge is told by its environment; docs/queues.md has the table. */
 export type BridgeSettings = {

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { readAgentEnv } from "../../lib/agent-kit/env.ts";
 import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/db.ts";
-import { readQueues } from "../../lib/runtime/sqs.ts";
+import { readQueues } from "../../lib/runtime/queue-env.ts";
 import { readBridgeEnv } from "../../localstack/bridge/settings.ts";
 import { AGENTS, queuesOf } from "../../localstack/queues.ts";
 

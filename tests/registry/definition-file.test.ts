@@ -105,6 +105,11 @@ test.each([
     "2:1 __proto__ is a key that is not taken; choose another name",
   ],
   [
+    "a glob that RE2 cannot match",
+    "name: a\nrouting: {files: ['**/*.ts', '(a)\\1']}",
+    "2:30 routing.files.1 must be a glob of *, **, ?, [...] and {a,b}",
+  ],
+  [
     "an orchestrator to which work would go",
     "name: orchestrator",
     "1:1 routable must be false: no work goes to the orchestrator",
@@ -185,4 +190,8 @@ test("whatever the text, it is read or refused with at least one fault, each wit
     }),
     { numRuns: 500 },
   );
+});
+
+test("a trigger of which no word could match is refused", () => {
+  expect(faultsOf("name: a\ntriggers: [{phrase: '🎨'}]")[0]).toMatch(/must have a letter or a digit$/);
 });

@@ -236,6 +236,41 @@ test("a person's handover that cannot be done is refused and changes nothing", a
   expect(await codes(taskId, { to_agent: "infra" })).toEqual([409, "not_possible_from_cancelled"]);
 });
 
+test("a handover of work that is cancelled is over, and has the times of what came to pass alone", async () => {
+  const world = worldOf(db);
+  const taskId = await start(world);
+  await world.record(reply(requestFor(world, taskId), "work_status", { status: "executing" }));
+  await say(taskId, { to_agent: "code" });
+  const open = (await read(taskId)).handovers;
+  await world.decide("cancel", taskId);
+
+  const nothing = { transformation_time_ms: null, initialisation_time_ms: null, execution_time_ms: null };
+  expect(open).toMatchObject([{ completed_at: null }]);
+  expect((await read(taskId)).handovers).toMatchObject([
+    { ...nothing, completed_at: expect.any(String), quality_score: null },
+  ]);
+});
+
+test("an agent that is given work and asked to stop before it spoke has no first word", async () => {
+  const world = worldOf(db);
+  const taskId = await start(world);
+  await say(taskId, { to_agent: "code" });
+  await world.dispatch();
+  await world.decide("cancel", taskId);
+
+  expect((await read(taskId)).handovers).toMatchObject([
+    { transformation_time_ms: expect.any(Number), initialisation_time_ms: null, execution_time_ms: null },
+  ]);
+});
+
+test("a handover that finds nobody says that the work stays where it is", async () => {
+  const world = worldOf(db);
+  const taskId = await start(world);
+  await db`update agent_definitions set active = false where agent_name = 'code'`;
+
+  expect((await say(taskId, {})).json.detail).toMatch(/^The work stays where it is.*Name one in to_agent/);
+});
+
 test("a role taken over HTTP is an event and moves nothing", async () => {
   const world = worldOf(db);
   const taskId = await start(world);

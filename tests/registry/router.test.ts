@@ -211,6 +211,80 @@ test("the one agent that names the work type gets it without a threshold, howeve
   });
 });
 
+test.each([
+  [
+    "is at a limit",
+    { kind: "limit", reason: "full" },
+    {},
+    "infra alone of those that can take work now names the work type infra.check.",
+  ],
+  [
+    "is away",
+    { kind: "absent", reason: "gone" },
+    {},
+    "infra alone of those that can take work now names the work type infra.check.",
+  ],
+  ["hands it over", undefined, { exclude: ["ops"] }, "infra alone of the others names the work type infra.check."],
+] as const)("the reason is true where another agent that names the work type %s", (_, state, more, reason) => {
+  const definitions = [agent("infra", { work_types: ["infra.*"] }), agent("ops", { work_types: ["infra.check"] })];
+  const availability: Availability = new Map(state === undefined ? [] : [["ops", state]]);
+
+  const decision = decide(definitions, { request_text: "look", work_type: "infra.check", ...more }, { availability });
+
+  expect(decision).toMatchObject({ agent: "infra", strategy: "work_type" });
+  expect(decision.reason.split(";")[0]?.replace(/\.?$/, ".")).toBe(reason);
+});
+
+test("who is left where the others cannot take work now is not called the only one that offers it", () => {
+  const definitions = [
+    agent("a", { triggers: [{ phrase: "knit a scarf" }] }),
+    agent("b", { triggers: [{ phrase: "knit a scarf" }] }),
+  ];
+  const reason = (availability: Availability) =>
+    decide(definitions, { request_text: "knit a scarf" }, { availability }).reason;
+
+  expect(reason(new Map([["b", { kind: "limit", reason: "full" }]]))).toContain(
+    "and no other agent that can take work now offers this work",
+  );
+});
+
+test.each([
+  ["**/*.ts", "a.ts", true],
+  ["**/*.ts", "src/deep/A.TS", true],
+  ["**/*.ts", "./src/a.ts", true],
+  ["**/*.ts", "src/a.tsx", false],
+  ["*.md", "docs/a.md", false],
+  ["src/**", "src/.hidden/a", true],
+  ["src/**", "other/src/a", false],
+  ["**/Makefile", "Makefile", true],
+  ["a/**/b/*", "a/x/y/b/c", true],
+  ["a/**/b/*", "a/b/c", true],
+  ["*.[jt]s", "a.js", true],
+  ["a?.{c,h}", "ab.h", true],
+  ["a?.{c,h}", "ab.o", false],
+])("the glob %s against %s", (glob, path, matches) => {
+  const definitions = [agent("a", { routing: { files: [glob] } })];
+
+  const { candidates } = rank(definitions, { request_text: "x", hints: { files: [path] } });
+
+  expect(candidates[0]?.parts.context).toBe(matches ? 1 : 0);
+});
+
+test("no glob holds up the router: one that would take a backtracking engine minutes is matched at once", () => {
+  const files = [
+    `${"*a".repeat(30)}*b`,
+    "{a,a}".repeat(18),
+    `${"**/a/".repeat(15)}b`,
+    "(a|a)*(a|a)*(a|a)*(a|a)*(a|a)*c",
+  ];
+  const definitions = [agent("a", { routing: { files } })];
+  const paths = ["a".repeat(900), "a/".repeat(400), "a".repeat(17)];
+
+  const { candidates } = rank(definitions, { request_text: "x", hints: { files: paths } });
+
+  expect(candidates[0]?.parts.context).toBe(0);
+});
+
 test("below the threshold the fallback agent gets it, and without one nobody, with the alternatives told", () => {
   const definitions = [agent("a"), agent("b"), agent("clerk", { routable: false })];
   const request = { request_text: "knit a scarf", work_type: "craft.knit" };

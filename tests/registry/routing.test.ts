@@ -168,10 +168,28 @@ test("POST /route explains what would be done and writes nothing", async () => {
   expect(explained.json).toMatchObject({ agent: "painter", strategy: "scored", cache_hit: false });
   expect(explained.json.parts.trigger).toBeGreaterThan(0.9);
   expect(nobody.json.agent).toBeNull();
-  expect((await ask({ work_type: "paint" })).json.errors[0].field).toBe("request_text");
+  expect((await ask({ work_type: "paint" })).json.errors).toEqual([
+    { field: "request_text", message: "is missing; it must be given" },
+  ]);
   expect((await ask({ request_text: "x", to_agent: "chef" })).status).toBe(400);
   expect(await metrics()).toEqual([]);
   expect(await db`select from tasks`).toHaveLength(0);
+});
+
+test("work for an agent without a queue says so while it waits, and is dispatched once there is one", async () => {
+  await db`update agent_definitions set queue_url = null where agent_name = 'painter'`;
+  const { json } = await submit({ ...painting, to_agent: "painter" });
+  await sweep();
+
+  const waiting = await read(json.task_id);
+  expect(waiting.status).toBe("approved");
+  expect(waiting.held_up).toContain("painter has no queue yet. GET /agents/painter says how");
+
+  await db`update agent_definitions set queue_url = ${agentQueue("code")} where agent_name = 'painter'`;
+  expect((await read(json.task_id)).held_up).toBeNull();
+  await sweep();
+  expect(await read(json.task_id)).toMatchObject({ status: "executing", held_up: null });
+  expect((await requestsOf("code")).map(({ payload }) => payload.task_id)).toContain(json.task_id);
 });
 
 test("a concurrency key that is none is refused by its name", async () => {

@@ -44,7 +44,11 @@ test("a folder is stored, and again writes nothing", async () => {
   const again = await sync();
 
   expect(first).toMatchObject({ code: 0, err: "" });
-  expect(first.out).toBe(`created    anna 1.0.0  ${folder}/a.yaml\ncreated    bert 2.0.0  ${folder}/b.json\n`);
+  const stored = `created    anna 1.0.0  ${folder}/a.yaml\ncreated    bert 2.0.0  ${folder}/b.json\n`;
+  const noQueue = ["anna", "bert"].map(
+    (name) => `no queue   ${name}  gets no work before it has one: PUT /agents/${name} finds or makes it\n`,
+  );
+  expect(first.out).toBe(stored + noQueue.join(""));
   expect(again.out.replaceAll("unchanged", "created  ")).toBe(first.out);
   expect(before.rows).toHaveLength(2);
   expect(await traces()).toEqual(before);
@@ -75,12 +79,12 @@ test("only the file that changed is written; an older version in it comes back, 
 
   const { out } = await sync();
 
-  expect(out.split("\n").map((line) => line.split(/\s+/).slice(0, 3).join(" "))).toEqual([
-    "changed anna 1.0.0",
-    "unchanged bert 1.0.0",
-    "changed cleo 1.0.0",
-    "",
-  ]);
+  expect(
+    out
+      .split("\n")
+      .slice(0, 3)
+      .map((line) => line.split(/\s+/).slice(0, 3).join(" ")),
+  ).toEqual(["changed anna 1.0.0", "unchanged bert 1.0.0", "changed cleo 1.0.0"]);
   const { rows } = await traces();
   expect(rows.find(({ name }) => name === "bert")).toEqual(before);
   expect(rows.filter(({ active }) => active).map(({ name, version }) => `${name} ${version}`)).toEqual([
@@ -106,6 +110,23 @@ test("one bad file, and nothing of any is stored; every fault is told as file:li
     "3 faults; nothing was stored. See docs/registry.md.",
   ]);
   expect(await traces()).toEqual(before);
+});
+
+test("a file that is not UTF-8 is refused, not stored with other letters", async () => {
+  writeFileSync(join(folder, "a.yaml"), Buffer.from("name: anna\ndescription: caf\xe9\n", "latin1"));
+
+  const { code, err } = await sync();
+
+  expect([code, err.split("\n")[0]]).toEqual([1, `${folder}/a.yaml:1:1  is not UTF-8 text; save it as UTF-8`]);
+});
+
+test("a database that is away is said to be that, not a folder that cannot be read", async () => {
+  write("a.yaml", "name: anna\n");
+
+  const { code, err } = await run("agents-sync", [folder], { DATABASE_URL: "postgres://nobody@127.0.0.1:1/none" });
+
+  expect(code).toBe(1);
+  expect(err).toContain("The database at 127.0.0.1:1/none does not answer");
 });
 
 test.each([

@@ -1,13 +1,17 @@
 import fc from "fast-check";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { handler as decideWork } from "../../functions/decide-work.ts";
+import { handler as getAgent } from "../../functions/get-agent.ts";
 import { handler as getHealth } from "../../functions/get-health.ts";
 import { handler as getLogs } from "../../functions/get-logs.ts";
 import { handler as getOutput } from "../../functions/get-output.ts";
 import { handler as getReport } from "../../functions/get-report.ts";
 import { handler as getWork } from "../../functions/get-work.ts";
+import { handler as listAgents } from "../../functions/list-agents.ts";
 import { handler as listWork } from "../../functions/list-work.ts";
+import { handler as manageAgent } from "../../functions/manage-agent.ts";
 import { handler as notFound } from "../../functions/not-found.ts";
+import { handler as reportPresence } from "../../functions/report-presence.ts";
 import { handler as submitWork } from "../../functions/submit-work.ts";
 import { connect } from "../../lib/runtime/db.ts";
 import { expectConforms } from "../support/conform.ts";
@@ -33,6 +37,10 @@ async function ask(handler: unknown, parts: Parts): Promise<Seen> {
 }
 
 const submit = (parts: Parts) => ask(submitWork, { method: "POST", rawPath: "/work", ...parts });
+const agents = async () =>
+  (await db<{ agentName: string }[]>`select distinct agent_name from agent_definitions`).map(
+    ({ agentName }) => agentName,
+  );
 const stored = async () => (await db<{ n: number }[]>`select count(*)::int as n from tasks`)[0]?.n;
 
 const text = fc.oneof(
@@ -138,6 +146,12 @@ test("any path, query and headers get an answer of the document", async () => {
     { handler: getLogs, path: (id: string) => `/work/${id}/logs` },
     { handler: getOutput, path: (id: string) => `/work/${id}/output` },
     { handler: decideWork, path: (id: string) => `/work/${id}/approve`, method: "POST" },
+    { handler: decideWork, path: (id: string) => `/work/${id}/handover`, method: "POST" },
+    { handler: decideWork, path: (id: string) => `/work/${id}/feedback`, method: "POST" },
+    { handler: submitWork, path: () => "/route", method: "POST" },
+    { handler: getAgent, path: (name: string) => `/agents/${name}` },
+    { handler: reportPresence, path: (name: string) => `/agents/${name}/presence`, method: "POST" },
+    { handler: listAgents, path: () => "/agents" },
     { handler: listWork, path: () => "/work" },
     { handler: getHealth, path: () => "/health" },
     { handler: getReport, path: (name: string) => `/reports/${name}` },
@@ -157,6 +171,8 @@ test("any path, query and headers get an answer of the document", async () => {
       "project_id",
       "days",
       "task_id",
+      "active",
+      "capability",
     ),
   );
   const id = fc.oneof(
@@ -176,7 +192,10 @@ test("any path, query and headers get an answer of the document", async () => {
     fc.oneof(text, fc.constantFrom("bytes=0-1", "bytes=9-", "bytes=-1", "bytes=a", "items=1-2")),
     { maxKeys: 4 },
   );
-  const body = fc.oneof(text, fc.constantFrom('{"by":"ada"}', '{"by":"ada","reason":"x"}'));
+  const body = fc.oneof(
+    text,
+    fc.constantFrom('{"by":"ada"}', '{"by":"ada","reason":"x"}', '{"by":"ada","score":1}', '{"request_text":"x"}'),
+  );
 
   await fc.assert(
     fc.asyncProperty(
@@ -197,6 +216,130 @@ test("any path, query and headers get an answer of the document", async () => {
   );
 
   expect(await stored()).toBe(0);
+});
+
+/** An object of which any fields are valid and some are anything. */
+const around = (good: Record<string, unknown>) =>
+  fc
+    .tuple(
+      fc.subarray(Object.keys(good)),
+      fc.dictionary(fc.constantFrom(...Object.keys(good), "other"), json, { maxKeys: 2 }),
+    )
+    .map(([kept, changed]) => ({ ...Object.fromEntries(kept.map((key) => [key, good[key]])), ...changed }));
+
+test("anything that is said of work in hand is refused, or done as the document says", async () => {
+  const { json: work } = await submit({ body: JSON.stringify(valid) });
+  const { json: ended } = await submit({ body: JSON.stringify({ ...valid, request_text: "done" }) });
+  await db`update tasks set status = 'completed', completed_at = now(), ready_at = null where task_id = ${ended.task_id}`;
+  const handover = around({
+    by: "ada",
+    reason: "not hers",
+    to_agent: "infra",
+    capabilities: ["x"],
+    context: { a: 1 },
+    attempt: 0,
+  });
+  const feedback = around({ by: "ada", score: 0.5, comment: "so so" });
+  const seenStatuses = new Set<string>();
+  const saying = async (verb: string, task_id: string, said: unknown) => {
+    const rawPath = `/work/${task_id}/${verb}`;
+    const answer = await ask(decideWork, {
+      method: "POST",
+      rawPath,
+      pathParameters: { task_id },
+      body: JSON.stringify(said) ?? "",
+    });
+    seenStatuses.add(`${verb} ${answer.status}`);
+  };
+
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(handover, json), fc.oneof(feedback, json), async (passed, judged) => {
+      await saying("handover", work.task_id, passed);
+      await saying("feedback", ended.task_id, judged);
+    }),
+    { numRuns: 300 },
+  );
+
+  expect([...seenStatuses]).toEqual(
+    expect.arrayContaining(["handover 200", "handover 400", "feedback 200", "feedback 400"]),
+  );
+});
+
+test("anything that is asked of the router is refused or explained, and writes nothing", async () => {
+  const { created_by: _, ...asks } = valid;
+  let explained = 0;
+
+  await fc.assert(
+    fc.asyncProperty(
+      fc.oneof(around({ ...asks, hints: { files: ["a.ts"], language: "c", capabilities: ["x"] } }), json),
+      async (value) => {
+        const answer = await ask(submitWork, { method: "POST", rawPath: "/route", body: JSON.stringify(value) ?? "" });
+        if (answer.status === 200) explained++;
+      },
+    ),
+    { numRuns: 300 },
+  );
+
+  expect(explained).toBeGreaterThan(0);
+  expect(await stored()).toBe(0);
+});
+
+test("any hints are taken by the router", async () => {
+  const names = ["capabilities", "environment", "language", "files", "parent_task_id", "project"];
+  await fc.assert(
+    fc.asyncProperty(text, fc.dictionary(fc.constantFrom(...names), json), async (said, hints) => {
+      const body = JSON.stringify({ request_text: `do ${said}`, hints });
+      const { status } = await ask(submitWork, { method: "POST", rawPath: "/route", body });
+      expect([200, 400]).toContain(status);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("anything that is PUT as an agent is refused, or stored under its name", async () => {
+  const definition = {
+    name: "fuzz",
+    version: "1.0.0",
+    description: "what comes",
+    capabilities: ["x"],
+    triggers: ["do it", { pattern: "a+" }],
+    work_types: ["fuzz.*"],
+    limits: { concurrency: 1, rate: { count: 1, per_seconds: 1 } },
+    cost: { per_task_usd: 1 },
+    queue: "https://sqs.eu-central-1.amazonaws.com/123456789012/fuzz",
+    presence: "assumed",
+    routable: false,
+    routing: { files: ["**/*.ts"] },
+  };
+  const yaml = fc.oneof(
+    text,
+    fc.tuple(text, text).map(([key, value]) => `name: fuzz\n${key}: ${value}\n`),
+    fc.tuple(fc.nat({ max: 40 }), text).map(([at, inserted]) => {
+      const whole = "name: fuzz\ntriggers: [&a do it, *a]\nqueue: https://example.org/q\n";
+      return whole.slice(0, at) + inserted + whole.slice(at);
+    }),
+  );
+  const sent = fc.oneof(
+    fc.oneof(around(definition), json).map((value) => JSON.stringify(value) ?? ""),
+    yaml,
+  );
+  const put = (body: string) =>
+    ask(manageAgent, { method: "PUT", rawPath: "/agents/fuzz", pathParameters: { name: "fuzz" }, body });
+  const before = await agents();
+  let taken = 0;
+
+  await fc.assert(
+    fc.asyncProperty(sent, async (body) => {
+      const { status, json: answer } = await put(body);
+      if (status < 300) taken++;
+      expect(status < 300 ? answer.name : answer.code).toMatch(/^(fuzz|invalid_definition|older_version)$/);
+    }),
+    { numRuns: 500 },
+  );
+
+  expect(taken).toBeGreaterThan(0);
+  expect((await agents()).filter((name) => !before.includes(name))).toEqual(["fuzz"]);
+  await db`delete from agent_definitions where agent_name = 'fuzz'`;
 });
 
 test("any Idempotency-Key is taken or refused, and is never a fault of ours", async () => {

@@ -9,7 +9,7 @@ import type { SQSEvent } from "aws-lambda";
 import { beforeEach, expect, test } from "vitest";
 import { type Message, parseMessage, serialiseMessage } from "../../lib/protocol/messages.ts";
 import { queue } from "../../lib/runtime/queue.ts";
-import { readQueues } from "../../lib/runtime/sqs.ts";
+import { readQueues } from "../../lib/runtime/queue-env.ts";
 import { agentQueue, put, receive, sqs } from "../support/work.ts";
 
 const queues = readQueues();

@@ -4,7 +4,8 @@ import type { AddressInfo } from "node:net";
 import { CreateQueueCommand } from "@aws-sdk/client-sqs";
 import fc from "fast-check";
 import { beforeEach, expect, test, vi } from "vitest";
-import { batches, type Outgoing, readQueues, sendAll } from "../../lib/runtime/sqs.ts";
+import { readQueues } from "../../lib/runtime/queue-env.ts";
+import { batches, type Outgoing, sendAll } from "../../lib/runtime/sqs.ts";
 import { receive, sqs } from "../support/work.ts";
 
 const MIB = 1_048_576;

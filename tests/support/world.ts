@@ -1,6 +1,6 @@
 import { type Message, parseMessage, serialiseMessage, type WorkRequestMessage } from "../../lib/protocol/messages.ts";
 import { countHandovers, hasEvent, insertEvent } from "../../lib/registry/events.ts";
-import { learn } from "../../lib/registry/learn.ts";
+import { closeCancelled, learn } from "../../lib/registry/learn.ts";
 import { openRouter } from "../../lib/registry/route.ts";
 import { RouterSettings } from "../../lib/registry/settings.ts";
 import type { Pool } from "../../lib/runtime/db.ts";
@@ -29,6 +29,7 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}) {
     route,
     learn: async (db, taskIds) => await learn(db, routing, taskIds),
     insertEvent,
+    closeCancelled,
     hasEvent,
     countHandovers,
   };
@@ -55,7 +56,7 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}) {
       by = "ada",
       more: { reason?: string; to_agent?: string } = {},
     ) => {
-      const outcome = await decide(pool, route, decision, taskId, { by, ...more }, stamp);
+      const outcome = await decide(pool, registry, decision, taskId, { by, ...more }, stamp);
       await deliver(pool, outcome.outgoing, send);
       return outcome.row;
     },

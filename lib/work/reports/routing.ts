@@ -57,9 +57,9 @@ export const routerLatency = report({
   query: async (db, parameters, now) =>
     await db`
     select ${day(db)} as day, count(*)::int as decisions,
-      percentile_cont(0.5) within group (order by total_routing_time_us) as p50_us,
-      percentile_cont(0.95) within group (order by total_routing_time_us) as p95_us,
-      percentile_cont(0.99) within group (order by total_routing_time_us) as p99_us,
+      round((percentile_cont(0.5) within group (order by total_routing_time_us))::numeric, 1)::float8 as p50_us,
+      round((percentile_cont(0.95) within group (order by total_routing_time_us))::numeric, 1)::float8 as p95_us,
+      round((percentile_cont(0.99) within group (order by total_routing_time_us))::numeric, 1)::float8 as p99_us,
       max(total_routing_time_us)::float8 as max_us,
       (count(*) filter (where total_routing_time_us > 100000))::int as over_target
     from router_performance_metrics
@@ -84,8 +84,8 @@ export const routerCache = report({
     await db`
     select ${day(db)} as day, count(*)::int as decisions, (count(*) filter (where cache_hit))::int as cache_hits,
       round(avg(cache_hit::int), 4)::float8 as hit_rate, round(avg(cache_age_seconds), 3)::float8 as mean_age_seconds,
-      percentile_cont(0.5) within group (order by total_routing_time_us) filter (where cache_hit) as p50_hit_us,
-      percentile_cont(0.5) within group (order by total_routing_time_us) filter (where not cache_hit) as p50_miss_us
+      round((percentile_cont(0.5) within group (order by total_routing_time_us) filter (where cache_hit))::numeric, 1)::float8 as p50_hit_us,
+      round((percentile_cont(0.5) within group (order by total_routing_time_us) filter (where not cache_hit))::numeric, 1)::float8 as p50_miss_us
     from router_performance_metrics
     where routed_at >= ${since(db, parameters.days, now)}
     group by 1 order by 1 desc
@@ -113,7 +113,7 @@ export const agentPerformance = report({
     select selected_agent as agent, work_type, count(*)::int as decisions, count(succeeded)::int as ended,
       round(avg(succeeded::int), 4)::float8 as success_rate, round(avg(actual_quality_score), 4)::float8 as mean_quality,
       round(avg(confidence_score), 4)::float8 as mean_confidence, round(avg(execution_time_ms), 1)::float8 as mean_ms,
-      percentile_cont(0.95) within group (order by execution_time_ms) as p95_ms,
+      round((percentile_cont(0.95) within group (order by execution_time_ms))::numeric, 1)::float8 as p95_ms,
       count(feedback_score)::int as feedbacks, round(avg(feedback_score), 4)::float8 as mean_feedback
     from router_performance_metrics
     where routed_at >= ${since(db, parameters.days, now)} and selected_agent is not null
