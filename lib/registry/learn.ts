@@ -102,13 +102,14 @@ function addPerformance(db: Db, settings: LearnSettings): Fragment {
     group by to_agent, work_type
     order by to_agent, work_type
     on conflict on constraint agent_performance_pkey do update set
-      weight = known.weight * ${old} + excluded.weight * ${fresh},
-      success_sum = known.success_sum * ${old} + excluded.success_sum * ${fresh},
-      quality_weight = known.quality_weight * ${old} + excluded.quality_weight * ${fresh},
-      quality_sum = known.quality_sum * ${old} + excluded.quality_sum * ${fresh},
-      time_weight = known.time_weight * ${old} + excluded.time_weight * ${fresh},
-      time_ms_sum = known.time_ms_sum * ${old} + excluded.time_ms_sum * ${fresh},
-      observed_at = greatest(known.observed_at, excluded.observed_at)
+      (weight, success_sum, quality_weight, quality_sum, time_weight, time_ms_sum, observed_at) = (
+        select known.weight * old + excluded.weight * fresh, known.success_sum * old + excluded.success_sum * fresh,
+          known.quality_weight * old + excluded.quality_weight * fresh, known.quality_sum * old + excluded.quality_sum * fresh,
+          known.time_weight * old + excluded.time_weight * fresh, known.time_ms_sum * old + excluded.time_ms_sum * fresh,
+          greatest(known.observed_at, excluded.observed_at)
+        -- offset 0: otherwise the planner writes both factors out wherever they are used
+        from (select ${old} as old, ${fresh} as fresh offset 0) as faded
+      )
     returning known.*
   `;
 }
@@ -140,7 +141,7 @@ const ratesOf = (db: Db, settings: LearnSettings, performance: Fragment) => db`
     sum(quality_sum * factor) / nullif(sum(quality_weight * factor), 0) as quality,
     sum(time_ms_sum * factor) / nullif(sum(time_weight * factor), 0) as ms
   from (${performance}) as performance
-    cross join lateral (select ${fade(db, settings, db`now() - observed_at`)} as factor) as faded
+    cross join lateral (select ${fade(db, settings, db`now() - observed_at`)} as factor offset 0) as faded
   group by agent_name
 `;
 
