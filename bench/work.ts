@@ -93,6 +93,6 @@ function resultOf(request: WorkRequestMessage): Message {
 /** The rows of many submits at once, as the pgbench script writes them: for measuring what comes after submitting. */
 export async function bulkSubmit(pool: Pool, count: number): Promise<void> {
   const script = readFileSync(join(import.meta.dirname, "sql", "lifecycle.sql"), "utf8");
-  const statement = script.slice(script.indexOf("insert"), script.indexOf(";")).replace(":batch", String(count));
+  const statement = script.slice(script.indexOf("with decided"), script.indexOf(";")).replace(":batch", String(count));
   await pool.unsafe(statement);
 }

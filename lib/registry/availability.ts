@@ -12,14 +12,18 @@ export function availabilityOf(states: readonly State[]): Availability {
 }
 
 function unavailableOf(state: State): Unavailable | undefined {
-  if (!state.has_queue) return { kind: "absent", reason: "it has no queue yet" };
-  if (state.silent_since !== null) return { kind: "absent", reason: `no sign of life since ${state.silent_since}` };
-  if (state.executing >= state.at_once) {
-    return { kind: "limit", reason: `it has ${state.executing} of ${state.at_once} pieces of work at once` };
+  switch (state.obstacle) {
+    case "no_queue":
+      return { kind: "absent", reason: "it has no queue yet" };
+    case "silent":
+      return { kind: "absent", reason: `no sign of life since ${state.silent_since}` };
+    case "busy":
+      return { kind: "limit", reason: `it has ${state.executing} of ${state.at_once} pieces of work at once` };
+    case "rate": {
+      const { recent, rate_count, rate_seconds } = state;
+      return { kind: "limit", reason: `it has started ${recent} of ${rate_count} pieces of work in ${rate_seconds} s` };
+    }
+    case null:
+      return undefined;
   }
-  const { rate_count: count, rate_seconds: seconds, recent } = state;
-  if (count !== null && seconds !== null && recent >= count) {
-    return { kind: "limit", reason: `it has started ${recent} of ${count} pieces of work in ${seconds} s` };
-  }
-  return undefined;
 }

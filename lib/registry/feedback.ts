@@ -1,6 +1,6 @@
 import { CallerError } from "../errors.ts";
 import type { Db, Pool } from "../runtime/db.ts";
-import { type LearnSettings, updateRates } from "./learn.ts";
+import { holdRates, type LearnSettings, updateRates } from "./learn.ts";
 import { FEEDBACK_WEIGHT, type Sums, withFeedback } from "./learning.ts";
 import { type PerformanceRow, sumsOf } from "./snapshot.ts";
 
@@ -37,10 +37,11 @@ export async function giveFeedback(
         ? { quality: 0, weight: 0 }
         : { quality: known.quality ?? 0, weight: known.spoken ? FEEDBACK_WEIGHT : 1 };
     const endedAt = (known.completedAt ?? task.completedAt).getTime();
+    await holdRates(db, db`select ${task.toAgent}::text`);
     await changePerformance(db, task, (sums) =>
       withFeedback(sums, earlier, score, endedAt, settings.ROUTER_HALF_LIFE_DAYS * 86_400_000),
     );
-    await updateRates(db, settings, [task.toAgent]);
+    await updateRates(db, settings, task.toAgent);
     await db`
       update router_performance_metrics set actual_quality_score = ${score}, prediction_error = ${score}::numeric - confidence_score,
         feedback_score = ${score}, feedback_by = ${by}, feedback_comment = ${comment}, feedback_at = now()

@@ -50,10 +50,13 @@ export type PerformanceRow = {
   observedAt: Date;
 };
 
+/** Why an agent cannot take work: it has no queue, it is silent, or it is at its limit of work at once or of starts in a time. */
+export type Obstacle = "no_queue" | "silent" | "busy" | "rate";
+
 /** How an agent is at this moment; what its definition does not say is null. */
 export type State = {
   agent: string;
-  has_queue: boolean;
+  obstacle: Obstacle | null;
   silent_since: string | null;
   at_once: number;
   executing: number;
@@ -64,40 +67,75 @@ export type State = {
 
 export type Look = { revision: string; parentAgent: string | null; states: State[] };
 
+/** What the database does not know. `silentSeconds` 0: nobody is silent; `inFlight`: the limit where a definition has none. */
+type Known = { queues: readonly string[]; silentSeconds: number; inFlight: number };
+
 /**
  * What a decision needs of this very moment, in one statement: the registry's revision, these agents' signs of life, load and recent
- * starts, and the agent of the parent work. `silentSeconds` 0: nobody is silent; `inFlight`: the limit where a definition has none.
+ * starts, and the agent of the parent work.
  */
 export async function look(
   db: Db,
   agents: readonly string[],
-  known: { queues: readonly string[]; silentSeconds: number; inFlight: number; parentTaskId: string | undefined },
+  known: Known & { parentTaskId: string | undefined },
 ): Promise<Look> {
   const [row] = await db<Look[]>`
     select revision::text,
       (select to_agent from tasks where task_id = ${known.parentTaskId ?? null}) as parent_agent,
       coalesce((select jsonb_agg(to_jsonb(state)) from (
-        select definition.agent_name as agent,
-          definition.queue_url is not null or definition.agent_name = any(${opaque(db, known.queues)}) as has_queue,
-          case when ${known.silentSeconds}::float8 > 0
-            and coalesce(parsed_metadata ->> 'presence', 'reported') = 'reported'
-            and greatest(seen_at, updated_at) < now() - make_interval(secs => ${known.silentSeconds})
-            then to_char(greatest(seen_at, updated_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-          end as silent_since,
-          coalesce((parsed_metadata #>> '{limits,concurrency}')::int, ${known.inFlight}) as at_once,
-          (select count(*) from tasks where status = 'executing' and to_agent = definition.agent_name)::int as executing,
-          (parsed_metadata #>> '{limits,rate,count}')::int as rate_count,
-          (parsed_metadata #>> '{limits,rate,per_seconds}')::float8 as rate_seconds,
-          (select count(*) from unnest(recent) as start (at)
-            where at > now() - make_interval(secs => (parsed_metadata #>> '{limits,rate,per_seconds}')::float8))::int as recent
-        from agent_definitions as definition
-          left join agent_presence using (agent_name)
-          left join agent_rate using (agent_name)
-        where active and definition.agent_name = any(${opaque(db, agents)})
+        ${statesOf(db, agents, known)}
       ) as state), '[]') as states
     from registry_state
   `;
   return row ?? { revision: "0", parentAgent: null, states: [] };
+}
+
+/**
+ * A condition: the registry has this revision still, and of these agents those and no others cannot take work, each for the same
+ * reason as before.
+ */
+export function isAsSeen(db: Db, revision: string, states: readonly State[], known: Known): Fragment {
+  const current = db`(select revision from registry_state) = ${revision}::bigint`;
+  if (states.length === 0) return current;
+  const obstacles = Object.fromEntries(states.map(({ agent, obstacle }) => [agent, obstacle]));
+  const agents = states.map(({ agent }) => agent);
+  return db`
+    ${current} and not exists (
+      select from (${statesOf(db, agents, known)}) as state
+      where obstacle is distinct from ${db.json(obstacles)}::jsonb ->> agent
+    )
+  `;
+}
+
+/** The rows of State for these agents. */
+function statesOf(db: Db, agents: readonly string[], { queues, silentSeconds, inFlight }: Known): Fragment {
+  return db`
+    select *, case
+      when not has_queue then 'no_queue'
+      when silent_since is not null then 'silent'
+      when executing >= at_once then 'busy'
+      when recent >= rate_count then 'rate'
+    end as obstacle
+    from (
+      select definition.agent_name as agent,
+        definition.queue_url is not null or definition.agent_name = any(${opaque(db, queues)}) as has_queue,
+        case when ${silentSeconds}::float8 > 0
+          and coalesce(parsed_metadata ->> 'presence', 'reported') = 'reported'
+          and greatest(seen_at, updated_at) < now() - make_interval(secs => ${silentSeconds})
+          then to_char(greatest(seen_at, updated_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+        end as silent_since,
+        coalesce((parsed_metadata #>> '{limits,concurrency}')::int, ${inFlight}::int) as at_once,
+        (select count(*) from tasks where status = 'executing' and to_agent = definition.agent_name)::int as executing,
+        (parsed_metadata #>> '{limits,rate,count}')::int as rate_count,
+        (parsed_metadata #>> '{limits,rate,per_seconds}')::float8 as rate_seconds,
+        (select count(*) from unnest(recent) as start (at)
+          where at > now() - make_interval(secs => (parsed_metadata #>> '{limits,rate,per_seconds}')::float8))::int as recent
+      from agent_definitions as definition
+        left join agent_presence using (agent_name)
+        left join agent_rate using (agent_name)
+      where active and definition.agent_name = any(${opaque(db, agents)})
+    ) as measured
+  `;
 }
 
 /** An array whose length the planner does not look at: so it keeps one plan, where planning anew took six times as long as running. */

@@ -163,11 +163,17 @@ async function claimReady(
   `;
 }
 
-/** When the next start is possible of an agent whose rate holds ready work back. */
+/** When the next start is possible of an agent whose rate holds ready work back. Where no agent has a rate it reads nothing. */
 async function rateFreeAt(db: Db): Promise<Date | null> {
   const [row] = await db<{ freeAt: Date | null }[]>`
     select min(latest.at + rate_window) as free_at
-    from agent_rate join (${limits(db)}) as limits using (agent_name) cross join lateral (
+    from agent_rate cross join lateral (
+      select (parsed_metadata #>> '{limits,rate,count}')::int as rate_count,
+        make_interval(secs => (parsed_metadata #>> '{limits,rate,per_seconds}')::float8) as rate_window
+      from agent_definitions as definition
+      where definition.agent_name = agent_rate.agent_name
+      order by active desc, updated_at desc limit 1
+    ) as limits cross join lateral (
       select at from unnest(recent) as start (at)
       where at > clock_timestamp() - rate_window
       order by at desc offset greatest(0, rate_count - 1) limit 1

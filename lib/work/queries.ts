@@ -60,7 +60,7 @@ export async function insertOnce(db: Db, task: NewTask, routed: Routed): Promise
         parameters, hints, to_agent, priority, not_before, timeout_seconds, max_attempts, message_bytes,
         estimated_resources, approval, approved_by, approved_at, approval_reason, ready_at,
         routing_id, routed_at, routing, concurrency_key
-      ) values (
+      ) select
         ${task.task_id}, ${task.status}, ${task.request_id}, ${task.request_hash}, ${task.trace_id}, ${task.request_id},
         ${task.project_id ?? null}, ${task.created_by}, ${task.request_text}, ${task.work_type},
         ${db.json(task.parameters)}, ${db.json(task.hints)}, ${routed.agent}, ${task.priority},
@@ -69,7 +69,7 @@ export async function insertOnce(db: Db, task: NewTask, routed: Routed): Promise
         ${task.approval}, ${approved ? "policy" : null}, ${approved ? db`now()` : null}, ${task.approval_reason},
         ${approved ? db`greatest(now(), ${task.not_before ?? null}::timestamptz)` : null},
         ${routed.routingId}, now(), ${db.json(routed.routing)}, ${task.concurrency_key}
-      )
+      where ${routed.holds(db)}
       on conflict on constraint tasks_request_id_key do nothing
       returning routed_at, ${taskColumns(db)}
     ), kept as (

@@ -63,10 +63,16 @@ export type Routed = {
   /** Microseconds that it took, and how old the scores were: null where they were made for it. */
   measured: { us: number; cacheAgeSeconds: number | null };
   keep: (db: Db) => Fragment;
+  /** A condition: what this was decided on is so still. Of what was looked up for it that goes without saying. */
+  holds: (db: Db) => Fragment;
 };
 
-/** Chooses an agent for work. Throws a CallerError where to_agent names none. */
-export type Route = (db: Db, ask: Ask) => Promise<Routed>;
+/**
+ * Chooses an agent for work. Throws a CallerError where to_agent names none. `provisional`: from what this instance has seen lately,
+ * which saves a round trip; the statement that keeps the decision must have `holds` in its condition, and where it does not hold
+ * the work is routed again without.
+ */
+export type Route = (db: Db, ask: Ask, how?: { provisional: boolean }) => Promise<Routed>;
 
 /** Learns from work that has just ended, in the transaction that ends it; once for each end. */
 export type Learn = (db: Db, taskIds: readonly string[]) => Promise<void>;

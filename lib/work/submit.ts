@@ -21,7 +21,8 @@ export type Submission = {
 
 /**
  * Has an agent chosen and keeps the work in one statement and one commit: approved at once, or pending for a person's approval or
- * for want of an agent. The same key again answers with the work as it is now, whatever the router would say today; with other
+ * for want of an agent. It is chosen from what this instance has seen lately, and the statement keeps nothing where that is so no more;
+ * then the router looks again. The same key again answers with the work as it is now, whatever the router would say today; with other
  * content it is a conflict. Throws a CallerError for work that cannot be done as asked.
  */
 export async function submit(
@@ -41,33 +42,35 @@ export async function submit(
   const message_bytes = sizeOf(work);
   const concurrency_key = keyOf(work.hints);
 
-  let routed: Routed;
-  try {
-    routed = await route(db, work);
-  } catch (error) {
-    const known = await replay(db, requestId, hash);
-    if (known === undefined) throw error;
-    return { row: known, replayed: known.taskId !== taskId };
-  }
-  const reason = routed.agent === null ? undefined : approvalReason(work, settings.APPROVAL_REQUIRED);
-  const task: NewTask = {
-    ...content,
-    task_id: taskId,
-    request_id: requestId,
-    request_hash: hash,
-    trace_id: traceId,
-    concurrency_key,
-    message_bytes,
-    status: reason === undefined ? "pending" : "approved",
-    approval_reason: reason ?? null,
-  };
-  const row = await insertOnce(db, task, routed);
-  if (row !== undefined) return { row, replayed: false };
+  for (const provisional of [true, false]) {
+    let routed: Routed;
+    try {
+      routed = await route(db, work, { provisional });
+    } catch (error) {
+      const known = await replay(db, requestId, hash);
+      if (known === undefined) throw error;
+      return { row: known, replayed: known.taskId !== taskId };
+    }
+    const reason = routed.agent === null ? undefined : approvalReason(work, settings.APPROVAL_REQUIRED);
+    const task: NewTask = {
+      ...content,
+      task_id: taskId,
+      request_id: requestId,
+      request_hash: hash,
+      trace_id: traceId,
+      concurrency_key,
+      message_bytes,
+      status: reason === undefined ? "pending" : "approved",
+      approval_reason: reason ?? null,
+    };
+    const row = await insertOnce(db, task, routed);
+    if (row !== undefined) return { row, replayed: false };
 
-  const known = await replay(db, requestId, hash);
-  if (known === undefined) throw new Error(`request_id ${requestId} is taken and not there`);
-  // With our own task_id it is this very call, run again after a lost connection: its first run did land.
-  return { row: known, replayed: known.taskId !== taskId };
+    const known = await replay(db, requestId, hash);
+    // With our own task_id it is this very call, run again after a lost connection: its first run did land.
+    if (known !== undefined) return { row: known, replayed: known.taskId !== taskId };
+  }
+  throw new Error(`request_id ${requestId} is taken and not there`);
 }
 
 /** The work that this key has made before. Throws where it was made of other content. */

@@ -5,6 +5,7 @@ import { learn } from "../../lib/registry/learn.ts";
 import { automaticQuality, type Sums, withFeedback, withOutcome } from "../../lib/registry/learning.ts";
 import { findPerformance } from "../../lib/registry/snapshot.ts";
 import { connect } from "../../lib/runtime/db.ts";
+import { until } from "../support/agent.ts";
 import { defineAgents } from "../support/registry.ts";
 import { call, reply } from "../support/work.ts";
 import { worldOf } from "../support/world.ts";
@@ -25,6 +26,7 @@ afterAll(async () => {
 });
 
 type World = ReturnType<typeof worldOf>;
+type Request = ReturnType<World["requests"]>[number];
 /** Submits, starts and ends one piece of work and answers its task_id. */
 async function live(world: World, result: object, more: Parameters<World["submit"]>[0] = {}): Promise<string> {
   const taskId = await world.submit({ to_agent: "code", ...more });
@@ -160,6 +162,26 @@ test("many batches at once about the same agents neither wait for each other for
   expect(performance).toHaveLength(kinds);
   for (const { weight } of performance) expect(weight).toBeCloseTo(10, 2);
   expect(await rates("code")).toMatchObject({ success: 1, quality: 1 });
+});
+
+test("rates count what another batch learns at the same moment", async () => {
+  const world = worldOf(db);
+  const taskIds = [];
+  for (const work_type of ["kind.a", "kind.b"]) taskIds.push(await world.submit({ to_agent: "code", work_type }));
+  await world.dispatch();
+  const [good, bad] = taskIds.map((taskId) => requestFor(world, taskId)) as [Request, Request];
+
+  let second: Promise<unknown> | undefined;
+  await db.begin(async (tx) => {
+    await tx`update tasks set status = 'completed', completed_at = now(), lease_until = null, deadline = null where task_id = ${good.payload.task_id}`;
+    await learn(tx, settings, [good.payload.task_id]);
+    second = worldOf(db).record(reply(bad, "work_result", { status: "failed" }));
+    const waits = async () => (await tx`select from pg_locks where not granted`).length > 0;
+    await Promise.race([second, until("the second one waits", waits)]);
+  });
+  await second;
+
+  expect((await rates("code"))?.["success"]).toBeCloseTo(0.5, 2);
 });
 
 test("a person's word replaces what was measured and counts three times, and only the latest does", async () => {

@@ -90,6 +90,32 @@ test("an agent without a sign of life is passed over with the reason, but obeyed
   expect((await submit(painting)).json.to_agent).toBe("painter");
 });
 
+test("an agent that fills up between two submissions is passed over at once, and chosen again once it has room", async () => {
+  await defineAgents(db, { name: "sprayer", triggers: [{ phrase: "paint the fence" }] });
+  await db`update agent_definitions set parsed_metadata = jsonb_set(parsed_metadata, '{limits,concurrency}', '1')`;
+  const first = await submit(painting);
+  const { task_id, to_agent } = first.json;
+
+  await db`
+    update tasks set status = 'executing', attempt = 1, ready_at = null, dispatched_at = now(),
+      lease_until = now() + interval '1 hour', deadline = now() + interval '1 hour'
+    where task_id = ${task_id}`;
+  const second = await submit(painting);
+  const named = await submit({ ...painting, to_agent });
+  await db`
+    update tasks set status = 'cancelled', completed_at = now(), lease_until = null, deadline = null
+    where task_id = ${task_id}`;
+  const third = await submit(painting);
+
+  expect(new Set([to_agent, second.json.to_agent])).toEqual(new Set(["painter", "sprayer"]));
+  expect(second.json.routing.alternatives[0]).toMatchObject({
+    agent: to_agent,
+    passed_over: expect.stringContaining("1 of 1"),
+  });
+  expect([named.json.to_agent, third.json.to_agent]).toEqual([to_agent, to_agent]);
+  expect(await metrics()).toHaveLength(4);
+});
+
 test("work for which nobody is found waits for a person, who must say who does it", async () => {
   const { json } = await submit({ request_text: "solve the riddle", work_type: "riddle" });
   expect(json).toMatchObject({
