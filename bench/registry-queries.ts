@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
+import { AgentDefinition } from "../lib/registry/definition.ts";
 import { countHandovers, findEvents, insertEvent } from "../lib/registry/events.ts";
 import { giveFeedback } from "../lib/registry/feedback.ts";
 import { learn } from "../lib/registry/learn.ts";
 import { keepPartitions, PartitionSettings } from "../lib/registry/partitions.ts";
-import { findAgents, findVersions } from "../lib/registry/queries.ts";
+import { findAgents, findVersions, updateVersion } from "../lib/registry/queries.ts";
 import { RouterSettings } from "../lib/registry/settings.ts";
 import { look } from "../lib/registry/snapshot.ts";
 import type { Pool } from "../lib/runtime/db.ts";
@@ -33,9 +34,12 @@ export const needs: Need[] = [
   },
   {
     index: "agent_definitions_pkey",
-    query: "rates of the agents whose work ended",
+    query: "a version that is stored again",
     plan: scan("agent_definitions", "pkey"),
-    run: (db, taskId) => learn(db, settings, [taskId]),
+    run: (db) => {
+      const definition = AgentDefinition.parse({ name: "agent-7" });
+      return updateVersion(db, { definitionId: randomUUID(), queueUrl: null, definition, given: {}, hash: "" });
+    },
   },
   {
     index: "agent_definitions_version_key",
