@@ -79,7 +79,8 @@ export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(so
       connection: {
         application_name: "waybill",
         // A transaction pooler refuses settings that it does not know; there the role has to bring it.
-        ...(prepare ? { statement_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS } : {}),
+        // No JIT: on tables without statistics a claim is planned as dear enough to be compiled, which takes longer than it runs.
+        ...(prepare ? { statement_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS, jit: "off" } : {}),
       },
       ...wishes,
       ...(env.DATABASE_SECRET_ARN === undefined ? {} : { password: () => password }),
