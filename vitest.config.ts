@@ -8,7 +8,8 @@ export default defineConfig({
     globalSetup: ["tests/support/global-setup.ts"],
     setupFiles: ["tests/support/setup.ts"],
     pool: "forks",
-    maxWorkers: 2,
+    // More than there may be cores: many tests wait, for brokers, leases and processes.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // .ci/run counts from this file.
