@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AgentName } from "../protocol/messages.ts";
+import { whole } from "../protocol/whole.ts";
 import type { Route } from "../runtime/http.ts";
 import { AgentDefinition } from "./definition.ts";
 import { Agent, AgentDetails, Presence, ReportPresence, StoredAgent } from "./schema.ts";
@@ -38,7 +39,7 @@ export const listAgents = {
     active: flag.transform(isTrue).optional(),
     capability: z.string().max(100).optional(),
     work_type: z.string().max(100).optional().describe("those that take this work"),
-    limit: z.coerce.number().int().min(1).max(500).default(100),
+    limit: whole(1, 500).default(100),
     cursor: AgentName.optional().describe("next_cursor of the page before"),
   }),
   answers: {

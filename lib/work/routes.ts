@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { Uuid } from "../protocol/messages.ts";
+import { whole } from "../protocol/whole.ts";
 import type { Route } from "../runtime/http.ts";
 import { type Decision, STATUSES } from "./lifecycle.ts";
 import {
@@ -16,7 +17,6 @@ import {
   TaskSummary,
   TaskWithSteps,
 } from "./schema.ts";
-import { whole } from "./whole.ts";
 
 const params = z.object({ task_id: Uuid });
 

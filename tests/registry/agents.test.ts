@@ -252,6 +252,10 @@ test("a page goes on where the one before ended", async () => {
   expect(first.json.items.map(({ name }: { name: string }) => name)).toEqual(["code", "desktop", "infra"]);
   expect(second.json.items.map(({ name }: { name: string }) => name)).toEqual(["orchestrator", "research"]);
   expect(second.json.next_cursor).toBeNull();
+  for (const limit of ["0x5", "1e1", "%205", "501"]) {
+    const refused = await ask(list, "GET", "/agents", { rawQueryString: `limit=${limit}` });
+    expect([limit, refused.status]).toEqual([limit, 400]);
+  }
 });
 
 test("whatever the body, it is refused or stored, and never a fault of ours", async () => {

@@ -1,9 +1,9 @@
 import * as z from "zod";
 import { CallerError } from "../../errors.ts";
 import { faultsOf } from "../../protocol/faults.ts";
+import { whole } from "../../protocol/whole.ts";
 import type { Db } from "../../runtime/db.ts";
 import { toWire } from "../task.ts";
-import { whole } from "../whole.ts";
 
 /** What a report answers: the parameters as they were understood, and rows that end in `truncated` where `limit` cut them. */
 export type Answered = { parameters: Record<string, unknown>; truncated: boolean; rows: Record<string, unknown>[] };

@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { Uuid } from "../../protocol/messages.ts";
+import { whole } from "../../protocol/whole.ts";
 import type { Route } from "../../runtime/http.ts";
 import { ListedReport, REPORT_NAMES, ReportAnswer, takersOf } from "../reports.ts";
-import { whole } from "../whole.ts";
 import { Days } from "./report.ts";
 import { TimeZone } from "./tasks.ts";
 

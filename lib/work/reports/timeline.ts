@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { Uuid } from "../../protocol/messages.ts";
+import { whole } from "../../protocol/whole.ts";
 import type { Db } from "../../runtime/db.ts";
 import { unknownWork } from "../decide.ts";
-import { whole } from "../whole.ts";
 import { Count, Milliseconds, report, Time } from "./report.ts";
 
 export const taskTimeline = report({

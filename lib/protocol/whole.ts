@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { must } from "../protocol/faults.ts";
+import { must } from "./faults.ts";
 
 /**
  * A whole number from `min` to `max`, as text of a query string or of a command line: plain decimal digits and nothing else, for
