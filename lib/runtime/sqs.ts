@@ -1,4 +1,10 @@
-import { type MessageAttributeValue, SendMessageBatchCommand, SQSClient } from "@aws-sdk/client-sqs";
+import {
+  type MessageAttributeValue,
+  SendMessageBatchCommand,
+  type SendMessageBatchCommandInput,
+  type SendMessageBatchResult,
+  SQSClient,
+} from "@aws-sdk/client-sqs";
 import { MAX_MESSAGE_BYTES } from "../protocol/messages.ts";
 
 export type Outgoing = {
@@ -18,6 +24,12 @@ const SEND_MS = 5_000;
 /** A message that the queue would never take, however often it is sent. */
 export type Refusal = { id: string; reason: string };
 
+/** One call of SQS, broken off after so many milliseconds. */
+type Send = (input: SendMessageBatchCommandInput, ms: number) => Promise<SendMessageBatchResult>;
+
+const sendBySdk: Send = async (input, ms) =>
+  await sqs.send(new SendMessageBatchCommand(input), { abortSignal: AbortSignal.timeout(ms) });
+
 type Outcome = { sent: string[]; refused?: Refusal[]; error?: unknown };
 
 /**
@@ -25,8 +37,8 @@ type Outcome = { sent: string[]; refused?: Refusal[]; error?: unknown };
  * missing from them was not sent, and what is in `refused` never will be. Never throws: a message that was not sent is
  * still in the outbox.
  */
-export async function sendAll(messages: Outgoing[]): Promise<Outcome> {
-  const outcomes = await Promise.all(batches(messages).map(sendBatch));
+export async function sendAll(messages: Outgoing[], send: Send = sendBySdk): Promise<Outcome> {
+  const outcomes = await Promise.all(batches(messages).map((batch) => sendBatch(batch, send)));
   const error = outcomes.find((outcome) => outcome.error !== undefined)?.error;
   const refused = outcomes.flatMap((outcome) => outcome.refused ?? []);
   return {
@@ -39,7 +51,7 @@ export async function sendAll(messages: Outgoing[]): Promise<Outcome> {
 /** What SQS says of a body that it does not carry; its other refusals are the sender's settings or rights, and mendable. */
 const NEVER = /InvalidMessageContents|InvalidParameterValue/;
 
-async function sendBatch(batch: Outgoing[]): Promise<Outcome> {
+async function sendBatch(batch: Outgoing[], send: Send): Promise<Outcome> {
   const entries = batch.map((message, index) => ({
     Id: String(index),
     MessageBody: message.body,
@@ -47,8 +59,8 @@ async function sendBatch(batch: Outgoing[]): Promise<Outcome> {
     ...(message.attributes === undefined ? {} : { MessageAttributes: attributesOf(message.attributes) }),
   }));
   try {
-    const command = new SendMessageBatchCommand({ QueueUrl: batch[0]?.queueUrl, Entries: entries });
-    const answer = await sqs.send(command, { abortSignal: AbortSignal.timeout(SEND_MS) });
+    const input = { QueueUrl: batch[0]?.queueUrl, Entries: entries };
+    const answer = await send(input, SEND_MS);
     const sent = (answer.Successful ?? []).map((entry) => batch[Number(entry.Id)]?.id ?? "");
     const [first] = answer.Failed ?? [];
     if (first === undefined) return { sent };

@@ -8,6 +8,7 @@ import type { Counters } from "./counters.ts";
 import { textOf } from "./envelope.ts";
 import type { Bury } from "./poison.ts";
 import { backOff, condition, type Signals } from "./signals.ts";
+import { sendMessages } from "./sqs-call.ts";
 import type { SqsQueue } from "./sqs-queue.ts";
 
 type Parts = {
@@ -63,7 +64,7 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
     for (let failures = 0; left.size > 0; ) {
       if (over.aborted) return letGo([...left.values()].map(({ lent }) => lent));
       const letters = [...left].map(([id, { text }]) => ({ id, queueUrl: queue.url, body: text }));
-      const { sent, refused = [], error } = await sendAll(letters);
+      const { sent, refused = [], error } = await sendAll(letters, sendMessages);
       const done = sent.flatMap((id) => left.get(id)?.lent ?? []);
       counters.moved += done.length;
       settle(done);

@@ -1,6 +1,6 @@
-import type { Socket } from "node:net";
 import type { ConfirmChannel, Options } from "amqplib";
 import type { Kept } from "./broker.ts";
+import { gatherWrites } from "./gather-writes.ts";
 
 export type Letter = { exchange: string; routingKey: string; body: Buffer; properties: Options.Publish };
 
@@ -100,20 +100,4 @@ async function send(channel: ConfirmChannel, letter: Letter, signal: AbortSignal
       else reject(state?.closedOver === undefined ? error : new Suspect(state.closedOver.message));
     });
   });
-}
-
-/** Messages that are published within this time leave in one write: a write costs more than a message, here and at the broker. */
-const GATHER_MS = 2;
-const corked = new WeakSet<Socket>();
-
-/** amqplib writes each message by itself, and has no setting for it. */
-function gatherWrites(channel: ConfirmChannel): void {
-  const { stream } = channel.connection as unknown as { stream: Socket };
-  if (corked.has(stream)) return;
-  corked.add(stream);
-  stream.cork();
-  setTimeout(() => {
-    corked.delete(stream);
-    stream.uncork();
-  }, GATHER_MS);
 }

@@ -1,21 +1,12 @@
 import {
   ChangeMessageVisibilityBatchCommand,
-  DeleteMessageBatchCommand,
   GetQueueAttributesCommand,
   GetQueueUrlCommand,
   ListQueuesCommand,
   type Message,
-  ReceiveMessageCommand,
-  SQSClient,
+  type ReceiveMessageCommandInput,
 } from "@aws-sdk/client-sqs";
-
-/** A long poll occupies its connection, and every agent has one; the SDK's own limit is 50. */
-const sqs = new SQSClient({
-  useQueueUrlAsEndpoint: false,
-  // TCP and TLS guard the bytes already.
-  md5: false,
-  requestHandler: { httpAgent: { maxSockets: 1000 }, httpsAgent: { maxSockets: 1000 } },
-});
+import { deleteMessages, receiveMessages, sqs, within } from "./sqs-call.ts";
 
 /** A call that takes longer is broken off and made again. */
 const CALL_MS = 10_000;
@@ -39,22 +30,21 @@ export function sqsQueue(url: string, visibilitySeconds: number): SqsQueue {
   return {
     url,
     receive: async (WaitTimeSeconds) => {
-      const command = new ReceiveMessageCommand({
+      const input: ReceiveMessageCommandInput = {
         QueueUrl: url,
         MaxNumberOfMessages: 10,
         WaitTimeSeconds,
         VisibilityTimeout: visibilitySeconds,
         MessageSystemAttributeNames: ["ApproximateReceiveCount"],
-      });
-      return (await sqs.send(command, limit(WaitTimeSeconds))).Messages ?? [];
+      };
+      return (await receiveMessages(input, CALL_MS + WaitTimeSeconds * 1000)).Messages ?? [];
     },
     hold: async (messages, VisibilityTimeout) => {
       const Entries = entriesOf(messages).map((entry) => ({ ...entry, VisibilityTimeout }));
-      await sqs.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }), limit());
+      await sqs.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }), within(CALL_MS));
     },
     remove: async (messages) => {
-      const command = new DeleteMessageBatchCommand({ QueueUrl: url, Entries: entriesOf(messages) });
-      const { Failed = [] } = await sqs.send(command, limit());
+      const { Failed = [] } = await deleteMessages({ QueueUrl: url, Entries: entriesOf(messages) }, CALL_MS);
       // What SQS says is our fault is a receipt that has run out: the message comes again anyway.
       const again = Failed.filter(({ SenderFault }) => !SenderFault).map(({ Id }) => messages[Number(Id)]);
       return again.filter((message) => message !== undefined);
@@ -70,7 +60,7 @@ export function sqsQueue(url: string, visibilitySeconds: number): SqsQueue {
 /** Rejects, saying why, where the queue cannot be reached. */
 export async function checkQueue(QueueUrl: string, ms: number): Promise<void> {
   const command = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["QueueArn"] });
-  await sqs.send(command, { abortSignal: AbortSignal.timeout(ms) });
+  await sqs.send(command, within(ms));
 }
 
 /** The queues whose names begin so, by what follows it in their names; dead letter queues are none. */
@@ -79,7 +69,7 @@ export async function listQueues(prefix: string): Promise<Record<string, string>
   let NextToken: string | undefined;
   do {
     const command = new ListQueuesCommand({ QueueNamePrefix: prefix, MaxResults: 1000, NextToken });
-    const page = await sqs.send(command, limit());
+    const page = await sqs.send(command, within(CALL_MS));
     urls.push(...(page.QueueUrls ?? []));
     NextToken = page.NextToken;
   } while (NextToken !== undefined);
@@ -89,17 +79,13 @@ export async function listQueues(prefix: string): Promise<Record<string, string>
 
 async function askDeadLetterUrl(QueueUrl: string): Promise<string | undefined> {
   const asked = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["RedrivePolicy"] });
-  const { RedrivePolicy = "{}" } = (await sqs.send(asked, limit())).Attributes ?? {};
+  const { RedrivePolicy = "{}" } = (await sqs.send(asked, within(CALL_MS))).Attributes ?? {};
   const { deadLetterTargetArn } = JSON.parse(RedrivePolicy) as { deadLetterTargetArn?: string };
   if (deadLetterTargetArn === undefined) return undefined;
   const [, , , , QueueOwnerAWSAccountId, QueueName] = deadLetterTargetArn.split(":");
-  return (await sqs.send(new GetQueueUrlCommand({ QueueName, QueueOwnerAWSAccountId }), limit())).QueueUrl;
+  return (await sqs.send(new GetQueueUrlCommand({ QueueName, QueueOwnerAWSAccountId }), within(CALL_MS))).QueueUrl;
 }
 
 function entriesOf(messages: Message[]): { Id: string; ReceiptHandle: string | undefined }[] {
   return messages.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle }));
-}
-
-function limit(extraSeconds = 0): { abortSignal: AbortSignal } {
-  return { abortSignal: AbortSignal.timeout(CALL_MS + extraSeconds * 1000) };
 }

@@ -1,3 +1,4 @@
+import { PassThrough } from "node:stream";
 import type { Channel, ConsumeMessage } from "amqplib";
 import { expect, test } from "vitest";
 import { acknowledge, type Lent } from "../../localstack/bridge/acks.ts";
@@ -8,6 +9,7 @@ import { ROOT } from "../../localstack/stack.ts";
 function delivered(count: number) {
   const acks: string[] = [];
   const channel = {
+    connection: { stream: new PassThrough() },
     ack: ({ fields }: ConsumeMessage, upTo = false) => acks.push(`${upTo ? "up to " : ""}${fields.deliveryTag}`),
   } as unknown as Channel;
   const open = new Set<number>();
