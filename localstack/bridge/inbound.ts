@@ -1,4 +1,4 @@
-import type { Channel, Options } from "amqplib";
+import type { Channel, ConsumeMessage, Options } from "amqplib";
 import type { Topology } from "../../lib/agent-kit/amqp-topology.ts";
 import { MAX_MESSAGE_BYTES } from "../../lib/protocol/messages.ts";
 import { log } from "../../lib/runtime/log.ts";
@@ -10,6 +10,7 @@ import type { Bury } from "./poison.ts";
 import { backOff, condition, type Signals } from "./signals.ts";
 import { sendMessages } from "./sqs-call.ts";
 import type { SqsQueue } from "./sqs-queue.ts";
+import { openWindow, type Window } from "./window.ts";
 
 type Parts = {
   queue: SqsQueue;
@@ -50,11 +51,12 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
   let calls = 0;
   let burying = 0;
   let came = 0;
-  let consuming: { channel: Channel; consumerTag: string } | undefined;
+  let consuming: { channel: Channel; window: Window } | undefined;
 
   const settle = (done: Lent[]) => {
     counters.in_flight -= done.length;
     acknowledge(done.filter(({ channel }) => !lost.has(channel)));
+    changes.changed();
   };
   const letGo = (lent: Lent[]) => {
     counters.in_flight -= lent.length;
@@ -139,19 +141,19 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
   };
   return {
     consume: async (channel, inHand) => {
-      await channel.prefetch(inHand);
       const open = new Set<number>();
-      const { consumerTag } = await channel.consume(names.resultsQueue, (message) => {
-        // The queue was deleted. On a new channel it is declared again.
-        if (message === null) return renew();
+      const take = (message: ConsumeMessage) => {
         if (message.fields.redelivered) counters.redelivered++;
         counters.in_flight++;
         came++;
         waiting.push({ channel, message, open });
         open.add(message.fields.deliveryTag);
         gather();
-      });
-      consuming = { channel, consumerTag };
+      };
+      const drained = async () => await changes.until(() => open.size === 0 || lost.has(channel), over);
+      // Where the queue was deleted: on a new channel it is declared again.
+      const window = await openWindow(channel, names.resultsQueue, inHand, { take, drained, gone: renew });
+      consuming = { channel, window };
       let before = came;
       const looking = setInterval(() => {
         void look(channel, before);
@@ -165,12 +167,13 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
       const kept = waiting.filter((lent) => lent.channel !== channel);
       counters.in_flight -= waiting.length - kept.length;
       waiting.splice(0, waiting.length, ...kept);
+      changes.changed();
     },
     stop: async () => {
       let asked = consuming !== undefined;
       // Not awaited: a broker that has fallen silent never answers.
-      void consuming?.channel
-        .cancel(consuming.consumerTag)
+      void consuming?.window
+        .close()
         .catch(() => {})
         .finally(() => {
           asked = false;

@@ -1,0 +1,81 @@
+import { randomUUID } from "node:crypto";
+import type { Channel, ConsumeMessage } from "amqplib";
+
+/** What comes over one channel from one queue. */
+export type Window = {
+  /** Takes nothing more. Rejects where the channel is lost. */
+  close: () => Promise<void>;
+};
+
+type Ends = {
+  take: (message: ConsumeMessage) => void;
+  /** Answers when everything that came is acked. */
+  drained: () => Promise<void>;
+  /** Is told when the broker has ended it, as it does when the queue is deleted. */
+  gone: () => void;
+};
+
+const MOST_BYTES = 16_777_216;
+
+/**
+ * Consumes from a queue of the broker, with as many messages unacked as fit into 16 MiB by the size of the last ones, and no
+ * more than `most`. The broker counts messages and not bytes, and sends all at once: so it begins with one, and doubles while
+ * they are small.
+ */
+export async function openWindow(
+  channel: Channel,
+  queue: string,
+  most: number,
+  { take, drained, gone }: Ends,
+): Promise<Window> {
+  let size = 1;
+  let came = 0;
+  let bytes = 0;
+  let consumerTag = "";
+  let changing = false;
+  let closed = false;
+
+  const consume = async () => {
+    // It counts for consumers that come after it.
+    await channel.prefetch(size);
+    consumerTag = randomUUID();
+    await channel.consume(queue, receive, { consumerTag });
+  };
+  const receive = (message: ConsumeMessage | null) => {
+    if (message === null) return gone();
+    came++;
+    bytes += message.content.length;
+    take(message);
+    void adapt();
+  };
+  const adapt = async (): Promise<void> => {
+    if (came < size || changing) return;
+    changing = true;
+    try {
+      await resize();
+    } catch {
+      // The channel is lost; on the next one it begins anew.
+      return;
+    }
+    changing = false;
+    await adapt();
+  };
+  const resize = async () => {
+    const fitting = Math.floor((MOST_BYTES * came) / Math.max(bytes, 1));
+    const next = Math.max(1, Math.min(fitting, size * 2, most));
+    came = bytes = 0;
+    if (Math.abs(next - size) < size / 4) return;
+    size = next;
+    await channel.cancel(consumerTag);
+    // What is unacked does not count for the next consumer.
+    await drained();
+    if (!closed) await consume();
+  };
+  await consume();
+  return {
+    close: async () => {
+      closed = true;
+      await channel.cancel(consumerTag);
+    },
+  };
+}
