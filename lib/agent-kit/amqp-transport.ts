@@ -2,6 +2,7 @@ import { EventEmitter, once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel, ConsumeMessage } from "amqplib";
 import { uuidOf } from "../runtime/ids.ts";
+import { cancelOnDeletion } from "./amqp-deletion.ts";
 import { describeLink } from "./amqp-link.ts";
 import { describePublisher } from "./amqp-publisher.ts";
 import { declareTopology, topology } from "./amqp-topology.ts";
@@ -59,6 +60,7 @@ export function amqpTransport(settings: AmqpSettings, name: string, most: number
       await channel.prefetch(most);
       const beyond = await channel.consume(queue, take, { priority: 0 });
       tags = [places.consumerTag, beyond.consumerTag];
+      await cancelOnDeletion(channel);
     },
     onLost: (channel) => {
       for (const lent of inHand) if (lent.channel === channel) inHand.delete(lent);
