@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { connect } from "amqplib";
 import { deleteTopology } from "../lib/agent-kit/amqp-topology.ts";
 import type { Broker } from "./agents.ts";
 import { AGENTS } from "./queues.ts";
-import { ROOT } from "./stack.ts";
 
 const DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672";
 
@@ -16,20 +15,22 @@ export function readQueue(name: string): boolean {
   return name === "rabbitmq";
 }
 
-/** The broker as it may be printed. */
+/** The broker as it may be printed, with what an agent from elsewhere needs to find its queue there. */
 export function shown({ url, prefix }: Broker): string {
   const { protocol, host, pathname } = new URL(url);
-  return `${protocol}//${host}${pathname}${prefix && ` (names begin with ${prefix})`}`;
+  return `${protocol}//${host}${pathname}${prefix && ` (agents of yours need RABBITMQ_PREFIX=${prefix})`}`;
 }
 
-/** What names on the broker begin with where nothing is said: two stacks on one broker would take each other's results. */
-export function defaultPrefix(dataDir: string): string {
-  if (resolve(dataDir) === join(ROOT, ".waybill")) return "";
+/**
+ * What names on the broker begin with where nothing is said, the same at every start over a folder: two stacks that share their
+ * names would take each other's work and results.
+ */
+function defaultPrefix(dataDir: string): string {
   return `${createHash("sha256").update(resolve(dataDir)).digest("hex").slice(0, 8)}.`;
 }
 
 /**
- * The broker of RABBITMQ_URL and RABBITMQ_PREFIX, for the stack over this folder. Throws with the command that helps where
+ * The broker of RABBITMQ_URL, and RABBITMQ_PREFIX or one made of the stack's folder. Throws with the command that helps where
  * none answers.
  */
 export async function findBroker(dataDir: string, source: NodeJS.ProcessEnv = process.env): Promise<Broker> {

@@ -18,7 +18,7 @@ import urllib.request
 
 import pika
 import pika.exceptions
-from protocol import checker, declare, is_uuid, message_about
+from protocol import cancel_on_deletion, checker, declare, is_uuid, message_about
 
 NAME = "research"
 URL = os.environ.get("RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672")
@@ -112,6 +112,7 @@ class Agent:
             self.work.tags = []
         channel.basic_qos(prefetch_count=20)
         self.consumer = channel.basic_consume(queue, self.on_message)
+        cancel_on_deletion(self.connection, channel)
         log("agent started")
 
     def on_message(self, _channel, method, _properties, body):
@@ -221,6 +222,10 @@ class Agent:
         self.stopping = self.stopping or time.monotonic() + GRACE_SECONDS
         log("agent stopping")
 
+    def listens(self):
+        """False once the broker has cancelled the consumer, since its queue was deleted: connecting again makes it anew."""
+        return self.consumer in (None, *self.channel.consumer_tags)
+
     def give_back(self):
         """Takes no more; what has not started goes back to the queue at once."""
         self.channel.basic_cancel(self.consumer)
@@ -234,7 +239,7 @@ class Agent:
             try:
                 self.connect()
                 wait = 0.25
-                while self.stopping is None or self.work is not None:
+                while self.listens() and (self.stopping is None or self.work is not None):
                     self.connection.process_data_events(time_limit=0.1)
                     if self.stopping is not None and self.consumer is not None:
                         self.give_back()

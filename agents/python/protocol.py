@@ -81,3 +81,11 @@ def declare(channel, prefix, name):
         channel.queue_declare(queue, durable=True, arguments={**quorum, **limits, **letters})
         channel.queue_bind(queue, source, key)
     return own
+
+
+def cancel_on_deletion(connection, channel):
+    """Makes RabbitMQ cancel the channel's consumers when their queue is deleted: as lib/agent-kit/amqp-deletion.ts does, and why."""
+    # A BlockingConnection has no public name for what the broker says of itself.
+    version = connection._impl.server_properties["version"]
+    if int(version.split(".")[0]) < 4:
+        channel.basic_qos(prefetch_count=65_535, global_qos=True)

@@ -55,12 +55,11 @@ export async function declareTopology(
     await channel.assertExchange(names.work, "topic", { durable: true });
     await channel.assertExchange(names.results, "topic", { durable: true });
     await channel.assertExchange(names.deadLetters, "direct", { durable: true });
-    await declareQueue(channel, names, names.resultsQueue, NO_LIMIT);
+    await declareQueue(channel, names, names.resultsQueue);
     await channel.bindQueue(names.resultsQueue, names.results, "#");
     for (const agent of agents) {
       const queue = names.agentQueue(agent);
-      // A message is dropped when it has come back more often than the limit: 4 times back is 5 deliveries.
-      await declareQueue(channel, names, queue, MAX_RECEIVE_COUNT - 1);
+      await declareQueue(channel, names, queue);
       await channel.bindQueue(queue, names.work, agent);
     }
   });
@@ -83,30 +82,38 @@ export async function deleteTopology(
   });
 }
 
-/** A quorum queue, and another one for its dead letters. */
-async function declareQueue(channel: Channel, names: Topology, queue: string, deliveryLimit: number): Promise<void> {
-  const buried = names.deadLetterQueue(queue);
-  await assertQueue(channel, buried, {
-    arguments: { "x-queue-type": "quorum" },
-    messageTtl: DEAD_LETTER_SECONDS * 1000,
-  });
-  await channel.bindQueue(buried, names.deadLetters, queue);
-  await assertQueue(channel, queue, {
+/** What an agent's queue, or that of the results, is declared with: a quorum queue with dead letters. */
+export function queueOptions(names: Topology, queue: string): Options.AssertQueue {
+  return {
+    durable: true,
     arguments: {
       "x-queue-type": "quorum",
-      "x-delivery-limit": deliveryLimit,
+      // A message is dropped when it has come back more often than the limit: 4 times back is 5 deliveries.
+      "x-delivery-limit": queue === names.resultsQueue ? NO_LIMIT : MAX_RECEIVE_COUNT - 1,
       // Without these two a quorum queue may lose a message on its way to the dead letters.
       "x-dead-letter-strategy": "at-least-once",
       "x-overflow": "reject-publish",
     },
     deadLetterExchange: names.deadLetters,
     deadLetterRoutingKey: queue,
+  };
+}
+
+/** The queue, and another one for its dead letters. */
+async function declareQueue(channel: Channel, names: Topology, queue: string): Promise<void> {
+  const buried = names.deadLetterQueue(queue);
+  await assertQueue(channel, buried, {
+    durable: true,
+    arguments: { "x-queue-type": "quorum" },
+    messageTtl: DEAD_LETTER_SECONDS * 1000,
   });
+  await channel.bindQueue(buried, names.deadLetters, queue);
+  await assertQueue(channel, queue, queueOptions(names, queue));
 }
 
 async function assertQueue(channel: Channel, queue: string, options: Options.AssertQueue): Promise<void> {
   try {
-    await channel.assertQueue(queue, { durable: true, ...options });
+    await channel.assertQueue(queue, options);
   } catch (cause) {
     if ((cause as { code?: unknown }).code !== 406) throw cause;
     throw new Error(

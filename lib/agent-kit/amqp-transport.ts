@@ -2,6 +2,7 @@ import { EventEmitter, once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel, ConsumeMessage } from "amqplib";
 import { uuidOf } from "../runtime/ids.ts";
+import { cancelledOnDeletion } from "./amqp-deletion.ts";
 import { describeLink } from "./amqp-link.ts";
 import { describePublisher } from "./amqp-publisher.ts";
 import { declareTopology, topology } from "./amqp-topology.ts";
@@ -54,11 +55,13 @@ export function amqpTransport(settings: AmqpSettings, name: string, most: number
       };
       // RabbitMQ serves the higher priority first: a message goes to whoever has a free place. Only what nobody has a place
       // for is taken to wait, so that a `cancelled` behind it is heard.
-      await channel.prefetch(concurrency);
-      const places = await channel.consume(queue, take, { priority: 1 });
-      await channel.prefetch(most);
-      const beyond = await channel.consume(queue, take, { priority: 0 });
-      tags = [places.consumerTag, beyond.consumerTag];
+      tags = await cancelledOnDeletion(channel, async () => {
+        await channel.prefetch(concurrency);
+        const places = await channel.consume(queue, take, { priority: 1 });
+        await channel.prefetch(most);
+        const beyond = await channel.consume(queue, take, { priority: 0 });
+        return [places.consumerTag, beyond.consumerTag];
+      });
     },
     onLost: (channel) => {
       for (const lent of inHand) if (lent.channel === channel) inHand.delete(lent);

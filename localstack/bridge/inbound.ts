@@ -33,9 +33,6 @@ export type Inbound = {
 /** Calls of ten messages at once. */
 const CALLS = 4;
 
-/** How often it is seen whether messages wait though none comes. */
-const LOOK_MS = 3000;
-
 /** How long a batch that is not full waits for more while another is under way: ten a call cost little more than one. */
 const GATHER_MS = 5;
 
@@ -50,7 +47,6 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
   const lost = new WeakSet<Channel>();
   let calls = 0;
   let burying = 0;
-  let came = 0;
   let consuming: { channel: Channel; window: Window } | undefined;
 
   const settle = (done: Lent[]) => {
@@ -131,21 +127,12 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
     if (waiting.length < 10) timer ??= setTimeout(pump, calls === 0 ? 0 : GATHER_MS);
     else pump();
   };
-  /** After its queue was deleted and declared again at once, a consumer may be left without messages, and RabbitMQ tells nobody. */
-  const look = async (channel: Channel, before: number) => {
-    const idle = () => came === before && counters.in_flight === 0 && !signals.stopping.aborted;
-    if (!idle()) return;
-    // A queue that is not there closes the channel.
-    const found = await channel.checkQueue(names.resultsQueue).catch(() => undefined);
-    if (found !== undefined && idle() && (found.consumerCount === 0 || found.messageCount > 0)) renew();
-  };
   return {
     consume: async (channel, inHand) => {
       const open = new Set<number>();
       const take = (message: ConsumeMessage) => {
         if (message.fields.redelivered) counters.redelivered++;
         counters.in_flight++;
-        came++;
         waiting.push({ channel, message, open });
         open.add(message.fields.deliveryTag);
         gather();
@@ -154,12 +141,6 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
       // Where the queue was deleted: on a new channel it is declared again.
       const window = await openWindow(channel, names.resultsQueue, inHand, { take, drained, gone: renew });
       consuming = { channel, window };
-      let before = came;
-      const looking = setInterval(() => {
-        void look(channel, before);
-        before = came;
-      }, LOOK_MS);
-      channel.once("close", () => clearInterval(looking));
     },
     onLost: (channel) => {
       lost.add(channel);

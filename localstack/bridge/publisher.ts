@@ -21,8 +21,8 @@ export type Publisher = {
   publish: (letter: Letter, signal: AbortSignal) => Promise<void>;
 };
 
-/** Publishes over a kept connection, each message with a confirm. `onUnroutable`: somebody has removed what was declared. */
-export function publisherOf(kept: Kept<ConfirmChannel>, onUnroutable: () => void): Publisher {
+/** Publishes over a kept connection, each message with a confirm, and renews it where somebody has removed what was declared. */
+export function publisherOf(kept: Kept<ConfirmChannel>): Publisher {
   let alone: Promise<unknown> = Promise.resolve();
 
   /** One at a time, each on a channel of its own: then it is known which message a channel was closed over. */
@@ -49,7 +49,7 @@ export function publisherOf(kept: Kept<ConfirmChannel>, onUnroutable: () => void
       try {
         return await send(watch(channel), letter, signal);
       } catch (error) {
-        if (error instanceof Unroutable) onUnroutable();
+        if (error instanceof Unroutable) kept.renew();
         if (!(error instanceof Suspect)) throw error;
       }
       const turn = alone.then(() => publishAlone(letter, signal));

@@ -47,11 +47,7 @@ export async function startBridge(settings: BridgeSettings): Promise<Bridge> {
     create: (connection) => connection.createConfirmChannel(),
     prepare: async (_, connection) => void (await declareTopology(connection, [...agents.keys()], rabbitPrefix)),
   });
-  const publisher = publisherOf(outgoing, () => {
-    outgoing.renew();
-    // What consumes may have lost its queue as well, and need not have been told.
-    incoming.renew();
-  });
+  const publisher = publisherOf(outgoing);
   const bury = burial(publisher, names, signals);
   const results = sqsQueue(settings.resultsUrl, visibilitySeconds);
   const into = inbound({ queue: results, names, bury, counters: both.in, signals, renew: () => incoming.renew() });

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Channel, ConsumeMessage } from "amqplib";
+import { cancelledOnDeletion } from "../../lib/agent-kit/amqp-deletion.ts";
 
 /** What comes over one channel from one queue. */
 export type Window = {
@@ -36,10 +37,12 @@ export async function openWindow(
   let closed = false;
 
   const consume = async () => {
-    // It counts for consumers that come after it.
-    await channel.prefetch(size);
     consumerTag = randomUUID();
-    await channel.consume(queue, receive, { consumerTag });
+    await cancelledOnDeletion(channel, async () => {
+      // It counts for consumers that come after it.
+      await channel.prefetch(size);
+      await channel.consume(queue, receive, { consumerTag });
+    });
   };
   const receive = (message: ConsumeMessage | null) => {
     if (message === null) return gone();

@@ -114,6 +114,18 @@ describe.skipIf(found === undefined)("agents over AMQP", () => {
     await agent.crash();
   });
 
+  test("an agent whose queue was removed and at once made anew does what comes to the new one", async () => {
+    const agent = await start("deaf");
+    await until("it listens", async () => (await queues.listeners("research")) === 2);
+
+    await queues.remake("research");
+    const asked = await ask("research", "probe.tell", { name: "after" });
+
+    expect((await heard.result(asked)).status).toBe("completed");
+    expect(await agent.stop()).toEqual({ code: 0, signal: null });
+    expect(await queues.left("research")).toBe(0);
+  });
+
   test("an agent on a broker that knows nothing yet makes its queue, and what it says is kept", async () => {
     const bare = prefix();
     const agent = await start("bare", { RABBITMQ_PREFIX: bare });

@@ -128,6 +128,26 @@ describe.skipIf(found === undefined || python === undefined)("the agent in Pytho
     await proxy.close();
   });
 
+  test("makes its queue anew where somebody removed it, and goes on", async () => {
+    const agent = await start(testFolder());
+    const starts = () => agent.stderr().split('"agent started"').length - 1;
+
+    await queues.remove("research");
+    await until("it listens again", () => starts() === 2);
+    const asked = await ask("research", "research.digest", { text: "" });
+
+    expect((await heard.result(asked)).status).toBe("completed");
+  });
+
+  test("does what comes to its queue after somebody removed it and at once made it anew", async () => {
+    await start(testFolder());
+
+    await queues.remake("research");
+    const asked = await ask("research", "research.digest", { text: "" });
+
+    expect((await heard.result(asked)).status).toBe("completed");
+  });
+
   test("renews its lease while it works, and stops when the work is cancelled", async () => {
     await start(testFolder());
     const asked = await ask("research", "research.digest", { url: page }, { lease_seconds: 1 });

@@ -1,9 +1,11 @@
+import { dirname, join } from "node:path";
 import { connect } from "amqplib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { topology } from "../../lib/agent-kit/amqp-topology.ts";
 import { freePort } from "../../localstack/ports.ts";
-import { clearBroker } from "../../localstack/rabbitmq.ts";
-import { type Broker, findBroker, prefix } from "../support/rabbitmq.ts";
+import { clearBroker, findBroker as findStackBroker } from "../../localstack/rabbitmq.ts";
+import { ROOT } from "../../localstack/stack.ts";
+import { type Broker, findBroker } from "../support/rabbitmq.ts";
 import { isRunning, launch, type Started, startStack, temporaryDir } from "../support/stack.ts";
 
 const found = await findBroker();
@@ -15,13 +17,14 @@ async function exitOf(started: Started): Promise<number | null> {
 }
 
 describe.skipIf(found === undefined)("npm start -- --queue rabbitmq", () => {
-  const names = prefix();
+  let names: string;
   let broker: Broker;
   let stack: Started;
 
   beforeAll(async () => {
     broker = (await found?.()) as Broker;
-    const env = { RABBITMQ_URL: broker.url, RABBITMQ_PREFIX: names };
+    const env = { RABBITMQ_URL: broker.url };
+    names = (await findStackBroker(dir.path, env)).prefix;
     stack = await startStack({ dataDir: dir.path, args: ["--queue", "rabbitmq"], env });
   }, 120_000);
   afterAll(async () => {
@@ -43,7 +46,8 @@ describe.skipIf(found === undefined)("npm start -- --queue rabbitmq", () => {
     expect(task).toMatchObject({ status: "completed", exit_code: 0, attempt: 1 });
     // Two of its one agent process; nobody else speaks to this queue.
     expect((await channel.checkQueue(topology(names).agentQueue("code"))).consumerCount).toBe(2);
-    expect(stack.output()).toMatch(/rabbitmq +amqp:\/\/\S+ \(names begin with t/);
+    expect(stack.output()).toMatch(/rabbitmq +amqp:\/\/\S+ \(agents of yours need RABBITMQ_PREFIX=[0-9a-f]{8}\.\)/);
+    expect(stack.output()).toContain(names);
     expect(stack.output()).not.toContain("guest:guest");
     await connection.close();
   });
@@ -57,6 +61,26 @@ describe.skipIf(found === undefined)("npm start -- --queue rabbitmq", () => {
     expect(family.filter(isRunning)).toEqual([]);
   });
 });
+
+test.skipIf(found === undefined)(
+  "stacks over different folders share no name; each keeps its own, or has the one it is given",
+  async () => {
+    const broker = (await found?.()) as Broker;
+    const prefixOf = async (folder: string, env = {}) => {
+      return (await findStackBroker(folder, { RABBITMQ_URL: broker.url, ...env })).prefix;
+    };
+    const folders = [join(ROOT, ".waybill"), join(dirname(ROOT), "clone", ".waybill"), "a", "b"];
+
+    const [first, second] = [await Promise.all(folders.map((folder) => prefixOf(folder))), await prefixOf("./a/")];
+
+    expect(new Set(first).size).toBe(folders.length);
+    for (const name of first) expect(name).toMatch(/^[0-9a-f]{8}\.$/);
+    expect(second).toBe(first[2]);
+    expect(await prefixOf("a", { RABBITMQ_PREFIX: "mine." })).toBe("mine.");
+    expect(await prefixOf("a", { RABBITMQ_PREFIX: "" })).toBe("");
+    await broker.stop();
+  },
+);
 
 test.skipIf(found === undefined)("a broker that refuses the login is said to, without the password", async () => {
   const broker = (await found?.()) as Broker;

@@ -2,8 +2,6 @@ import { PassThrough } from "node:stream";
 import type { Channel, ConsumeMessage } from "amqplib";
 import { expect, test } from "vitest";
 import { acknowledge, type Lent } from "../../localstack/bridge/acks.ts";
-import { defaultPrefix } from "../../localstack/rabbitmq.ts";
-import { ROOT } from "../../localstack/stack.ts";
 
 /** A channel that writes down its acks, with `count` messages delivered. */
 function delivered(count: number) {
@@ -39,10 +37,4 @@ test("never acks an open message: what comes after one is acked alone", () => {
   acknowledge(of(6));
 
   expect(acks).toEqual(["up to 1", "3", "4", "up to 2", "6"]);
-});
-
-test("stacks over different folders have different names on a broker; the default one has the plain names", () => {
-  expect(defaultPrefix(`${ROOT}/.waybill`)).toBe("");
-  expect(defaultPrefix("/tmp/a")).toMatch(/^[0-9a-f]{8}\.$/);
-  expect(defaultPrefix("/tmp/a")).not.toBe(defaultPrefix("/tmp/b"));
 });

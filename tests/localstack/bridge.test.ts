@@ -6,7 +6,7 @@ import { declareTopology, deleteTopology, topology } from "../../lib/agent-kit/a
 import { type Bridge, startBridge } from "../../localstack/bridge/start.ts";
 import { bridgeSettings, countInSqs, deadLettersOf, envelope, takeFromRabbit, takeFromSqs } from "../support/bridge.ts";
 import { startProxy } from "../support/proxy.ts";
-import { type Broker, findBroker, prefix } from "../support/rabbitmq.ts";
+import { type Broker, findBroker, prefix, remakeQueue } from "../support/rabbitmq.ts";
 import { agentQueue, put, sqs } from "../support/work.ts";
 
 const found = await findBroker();
@@ -201,6 +201,16 @@ describe.skipIf(found === undefined)("the bridge", () => {
     await channel.close();
     await say(Buffer.from("heard again"));
     expect((await takeFromSqs(results))[0]?.Body).toBe("heard again");
+  });
+
+  test("hears what is said after its queue was removed and at once made anew", async () => {
+    await answers(await start(), 200);
+
+    await remakeQueue(rabbit, names, names.resultsQueue);
+    await declareTopology(rabbit, agents, before);
+    await say(Buffer.from("after"));
+
+    expect((await takeFromSqs(results))[0]?.Body).toBe("after");
   });
 
   test("takes only as much as it may have in hand while the broker does not answer, keeps it, and goes on", async () => {

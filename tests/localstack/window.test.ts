@@ -1,4 +1,4 @@
-import { type ChannelModel, type ConfirmChannel, type ConsumeMessage, connect } from "amqplib";
+import { type Channel, type ChannelModel, type ConsumeMessage, connect } from "amqplib";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { condition } from "../../localstack/bridge/signals.ts";
 import { openWindow } from "../../localstack/bridge/window.ts";
@@ -7,18 +7,20 @@ import { type Broker, findBroker, prefix } from "../support/rabbitmq.ts";
 const found = await findBroker();
 const MEBIBYTE = 1_048_576;
 const SMALL = 100;
+const QUORUM = { durable: true, arguments: { "x-queue-type": "quorum" } };
 
 describe.skipIf(found === undefined)("the window of a consumer", () => {
-  const queue = `${prefix()}window`;
+  let queue: string;
   let broker: Broker;
   let rabbit: ChannelModel;
-  let channel: ConfirmChannel;
+  let channel: Channel;
   const unacked: ConsumeMessage[] = [];
+  let cancelled = 0;
   const changes = condition();
   const ends = {
     take: (message: ConsumeMessage) => void unacked.push(message),
     drained: async () => await changes.until(() => unacked.length === 0, new AbortController().signal),
-    gone: () => {},
+    gone: () => void cancelled++,
   };
 
   beforeAll(async () => {
@@ -26,8 +28,9 @@ describe.skipIf(found === undefined)("the window of a consumer", () => {
     rabbit = await connect(broker.url);
   });
   beforeEach(async () => {
-    channel = await rabbit.createConfirmChannel();
-    await channel.assertQueue(queue, { durable: true, arguments: { "x-queue-type": "quorum" } });
+    channel = await rabbit.createChannel();
+    queue = prefix();
+    await channel.assertQueue(queue, QUORUM);
   });
   afterEach(async () => {
     await channel.deleteQueue(queue);
@@ -41,8 +44,10 @@ describe.skipIf(found === undefined)("the window of a consumer", () => {
 
   const fill = async (bytes: number, count: number) => {
     const body = Buffer.alloc(bytes);
-    for (let i = 0; i < count; i++) channel.sendToQueue(queue, body);
-    await channel.waitForConfirms();
+    const publishing = await rabbit.createConfirmChannel();
+    for (let i = 0; i < count; i++) publishing.sendToQueue(queue, body);
+    await publishing.waitForConfirms();
+    await publishing.close();
   };
   /** Waits for so many unacked messages, and answers how many there are when the broker has sent all that it would. */
   const inHand = async (count: number) => {
@@ -80,6 +85,22 @@ describe.skipIf(found === undefined)("the window of a consumer", () => {
       expect(await inHand(size)).toBe(size);
       ack();
     }
+  });
+
+  test("tells when the queue was deleted and declared anew at once, though it has grown", async () => {
+    const other = await rabbit.createChannel();
+    await fill(SMALL, 7);
+    await openWindow(channel, queue, 4, ends);
+    for (const size of [1, 2, 4]) {
+      await inHand(size);
+      ack();
+    }
+
+    await other.deleteQueue(queue);
+    await other.assertQueue(queue, QUORUM);
+    await other.close();
+
+    await vi.waitUntil(() => cancelled > 0);
   });
 
   test("gives nothing more once it is closed, though it was about to grow", async () => {

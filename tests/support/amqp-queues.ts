@@ -3,7 +3,7 @@ import { afterAll, beforeAll } from "vitest";
 import { declareTopology, deleteTopology, topology } from "../../lib/agent-kit/amqp-topology.ts";
 import { until } from "./agent.ts";
 import type { TestQueues } from "./queues.ts";
-import { type Broker, prefix } from "./rabbitmq.ts";
+import { type Broker, prefix, remakeQueue } from "./rabbitmq.ts";
 
 export type AmqpQueues = TestQueues & {
   /** What the names on the broker begin with. */
@@ -12,6 +12,10 @@ export type AmqpQueues = TestQueues & {
   left: (agent: string) => Promise<number>;
   /** How many consumers an agent's queue has: two for each agent process. */
   listeners: (agent: string) => Promise<number>;
+  /** Deletes an agent's queue, as somebody may on a broker. */
+  remove: (agent: string) => Promise<void>;
+  /** The same, and declares it anew at once. */
+  remake: (agent: string) => Promise<void>;
   /** Connects the test again, after its broker was away. */
   connect: () => Promise<void>;
 };
@@ -87,6 +91,11 @@ export function amqpQueues(open: (() => Promise<Broker>) | undefined): AmqpQueue
     },
     left,
     listeners: async (agent) => (await channel.checkQueue(names.agentQueue(agent))).consumerCount,
+    remove: async (agent) => void (await channel.deleteQueue(names.agentQueue(agent))),
+    remake: async (agent) => {
+      await remakeQueue(connection, names, names.agentQueue(agent));
+      await declareTopology(connection, [agent], own);
+    },
     connect: connectAgain,
     deadLetters: async (agent) => {
       const message = await take(names.deadLetterQueue(names.agentQueue(agent)));

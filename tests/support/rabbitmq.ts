@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect } from "amqplib";
+import { type ChannelModel, connect } from "amqplib";
+import { queueOptions, type Topology } from "../../lib/agent-kit/amqp-topology.ts";
 import { freePort } from "../../localstack/ports.ts";
 import { noteSkip } from "./skips.ts";
 
@@ -50,6 +51,13 @@ export function findOwnBroker(): ((config?: string) => Promise<OwnBroker>) | und
 /** What the names of one test file begin with. */
 export function prefix(): string {
   return `t${randomBytes(5).toString("hex")}.`;
+}
+
+/** Deletes a queue, as somebody may on a broker, and declares it anew at once: both leave in one go. Its bindings are gone. */
+export async function remakeQueue(connection: ChannelModel, names: Topology, queue: string): Promise<void> {
+  const channel = await connection.createChannel();
+  await Promise.all([channel.deleteQueue(queue), channel.assertQueue(queue, queueOptions(names, queue))]);
+  await channel.close();
 }
 
 function shared(url: string): () => Promise<Broker> {

@@ -91,7 +91,7 @@ export function environmentOf(started: Started): Record<string, string> {
 
 /** The environment without what the test run itself is configured by. */
 function cleanEnv(): NodeJS.ProcessEnv {
-  const ours = /^(DATABASE_|AWS_|AGENT_|WAYBILL_|LOG_LEVEL$|VITEST|NODE_ENV$|.*_QUEUE_URL$)/;
+  const ours = /^(DATABASE_|AWS_|AGENT_|WAYBILL_|LOG_LEVEL$|VITEST|NODE_ENV$|RABBITMQ_PREFIX$|.*_QUEUE_URL$)/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours.test(name)));
 }
 
