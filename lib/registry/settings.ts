@@ -36,7 +36,7 @@ export type Policy = Pick<
 };
 
 function toWeights(text: string, context: z.RefinementCtx): Weights {
-  const [trigger, context_, capability, historical, ...rest] = text.split(",").map(toNumber);
+  const [trigger, context_, capability, historical, ...rest] = text.split(",").map((part) => toNumber(part.trim()));
   const parts = [trigger, context_, capability, historical].filter((part) => part !== undefined);
   const sum = parts.reduce((total, part) => total + part, 0);
   if (parts.length < 4 || rest.length > 0 || !parts.every((part) => part >= 0 && part <= 1) || Math.abs(sum - 1) > 1e-9)
@@ -49,7 +49,7 @@ function number(min: number, max: number, otherwise: number): z.ZodType<number> 
   return z.string().transform(toNumber).pipe(z.number(rule).min(min, rule).max(max, rule)).default(otherwise);
 }
 
-/** Number() alone takes "", " " and "0x10" too. */
+/** Plain decimals: Number() alone takes "", " 5 ", "1e3" and "0x10" too. */
 function toNumber(text: string): number {
-  return /^\s*\d{1,12}(?:\.\d{1,12})?\s*$/.test(text) ? Number(text) : Number.NaN;
+  return /^\d{1,12}(?:\.\d{1,12})?$/.test(text) ? Number(text) : Number.NaN;
 }
