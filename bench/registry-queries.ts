@@ -29,8 +29,7 @@ export const needs: Need[] = [
     index: "agent_definitions_active_key",
     query: "what a decision needs of this moment",
     plan: scan("agent_definitions", "active_key"),
-    run: (db) =>
-      look(db, ["agent-7", "agent-70"], { queues: [], silentSeconds: 900, inFlight: 10, parentTaskId: undefined }),
+    run: (db) => look(db, ["agent-7", "agent-70"], { queues: [], silentSeconds: 900, inFlight: 10 }),
   },
   {
     index: "agent_definitions_pkey",

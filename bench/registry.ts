@@ -86,7 +86,7 @@ try {
     ),
     10,
   );
-  const moment = { queues: [], silentSeconds: 900, inFlight: 10, parentTaskId: undefined };
+  const moment = { queues: [], silentSeconds: 900, inFlight: 10 };
   tell(
     "indexed where: what a decision needs of this moment",
     await often(() => look(db, ["agent-7", "agent-70"], moment)),
