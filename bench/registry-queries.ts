@@ -4,9 +4,10 @@ import { countHandovers, findEvents, insertEvent } from "../lib/registry/events.
 import { giveFeedback } from "../lib/registry/feedback.ts";
 import { learn } from "../lib/registry/learn.ts";
 import { keepPartitions, PartitionSettings } from "../lib/registry/partitions.ts";
-import { findAgents, findVersions, updateVersion } from "../lib/registry/queries.ts";
+import { findAgents } from "../lib/registry/queries.ts";
 import { RouterSettings } from "../lib/registry/settings.ts";
 import { look } from "../lib/registry/snapshot.ts";
+import { findVersions, updateVersion } from "../lib/registry/versions.ts";
 import type { Pool } from "../lib/runtime/db.ts";
 import { findReport } from "../lib/work/reports.ts";
 
