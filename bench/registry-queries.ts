@@ -4,9 +4,10 @@ import { countHandovers, findEvents, insertEvent } from "../lib/registry/events.
 import { giveFeedback } from "../lib/registry/feedback.ts";
 import { learn } from "../lib/registry/learn.ts";
 import { keepPartitions, PartitionSettings } from "../lib/registry/partitions.ts";
-import { findAgents, findVersions, updateVersion } from "../lib/registry/queries.ts";
+import { findAgents } from "../lib/registry/queries.ts";
 import { RouterSettings } from "../lib/registry/settings.ts";
 import { look } from "../lib/registry/snapshot.ts";
+import { findVersions, updateVersion } from "../lib/registry/versions.ts";
 import type { Pool } from "../lib/runtime/db.ts";
 import { findReport } from "../lib/work/reports.ts";
 
@@ -29,8 +30,7 @@ export const needs: Need[] = [
     index: "agent_definitions_active_key",
     query: "what a decision needs of this moment",
     plan: scan("agent_definitions", "active_key"),
-    run: (db) =>
-      look(db, ["agent-7", "agent-70"], { queues: [], silentSeconds: 900, inFlight: 10, parentTaskId: undefined }),
+    run: (db) => look(db, ["agent-7", "agent-70"], { queues: [], silentSeconds: 900, inFlight: 10 }),
   },
   {
     index: "agent_definitions_pkey",

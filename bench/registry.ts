@@ -3,8 +3,9 @@ import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { appliedMigrations } from "../lib/migrations/ledger.ts";
 import { migrate } from "../lib/migrator.ts";
-import { findAgents, findVersions } from "../lib/registry/queries.ts";
+import { findAgents } from "../lib/registry/queries.ts";
 import { findDefinitions, look } from "../lib/registry/snapshot.ts";
+import { findVersions } from "../lib/registry/versions.ts";
 import { connect, type Pool } from "../lib/runtime/db.ts";
 import { findReport } from "../lib/work/reports.ts";
 import { median } from "./measure.ts";
@@ -86,7 +87,7 @@ try {
     ),
     10,
   );
-  const moment = { queues: [], silentSeconds: 900, inFlight: 10, parentTaskId: undefined };
+  const moment = { queues: [], silentSeconds: 900, inFlight: 10 };
   tell(
     "indexed where: what a decision needs of this moment",
     await often(() => look(db, ["agent-7", "agent-70"], moment)),

@@ -1,8 +1,8 @@
 // npm run agents:sync -- FOLDER: the definitions of a folder into the registry, all or none. Unchanged files write nothing.
 import { parseArgs } from "node:util";
 import { CallerError, ConfigError } from "../lib/errors.ts";
-import { findWithoutQueue, setQueue } from "../lib/registry/queries.ts";
 import { syncFolder } from "../lib/registry/sync.ts";
+import { findWithoutQueue, setQueue } from "../lib/registry/versions.ts";
 import type { Pool } from "../lib/runtime/db.ts";
 import { uuidv7 } from "../lib/runtime/ids.ts";
 import { runningOver } from "../localstack/data-dir.ts";

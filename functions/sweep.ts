@@ -1,5 +1,6 @@
+import { routerWarnings } from "../lib/registry/fallback.ts";
 import { keepPartitions, PartitionSettings } from "../lib/registry/partitions.ts";
-import { registry } from "../lib/router-wiring.ts";
+import { registry, routerSettings } from "../lib/router-wiring.ts";
 import { connect } from "../lib/runtime/db.ts";
 import { readEnv } from "../lib/runtime/env.ts";
 import { log } from "../lib/runtime/log.ts";
@@ -30,6 +31,7 @@ async function sweep() {
   for (const attempt of expired) log.warn("lease ran out", toWire(attempt));
   for (const { taskId, traceId, toAgent } of decided) log.info("agent found", toWire({ taskId, traceId, toAgent }));
   for (const attempt of started) log.info("work dispatched", toWire(attempt));
+  for (const warning of await routerWarnings(db, routerSettings)) log.warn("router not right", { warning });
   if (freeAt !== null) await wakeForNext(freeAt);
   const outcome = { expired: expired.length, sent, decided: decided.length, started: started.length };
   log.info("swept", outcome);

@@ -1,5 +1,7 @@
 import { realpathSync, statSync } from "node:fs";
 import { delimiter } from "node:path";
+import * as z from "zod";
+import { integer, readEnv } from "../../lib/runtime/env.ts";
 
 /** What this agent may touch. */
 export type Rules = {
@@ -12,7 +14,7 @@ export type Rules = {
 };
 
 const DEFAULT_COMMANDS = "node,npm,git,ls,cat,wc,grep,find,echo,printf,seq,sleep,true,false";
-const DEFAULT_OUTPUT_BYTES = 64 * 1024 * 1024;
+const OutputEnv = z.object({ WAYBILL_CODE_OUTPUT_BYTES: integer(1, 1e12, 64 * 1024 * 1024) });
 
 /** Reads WAYBILL_CODE_*. Throws where a folder does not exist or a number is none, naming the variable. */
 export function readCodeEnv(source: NodeJS.ProcessEnv = process.env): Rules {
@@ -24,10 +26,7 @@ export function readCodeEnv(source: NodeJS.ProcessEnv = process.env): Rules {
     );
   }
   const folders = (source["WAYBILL_CODE_FOLDERS"] || process.cwd()).split(delimiter).map(realFolder);
-  const outputBytes = Number(source["WAYBILL_CODE_OUTPUT_BYTES"] || DEFAULT_OUTPUT_BYTES);
-  if (!Number.isSafeInteger(outputBytes) || outputBytes < 1) {
-    throw new Error("WAYBILL_CODE_OUTPUT_BYTES: must be a whole number of bytes, such as 67108864");
-  }
+  const { WAYBILL_CODE_OUTPUT_BYTES: outputBytes } = readEnv(OutputEnv, source);
   return { commands, folders, outputBytes };
 }
 

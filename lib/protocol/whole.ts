@@ -2,8 +2,8 @@ import * as z from "zod";
 import { must } from "./faults.ts";
 
 /**
- * A whole number from `min` to `max`, as text of a query string or of a command line: plain decimal digits and nothing else, for
- * `0x5`, `1e1` and ` 5` are more often a mistake than a wish.
+ * A whole number from `min` to `max`, as text of a query string, of a command line or of a variable: plain decimal digits and nothing
+ * else, for `0x5`, `1e1` and ` 5` are more often a mistake than a wish.
  */
 export function whole(min: number, max: number) {
   const within = (given: unknown) => {

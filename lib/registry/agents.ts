@@ -3,18 +3,10 @@ import { CallerError } from "../errors.ts";
 import type { Db, Pool } from "../runtime/db.ts";
 import type { AgentDefinition } from "./definition.ts";
 import { type Read, readDefinition } from "./definition-file.ts";
-import {
-  type AgentFilter,
-  type AgentRow,
-  deactivate,
-  findAgentHistory,
-  findAgents,
-  findVersions,
-  insertPresence,
-  lockAgent,
-} from "./queries.ts";
+import { type AgentFilter, type AgentRow, findAgentHistory, findAgents, insertPresence } from "./queries.ts";
 import type { Agent, AgentDetails, Presence } from "./schema.ts";
 import { type Outcome, storeDefinition } from "./store.ts";
+import { deactivate, findVersions, lockAgent } from "./versions.ts";
 
 /** What answers about agents need beside the database. */
 export type Surroundings = {

@@ -1,4 +1,5 @@
 import type { Alternative, Availability, Candidate, Decision, Parts, Ranking, Strategy } from "./decision.ts";
+import { unknownFallback } from "./fallback.ts";
 import type { RouteRequest } from "./routable.ts";
 import type { Policy } from "./settings.ts";
 
@@ -65,21 +66,32 @@ export function choose(
     return decided(best, "scored", whyBest(best, next, ranking, pool === free));
   }
 
-  const { fallback } = ranking;
   const best = ranking.candidates[0];
+  const allAway = best !== undefined && present.length === 0;
   const why =
     best === undefined
       ? "no agent offers this work"
-      : present.length === 0
+      : allAway
         ? "none of the agents that offer this work is there"
         : `no agent reaches the threshold of ${figure(policy.ROUTER_THRESHOLD)}`;
-  if (
-    fallback !== undefined &&
-    availability.get(fallback.agent)?.kind !== "absent" &&
-    (best === undefined || present.length > 0)
-  )
+  const waits = "so the work waits for a person";
+  if (allAway) return decided(undefined, "none", `${why}, ${waits}`);
+  const { fallback } = ranking;
+  if (fallback !== undefined && availability.get(fallback.agent)?.kind !== "absent")
     return decided(fallback, "fallback", `${why}, so it goes to the fallback agent ${fallback.agent}`);
-  return decided(undefined, "none", `${why}, so the work waits for a person`);
+  return decided(undefined, "none", `${why}${whyNoFallback(ranking, request, availability, policy)}, ${waits}`);
+}
+
+/** Why the fallback agent does not get the work, in words that go on a sentence; none where there is to be no such agent. */
+function whyNoFallback(
+  { fallback }: Ranking,
+  request: RouteRequest,
+  availability: Availability,
+  { ROUTER_FALLBACK_AGENT: name }: Policy,
+): string {
+  if (name === undefined || request.exclude?.includes(name)) return "";
+  if (fallback === undefined) return ` and ${unknownFallback(name)}`;
+  return ` and the fallback agent ${name} is passed over: ${availability.get(name)?.reason}`;
 }
 
 const NO_PARTS: Parts = { trigger: 0, context: 0, capability: 0, historical: 0 };

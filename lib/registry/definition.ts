@@ -4,9 +4,14 @@ import { text } from "../protocol/fields.ts";
 import { AgentName, ORCHESTRATOR, Uuid } from "../protocol/messages.ts";
 import { compileGlob } from "./glob.ts";
 import { compilePattern, MAX_PATTERN_LENGTH } from "./pattern.ts";
+import { wordsOf } from "./words.ts";
 
 const VERSION = must('be a version such as "1.0.0", in quotes where it would be a number');
 const WORK_TYPES = must("be a work type such as code.run, a group such as code.*, or *");
+const WORDLESS = must(
+  'have a word, of letters or digits, as words are compared; for other characters write a pattern, such as {pattern: "🎨"}',
+);
+const TRIGGER = must('be a phrase, such as "write a poem", or {pattern: "a regular expression"}');
 const QUEUE = must("be the URL of an SQS queue, or its name: letters, digits, - and _, at most 80");
 
 /** A list of at most `most`, each entry once. */
@@ -16,17 +21,16 @@ const listOf = <S extends z.ZodType>(entry: S, most: number) =>
 const Word = text(100, 1).regex(/^\S(.*\S)?$/u, must("be one line without space at its ends"));
 
 const Phrase = text(200, 1)
-  .regex(/[\p{L}\p{N}]/u, must("have a letter or a digit"))
-  .describe("words that a request says");
+  .refine((phrase) => wordsOf(phrase).length > 0, WORDLESS)
+  .describe("words that a request says, of letters or digits");
 const Pattern = text(MAX_PATTERN_LENGTH, 1)
   .superRefine(refuseUnsafe)
   .describe("a regular expression (RE2), found anywhere in the request, in either case");
 const WithPhrase = z.strictObject({ phrase: Phrase });
-const Trigger = z.union([
-  Phrase.transform((phrase) => ({ phrase })).pipe(WithPhrase),
-  WithPhrase,
-  z.strictObject({ pattern: Pattern }),
-]);
+const Trigger = z.union(
+  [Phrase.transform((phrase) => ({ phrase })).pipe(WithPhrase), WithPhrase, z.strictObject({ pattern: Pattern })],
+  { error: triggerFault },
+);
 
 const Limits = z.strictObject({
   concurrency: z.int().min(1).max(10_000).optional().describe("pieces of work at once; AGENT_IN_FLIGHT where left out"),
@@ -97,6 +101,12 @@ function refuseTwins(values: readonly unknown[], context: z.RefinementCtx): void
     if (values.indexOf(value) === index) continue;
     context.addIssue({ code: "custom", path: [index], message: "is there twice; keep one" });
   }
+}
+
+/** Of a text what is wrong with it as a phrase; of anything else what it may be. */
+function triggerFault(issue: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidUnion>): string {
+  const [asPhrase] = issue.errors;
+  return typeof issue.input === "string" && asPhrase?.[0] !== undefined ? asPhrase[0].message : TRIGGER.error(issue);
 }
 
 function refuseUnsafe(pattern: string, context: z.RefinementCtx): void {

@@ -1,26 +1,12 @@
+import type { Transformation } from "../protocol/transformation.ts";
 import type { Db } from "../runtime/db.ts";
 import { openEventEnds } from "./learn.ts";
-
-/** Work that changes hands, or an agent that takes a part. */
-export type NewEvent = {
-  eventId: string;
-  taskId: string;
-  type: "handover" | "sub_role";
-  source: string;
-  target: string;
-  role: string | null;
-  reason: string | null;
-  context: Record<string, unknown>;
-  /** The decision that chose the target. */
-  routed: { confidence: number; strategy: string } | null;
-  error: string | null;
-};
 
 /**
  * Keeps an event under the last one of the same work, with what was known then; a hand-over ends what was open. Call it while the
  * task is locked and as it was before. The same event again changes nothing.
  */
-export async function insertEvent(db: Db, event: NewEvent): Promise<void> {
+export async function insertEvent(db: Db, event: Transformation): Promise<void> {
   await db`
     with work as (
       select * from tasks

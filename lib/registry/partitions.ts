@@ -1,9 +1,10 @@
 import * as z from "zod";
+import { whole } from "../protocol/whole.ts";
 import type { Db, Pool } from "../runtime/db.ts";
 
 /** How long the time series are kept, and what becomes of a month that is older. */
 export const PartitionSettings = z.object({
-  METRICS_RETENTION_MONTHS: z.coerce.number().int().min(1).max(1200).default(13),
+  METRICS_RETENTION_MONTHS: whole(1, 1200).default(13),
   METRICS_EXPIRED: z
     .enum(["drop", "archive"])
     .default("drop")

@@ -65,29 +65,29 @@ export type State = {
   recent: number;
 };
 
-export type Look = { revision: string; parentAgent: string | null; states: State[] };
+export type Look = { revision: string; states: State[] };
 
 /** What the database does not know. `silentSeconds` 0: nobody is silent; `inFlight`: the limit where a definition has none. */
-type Known = { queues: readonly string[]; silentSeconds: number; inFlight: number };
+export type Known = { queues: readonly string[]; silentSeconds: number; inFlight: number };
+
+/** The agent that work has; null where it has none, or there is no such work. */
+export async function findAgentOf(db: Db, taskId: string): Promise<string | null> {
+  const [row] = await db<{ toAgent: string | null }[]>`select to_agent from tasks where task_id = ${taskId}`;
+  return row?.toAgent ?? null;
+}
 
 /**
- * What a decision needs of this very moment, in one statement: the registry's revision, these agents' signs of life, load and recent
- * starts, and the agent of the parent work.
+ * What a decision needs of this very moment, in one statement: the registry's revision, and these agents' signs of life, load and
+ * recent starts.
  */
-export async function look(
-  db: Db,
-  agents: readonly string[],
-  known: Known & { parentTaskId: string | undefined },
-): Promise<Look> {
+export async function look(db: Db, agents: readonly string[], known: Known): Promise<Look> {
   const [row] = await db<Look[]>`
-    select revision::text,
-      (select to_agent from tasks where task_id = ${known.parentTaskId ?? null}) as parent_agent,
-      coalesce((select jsonb_agg(to_jsonb(state)) from (
-        ${statesOf(db, agents, known)}
-      ) as state), '[]') as states
+    select revision::text, coalesce((
+      select jsonb_agg(to_jsonb(state)) from (${statesOf(db, agents, known)}) as state
+    ), '[]') as states
     from registry_state
   `;
-  return row ?? { revision: "0", parentAgent: null, states: [] };
+  return row ?? { revision: "0", states: [] };
 }
 
 /**

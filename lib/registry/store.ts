@@ -2,7 +2,7 @@ import { compareVersions } from "compare-versions";
 import { CallerError } from "../errors.ts";
 import type { Db } from "../runtime/db.ts";
 import type { Read } from "./definition-file.ts";
-import { deactivate, findVersions, insertVersion, lockAgent, updateVersion, type VersionRow } from "./queries.ts";
+import { deactivate, findVersions, insertVersion, lockAgent, updateVersion, type VersionRow } from "./versions.ts";
 
 /** How a definition is stored beside what is there. */
 export type Wish = {

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { compareVersions } from "compare-versions";
 import type { Db, Pool } from "../runtime/db.ts";
 import { type Read, readDefinition, tellFault } from "./definition-file.ts";
-import { findVersions, lockAgent } from "./queries.ts";
 import { type Outcome, storeDefinition } from "./store.ts";
+import { findVersions, lockAgent } from "./versions.ts";
 
 /** `gentle` leaves alone what somebody has deactivated or replaced by a higher version; otherwise what the files say holds. */
 export type SyncOptions = { gentle: boolean; newId: () => string };

@@ -13,6 +13,8 @@ const FUNCTION_WORD_WEIGHT = 0.2;
 
 /** Scripts that put no spaces between words. */
 const UNSPACED = /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}]/u;
+/** A mark alone, such as the one that makes an emoji of ☎, is no word. */
+const LETTER_OR_DIGIT = /[\p{L}\p{N}]/u;
 const segmenter = new Intl.Segmenter(undefined, { granularity: "word" });
 
 /** The words of a text in their order, in lower case. Numbers are words; punctuation is not. */
@@ -21,7 +23,7 @@ export function wordsOf(text: string): Word[] {
   const words = UNSPACED.test(plain)
     ? Array.from(segmenter.segment(plain), ({ segment, isWordLike }) => (isWordLike ? segment : ""))
     : plain.split(/[^\p{L}\p{N}\p{M}]+/u);
-  return words.filter(Boolean).map((word) => ({ text: word, stem: stemmer(word) }));
+  return words.filter((word) => LETTER_OR_DIGIT.test(word)).map((word) => ({ text: word, stem: stemmer(word) }));
 }
 
 /** What a word of a phrase counts. */

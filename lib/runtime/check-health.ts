@@ -10,14 +10,17 @@ type Checks = {
   expected: readonly string[];
   /** Queue URLs by name. */
   queues: Record<string, string>;
+  /** Answers what is to be told although it is no reason to fail. */
+  warnings: () => Promise<string[]>;
 };
 
 const PATIENCE_MS = 2_000;
 
 /** Asks every part at once, two seconds at most. Never throws. A database that is ahead of the code is fine. */
-export async function checkHealth({ applied, expected, queues }: Checks): Promise<Health> {
-  const [[database, names = []], ...asked] = await Promise.all([
+export async function checkHealth({ applied, expected, queues, warnings }: Checks): Promise<Health> {
+  const [[database, names = []], [, warned = []], ...asked] = await Promise.all([
     timed(applied),
+    timed(warnings),
     ...Object.entries(queues).map(async ([name, url]) => {
       const [part, counts = {}] = await timed((signal) => countsOf(url, signal));
       return [name, { ...part, ...counts }] as const;
@@ -38,6 +41,7 @@ export async function checkHealth({ applied, expected, queues }: Checks): Promis
       expected: expected.at(-1) ?? null,
       pending,
     },
+    warnings: warned,
   };
 }
 

@@ -1,12 +1,13 @@
 import postgres from "postgres";
 import * as z from "zod";
 import { ConfigError, Unavailable } from "../errors.ts";
+import { isPasswordRefused } from "./db-errors.ts";
 import { integer, onLambda, readEnv } from "./env.ts";
 import { log } from "./log.ts";
-import { isPasswordRefused, renewable } from "./pool.ts";
+import { renewable } from "./pool.ts";
 import { socketFactory } from "./socket.ts";
 
-export { isConnectionError } from "./pool.ts";
+export { isConnectionError } from "./db-errors.ts";
 
 /** What domain code takes: a pool or a transaction. */
 export type Db = postgres.ISql<Record<string, never>>;

@@ -1,6 +1,7 @@
-import * as z from "zod";
+import type * as z from "zod";
 import { ConfigError } from "../errors.ts";
-import { describeIssue, faultsOf, must } from "../protocol/faults.ts";
+import { describeIssue, faultsOf } from "../protocol/faults.ts";
+import { whole } from "../protocol/whole.ts";
 
 /**
  * Reads the environment once against a schema. Throws a ConfigError that names every variable that is wrong,
@@ -19,13 +20,7 @@ export function onLambda(source: NodeJS.ProcessEnv = process.env): boolean {
   return source["AWS_LAMBDA_RUNTIME_API"] !== undefined && source["IS_OFFLINE"] === undefined;
 }
 
-/** A whole number in a variable, written in digits alone: Number() would take "", " " and "0x10" too. */
-export function integer(min: number, max: number, otherwise: number): z.ZodType<number> {
-  const rule = must(`be a whole number from ${min} to ${max}`);
-  return z
-    .string()
-    .regex(/^-?\d{1,15}$/, rule)
-    .transform(Number)
-    .pipe(z.number().min(min, rule).max(max, rule))
-    .default(otherwise);
+/** A whole number in a variable, written in digits alone. */
+export function integer(min: number, max: number, otherwise: number) {
+  return whole(min, max).default(otherwise);
 }

@@ -1,4 +1,5 @@
 import type postgres from "postgres";
+import { closesTransaction, isConnectionError, isPasswordRefused } from "./db-errors.ts";
 import { log } from "./log.ts";
 
 type Sql = postgres.Sql<Record<string, never>>;
@@ -84,40 +85,6 @@ async function begin(pool: Sql, args: [string, Run] | [Run]): Promise<unknown> {
     }
   };
   return args.length === 1 ? await pool.begin(guarded) : await pool.begin(args[0], guarded);
-}
-
-/** Only of errors that postgres.js rejected a query with: those have the query. */
-function closesTransaction(error: unknown): boolean {
-  return typeof error === "object" && error !== null && "query" in error && LOST.test(codeOf(error));
-}
-
-const LOST = /^(CONNECTION_CLOSED|ECONNRESET|EPIPE|ETIMEDOUT)$/;
-
-// postgres.js's own codes, those of the socket, and SQLSTATE 08 (connection), 57P (shutdown), 53300 (too many).
-const CONNECTION_ERRORS =
-  /^(CONNECT_TIMEOUT|CONNECTION_(CLOSED|ENDED|DESTROYED)|ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08...|57P0[1-3]|53300)$/;
-
-/** Whether the database did not answer, as against answering with an error. A change that was under way may have landed. */
-export function isConnectionError(error: unknown): boolean {
-  return CONNECTION_ERRORS.test(codeOf(error));
-}
-
-/** Whether the database refused the password: it was rotated since we read it. */
-export function isPasswordRefused(error: unknown): boolean {
-  return codeOf(error) === "28P01";
-}
-
-// Statement timeout, lock timeout, serialisation failure, deadlock, and what the server lacks: memory, disk, connections.
-const BUSY_ERRORS = /^(57014|55P03|40001|40P01|53...)$/;
-
-/** Whether the database answered that it cannot just now; nothing of the statement has landed. */
-export function isBusyError(error: unknown): boolean {
-  return BUSY_ERRORS.test(codeOf(error));
-}
-
-function codeOf(error: unknown): string {
-  const code = (error as { code?: unknown } | null | undefined)?.code;
-  return typeof code === "string" ? code : "";
 }
 
 /**

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { CallerError, type FieldFault, Misconfigured, Unavailable } from "../errors.ts";
-import { isBusyError, isConnectionError, isPasswordRefused } from "./pool.ts";
+import { isBusyError, isConnectionError, isPasswordRefused } from "./db-errors.ts";
 
 /** RFC 9457, with a stable `code`, the trace to ask about, and one entry per field that is wrong. */
 export const Problem = z

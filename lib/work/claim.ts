@@ -146,8 +146,8 @@ async function claimReady(
         deadline = now() + make_interval(secs => ${settings.PICKUP_SECONDS} + timeout_seconds + ${settings.LEASE_SECONDS})
       from held
       where tasks.task_id = held.task_id
-      returning tasks.task_id, trace_id, run_id, to_agent, attempt, work_type, request_text, parameters, hints, handover,
-        timeout_seconds, priority, tasks.message_bytes
+      returning tasks.task_id, trace_id, run_id, to_agent, attempt, work_type, request_text, parameters, hints,
+        handover - 'capabilities' as handover, timeout_seconds, priority, tasks.message_bytes
     ), counted as (
       insert into agent_rate as rate (agent_name, recent)
       select agent_name, array_fill(clock_timestamp(), array[count(*)::int])

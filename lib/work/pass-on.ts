@@ -14,6 +14,9 @@ const MOST_HANDOVERS = 10;
 /** What is passed on, and by whom. */
 export type Passing = { task: TaskRow; from: string; handover: Handover; eventId: string };
 
+/** As the task keeps it: what the next agent gets, and what the sweep asks of others where nobody was found. */
+type Kept = HandedOn & Pick<Handover, "capabilities">;
+
 /**
  * Carries out what agents said in a batch: the work goes to the agent that they name or the router chooses, or waits for a person
  * where there is none. One that cannot be carried out ends its attempt as a failure, of which its agent is told. Answers the ends
@@ -73,8 +76,8 @@ export async function pass(db: Db, registry: Registry, passing: Passing, mustFin
       `The work stays where it is, as no other agent can be chosen. Name one in to_agent. The router says: ${routing.reason}`,
     );
   }
-  const handedOn: HandedOn = { from_agent: from, reason, context };
-  if (!(await fits(db, taskId, handedOn))) {
+  const kept: Kept = { from_agent: from, reason, context, capabilities };
+  if (!(await fits(db, taskId, kept))) {
     const message = `The context does not fit: the next request would be larger than the ${MAX_MESSAGE_BYTES} bytes that a queue takes.`;
     throw new CallerError(413, "handover_too_large", message);
   }
@@ -82,30 +85,30 @@ export async function pass(db: Db, registry: Registry, passing: Passing, mustFin
   const { confidence, strategy } = routing;
   const error = agent === null ? routing.reason : null;
   await registry.insertEvent(db, { ...event, reason, context, routed: { confidence, strategy }, error });
-  await move(db, taskId, routed, handedOn);
+  await move(db, taskId, routed, kept);
   return agent;
 }
 
-/** Size of the next work_request; what the last handover took is taken off again. */
-const bytesWith = (db: Db, handedOn: HandedOn) =>
-  db`message_bytes - coalesce(octet_length(handover::text), 0) + octet_length((${db.json(handedOn)}::jsonb)::text)`;
+/** Size of the next work_request, or a little more; what the last handover took is taken off again. */
+const bytesWith = (db: Db, kept: Kept) =>
+  db`message_bytes - coalesce(octet_length(handover::text), 0) + octet_length((${db.json(kept)}::jsonb)::text)`;
 
-async function fits(db: Db, taskId: string, handedOn: HandedOn): Promise<boolean> {
+async function fits(db: Db, taskId: string, kept: Kept): Promise<boolean> {
   const [row] = await db<{ bytes: number }[]>`
-    select ${bytesWith(db, handedOn)} as bytes from tasks where task_id = ${taskId}
+    select ${bytesWith(db, kept)} as bytes from tasks where task_id = ${taskId}
   `;
   return row !== undefined && row.bytes <= MAX_MESSAGE_BYTES;
 }
 
 /** Puts work into the hands of another agent, or of nobody; an attempt that this ends does not count. */
-async function move(db: Db, taskId: string, routed: Routed, handedOn: HandedOn): Promise<void> {
+async function move(db: Db, taskId: string, routed: Routed, kept: Kept): Promise<void> {
   const chosen = routed.agent !== null;
   await db`
     with decided as (
       update tasks set
         status = ${chosen ? "approved" : "pending"}, to_agent = ${routed.agent}, routing_id = ${routed.routingId},
-        routed_at = now(), routing = ${db.json(routed.routing)}, message_bytes = ${bytesWith(db, handedOn)},
-        handover = ${db.json(handedOn)}, attempts_used = greatest(0, attempts_used - (status = 'executing')::int),
+        routed_at = now(), routing = ${db.json(routed.routing)}, message_bytes = ${bytesWith(db, kept)},
+        handover = ${db.json(kept)}, attempts_used = greatest(0, attempts_used - (status = 'executing')::int),
         progress = null, ready_at = ${chosen ? db`greatest(now(), not_before)` : null}, lease_until = null, deadline = null
         ${chosen ? db`` : db`, approved_by = null, approved_at = null, approval_reason = null`}
       where task_id = ${taskId}

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { Transformation } from "../protocol/transformation.ts";
 import type { Db, Fragment } from "../runtime/db.ts";
 
 // What work knows of the router: the registry implements it, and the entry points hand it over.
@@ -76,20 +77,6 @@ export type Route = (db: Db, ask: Ask, how?: { provisional: boolean }) => Promis
 
 /** Learns from work that has just ended, in the transaction that ends it; once for each end. */
 export type Learn = (db: Db, taskIds: readonly string[]) => Promise<void>;
-
-/** Work that changes hands, or an agent that takes a part. */
-export type Transformation = {
-  eventId: string;
-  taskId: string;
-  type: "handover" | "sub_role";
-  source: string;
-  target: string;
-  role: string | null;
-  reason: string | null;
-  context: Record<string, unknown>;
-  routed: { confidence: number; strategy: string } | null;
-  error: string | null;
-};
 
 /** What the registry does for work. */
 export type Registry = {

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AgentName, ExternalAiUse, JsonObject, Timestamp, Uuid } from "../protocol/messages.ts";
+import { whole } from "../protocol/whole.ts";
 import { STATUSES } from "./lifecycle.ts";
 import { Routing } from "./routing.ts";
 
@@ -229,8 +230,8 @@ export const WorkSettings = z.object({
         .filter(Boolean),
     )
     .describe("work_types that always wait for a person, such as code.run,infra.*"),
-  LEASE_SECONDS: z.coerce.number().int().min(1).max(3600).default(60),
-  PICKUP_SECONDS: z.coerce.number().int().min(1).max(86_400).default(900),
-  AGENT_IN_FLIGHT: z.coerce.number().int().min(1).max(10_000).default(10),
+  LEASE_SECONDS: whole(1, 3600).default(60),
+  PICKUP_SECONDS: whole(1, 86_400).default(900),
+  AGENT_IN_FLIGHT: whole(1, 10_000).default(10),
 });
 export type WorkSettings = z.infer<typeof WorkSettings>;

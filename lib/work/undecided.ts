@@ -7,8 +7,8 @@ import { approvalReason } from "./submit.ts";
 
 const PAGE = 100;
 
-/** Work without an agent; `fromAgent` passed it on when there was nobody else. */
-type Undecided = { taskId: string; workType: string; fromAgent: string | null };
+/** Work without an agent; `fromAgent` passed it on, to one with these capabilities, when there was nobody else. */
+type Undecided = { taskId: string; workType: string; fromAgent: string | null; capabilities: string[] };
 
 /**
  * Has an agent chosen again for work that waits for nothing else: what a person must approve stays with the person. Answers the work
@@ -24,7 +24,9 @@ export async function routeUndecided(
   const found: TaskRow[] = [];
   for (let after: string | null = null; ; ) {
     const page: Undecided[] = await pool`
-      select task_id, work_type, handover ->> 'from_agent' as from_agent from tasks
+      select task_id, work_type, handover ->> 'from_agent' as from_agent,
+        coalesce(handover -> 'capabilities', '[]') as capabilities
+      from tasks
       where status = 'pending' and to_agent is null and approval = 'auto' and (${after}::uuid is null or task_id > ${after})
       order by task_id limit ${PAGE}
     `;
@@ -42,13 +44,14 @@ export async function routeUndecided(
 async function routeAgain(
   pool: Pool,
   route: Route,
-  { taskId, fromAgent }: Undecided,
+  { taskId, fromAgent, capabilities }: Undecided,
   reason: string,
 ): Promise<TaskRow | undefined> {
   return await pool.begin(async (db) => {
     const task = await lockIfIn(db, taskId, ["pending"]);
     if (task === undefined || task.toAgent !== null) return undefined;
-    const routed = await route(db, { ...askOf(task), exclude: fromAgent === null ? [] : [fromAgent] });
+    const exclude = fromAgent === null ? [] : [fromAgent];
+    const routed = await route(db, { ...askOf(task), capabilities, exclude });
     if (routed.agent === null) return undefined;
     await assign(db, taskId, routed);
     return await approve(db, taskId, "policy", reason);

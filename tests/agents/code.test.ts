@@ -236,7 +236,7 @@ test.each([
   [{ WAYBILL_CODE_COMMANDS: "ls,/bin/sh" }, /WAYBILL_CODE_COMMANDS: "\/bin\/sh" is not a bare command name/],
   [{ WAYBILL_CODE_COMMANDS: "ls,,cat" }, /WAYBILL_CODE_COMMANDS: ""/],
   [{ WAYBILL_CODE_FOLDERS: "/missing/folder" }, /WAYBILL_CODE_FOLDERS: \/missing\/folder does not exist/],
-  [{ WAYBILL_CODE_OUTPUT_BYTES: "many" }, /WAYBILL_CODE_OUTPUT_BYTES: must be a whole number/],
+  [{ WAYBILL_CODE_OUTPUT_BYTES: "many" }, /WAYBILL_CODE_OUTPUT_BYTES must be a whole number/],
 ])("the configuration %j is refused", (source, reason) => {
   expect(() => readCodeEnv(source)).toThrow(reason);
 });

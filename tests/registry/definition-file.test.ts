@@ -192,6 +192,26 @@ test("whatever the text, it is read or refused with at least one fault, each wit
   );
 });
 
-test("a trigger of which no word could match is refused", () => {
-  expect(faultsOf("name: a\ntriggers: [{phrase: '🎨'}]")[0]).toMatch(/must have a letter or a digit$/);
+const WORDLESS = `must have a word, of letters or digits, as words are compared; for other characters write a pattern, such as {pattern: "🎨"}`;
+
+test.each([
+  ["'🎨'", `triggers.0 ${WORDLESS}`],
+  ["{phrase: '🎨'}", `triggers.0.phrase ${WORDLESS}`],
+  // With a variation selector, as many an emoji is written.
+  ["'☎️'", `triggers.0 ${WORDLESS}`],
+  ["'!!!'", `triggers.0 ${WORDLESS}`],
+  // A letter to Unicode, and yet no word to who splits a text into words.
+  ["々", `triggers.0 ${WORDLESS}`],
+  ["''", "triggers.0 must not be empty"],
+  [`"${"x".repeat(201)}"`, "triggers.0 must have at most 200 characters"],
+  ["5", `triggers.0 must be a phrase, such as "write a poem", or {pattern: "a regular expression"}`],
+  ["[a]", `triggers.0 must be a phrase, such as "write a poem", or {pattern: "a regular expression"}`],
+])("a trigger %s is refused with what to write instead", (trigger, fault) => {
+  const [first, ...more] = faultsOf(`name: a\ntriggers: [${trigger}]`);
+  expect(first?.slice(first.indexOf(" ") + 1)).toBe(fault);
+  expect(more).toEqual([]);
+});
+
+test("what the refusal of a trigger names is taken", () => {
+  expect(faultsOf(`name: a\ntriggers: [write a poem, {pattern: "🎨"}, {pattern: "a regular expression"}]`)).toEqual([]);
 });

@@ -170,6 +170,28 @@ test("where nobody else is found the work waits for a person, who names one", as
   expect(await world.decide("approve", taskId, "ada", { to_agent: "infra" })).toMatchObject({ toAgent: "infra" });
 });
 
+test("the sweep asks again for what the handover asked for, and the next agent gets what it always got", async () => {
+  const world = worldOf(db, { ROUTER_EXPLORE: "0" });
+  const taskId = await start(world);
+  // Comes before code where nothing is required: it scores the same, and is first by name.
+  await defineAgents(db, { name: "analyst", triggers: [{ phrase: "find out why" }] });
+  await db`update agent_definitions set active = false where agent_name in ('analyst', 'code')`;
+  await world.record(passOn(world, taskId, { capabilities: ["typescript"] }));
+  expect(await read(taskId)).toMatchObject({ status: "pending", to_agent: null });
+
+  await db`update agent_definitions set active = true`;
+  await world.routeUndecided();
+
+  expect(await read(taskId)).toMatchObject({
+    status: "approved",
+    to_agent: "code",
+    routing: { parts: { capability: 1 } },
+  });
+  await world.dispatch();
+  const handover = { from_agent: "research", reason: "it is code now", context: {} };
+  expect(requestFor(world, taskId).payload.handover).toEqual(handover);
+});
+
 test("two agents that each take the other for the right one end as a failure", async () => {
   const world = worldOf(db);
   const taskId = await start(world);

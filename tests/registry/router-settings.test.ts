@@ -53,7 +53,9 @@ test.each([
   ["ROUTER_EXPLORE", "0.6", "a number from 0 to 0.5"],
   ["ROUTER_HALF_LIFE_DAYS", "0", "a number from 0.01 to 3650"],
   ["ROUTER_CACHE_SECONDS", "soon", "a number from 0 to 86400"],
+  ["ROUTER_CACHE_SECONDS", " 60 ", "a number from 0 to 86400"],
   ["ROUTER_FALLBACK_AGENT", "No One", "lower-case name"],
+  ["ROUTER_FALLBACK_AGENT", "orchestrator", "must be an agent"],
 ])("%s=%s is refused by name", (name, value, words) => {
   expect(() => read({ [name]: value })).toThrow(name);
   expect(() => read({ [name]: value })).toThrow(words);

@@ -296,8 +296,23 @@ test("below the threshold the fallback agent gets it, and without one nobody, wi
   });
   const settings = RouterSettings.parse({ ROUTER_FALLBACK_AGENT: "clerk" });
   expect(decide(definitions, request, { settings })).toMatchObject({ agent: "clerk", strategy: "fallback" });
-  const availability: Availability = new Map([["clerk", { kind: "absent", reason: "gone" }]]);
-  expect(decide(definitions, request, { settings, availability }).agent).toBeNull();
+});
+
+test("a fallback agent that cannot take the work is in the reason, and one that hands it over is not", () => {
+  const definitions = [agent("a"), agent("clerk", { routable: false })];
+  const request = { request_text: "knit a scarf", work_type: "craft.knit" };
+  const settings = RouterSettings.parse({ ROUTER_FALLBACK_AGENT: "clerk" });
+  const availability: Availability = new Map([["clerk", { kind: "absent", reason: "no sign of life" }]]);
+
+  expect(decide(definitions, request, { settings, availability })).toMatchObject({
+    agent: null,
+    reason:
+      "no agent reaches the threshold of 0.40 and the fallback agent clerk is passed over: no sign of life, so the work waits for a person.",
+  });
+  expect(decide([agent("a")], request, { settings }).reason).toContain("names clerk, which is no active agent");
+  expect(decide(definitions, { ...request, exclude: ["clerk"] }, { settings }).reason).toBe(
+    "no agent reaches the threshold of 0.40, so the work waits for a person.",
+  );
 });
 
 test("an agent that is not routable, does not offer the work or hands it over is not chosen unless it is named", () => {

@@ -1,8 +1,11 @@
 import { expect, test } from "vitest";
 import * as z from "zod";
+import { readCodeEnv } from "../../agents/code/env.ts";
 import { ConfigError } from "../../lib/errors.ts";
+import { PartitionSettings } from "../../lib/registry/partitions.ts";
 import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/db.ts";
 import { integer, onLambda, readEnv } from "../../lib/runtime/env.ts";
+import { WorkSettings } from "../../lib/work/schema.ts";
 
 const Env = z.object({
   QUEUE_URL: z.url(),
@@ -37,6 +40,19 @@ test.each(["0", "10", "-1", "1.5", " 1", "0x5", "1e0", "five", "NaN"])("%j is no
   expect(() => readEnv(z.object({ COUNT: integer(1, 9, 5) }), { COUNT })).toThrow(
     "COUNT must be a whole number from 1 to 9",
   );
+});
+
+test.each<[string, number, (source: NodeJS.ProcessEnv) => unknown]>([
+  ["LEASE_SECONDS", 3600, (source) => readEnv(WorkSettings, source)],
+  ["PICKUP_SECONDS", 86_400, (source) => readEnv(WorkSettings, source)],
+  ["AGENT_IN_FLIGHT", 10_000, (source) => readEnv(WorkSettings, source)],
+  ["METRICS_RETENTION_MONTHS", 1200, (source) => readEnv(PartitionSettings, source)],
+  ["WAYBILL_CODE_OUTPUT_BYTES", 1e12, readCodeEnv],
+])("%s is refused with its range where it is not written in digits alone", (name, max, read) => {
+  for (const text of ["0x10", "1e3", " 5 ", "1.0", "0", String(max + 1)]) {
+    expect(() => read({ [name]: text })).toThrow(`${name} must be a whole number from 1 to ${max}\n`);
+  }
+  expect(() => read({ [name]: String(max) })).not.toThrow();
 });
 
 test("the local stack and a test are not Lambda", () => {

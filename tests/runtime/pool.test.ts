@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeEach, expect, test, vi } from "vitest";
 import { connect, type Pool } from "../../lib/runtime/db.ts";
-import { isBusyError, isConnectionError, withConnections } from "../../lib/runtime/pool.ts";
+import { isBusyError, isConnectionError } from "../../lib/runtime/db-errors.ts";
+import { withConnections } from "../../lib/runtime/pool.ts";
 import { startProxy } from "../support/proxy.ts";
 
 const direct = connect(process.env, undefined, {});
