@@ -7,7 +7,9 @@ import { readAgentEnv } from "../../lib/agent-kit/env.ts";
 import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/db.ts";
 import { readQueues } from "../../lib/runtime/queue-env.ts";
 import { readBridgeEnv } from "../../localstack/bridge/settings.ts";
+import { LLM_STREAM_PORT } from "../../localstack/llm-stream.ts";
 import { AGENTS, queuesOf } from "../../localstack/queues.ts";
+import { stage } from "../support/dockerfile.ts";
 
 type Compose = { services: Record<string, Service>; volumes: Record<string, unknown> };
 type Service = {
@@ -107,7 +109,7 @@ test("every image is pinned to a version", () => {
 test("everything is published on loopback only", () => {
   const published = entries.flatMap(([, { ports = [] }]) => ports);
 
-  expect(published).toHaveLength(8);
+  expect(published).toHaveLength(9);
   for (const port of published) expect(withDefaults(port)).toMatch(/^127\.0\.0\.1:\d+:\d+$/);
 });
 
@@ -175,6 +177,14 @@ test("over RabbitMQ the bridge carries everything, and the agents speak AMQP wit
     withDefaults(RABBITMQ_DEFAULT_PASS),
     "rabbitmq",
   ]);
+});
+
+test("the function URL of llm-stream is published where npm start has it, and up before the functions are healthy", () => {
+  const { ports = [], healthcheck } = services["functions"] ?? {};
+
+  expect(ports.map(withDefaults)).toEqual(["127.0.0.1:3000:3000", `127.0.0.1:${LLM_STREAM_PORT}:${LLM_STREAM_PORT}`]);
+  expect(healthcheck?.test.at(-1)).toContain(`connect(${LLM_STREAM_PORT}, '127.0.0.1'`);
+  expect(stage("functions")).toContain(`EXPOSE 3000 ${LLM_STREAM_PORT}`);
 });
 
 test("functions and migrate meet the same database, with its password in the secret that LocalStack makes", () => {
