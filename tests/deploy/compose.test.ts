@@ -16,6 +16,7 @@ type Service = {
   image?: string;
   build?: { target: string };
   command?: string[];
+  entrypoint?: string[];
   environment?: Record<string, string>;
   ports?: string[];
   volumes?: string[];
@@ -230,6 +231,20 @@ test("the vendors' keys are secrets where .env has them, and the local model is 
   expect([ANTHROPIC_API_KEY, OPENAI_API_KEY].map((key = "?") => withDefaults(key))).toEqual(["", ""]);
   for (const name of ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"]) expect(script).toContain(`"\${${name}:-}"`);
   expect(environmentOf("functions")["OLLAMA_BASE_URL"]).toBe("http://ollama:11434/v1");
+});
+
+test("compose fetches the models that llm.config.yaml asks of Ollama, and LiteLLM's local one is that of the chain", () => {
+  const { models, chains } = parse(readFileSync("llm.config.yaml", "utf8")) as {
+    models: Record<string, { provider: string; id: string }>;
+    chains: Record<string, { models: string[] }>;
+  };
+  const asked = Object.values(models).filter(({ provider }) => provider === "ollama");
+  const fetched = services["ollama-model"]?.entrypoint?.at(-1)?.matchAll(/ollama pull (\S+)/g) ?? [];
+  const last = models[chains["default"]?.models.at(-1) ?? ""];
+
+  expect([...fetched].map(([, id]) => id)).toEqual(asked.map(({ id }) => id));
+  expect(asked).toContain(last);
+  expect(readFileSync("localstack/litellm.config.yaml", "utf8")).toContain(`model: ollama_chat/${last?.id}\n`);
 });
 
 test("LiteLLM's fallbacks name models that it has", () => {
