@@ -6,7 +6,13 @@ import { problemOf } from "../lib/runtime/problem.ts";
 type Refusal = { isBoom: true; message: string; output: { statusCode: number } };
 type Reply = { code: (status: number) => Reply; type: (contentType: string) => Reply; takeover: () => Reply };
 type Toolkit = { continue: symbol; response: (body: string) => Reply };
-type Request = { payload: unknown; headers: Record<string, string>; response: Refusal | { isBoom?: false } };
+type Request = {
+  method: string;
+  setMethod: (method: string) => void;
+  payload: unknown;
+  headers: Record<string, string>;
+  response: Refusal | { isBoom?: false };
+};
 
 /** The HTTP server of serverless-offline, as far as we touch it. */
 export type Gateway = {
@@ -45,6 +51,21 @@ export function refuseForeign(gateway: Gateway): void {
   gateway.ext("onRequest", ({ headers }, h) => {
     if (!isForeign(headers)) return h.continue;
     return h.response(foreignProblem()).code(403).type("application/problem+json").takeover();
+  });
+}
+
+/**
+ * Has HEAD routed as on AWS, where it is a method like any other, which no route of ours has: to the catch-all, and so to
+ * not-found. The server would give it to the route of GET.
+ */
+export function routeHead(gateway: Gateway): void {
+  gateway.ext("onRequest", (request, h) => {
+    if (request.method === "head") request.setMethod("*");
+    return h.continue;
+  });
+  gateway.ext("onPreHandler", (request, h) => {
+    if (request.method === "*") request.method = "head";
+    return h.continue;
   });
 }
 

@@ -206,6 +206,20 @@ test.for([
   expect(reply.json).toMatchObject({ status, code: expect.any(String), detail: expect.any(String) });
 });
 
+test.for([
+  ["HEAD", "/health", 405, "GET"],
+  ["HEAD", "/work", 405, "GET, POST"],
+  ["HEAD", `/work/${randomUUID()}/logs`, 405, "GET"],
+  ["HEAD", "/nowhere", 404, null],
+  ["HEAD", "/work/%ZZ", 400, null],
+  ["POST", "/health", 405, "GET"],
+] as const)("%s %s has no route and is answered %d, Allow %s", async ([method, path, status, allow]) => {
+  const { status: got, headers } = await fetch(stack.url + path, { method });
+
+  expect([got, headers.get("allow")]).toEqual([status, allow]);
+  expect(headers.get("content-type")).toContain("application/problem+json");
+});
+
 test("a page of somebody else's in the browser of this machine is refused, and nothing is kept", async () => {
   const before = (await call("/work?limit=1")).json.items[0]?.task_id;
   const work = { request_text: "pwn", work_type: "code.run", parameters: { command: "echo" } };
