@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { pathToFileURL } from "node:url";
-import { foreignProblem, isForeign } from "./gateway.ts";
+import { answerUnreadable, foreignProblem, isForeign, PROBLEM } from "./gateway.ts";
 
 /** A function with response streaming, as `awslambda.streamifyResponse` takes it. */
 type Streaming = (event: unknown, out: Writable, context: unknown) => Promise<void>;
@@ -44,7 +44,7 @@ export async function serveStreamUrl(root: string, port: number, host = "127.0.0
 async function serveStreaming(handler: Streaming, port: number, host: string): Promise<StreamUrl> {
   const server = http.createServer((request, response) => {
     if (isForeign(request.headers)) {
-      response.writeHead(403, { "content-type": "application/problem+json" }).end(foreignProblem());
+      response.writeHead(403, { "content-type": PROBLEM }).end(foreignProblem());
       return;
     }
     const parts: Buffer[] = [];
@@ -62,6 +62,7 @@ async function serveStreaming(handler: Streaming, port: number, host: string): P
       });
     });
   });
+  answerUnreadable(server);
   // A call may wait for its first token longer than node's five minutes.
   server.requestTimeout = 0;
   await new Promise<void>((resolve, reject) => {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GetQueueUrlCommand } from "@aws-sdk/client-sqs";
 import { stop as stopBundler } from "esbuild";
 import { takeDataDir } from "./data-dir.ts";
-import { answerProblems, type Gateway, keepBytes, refuseForeign, routeHead } from "./gateway.ts";
+import { answerProblems, answerUnreadable, type Gateway, keepBytes, refuseForeign, routeHead } from "./gateway.ts";
 import { type Invoke, lambdaApi, serves } from "./lambda.ts";
 import { LLM_STREAM_PORT, serveStreamUrl } from "./llm-stream.ts";
 import { type Poller, startPoller } from "./poller.ts";
@@ -124,6 +124,7 @@ export function startOffline({ service, dataDir, root, options }: Start) {
     routeHead(gateway);
     keepBytes(gateway);
     answerProblems(gateway);
+    answerUnreadable(gateway.listener);
     const sqs = localSqs(region);
     const pollers: Poller[] = [];
     stops.push(async () => void (await Promise.all(pollers.map((poller) => poller.stop()))));

@@ -220,6 +220,15 @@ test.for([
   expect(headers.get("content-type")).toContain("application/problem+json");
 });
 
+test("a method that HTTP does not have is a problem, at both addresses", async () => {
+  for (const url of [stack.url, environmentOf(stack)["LLM_STREAM_URL"] ?? ""]) {
+    const answer = await fetch(url, { method: "FOO" });
+
+    expect([answer.status, answer.headers.get("content-type")]).toEqual([400, "application/problem+json"]);
+    expect(await answer.json()).toMatchObject({ status: 400, code: "bad_request" });
+  }
+});
+
 test("a page of somebody else's in the browser of this machine is refused, and nothing is kept", async () => {
   const before = (await call("/work?limit=1")).json.items[0]?.task_id;
   const work = { request_text: "pwn", work_type: "code.run", parameters: { command: "echo" } };
