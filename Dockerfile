@@ -46,5 +46,5 @@ COPY functions functions
 # The one folder that it writes to: bundles, logs and the lock against a second start.
 RUN install -d -o node -g node .waybill
 USER node
-EXPOSE 3000
+EXPOSE 3000 3003
 CMD ["node", "node_modules/serverless/bin/serverless.js", "offline", "start", "--host", "0.0.0.0", "--httpPort", "3000"]

@@ -30,16 +30,19 @@ const handlers = {
   reject: of("reject", rejectWork),
   cancel: of("cancel", cancelWork),
   retry: of("retry", retryWork),
-  handover: http(handOverWork, async ({ params, body, log }) => {
+  handover: http(handOverWork, async ({ params, body, log, tell }) => {
     const { task_id } = params;
+    tell({ task_id });
     const eventOf = (runId: string) => uuidOf(`handover/${runId}/${canonicalJson(body)}`);
     const { row, outgoing } = await handOver(db, registry, task_id, body, eventOf, stamp);
+    tell({ task_trace_id: row.traceId });
     log.info("work handed over", { task_id, trace_id: row.traceId, status: row.status, to_agent: row.toAgent });
     await deliver(db, outgoing, send);
     if (row.status === "approved") await wake(row);
     return { status: 200, body: toTask(row) };
   }),
-  feedback: http(feedbackRoute, async ({ params, body, log }) => {
+  feedback: http(feedbackRoute, async ({ params, body, log, tell }) => {
+    tell({ task_id: params.task_id });
     const given = await giveFeedback(db, routerSettings, params.task_id, body);
     log.info("feedback given", { task_id: given.task_id, agent: given.agent, score: given.score });
     return { status: 200, body: given };

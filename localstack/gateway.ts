@@ -1,15 +1,27 @@
 import { isUtf8 } from "node:buffer";
 import { randomUUID } from "node:crypto";
+import type { Server, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import { CallerError } from "../lib/errors.ts";
 import { problemOf } from "../lib/runtime/problem.ts";
+
+/** The content-type of every error. */
+export const PROBLEM = "application/problem+json";
 
 type Refusal = { isBoom: true; message: string; output: { statusCode: number } };
 type Reply = { code: (status: number) => Reply; type: (contentType: string) => Reply; takeover: () => Reply };
 type Toolkit = { continue: symbol; response: (body: string) => Reply };
-type Request = { payload: unknown; headers: Record<string, string>; response: Refusal | { isBoom?: false } };
+type Request = {
+  method: string;
+  setMethod: (method: string) => void;
+  payload: unknown;
+  headers: Record<string, string>;
+  response: Refusal | { isBoom?: false };
+};
 
 /** The HTTP server of serverless-offline, as far as we touch it. */
 export type Gateway = {
+  listener: Server;
   ext: (event: "onRequest" | "onPreHandler" | "onPreResponse", run: (request: Request, h: Toolkit) => unknown) => void;
 };
 
@@ -44,7 +56,22 @@ export function foreignProblem(): string {
 export function refuseForeign(gateway: Gateway): void {
   gateway.ext("onRequest", ({ headers }, h) => {
     if (!isForeign(headers)) return h.continue;
-    return h.response(foreignProblem()).code(403).type("application/problem+json").takeover();
+    return h.response(foreignProblem()).code(403).type(PROBLEM).takeover();
+  });
+}
+
+/**
+ * Has HEAD routed as on AWS, where it is a method like any other, which no route of ours has: to the catch-all, and so to
+ * not-found. The server would give it to the route of GET.
+ */
+export function routeHead(gateway: Gateway): void {
+  gateway.ext("onRequest", (request, h) => {
+    if (request.method === "head") request.setMethod("*");
+    return h.continue;
+  });
+  gateway.ext("onPreHandler", (request, h) => {
+    if (request.method === "*") request.method = "head";
+    return h.continue;
   });
 }
 
@@ -67,8 +94,30 @@ export function answerProblems(gateway: Gateway): void {
   gateway.ext("onPreResponse", ({ response }, h) => {
     if (!response.isBoom) return h.continue;
     const { problem } = problemOf(errorOf(response), randomUUID());
-    return h.response(JSON.stringify(problem)).code(problem.status).type("application/problem+json");
+    return h.response(JSON.stringify(problem)).code(problem.status).type(PROBLEM);
   });
+}
+
+/**
+ * What Node itself cannot read as HTTP, such as a method that it does not know, is answered as a problem too, and its connection
+ * closed. Nothing is written into an answer that is under way.
+ */
+export function answerUnreadable(server: Server): void {
+  const answers = new WeakMap<Duplex, ServerResponse>();
+  server.on("request", ({ socket }, response) => answers.set(socket, response));
+  // In place of the server's own, which says no more than the status.
+  server.removeAllListeners("clientError").on("clientError", (error, socket) => {
+    const { headersSent = false, writableFinished = true } = answers.get(socket) ?? {};
+    if (socket.writable && (!headersSent || writableFinished)) socket.end(unreadable());
+    else socket.destroy(error);
+  });
+}
+
+function unreadable(): string {
+  const error = new CallerError(400, "bad_request", "This is not HTTP/1.1 as it can be read: its method or a header.");
+  const body = JSON.stringify(problemOf(error, randomUUID()).problem);
+  const head = ["HTTP/1.1 400 Bad Request", `content-type: ${PROBLEM}`, `content-length: ${Buffer.byteLength(body)}`];
+  return [...head, "connection: close", "", body].join("\r\n");
 }
 
 function errorOf({ message, output: { statusCode } }: Refusal): Error {

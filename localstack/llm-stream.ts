@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { pathToFileURL } from "node:url";
-import { foreignProblem, isForeign } from "./gateway.ts";
+import { answerUnreadable, foreignProblem, isForeign, PROBLEM } from "./gateway.ts";
 
 /** A function with response streaming, as `awslambda.streamifyResponse` takes it. */
 type Streaming = (event: unknown, out: Writable, context: unknown) => Promise<void>;
@@ -23,19 +23,28 @@ export const awslambda = {
   },
 };
 
-/** Loads the function llm-stream, from the project's `root` or as a bundle, and serves its URL on loopback: serverless-offline does no such thing, nor does it stream. */
-export async function serveStreamUrl(root: string, port: number, timeoutMs = 300_000): Promise<StreamUrl> {
+/** Where the function URL is, where that port is free. */
+export const LLM_STREAM_PORT = 3003;
+
+/** As serverless.yml gives it. */
+const TIMEOUT_MS = 300_000;
+
+/**
+ * Loads the function llm-stream, from the project's `root` or as a bundle, and serves its URL, on loopback unless `host` says
+ * otherwise: serverless-offline does no such thing, nor does it stream. Rejects where the port is taken.
+ */
+export async function serveStreamUrl(root: string, port: number, host = "127.0.0.1"): Promise<StreamUrl> {
   Object.assign(globalThis, { awslambda });
   const file = root.endsWith(".mjs") ? root : join(root, "functions/llm-stream.ts");
   const { handler } = (await import(pathToFileURL(file).href)) as { handler: Streaming };
-  return await serveStreaming(handler, port, timeoutMs);
+  return await serveStreaming(handler, port, host);
 }
 
-/** Serves a streaming function as its function URL would: one event a request, the answer as it is written. */
-export async function serveStreaming(handler: Streaming, port: number, timeoutMs: number): Promise<StreamUrl> {
+/** One event a request, the answer as it is written: as a function URL does. */
+async function serveStreaming(handler: Streaming, port: number, host: string): Promise<StreamUrl> {
   const server = http.createServer((request, response) => {
     if (isForeign(request.headers)) {
-      response.writeHead(403, { "content-type": "application/problem+json" }).end(foreignProblem());
+      response.writeHead(403, { "content-type": PROBLEM }).end(foreignProblem());
       return;
     }
     const parts: Buffer[] = [];
@@ -44,7 +53,7 @@ export async function serveStreaming(handler: Streaming, port: number, timeoutMs
       const started = Date.now();
       const context = {
         awsRequestId: randomUUID(),
-        getRemainingTimeInMillis: () => timeoutMs - (Date.now() - started),
+        getRemainingTimeInMillis: () => TIMEOUT_MS - (Date.now() - started),
       };
       handler(eventOf(request, Buffer.concat(parts)), response, context).catch((error: unknown) => {
         console.error(error);
@@ -53,11 +62,12 @@ export async function serveStreaming(handler: Streaming, port: number, timeoutMs
       });
     });
   });
+  answerUnreadable(server);
   // A call may wait for its first token longer than node's five minutes.
   server.requestTimeout = 0;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, "127.0.0.1", resolve);
+    server.listen(port, host, resolve);
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const stop = async () => {

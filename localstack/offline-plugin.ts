@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { stop as stopBundler } from "esbuild";
 import { runningOver } from "./data-dir.ts";
-import { type OfflineServer, type Report, startOffline } from "./offline.ts";
+import { type OfflineServer, type Options, type Report, startOffline } from "./offline.ts";
 import { localiseEnvironment, type Service } from "./service.ts";
 
 type Serverless = {
@@ -12,7 +12,6 @@ type Serverless = {
   pluginManager: { plugins: object[] };
   classes: { Error: new (message: string, code: string) => Error };
 };
-type Options = { httpPort?: string; lambdaPort?: string };
 
 /**
  * The local cloud around serverless-offline: `serverless offline` starts Postgres and SQS where the environment names none,

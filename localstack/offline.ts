@@ -3,9 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GetQueueUrlCommand } from "@aws-sdk/client-sqs";
 import { stop as stopBundler } from "esbuild";
 import { takeDataDir } from "./data-dir.ts";
-import { answerProblems, type Gateway, keepBytes, refuseForeign } from "./gateway.ts";
+import { answerProblems, answerUnreadable, type Gateway, keepBytes, refuseForeign, routeHead } from "./gateway.ts";
 import { type Invoke, lambdaApi, serves } from "./lambda.ts";
-import { serveStreamUrl } from "./llm-stream.ts";
+import { LLM_STREAM_PORT, serveStreamUrl } from "./llm-stream.ts";
 import { type Poller, startPoller } from "./poller.ts";
 import { freePort, tryPort } from "./ports.ts";
 import { queuesOf } from "./queues.ts";
@@ -25,8 +25,11 @@ type Start = {
   service: Service;
   dataDir: string;
   root: string;
-  options: { httpPort?: string; lambdaPort?: string };
+  options: Options;
 };
+
+/** Of serverless-offline's options those that we look at. */
+export type Options = { host?: string; httpPort?: string; lambdaPort?: string };
 
 /** Longest that stopping waits for calls in flight, such as a GET that still has 20 s to wait. */
 const DRAIN_MS = 2000;
@@ -118,8 +121,10 @@ export function startOffline({ service, dataDir, root, options }: Start) {
     await invoke(service.functions["migrate"]?.name ?? "", { command: "up" });
     const gateway = offline.internals().getApiGatewayServer();
     refuseForeign(gateway);
+    routeHead(gateway);
     keepBytes(gateway);
     answerProblems(gateway);
+    answerUnreadable(gateway.listener);
     const sqs = localSqs(region);
     const pollers: Poller[] = [];
     stops.push(async () => void (await Promise.all(pollers.map((poller) => poller.stop()))));
@@ -129,7 +134,7 @@ export function startOffline({ service, dataDir, root, options }: Start) {
       pollers.push(await startPoller(sqs, invoke, { ...event, queueUrl: QueueUrl }));
     }
     for (const name of schedules) void runEvery(sweepSeconds(), invoke, name, stopping.signal);
-    const llm = await serveStreamUrl(root, await freePort(3003));
+    const llm = await serveStreamUrl(root, await freePort(LLM_STREAM_PORT), options.host);
     stops.push(llm.stop);
     Object.assign(environment, { LLM_STREAM_URL: llm.url });
     const url = `http://127.0.0.1:${httpPort}`;

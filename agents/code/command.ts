@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { coded, WorkFailed } from "../../lib/agent-kit/define-work.ts";
 import type { Rules } from "./env.ts";
+import { endMarked, kill, type Running, signalAll } from "./processes.ts";
 import { searchPath } from "./rules.ts";
 
 type Command = {
@@ -35,32 +37,35 @@ const LINGER_MS = 500;
 const TAIL_BYTES = 2000;
 const LAST_LINES = 10;
 
-const groups = new Set<number>();
-// Nothing that we started survives us, however we end, short of SIGKILL.
+const commands = new Set<Running>();
+// No command that we started survives us, however we end, short of SIGKILL.
 process.on("exit", () => {
-  for (const group of groups) kill(group, "SIGKILL");
+  for (const command of commands) signalAll(command, "SIGKILL");
 });
 
 /**
  * Runs a program without a shell, in a process group of its own, with nothing to read and a minimal environment. Answers when it
- * and its output have ended. The whole group is ended on abort, at the timeout, and past the limit of output.
+ * and its output have ended. On abort, at the timeout, and past the limit of output all that it has started is ended too.
  */
 export async function runCommand({ file, args, cwd, timeout_seconds, signal, rules, write }: Command): Promise<Ended> {
   signal.throwIfAborted();
-  const child = spawn(file, args, { cwd, env: childEnv(), stdio: ["ignore", "pipe", "pipe"], detached: true });
+  const id = randomUUID();
+  const env = { ...childEnv(), WAYBILL_COMMAND: id };
+  const child = spawn(file, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
   const group = child.pid;
   if (group === undefined) {
     const [cause] = (await once(child, "error")) as [Error];
     throw new WorkFailed(`the command did not start: ${cause.message}`, {}, cause);
   }
-  groups.add(group);
+  const running = { group, mark: `WAYBILL_COMMAND=${id}` };
+  commands.add(running);
   let stopped: string | undefined;
   let killing: NodeJS.Timeout | undefined;
   const stop = (why: string) => {
     if (stopped !== undefined) return;
     stopped = why;
-    kill(group, "SIGTERM");
-    killing = setTimeout(() => kill(group, "SIGKILL"), KILL_MS);
+    signalAll(running, "SIGTERM");
+    killing = setTimeout(() => signalAll(running, "SIGKILL"), KILL_MS);
   };
   const onAbort = () => stop("stopped");
   signal.addEventListener("abort", onAbort, { once: true });
@@ -89,7 +94,8 @@ export async function runCommand({ file, args, cwd, timeout_seconds, signal, rul
   clearTimeout(timer);
   clearTimeout(killing);
   signal.removeEventListener("abort", onAbort);
-  groups.delete(group);
+  if (stopped !== undefined) await endMarked(running.mark);
+  commands.delete(running);
   return {
     exitCode: code ?? 128 + (endedBy === null ? 0 : constants.signals[endedBy]),
     signal: endedBy ?? undefined,
@@ -106,7 +112,7 @@ type Exit = [code: number | null, signal: NodeJS.Signals | null];
 async function ended(child: ChildProcess, group: number, silentMs: () => number): Promise<Exit> {
   const closed = once(child, "close") as Promise<Exit>;
   const exit = (await once(child, "exit")) as Exit;
-  kill(group, "SIGKILL");
+  kill(-group, "SIGKILL");
   const lingering = new AbortController();
   const silence = async () => {
     do await sleep(LINGER_MS, undefined, { signal: lingering.signal });
@@ -124,14 +130,6 @@ function childEnv(): NodeJS.ProcessEnv {
   const names = ["HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
   const known = names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
   return { ...Object.fromEntries(known), PATH: searchPath(), GIT_TERMINAL_PROMPT: "0" };
-}
-
-function kill(group: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-group, signal);
-  } catch {
-    // Already gone.
-  }
 }
 
 /** The last few lines with something in them, without control characters. */

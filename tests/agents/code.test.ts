@@ -116,16 +116,28 @@ test("a command that writes more than the limit is stopped, and what it wrote is
   expect(output.length).toBe(3_000_000);
 });
 
-test("a command that takes too long is ended with all that it started", async () => {
-  const { result, output } = await run({ command: "node", args: ["-e", withChild], timeout_seconds: 0.5 });
+/** What has left its process group is found on Linux alone. */
+const families = process.platform === "linux" ? (["withChild", "withDaemon"] as const) : (["withChild"] as const);
+
+test.each(families)("a command that takes too long is ended with all that it started: %s", async (family) => {
+  const { result, output } = await run({ command: "node", args: ["-e", scripts[family]], timeout_seconds: 3 });
 
   expect(result.status).toBe("failed");
-  expect(result.error_message).toBe("5006 timed_out: timed out after 0.5 s");
+  expect(result.error_message).toBe("5006 timed_out: timed out after 3 s");
   await until("its child has ended too", () => !isAlive(Number(output)));
 });
 
-test("cancelled work ends its command with all that it started", async () => {
-  const asked = await ask("code", "code.run", { command: "node", args: ["-e", withChild] });
+test("a command that is stopped gets SIGTERM once, and time to end", async () => {
+  const script =
+    "process.on('SIGTERM', () => { console.log('told'); setTimeout(process.exit, 150) }); setInterval(() => {}, 1000)";
+
+  const { result, output } = await run({ command: "node", args: ["-e", script], timeout_seconds: 3 });
+
+  expect([output.toString(), result.exit_code]).toEqual(["told\n", 0]);
+});
+
+test.each(families)("cancelled work ends its command with all that it started: %s", async (family) => {
+  const asked = await ask("code", "code.run", { command: "node", args: ["-e", scripts[family]] });
   const pid = await until("its child runs", () => Number(heard.output(asked)) || undefined);
   expect(isAlive(pid)).toBe(true);
 
@@ -136,27 +148,28 @@ test("cancelled work ends its command with all that it started", async () => {
   expect(heard.results(asked)).toEqual([]);
 });
 
-test.each([
-  ["once", 0, 1],
-  ["twice", 130, 0],
-])("an agent that is told %s to stop leaves no command behind", async (_how, code, handedBack) => {
-  const other = await spawnAgent("agents/code.ts", "desktop", {
-    WAYBILL_AGENT_DATA: join(folder, `data-${code}`),
-    AGENT_GRACE_SECONDS: code === 0 ? "0" : "60",
-  });
-  const asked = await ask("desktop", "code.run", { command: "node", args: ["-e", withChild] }, { to_agent: "code" });
-  const pid = await until("its child runs", () => Number(heard.output(asked)) || undefined);
+test.each(families.flatMap((family) => [["once", family, 0, 1] as const, ["twice", family, 130, 0] as const]))(
+  "an agent that is told %s to stop leaves no command behind: %s",
+  async (_how, family, code, handedBack) => {
+    const other = await spawnAgent("agents/code.ts", "desktop", {
+      WAYBILL_AGENT_DATA: join(folder, `data-${family}-${code}`),
+      AGENT_GRACE_SECONDS: code === 0 ? "0" : "60",
+    });
+    const parameters = { command: "node", args: ["-e", scripts[family]] };
+    const asked = await ask("desktop", "code.run", parameters, { to_agent: "code" });
+    const pid = await until("its child runs", () => Number(heard.output(asked)) || undefined);
 
-  other.child.kill("SIGTERM");
-  await until("it is stopping", () => other.stderr().includes("agent stopping"));
-  if (code !== 0) other.child.kill("SIGTERM");
+    other.child.kill("SIGTERM");
+    await until("it is stopping", () => other.stderr().includes("agent stopping"));
+    if (code !== 0) other.child.kill("SIGTERM");
 
-  expect(await other.exit).toEqual({ code, signal: null });
-  await until("its child has ended", () => !isAlive(pid));
-  const approved = () => heard.statuses(asked).filter(({ payload }) => payload.status === "approved");
-  await until("it is handed back where it could be", () => approved().length === handedBack);
-  expect(heard.results(asked)).toEqual([]);
-});
+    expect(await other.exit).toEqual({ code, signal: null });
+    await until("its child has ended", () => !isAlive(pid));
+    const approved = () => heard.statuses(asked).filter(({ payload }) => payload.status === "approved");
+    await until("it is handed back where it could be", () => approved().length === handedBack);
+    expect(heard.results(asked)).toEqual([]);
+  },
+);
 
 test("what a command leaves running behind is ended with it", async () => {
   const script = `${startChild} child.unref(); console.log(child.pid)`;
@@ -173,7 +186,18 @@ test("the command sees a minimal environment and nothing to read", async () => {
   const { output } = await run({ command: "node", args: ["-e", script] });
 
   const names = output.toString().trim().split(",");
-  const known = ["HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PATH", "GIT_TERMINAL_PROMPT"];
+  const known = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "PATH",
+    "GIT_TERMINAL_PROMPT",
+    "WAYBILL_COMMAND",
+  ];
   expect(names.filter((name) => !known.includes(name))).toEqual([]);
 });
 
@@ -273,11 +297,22 @@ test("code.inspect counts files and lines by language and lists TODO and FIXME, 
 
 const startChild = `
   const child = require("child_process").spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" });`;
-/** Starts a child that would live on, says its pid, ignores SIGTERM and waits. */
-const withChild = `${startChild}
-  process.on("SIGTERM", () => {});
-  console.log(child.pid);
-  setInterval(() => {}, 1000);`;
+/** Runs a script in a session, and so in a process group, of its own. */
+const apart = (script: string, stdout: "inherit" | "ignore") => `
+  const apart = require("child_process").spawn(process.execPath, ["-e", ${JSON.stringify(script)}], {
+    detached: true, stdio: ["ignore", "${stdout}", "ignore"] });
+  apart.unref();`;
+const stubborn = 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000);';
+/** Each starts a process that would live on, says its pid and waits; one of the two ignores SIGTERM. */
+const scripts = {
+  withChild: `${startChild}
+    process.on("SIGTERM", () => {});
+    console.log(child.pid);
+    setInterval(() => {}, 1000);`,
+  /** As daemons do it: nobody's child in the end, as the one that started it has ended. */
+  withDaemon: `${apart(`${apart(stubborn, "ignore")} console.log(apart.pid);`, "inherit")}
+    setInterval(() => {}, 1000);`,
+};
 
 /** Whether a process runs; one that has ended and was not waited for (a zombie, in a container without an init) does not. */
 function isAlive(pid: number): boolean {

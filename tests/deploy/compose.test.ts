@@ -7,13 +7,16 @@ import { readAgentEnv } from "../../lib/agent-kit/env.ts";
 import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/db.ts";
 import { readQueues } from "../../lib/runtime/queue-env.ts";
 import { readBridgeEnv } from "../../localstack/bridge/settings.ts";
+import { LLM_STREAM_PORT } from "../../localstack/llm-stream.ts";
 import { AGENTS, queuesOf } from "../../localstack/queues.ts";
+import { stage } from "../support/dockerfile.ts";
 
 type Compose = { services: Record<string, Service>; volumes: Record<string, unknown> };
 type Service = {
   image?: string;
   build?: { target: string };
   command?: string[];
+  entrypoint?: string[];
   environment?: Record<string, string>;
   ports?: string[];
   volumes?: string[];
@@ -107,7 +110,7 @@ test("every image is pinned to a version", () => {
 test("everything is published on loopback only", () => {
   const published = entries.flatMap(([, { ports = [] }]) => ports);
 
-  expect(published).toHaveLength(8);
+  expect(published).toHaveLength(9);
   for (const port of published) expect(withDefaults(port)).toMatch(/^127\.0\.0\.1:\d+:\d+$/);
 });
 
@@ -177,6 +180,14 @@ test("over RabbitMQ the bridge carries everything, and the agents speak AMQP wit
   ]);
 });
 
+test("the function URL of llm-stream is published where npm start has it, and up before the functions are healthy", () => {
+  const { ports = [], healthcheck } = services["functions"] ?? {};
+
+  expect(ports.map(withDefaults)).toEqual(["127.0.0.1:3000:3000", `127.0.0.1:${LLM_STREAM_PORT}:${LLM_STREAM_PORT}`]);
+  expect(healthcheck?.test.at(-1)).toContain(`connect(${LLM_STREAM_PORT}, '127.0.0.1'`);
+  expect(stage("functions")).toContain(`EXPOSE 3000 ${LLM_STREAM_PORT}`);
+});
+
 test("functions and migrate meet the same database, with its password in the secret that LocalStack makes", () => {
   const url = new URL(databaseUrl(environmentOf("functions")));
   const { POSTGRES_USER, POSTGRES_DB } = environmentOf("postgres");
@@ -220,6 +231,20 @@ test("the vendors' keys are secrets where .env has them, and the local model is 
   expect([ANTHROPIC_API_KEY, OPENAI_API_KEY].map((key = "?") => withDefaults(key))).toEqual(["", ""]);
   for (const name of ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"]) expect(script).toContain(`"\${${name}:-}"`);
   expect(environmentOf("functions")["OLLAMA_BASE_URL"]).toBe("http://ollama:11434/v1");
+});
+
+test("compose fetches the models that llm.config.yaml asks of Ollama, and LiteLLM's local one is that of the chain", () => {
+  const { models, chains } = parse(readFileSync("llm.config.yaml", "utf8")) as {
+    models: Record<string, { provider: string; id: string }>;
+    chains: Record<string, { models: string[] }>;
+  };
+  const asked = Object.values(models).filter(({ provider }) => provider === "ollama");
+  const fetched = services["ollama-model"]?.entrypoint?.at(-1)?.matchAll(/ollama pull (\S+)/g) ?? [];
+  const last = models[chains["default"]?.models.at(-1) ?? ""];
+
+  expect([...fetched].map(([, id]) => id)).toEqual(asked.map(({ id }) => id));
+  expect(asked).toContain(last);
+  expect(readFileSync("localstack/litellm.config.yaml", "utf8")).toContain(`model: ollama_chat/${last?.id}\n`);
 });
 
 test("LiteLLM's fallbacks name models that it has", () => {

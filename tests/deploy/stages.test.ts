@@ -1,14 +1,17 @@
 import { execFile, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { parse } from "yaml";
 import { freePort } from "../../localstack/ports.ts";
+import { createQueues } from "../../localstack/queues.ts";
 import { ask, listen, spawnProgram } from "../support/agent.ts";
 import { stage } from "../support/dockerfile.ts";
 import { findBroker, prefix } from "../support/rabbitmq.ts";
+import { sqs } from "../support/work.ts";
 
 // Without a Docker engine: every stage of the Dockerfile is laid out in a folder, as its instructions say, and what compose
 // starts of it is started there, with compose's environment, on the services of this test run.
@@ -134,14 +137,13 @@ test.skipIf(broker === undefined)(
   60_000,
 );
 
-test("the functions' image migrates, serves the API and its health check says so", async () => {
+test("the functions' image migrates, serves the API and streams, and its health check says so", async () => {
   const port = await freePort();
   const env = environmentOf("functions", {
     DATABASE_URL: process.env["DATABASE_URL"] ?? "",
     DATABASE_SECRET_ARN: "",
-    WORK_QUEUE_URL: process.env["WORK_QUEUE_URL"] ?? "",
-    RESULTS_QUEUE_URL,
-    AGENT_QUEUES: process.env["AGENT_QUEUES"] ?? "",
+    // By the names that LocalStack's script gives them.
+    ...(await createQueues(sqs)),
   });
   const cwd = join(images, "functions");
   const [node = "", ...migrate] = commandOf("functions", services["migrate"]?.command);
@@ -151,12 +153,19 @@ test("the functions' image migrates, serves the API and its health check says so
   const child = spawn(process.execPath, [...command, "--lambdaPort", String(await freePort())], { cwd, env });
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (piece: Buffer) => (said += piece.toString()));
-  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  const ended = once(child, "close");
+  onTestFinished(async () => {
+    child.kill("SIGTERM");
+    await ended;
+  });
 
+  // Not 3003 where a stack runs on this machine; 0, where nobody is, before it is known.
+  const streamPort = () => /LLM streams at http:\/\/127\.0\.0\.1:(\d+)/.exec(said)?.[1] ?? "0";
   const [, , check = ""] = services["functions"]?.healthcheck.test.slice(1) ?? [];
   const look = async () => {
     if (child.exitCode !== null) throw new Error(`It ended:\n${said}`);
-    return await run(process.execPath, ["-e", check.replace("3000", String(port))]).then(
+    const here = check.replace("3000", String(port)).replace("3003", streamPort());
+    return await run(process.execPath, ["-e", here]).then(
       () => true,
       () => false,
     );
@@ -165,8 +174,9 @@ test("the functions' image migrates, serves the API and its health check says so
     throw new Error(`It is not healthy:\n${said}`, { cause: error });
   });
 
-  const answer = await fetch(`http://127.0.0.1:${port}/llm/v1/models`);
-  expect(answer.status).toBe(200);
-  child.kill("SIGTERM");
-  await ended;
+  // All of 127.0.0.0/8 is this machine on Linux: only what listens on every address is at another than 127.0.0.1.
+  const address = process.platform === "linux" ? "127.0.0.2" : "127.0.0.1";
+  for (const published of [port, streamPort()]) {
+    expect((await fetch(`http://${address}:${published}/llm/v1/models`)).status).toBe(200);
+  }
 }, 180_000);

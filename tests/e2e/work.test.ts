@@ -206,6 +206,29 @@ test.for([
   expect(reply.json).toMatchObject({ status, code: expect.any(String), detail: expect.any(String) });
 });
 
+test.for([
+  ["HEAD", "/health", 405, "GET"],
+  ["HEAD", "/work", 405, "GET, POST"],
+  ["HEAD", `/work/${randomUUID()}/logs`, 405, "GET"],
+  ["HEAD", "/nowhere", 404, null],
+  ["HEAD", "/work/%ZZ", 400, null],
+  ["POST", "/health", 405, "GET"],
+] as const)("%s %s has no route and is answered %d, Allow %s", async ([method, path, status, allow]) => {
+  const { status: got, headers } = await fetch(stack.url + path, { method });
+
+  expect([got, headers.get("allow")]).toEqual([status, allow]);
+  expect(headers.get("content-type")).toContain("application/problem+json");
+});
+
+test("a method that HTTP does not have is a problem, at both addresses", async () => {
+  for (const url of [stack.url, environmentOf(stack)["LLM_STREAM_URL"] ?? ""]) {
+    const answer = await fetch(url, { method: "FOO" });
+
+    expect([answer.status, answer.headers.get("content-type")]).toEqual([400, "application/problem+json"]);
+    expect(await answer.json()).toMatchObject({ status: 400, code: "bad_request" });
+  }
+});
+
 test("a page of somebody else's in the browser of this machine is refused, and nothing is kept", async () => {
   const before = (await call("/work?limit=1")).json.items[0]?.task_id;
   const work = { request_text: "pwn", work_type: "code.run", parameters: { command: "echo" } };
