@@ -26,7 +26,7 @@ export const awslambda = {
 /** Loads the function llm-stream, from the project's `root` or as a bundle, and serves its URL on loopback: serverless-offline does no such thing, nor does it stream. */
 export async function serveStreamUrl(root: string, port: number, timeoutMs = 300_000): Promise<StreamUrl> {
   Object.assign(globalThis, { awslambda });
-  const file = root.endsWith(".mjs") ? root : join(root, "functions/llm-stream.ts");
+  const file = root.endsWith(".cjs") ? root : join(root, "functions/llm-stream.ts");
   const { handler } = (await import(pathToFileURL(file).href)) as { handler: Streaming };
   return await serveStreaming(handler, port, timeoutMs);
 }
