@@ -6,6 +6,8 @@ export async function insertAttempts(
   db: Db,
   records: Omit<AttemptRecord, "left">[],
 ): Promise<{ callId: string; attemptId: string }[]> {
+  // One parameter for all rows: with one for each value the statement would be another for each number of rows, and postgres.js
+  // and the server keep every statement.
   const rows = records.map((record) => ({
     attempt_id: record.attemptId,
     call_id: record.callId,
@@ -37,7 +39,7 @@ export async function insertAttempts(
     started_at: record.startedAt,
   }));
   return await db<{ callId: string; attemptId: string }[]>`
-    insert into llm_calls ${db(rows)}
+    insert into llm_calls select * from jsonb_populate_recordset(null::llm_calls, ${db.json(rows)})
     on conflict do nothing
     returning call_id, attempt_id
   `;
