@@ -103,10 +103,11 @@ export async function settleCall(db: Db, callId: string, attemptIds: string[]): 
   `;
 }
 
-/** Whether calls to external vendors are allowed. */
-export async function findSwitch(db: Db): Promise<boolean> {
-  const [row] = await db<{ external: boolean }[]>`select external from llm_switch`;
-  return row?.external ?? true;
+/** Whether calls to external vendors are allowed, since when and why; undefined where nobody has set the switch: they are. */
+export async function findSwitch(db: Db) {
+  type Switch = { external: boolean; reason: string | null; changedAt: Date };
+  const [row] = await db<Switch[]>`select external, reason, changed_at from llm_switch`;
+  return row;
 }
 
 /** What a task says about where its prompts may go, and whether external calls are on at all. */
