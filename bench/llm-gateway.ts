@@ -2,6 +2,11 @@
 import { serveStreamUrl } from "../localstack/llm-stream.ts";
 import { tellUsed } from "./llm-used.ts";
 
-const { url } = await serveStreamUrl(process.env["BENCH_FUNCTION"] ?? process.cwd(), 0);
-tellUsed();
-process.send?.({ url });
+/** In a function: bundled as the deployed functions are, a module itself cannot wait. */
+async function main(): Promise<void> {
+  const { url } = await serveStreamUrl(process.env["BENCH_FUNCTION"] ?? process.cwd(), 0);
+  tellUsed();
+  process.send?.({ url });
+}
+
+void main();

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { build, stop as stopBundler } from "esbuild";
 import { parse } from "yaml";
 import { freePort } from "../localstack/ports.ts";
+import { bundling } from "./bundling.ts";
 
 const PORTKEY = process.env["BENCH_PORTKEY"] || "node_modules/@portkey-ai/gateway/build/start-server.js";
 const children: ChildProcess[] = [];
@@ -40,40 +41,27 @@ export async function startAll(dir: string, databaseUrl: string): Promise<Target
   const config = join(dir, "llm.config.yaml");
   writeFileSync(
     config,
-    `providers:\n  vendor: { type: openai, base_url: "${vendor.url}/v1", local: true }\n` +
-      "models:\n  bench: { provider: vendor, id: bench, window: 100000, price: { input: 1, output: 2 } }\n" +
+    // An external vendor at the price of the bundled table, which is the usual case and the dearer one.
+    `providers:\n  vendor: { type: openai, base_url: "${vendor.url}/v1" }\n` +
+      "models:\n  bench: { provider: vendor, id: gpt-5, window: 100000 }\n" +
       "chains:\n  default: { models: [bench] }\n",
   );
   const quiet = {
     LLM_CONFIG: config,
     LOG_LEVEL: "warn",
-    BENCH_FUNCTION: join(dir, "functions/llm-stream.mjs"),
+    BENCH_FUNCTION: join(dir, "functions/llm-stream.cjs"),
     DATABASE_POOL_MAX: "2",
   };
   // Bundled as it is deployed: loading TypeScript as it is takes memory of its own.
-  const built = {
-    bundle: true,
-    minify: true,
-    platform: "node",
-    target: "node24",
-    format: "esm",
-    outdir: dir,
-    outExtension: { ".js": ".mjs" },
-  } as const;
-  const banner = { js: 'import { createRequire as __r } from "node:module"; const require = __r(import.meta.url);' };
-  await build({
-    ...built,
-    banner,
-    entryPoints: ["functions/llm-stream.ts", "bench/llm-gateway.ts", "bench/llm-proxy.ts"],
-    outbase: ".",
-  });
+  const entryPoints = ["functions/llm-stream.ts", "bench/llm-gateway.ts", "bench/llm-proxy.ts"];
+  await build({ ...bundling(), entryPoints, outbase: ".", outdir: dir });
   await stopBundler();
-  const kept = await startChild(join(dir, "bench/llm-gateway.mjs"), {
+  const kept = await startChild(join(dir, "bench/llm-gateway.cjs"), {
     ...quiet,
     ...options,
     DATABASE_URL: databaseUrl,
   });
-  const proxy = await startChild(join(dir, "bench/llm-proxy.mjs"), { ...options, BENCH_VENDOR: vendor.url });
+  const proxy = await startChild(join(dir, "bench/llm-proxy.cjs"), { ...options, BENCH_VENDOR: vendor.url });
   const targets: Target[] = [
     { name: "direct", url: `${vendor.url}/v1`, headers: {}, used: () => undefined },
     { name: "bare proxy", url: `${proxy.url}/v1`, headers: {}, used: proxy.used },

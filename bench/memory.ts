@@ -2,9 +2,9 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { type BuildOptions, build } from "esbuild";
-import { parse } from "yaml";
+import { build } from "esbuild";
 import type { Stack } from "../localstack/stack.ts";
+import { bundling } from "./bundling.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const CALLS = 50;
@@ -21,20 +21,13 @@ export async function measureMemory(stack: Stack): Promise<void> {
     );
     for (const file of readdirSync(join(ROOT, "functions"))) {
       const name = basename(file, ".ts");
-      const outfile = join(dir, `${name}.mjs`);
-      await build({ ...bundling(), entryPoints: [join(ROOT, "functions", file)], outfile, logLevel: "silent" });
-      print(name, run(outfile, eventOf(name), stack.environment), readFileSync(outfile).length);
+      await build({ ...bundling(), entryPoints: [join(ROOT, "functions", file)], outdir: dir, logLevel: "silent" });
+      const bundle = join(dir, `${name}.cjs`);
+      print(name, run(bundle, eventOf(name), stack.environment), readFileSync(bundle).length);
     }
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
-}
-
-/** How serverless.yml bundles: the same options, but for those that are the plugin's own. */
-function bundling(): BuildOptions {
-  const text = readFileSync(join(ROOT, "serverless.yml"), "utf8");
-  const { outputFileExtension, exclude, ...options } = parse(text, { logLevel: "error" }).custom.esbuild;
-  return options;
 }
 
 /** Loads a bundle in a plain Node with the script that the tests of the package use too, and calls it. */

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { Writable } from "node:stream";
 import type { Context } from "aws-lambda";
+import { abortReason } from "../lib/errors.ts";
 import { type LlmEvent, serveLlm } from "../lib/llm-wiring.ts";
 
 /** What Lambda puts into every function with response streaming; the local stack does the same. */
@@ -12,7 +13,7 @@ declare const awslambda: {
 };
 
 /** Made once: an abort without a reason makes an error with a stack, for each call. */
-const CALLER_GONE = new Error("the caller is gone");
+const CALLER_GONE = abortReason("the caller is gone");
 
 // Taken when this is loaded: locally serverless-offline puts its own in the place later.
 const { streamifyResponse, HttpResponseStream } = awslambda;

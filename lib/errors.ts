@@ -50,3 +50,10 @@ export class MigrationFault extends Error {
     this.faults = faults;
   }
 }
+
+/** An error that is made once, as the reason of many: without a stack, which would keep all that loaded this module in memory. */
+export function abortReason(message: string): Error {
+  const error = new Error(message);
+  error.stack = message;
+  return error;
+}

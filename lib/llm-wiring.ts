@@ -11,7 +11,7 @@ import { answer, type GatewayDeps, type GatewayReply } from "./llm/gateway.ts";
 import { healthBook } from "./llm/health.ts";
 import { keyring, type ReadSecret } from "./llm/keys.ts";
 import { ledger } from "./llm/ledger.ts";
-import { priced } from "./llm/prices.ts";
+import { keepPricesOf, priced } from "./llm/prices.ts";
 import { refusalBody, refusalHeaders } from "./llm/refusals.ts";
 import { explainRoute, listModels } from "./llm/routes.ts";
 import { connect } from "./runtime/db.ts";
@@ -58,11 +58,14 @@ async function open(): Promise<GatewayDeps> {
   for (const { line, message } of parsed.warnings)
     log.warn("llm configuration doubtful", { at: `${path}:${line}`, message });
   const { config } = parsed;
+  const book = ledger(connect(), config.budgets, log, Date.now, renewAll);
+  // Last: where something before it fails, the configuration is checked again.
+  keepPricesOf(config.models.values());
   return {
     config,
     keys: keyring(around, readSecret),
     health: healthBook(),
-    ledger: ledger(connect(), config.budgets, log, Date.now, renewAll),
+    ledger: book,
     post,
     now: Date.now,
     dice: Math.random,

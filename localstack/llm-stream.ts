@@ -35,7 +35,7 @@ const TIMEOUT_MS = 300_000;
  */
 export async function serveStreamUrl(root: string, port: number, host = "127.0.0.1"): Promise<StreamUrl> {
   Object.assign(globalThis, { awslambda });
-  const file = root.endsWith(".mjs") ? root : join(root, "functions/llm-stream.ts");
+  const file = root.endsWith(".cjs") ? root : join(root, "functions/llm-stream.ts");
   const { handler } = (await import(pathToFileURL(file).href)) as { handler: Streaming };
   return await serveStreaming(handler, port, host);
 }

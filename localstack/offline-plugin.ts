@@ -37,7 +37,7 @@ export default class OfflinePlugin {
     const isOffline = command.startsWith("offline");
     if (isOffline) this.#bundleAside();
     const isLocalInvoke = command === "invoke local";
-    if (isLocalInvoke) this.#bundleForRequire();
+    if (isLocalInvoke) this.#bundleApart();
     this.hooks = {
       ...(isOffline ? { initialize: () => this.#guarded(async () => await this.#begin()) } : {}),
       // Not before:invoke:local:loadEnvVars: the framework reads the environment in its own hook of that name, before ours.
@@ -66,14 +66,10 @@ export default class OfflinePlugin {
     });
   }
 
-  /** osls loads what it invokes by require(), which finds no .mjs. */
-  #bundleForRequire(): void {
+  /** Away from what `serverless package` puts into the zips. */
+  #bundleApart(): void {
     const { service, serviceDir } = this.#serverless;
     Object.assign(service.custom?.["esbuild"] ?? {}, {
-      format: "cjs",
-      outputFileExtension: ".cjs",
-      banner: {},
-      // Away from what `serverless package` puts into the zips.
       outputWorkFolder: relative(serviceDir, resolve(this.#dataDir, "invoke")),
     });
   }

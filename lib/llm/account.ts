@@ -75,7 +75,8 @@ export function recordOf(
     attemptNumber: attempt.attemptNumber,
     model: model.name,
     modelAsked: model.id,
-    modelServed: watch.model ?? null,
+    // The rows of many calls are written together: a name that Postgres cannot keep would cost them all.
+    modelServed: watch.model?.replaceAll("\u0000", "").toWellFormed() ?? null,
     provider: model.provider.name,
     external: !model.provider.local,
     left: attempt.sent,

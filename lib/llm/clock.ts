@@ -1,3 +1,4 @@
+import { abortReason } from "../errors.ts";
 import type { Timeouts } from "./config-schema.ts";
 
 export type Clock = {
@@ -10,7 +11,7 @@ export type Clock = {
 };
 
 /** Made once: an error takes its stack with it, and this ends every attempt. */
-const OVER = new Error("the attempt is over");
+const OVER = abortReason("the attempt is over");
 
 /** One timer for the clock that runs now, and the end of everything that is still going on when it rings. */
 export function startClock({ stopped, clocks }: { stopped: AbortSignal; clocks: Timeouts }): Clock {

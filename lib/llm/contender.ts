@@ -1,3 +1,4 @@
+import { abortReason } from "../errors.ts";
 import { type Outcome, recordOf } from "./account.ts";
 import { MAX_ANSWER_BYTES } from "./attempt.ts";
 import type { Call, RouteDeps } from "./call.ts";
@@ -171,7 +172,7 @@ function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber:
 }
 
 /** Made once: an error takes its stack with it, and this ends every attempt. */
-const OVER = new Error("the attempt is over");
+const OVER = abortReason("the attempt is over");
 
 /** The clocks of one attempt, all inside what is left of the call; a silent vendor leaves the others a share of it. */
 function clocksFor(base: Timeouts, { chain }: Call, model: Model, remainingMs: number, others: boolean): Timeouts {

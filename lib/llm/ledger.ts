@@ -62,7 +62,9 @@ export function ledger(
       }
     });
 
-  const stopper = killSwitch(async () => await bounded(READ_MS, async () => await queries.findSwitch(db)));
+  const stopper = killSwitch(
+    async () => (await bounded(READ_MS, async () => await queries.findSwitch(db)))?.external ?? true,
+  );
 
   let waiting: { records: AttemptRecord[]; done: Promise<void> } | undefined;
   let writing: Promise<void> = Promise.resolve();

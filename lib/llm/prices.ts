@@ -1,4 +1,12 @@
-import { calcPrice } from "@pydantic/genai-prices";
+import {
+  calcPrice,
+  type PriceCalculation,
+  type Provider as PriceList,
+  type PriceOptions,
+  type StorageFactoryParams,
+  type Usage,
+  updatePrices,
+} from "@pydantic/genai-prices";
 import type { Model, Price } from "./config-schema.ts";
 
 /** Tokens by class. `input` is all input, cache reads and writes included; `output` includes reasoning. */
@@ -7,9 +15,31 @@ export type Tokens = { input: number; output: number; cacheRead: number; cacheWr
 /** A cost in USD as a decimal text, or null with the reason: unknown is never 0. */
 export type Cost = { usd: string; reason?: undefined } | { usd: null; reason: string };
 
+type Asked = Pick<Model, "id" | "provider">;
+
 /** Whether the bundled price table knows this model. */
-export function priced(model: Pick<Model, "id" | "provider">): boolean {
-  return byTable(model, { input: 1000, output: 1000, cacheRead: 0, cacheWrite: 0, reasoning: 0 }) !== undefined;
+export function priced(model: Asked): boolean {
+  return findInTable(model) !== undefined;
+}
+
+const kept = new Map<string, PriceList | undefined>();
+
+/** Keeps what the bundled table says of these models and lets go of the rest: no other model has a price any more. */
+export function keepPricesOf(models: Iterable<Asked>): void {
+  for (const model of models) kept.set(nameOf(model), findInTable(model));
+  updatePrices(({ setProviderData }: StorageFactoryParams) => setProviderData([]));
+}
+
+function nameOf({ id, provider }: Asked): string {
+  return JSON.stringify([provider.type, provider.base_url, id]);
+}
+
+function findInTable({ id, provider }: Asked): PriceList | undefined {
+  for (const option of [{ providerApiUrl: provider.base_url }, { providerId: provider.type }]) {
+    const found = ask({ input_tokens: 1000, output_tokens: 1000 }, id, option);
+    if (found !== undefined) return { ...found.provider, models: [found.model] };
+  }
+  return undefined;
 }
 
 /** What these tokens cost on this model: by the configuration's price, else by the bundled table. */
@@ -33,21 +63,24 @@ function byConfig(price: Exclude<Price, 0>, tokens: Tokens): number {
   );
 }
 
-function byTable({ id, provider }: Pick<Model, "id" | "provider">, tokens: Tokens): number | undefined {
+function byTable(model: Asked, tokens: Tokens): number | undefined {
+  const name = nameOf(model);
+  const provider = kept.has(name) ? kept.get(name) : findInTable(model);
+  if (provider === undefined) return undefined;
   const usage = {
     input_tokens: Math.max(tokens.input, tokens.cacheRead + tokens.cacheWrite),
     output_tokens: tokens.output,
     ...(tokens.cacheRead > 0 ? { cache_read_tokens: tokens.cacheRead } : {}),
     ...(tokens.cacheWrite > 0 ? { cache_write_tokens: tokens.cacheWrite } : {}),
   };
-  const options = [{ providerApiUrl: provider.base_url }, { providerId: provider.type }];
-  for (const option of options) {
-    try {
-      const found = calcPrice(usage, id, option);
-      if (found !== null) return found.total_price;
-    } catch {
-      // The table throws where a usage does not fit its units: no price then.
-    }
+  return ask(usage, model.id, { provider })?.total_price;
+}
+
+function ask(usage: Usage, id: string, options: PriceOptions): PriceCalculation | undefined {
+  try {
+    return calcPrice(usage, id, options) ?? undefined;
+  } catch {
+    // The table throws where a usage does not fit its units: no price then.
+    return undefined;
   }
-  return undefined;
 }

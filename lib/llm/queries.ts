@@ -6,6 +6,8 @@ export async function insertAttempts(
   db: Db,
   records: Omit<AttemptRecord, "left">[],
 ): Promise<{ callId: string; attemptId: string }[]> {
+  // One parameter for all rows: with one for each value the statement would be another for each number of rows, and postgres.js
+  // and the server keep every statement.
   const rows = records.map((record) => ({
     attempt_id: record.attemptId,
     call_id: record.callId,
@@ -37,7 +39,7 @@ export async function insertAttempts(
     started_at: record.startedAt,
   }));
   return await db<{ callId: string; attemptId: string }[]>`
-    insert into llm_calls ${db(rows)}
+    insert into llm_calls select * from jsonb_populate_recordset(null::llm_calls, ${db.json(rows)})
     on conflict do nothing
     returning call_id, attempt_id
   `;
@@ -101,10 +103,11 @@ export async function settleCall(db: Db, callId: string, attemptIds: string[]): 
   `;
 }
 
-/** Whether calls to external vendors are allowed. */
-export async function findSwitch(db: Db): Promise<boolean> {
-  const [row] = await db<{ external: boolean }[]>`select external from llm_switch`;
-  return row?.external ?? true;
+/** Whether calls to external vendors are allowed, since when and why; undefined where nobody has set the switch: they are. */
+export async function findSwitch(db: Db) {
+  type Switch = { external: boolean; reason: string | null; changedAt: Date };
+  const [row] = await db<Switch[]>`select external, reason, changed_at from llm_switch`;
+  return row;
 }
 
 /** What a task says about where its prompts may go, and whether external calls are on at all. */

@@ -35,7 +35,8 @@ export function watchChunk(watch: Watch, chunk: Json): void {
 export function watchMessageEvent(watch: Watch, event: Json): void {
   switch (event["type"]) {
     case "message_start":
-      if (event["message"]?.model) watch.model = event["message"].model;
+      if (typeof event["message"]?.model === "string" && event["message"].model !== "")
+        watch.model = event["message"].model;
       watch.tokens = messageTokens(event["message"]?.usage ?? {}, undefined);
       break;
     case "content_block_start":

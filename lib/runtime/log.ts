@@ -64,7 +64,7 @@ function describe(error: Error): Fields {
   const frames = error.stack?.split("\n").filter((line) => /^\s+at /.test(line));
   return {
     name: error.name,
-    message: quotes ? error.message.replace(/["«'].*["»']/s, '"…"') : error.message,
+    message: quotes ? error.message.replace(/["\u00ab'].*["\u00bb']/s, '"…"') : error.message,
     ...(code === undefined ? {} : { code }),
     ...(constraint_name === undefined ? {} : { constraint: constraint_name }),
     stack: frames?.map((frame) => frame.trim()).slice(0, 10),

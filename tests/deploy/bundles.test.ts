@@ -36,7 +36,7 @@ function run(name: string, ...events: unknown[]): Ran["answers"] {
   const credentials = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    [resolve("tests/deploy/run-bundle.mjs"), join(bundle, "functions", `${name}.mjs`)],
+    [resolve("tests/deploy/run-bundle.mjs"), join(bundle, "functions", `${name}.cjs`)],
     {
       cwd: bundle,
       encoding: "utf8",
@@ -86,16 +86,25 @@ test("every function has a bundle of one file and its map; migrate has the migra
 
   expect(names).toHaveLength(20);
   for (const name of names) {
-    const own = [`functions/${name}.mjs`, `functions/${name}.mjs.map`];
+    const own = [`functions/${name}.cjs`, `functions/${name}.cjs.map`];
     const files = [...own, ...(alone[name] ?? [])];
     expect([...readBundle(name).keys()].toSorted()).toEqual(files.toSorted());
   }
 });
 
 test("no bundle has more than 1.5 MB of code", () => {
-  const large = names.filter((name) => (readBundle(name).get(`functions/${name}.mjs`)?.length ?? 0) > 1_500_000);
+  const large = names.filter((name) => (readBundle(name).get(`functions/${name}.cjs`)?.length ?? 0) > 1_500_000);
 
   expect(large).toEqual([]);
+});
+
+test("the gateway's bundles are ASCII: one character more would have Node keep two bytes for each of theirs", () => {
+  for (const name of ["llm-route", "llm-stream"])
+    expect(
+      readBundle(name)
+        .get(`functions/${name}.cjs`)
+        ?.find((byte) => byte > 127),
+    ).toBeUndefined();
 });
 
 test("submit-work keeps work, and answers a wrong call with a problem", () => {

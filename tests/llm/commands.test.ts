@@ -75,3 +75,32 @@ test("llm:switch turns external calls off and on", async () => {
   expect((await run("bin/llm-switch.ts", "on")).code).toBe(0);
   expect(await db`select external from llm_switch`).toEqual([{ external: true }]);
 });
+
+test("llm:switch alone says how the switch stands and how to set it, and changes nothing", async () => {
+  await db`delete from llm_switch`;
+  const how = "Set it with: npm run llm:switch -- off|on [REASON]\n";
+
+  const never = await run("bin/llm-switch.ts");
+  expect(never).toEqual({ code: 0, out: `Calls to external vendors are on: nobody has set the switch yet.\n${how}` });
+  expect(await db`select * from llm_switch`).toEqual([]);
+
+  await db`insert into llm_switch (external, reason, changed_at) values (false, 'too dear', '2026-05-04T03:02:01Z')`;
+  const off = "Calls to external vendors are off since 2026-05-04T03:02:01.000Z: too dear\n";
+  expect(await run("bin/llm-switch.ts")).toEqual({ code: 0, out: off + how });
+  expect(await db`select external from llm_switch`).toEqual([{ external: false }]);
+
+  await run("bin/llm-switch.ts", "on");
+  expect((await run("bin/llm-switch.ts")).out).toMatch(/^Calls to external vendors are on since \S+Z\.\n/);
+});
+
+test("llm:switch refuses another position, and says so where the database is away", async () => {
+  expect(await run("bin/llm-switch.ts", "status")).toMatchObject({
+    code: 2,
+    out: expect.stringMatching(/^status is not a position of the switch\. .*off\|on/),
+  });
+  const url = process.env["DATABASE_URL"];
+  process.env["DATABASE_URL"] = "postgres://waybill@127.0.0.1:9/waybill";
+  const away = await run("bin/llm-switch.ts");
+  process.env["DATABASE_URL"] = url;
+  expect(away).toEqual({ code: 1, out: expect.stringMatching(/127\.0\.0\.1:9\/waybill does not answer/) });
+});
