@@ -1,11 +1,51 @@
 import {
   CreateQueueCommand,
   DeleteMessageBatchCommand,
+  type Message,
   ReceiveMessageCommand,
   SendMessageBatchCommand,
   type SQSClient,
 } from "@aws-sdk/client-sqs";
 import type { ChannelModel } from "amqplib";
+
+/** The calls of SQS that an end makes, ten messages each. */
+export type SqsCalls = {
+  receive: (QueueUrl: string) => Promise<Message[]>;
+  remove: (QueueUrl: string, messages: Message[]) => Promise<unknown>;
+  send: (QueueUrl: string, bodies: string[]) => Promise<unknown>;
+};
+
+/** As everybody makes them. */
+export function callsOfSdk(sqs: SQSClient): SqsCalls {
+  return {
+    receive: async (QueueUrl) =>
+      (await sqs.send(new ReceiveMessageCommand({ QueueUrl, MaxNumberOfMessages: 10 }))).Messages ?? [],
+    remove: async (QueueUrl, messages) =>
+      await sqs.send(new DeleteMessageBatchCommand({ QueueUrl, Entries: handlesOf(messages) })),
+    send: async (QueueUrl, bodies) =>
+      await sqs.send(new SendMessageBatchCommand({ QueueUrl, Entries: entriesOf(bodies) })),
+  };
+}
+
+/** As the bridge makes them, of the SQS that AWS_ENDPOINT_URL_SQS names. */
+export async function callsOfBridge(): Promise<SqsCalls> {
+  const { receiveMessages, deleteMessages, sendMessages } = await import("../localstack/bridge/sqs-call.ts");
+  return {
+    receive: async (QueueUrl) => (await receiveMessages({ QueueUrl, MaxNumberOfMessages: 10 }, CALL_MS)).Messages ?? [],
+    remove: async (QueueUrl, messages) => await deleteMessages({ QueueUrl, Entries: handlesOf(messages) }, CALL_MS),
+    send: async (QueueUrl, bodies) => await sendMessages({ QueueUrl, Entries: entriesOf(bodies) }, CALL_MS),
+  };
+}
+
+const CALL_MS = 10_000;
+
+function handlesOf(messages: Message[]) {
+  return messages.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle }));
+}
+
+function entriesOf(bodies: string[]) {
+  return bodies.map((MessageBody, index) => ({ Id: String(index), MessageBody }));
+}
 
 // The four ends of the bridge, each alone: what a plain client that does nothing else reaches, with as much at once as the bridge.
 
@@ -22,30 +62,28 @@ export async function makeQueue(sqs: SQSClient, name: string): Promise<string> {
 }
 
 /** Puts all bodies on a queue of SQS; answers messages a second. */
-export async function sendToSqs(sqs: SQSClient, QueueUrl: string, bodies: string[]): Promise<number> {
+export async function sendToSqs(calls: SqsCalls, QueueUrl: string, bodies: string[]): Promise<number> {
   return await perSecond(bodies.length, async () => {
     const batches = Array.from({ length: Math.ceil(bodies.length / 10) }, (_, i) => bodies.slice(i * 10, i * 10 + 10));
     await atOnce(async () => {
       const batch = batches.pop();
       if (batch === undefined) return false;
-      const Entries = batch.map((MessageBody, index) => ({ Id: String(index), MessageBody }));
-      await sqs.send(new SendMessageBatchCommand({ QueueUrl, Entries }));
+      await calls.send(QueueUrl, batch);
       return true;
     });
   });
 }
 
 /** Takes `count` messages from a queue of SQS and deletes them; answers messages a second. */
-export async function takeFromSqs(sqs: SQSClient, QueueUrl: string, count: number): Promise<number> {
+export async function takeFromSqs(calls: SqsCalls, QueueUrl: string, count: number): Promise<number> {
   let left = count;
   return await perSecond(count, async () => {
     await atOnce(async () => {
       if (left <= 0) return false;
-      const { Messages = [] } = await sqs.send(new ReceiveMessageCommand({ QueueUrl, MaxNumberOfMessages: 10 }));
-      if (Messages.length === 0) return left > 0;
-      const Entries = Messages.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle }));
-      await sqs.send(new DeleteMessageBatchCommand({ QueueUrl, Entries }));
-      left -= Messages.length;
+      const messages = await calls.receive(QueueUrl);
+      if (messages.length === 0) return left > 0;
+      await calls.remove(QueueUrl, messages);
+      left -= messages.length;
       return true;
     });
   });

@@ -9,16 +9,23 @@ import { connect } from "amqplib";
 import { declareTopology, deleteTopology } from "../lib/agent-kit/amqp-topology.ts";
 import { serialiseMessage } from "../lib/protocol/messages.ts";
 import { findBroker, prefix } from "../tests/support/rabbitmq.ts";
-import { consume, makeQueue, publish, sendToSqs, takeFromSqs } from "./bridge-ends.ts";
+import { callsOfBridge, callsOfSdk, consume, makeQueue, publish, sendToSqs, takeFromSqs } from "./bridge-ends.ts";
 import { median } from "./measure.ts";
 
 /** `npm run bench:bridge`: messages a second over the bridge, beside each of its ends alone, in turn in the same run. */
 const { values } = parseArgs({
-  options: { messages: { type: "string", default: "2000" }, rounds: { type: "string", default: "15" } },
+  options: {
+    messages: { type: "string", default: "2000" },
+    rounds: { type: "string", default: "15" },
+    // Whether the ends alone call SQS as everybody does, or as the bridge does.
+    ends: { type: "string", default: "sdk" },
+  },
 });
 const count = Number(values.messages);
 const rounds = Number(values.rounds);
-if (!(count >= 100) || !(rounds > 0)) throw new Error("Usage: npm run bench:bridge -- [--messages N] [--rounds N]");
+if (!(count >= 100) || !(rounds > 0) || !/^(sdk|own)$/.test(values.ends)) {
+  throw new Error("Usage: npm run bench:bridge -- [--messages N] [--rounds N] [--ends sdk|own]");
+}
 
 const access = { AWS_ACCESS_KEY_ID: "bench", AWS_SECRET_ACCESS_KEY: "bench", AWS_REGION: "eu-central-1" };
 Object.assign(process.env, access);
@@ -28,6 +35,8 @@ const broker = await found();
 const emulator = fork(new URL("./sqs-server.ts", import.meta.url));
 const [{ endpoint }] = (await once(emulator, "message")) as [{ endpoint: string }];
 const sqs = new SQSClient({ endpoint, useQueueUrlAsEndpoint: false });
+process.env["AWS_ENDPOINT_URL_SQS"] = endpoint;
+const calls = values.ends === "own" ? await callsOfBridge() : callsOfSdk(sqs);
 const rabbit = await connect(broker.url);
 const before = prefix();
 const names = await declareTopology(rabbit, ["code"], before);
@@ -83,18 +92,18 @@ try {
 }
 
 async function outbound(): Promise<Rates> {
-  await sendToSqs(sqs, apart, bodies);
-  const takes = await end("out", async () => await takeFromSqs(sqs, apart, count));
+  await sendToSqs(calls, apart, bodies);
+  const takes = await end("out", async () => await takeFromSqs(calls, apart, count));
   const gives = await end("out", async () => await publish(rabbit, names.work, "code", bodies));
   await empty(names.agentQueue("code"));
-  const rate = await throughBridge("out", async () => await sendToSqs(sqs, work, bodies));
+  const rate = await throughBridge("out", async () => await sendToSqs(calls, work, bodies));
   await empty(names.agentQueue("code"));
   return { bridge: rate, takes, gives };
 }
 
 async function inbound(): Promise<Rates> {
-  const gives = await end("in", async () => await sendToSqs(sqs, apart, bodies));
-  await takeFromSqs(sqs, apart, count);
+  const gives = await end("in", async () => await sendToSqs(calls, apart, bodies));
+  await takeFromSqs(calls, apart, count);
   bridge.kill("SIGSTOP");
   const other = `${before}bench`;
   const channel = await rabbit.createChannel();
@@ -104,7 +113,7 @@ async function inbound(): Promise<Rates> {
   await channel.deleteQueue(other);
   await channel.close();
   const rate = await throughBridge("in", async () => await publish(rabbit, names.results, "code", bodies));
-  await takeFromSqs(sqs, results, count);
+  await takeFromSqs(calls, results, count);
   return { bridge: rate, takes, gives };
 }
 

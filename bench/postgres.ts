@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
-import { syncBuiltIn } from "../lib/built-in.ts";
+import { prepareDatabase } from "../lib/prepare-database.ts";
 import { freePort } from "../localstack/ports.ts";
 import { startPostgres } from "../localstack/postgres.ts";
 
@@ -17,7 +17,7 @@ export async function startBenchDatabase(): Promise<{ url: string; stop: () => P
   const url = server.url("bench");
   const { migrate } = await import("../lib/migrator.ts");
   await migrate({ command: "up" }, { ...process.env, DATABASE_URL: url });
-  await syncBuiltIn({ ...process.env, DATABASE_URL: url });
+  await prepareDatabase({ ...process.env, DATABASE_URL: url });
   return {
     url,
     stop: async () => {

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import postgres from "postgres";
-import { syncBuiltIn } from "../lib/built-in.ts";
+import { prepareDatabase } from "../lib/prepare-database.ts";
 import { CallerError, ConfigError, MigrationFault, Unavailable } from "../lib/errors.ts";
 import { type Changed, type Migrated, parseCommand, type Status } from "../lib/migrations/command.ts";
 import { migrate } from "../lib/migrator.ts";
@@ -35,7 +35,7 @@ async function main(): Promise<number> {
     const event = { command, to, direction, ...(step === undefined ? {} : { step: Number(step) }) };
     const migrated = await migrate(parseCommand(event));
     console.log(tell(migrated));
-    if (migrated.command === "up") tellAgents(await syncBuiltIn());
+    if (migrated.command === "up") tellAgents(await prepareDatabase());
     return migrated.command === "status" && migrated.faults.length > 0 ? 1 : 0;
   } catch (error) {
     if (!EXPECTED.some((kind) => error instanceof kind)) throw error;

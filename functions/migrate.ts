@@ -1,4 +1,4 @@
-import { syncBuiltIn } from "../lib/built-in.ts";
+import { prepareDatabase } from "../lib/prepare-database.ts";
 import { type Migrated, parseCommand } from "../lib/migrations/command.ts";
 import { migrate } from "../lib/migrator.ts";
 import { log } from "../lib/runtime/log.ts";
@@ -13,7 +13,7 @@ export async function handler(event: unknown): Promise<Migrated> {
   const migrated = await migrate(command);
   if (migrated.command !== "sql") log.info("database migrated", migrated);
   if (migrated.command === "up") {
-    for (const agent of await syncBuiltIn()) log.info("agent synced", agent);
+    for (const agent of await prepareDatabase()) log.info("agent synced", agent);
   }
   return migrated;
 }

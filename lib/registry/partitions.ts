@@ -36,15 +36,10 @@ export async function keepPartitions(
   settings: PartitionSettings,
   now?: Date,
 ): Promise<{ made: string[]; ended: string[] }> {
-  const made: string[] = [];
+  const made = await makePartitions(pool, now);
   const ended: string[] = [];
   for (const series of SERIES) {
     const state = await partitionsOf(pool, series, now);
-    const wanted = [state.month, monthAfter(state.month, 1), ...state.caught];
-    for (const month of new Set(wanted)) {
-      if (state.months.includes(month)) continue;
-      if (await alone(pool, (db) => makeMonth(db, series, month))) made.push(partitionName(series, month));
-    }
     const oldest = monthAfter(state.month, -settings.METRICS_RETENTION_MONTHS);
     for (const month of [...state.months, ...state.caught].filter((kept) => kept < oldest)) {
       const archive = settings.METRICS_EXPIRED === "archive";
@@ -52,6 +47,22 @@ export async function keepPartitions(
     }
   }
   return { made, ended };
+}
+
+/**
+ * The first half of it. A row that Postgres has sent to the default partition is refused (23514) when its month is attached
+ * meanwhile, so this is also done by `migrate up`, before there are rows. Answers what it made.
+ */
+export async function makePartitions(pool: Pool, now?: Date): Promise<string[]> {
+  const made: string[] = [];
+  for (const series of SERIES) {
+    const state = await partitionsOf(pool, series, now);
+    const wanted = new Set([state.month, monthAfter(state.month, 1), ...state.caught]);
+    for (const month of [...wanted].filter((one) => !state.months.includes(one))) {
+      if (await alone(pool, (db) => makeMonth(db, series, month))) made.push(partitionName(series, month));
+    }
+  }
+  return made;
 }
 
 type State = { month: string; months: string[]; caught: string[] };

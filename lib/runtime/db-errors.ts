@@ -17,7 +17,12 @@ const BUSY_ERRORS = /^(57014|55P03|40001|40P01|53...)$/;
 
 /** Whether the database answered that it cannot just now; nothing of the statement has landed. */
 export function isBusyError(error: unknown): boolean {
-  return BUSY_ERRORS.test(codeOf(error));
+  return BUSY_ERRORS.test(codeOf(error)) || lostItsPartition(error);
+}
+
+/** The row was on its way to the default partition when its month got one of its own. */
+function lostItsPartition(error: unknown): boolean {
+  return codeOf(error) === "23514" && (error as Error).message.includes("violates partition constraint");
 }
 
 const LOST = /^(CONNECTION_CLOSED|ECONNRESET|EPIPE|ETIMEDOUT)$/;

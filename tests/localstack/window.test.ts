@@ -101,6 +101,7 @@ describe.skipIf(found === undefined)("the window of a consumer", () => {
     await other.close();
 
     await vi.waitUntil(() => cancelled > 0);
+    expect(cancelled).toBe(1);
   });
 
   test("gives nothing more once it is closed, though it was about to grow", async () => {

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { migrate } from "../../lib/migrator.ts";
+import { prepareDatabase } from "../../lib/prepare-database.ts";
 import { keepPartitions, PartitionSettings } from "../../lib/registry/partitions.ts";
 import { connect, type Db, type Pool } from "../../lib/runtime/db.ts";
+import { isBusyError } from "../../lib/runtime/db-errors.ts";
 import { onEachServer } from "../migrations/servers.ts";
 
 const settings = PartitionSettings.parse({});
@@ -39,6 +41,42 @@ onEachServer((fresh) => {
         "agent_transformation_events_2026_07",
         "router_performance_metrics_2026_07",
       ]);
+    });
+  });
+
+  test("a database that is prepared has them before there is work", async () => {
+    await database(async (db, env) => {
+      await prepareDatabase(env);
+
+      expect(await keepPartitions(db, settings)).toEqual({ made: [], ended: [] });
+    });
+  });
+
+  test("a row on its way to the default partition while its month is attached is told to come again", async () => {
+    await database(async (db, env) => {
+      const other = connect(env, undefined, { max: 1 });
+      try {
+        let refused: Promise<unknown> | undefined;
+        await db.begin(async (making) => {
+          await making`lock table router_performance_metrics_default in access exclusive mode`;
+          refused = decision(other, "2026-05-15 12:00:00+00").catch((error: unknown) => error);
+          await vi.waitUntil(async () => {
+            const [row] =
+              await making`select 1 from pg_locks where not granted and relation = 'router_performance_metrics_default'::regclass`;
+            return row !== undefined;
+          });
+          await making`create table router_performance_metrics_2026_05 (like router_performance_metrics including all)`;
+          await making`
+            alter table router_performance_metrics attach partition router_performance_metrics_2026_05
+            for values from ('2026-05-01Z') to ('2026-06-01Z')
+          `;
+        });
+        const error = await refused;
+        expect(error).toMatchObject({ code: "23514" });
+        expect(isBusyError(error)).toBe(true);
+      } finally {
+        await other.end();
+      }
     });
   });
 

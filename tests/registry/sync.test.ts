@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { handler as manage } from "../../functions/manage-agent.ts";
 import { handler as migrate } from "../../functions/migrate.ts";
-import { syncBuiltIn } from "../../lib/built-in.ts";
+import { prepareDatabase } from "../../lib/prepare-database.ts";
 import { connect } from "../../lib/runtime/db.ts";
 import { run } from "../bin/run.ts";
 import { eventOf, seen } from "../support/http-event.ts";
@@ -165,14 +165,14 @@ test("what ships leaves alone what somebody has deactivated or replaced by a hig
   cpSync("agents/code.yaml", join(folder, "code.yaml"));
   cpSync("agents/infra.yaml", join(folder, "infra.yaml"));
   vi.stubEnv("AGENTS_DIR", folder);
-  await syncBuiltIn();
+  await prepareDatabase();
   await db`update agent_definitions set active = false where agent_name = 'infra'`;
   const body = "name: code\nversion: 7.0.0\n";
   const event = eventOf({ method: "PUT", rawPath: "/agents/code", pathParameters: { name: "code" }, body });
   expect(seen(await manage(event)).status).toBe(200);
   const before = await traces();
 
-  const synced = await syncBuiltIn();
+  const synced = await prepareDatabase();
 
   expect(synced.map(({ name, outcome }) => [name, outcome])).toEqual([
     ["code", "left"],

@@ -3,8 +3,8 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
-import { syncBuiltIn } from "../../lib/built-in.ts";
 import { migrate } from "../../lib/migrator.ts";
+import { prepareDatabase } from "../../lib/prepare-database.ts";
 import { freePort } from "../../localstack/ports.ts";
 import { startPostgres } from "../../localstack/postgres.ts";
 import { LOCAL_REGION, startSqs } from "../../localstack/sqs.ts";
@@ -21,7 +21,7 @@ export default async function setup(): Promise<() => Promise<void>> {
   await admin.end();
   const template = { DATABASE_URL: server.url("template_waybill") };
   await migrate({ command: "up" }, template);
-  await syncBuiltIn(template);
+  await prepareDatabase(template);
   await keepPresent(template.DATABASE_URL);
 
   const skips = join(dir, "skips.txt");

@@ -1,0 +1,33 @@
+import * as z from "zod";
+import { ConfigError } from "./errors.ts";
+import { makePartitions } from "./registry/partitions.ts";
+import { type Synced, syncFolder } from "./registry/sync.ts";
+import { connect } from "./runtime/db.ts";
+import { readEnv } from "./runtime/env.ts";
+import { uuidv7 } from "./runtime/ids.ts";
+
+const AgentsEnv = z.object({ AGENTS_DIR: z.string().default("agents") });
+
+/**
+ * What a database needs beside its schema, after each `migrate up`: the time series' partitions of this month and the next, and the
+ * definitions that ship with Waybill, from AGENTS_DIR, where they are missing or newer; leaves alone what somebody has
+ * deactivated or replaced by a higher version. Answers what was done to each agent; does nothing for parts that the schema
+ * does not have yet. Throws a ConfigError that lists the faults of the files.
+ */
+export async function prepareDatabase(source?: NodeJS.ProcessEnv): Promise<Synced[]> {
+  const { AGENTS_DIR } = readEnv(AgentsEnv, source);
+  const db = connect(source, undefined, { max: 1 });
+  try {
+    const [has] = await db<{ registry: boolean; series: boolean }[]>`
+      select to_regclass('registry_state') is not null as registry,
+        to_regclass('agent_transformation_events') is not null as series
+    `;
+    if (has?.series) await makePartitions(db);
+    if (!has?.registry) return [];
+    const outcome = await syncFolder(db, AGENTS_DIR, { gentle: true, newId: () => uuidv7() });
+    if (!outcome.ok) throw new ConfigError(`Agents that ship are not right:\n${outcome.faults.join("\n")}`);
+    return outcome.synced;
+  } finally {
+    await db.end({ timeout: 1 });
+  }
+}
