@@ -50,7 +50,7 @@ function entriesOf(bodies: string[]) {
 // The four ends of the bridge, each alone: what a plain client that does nothing else reaches, with as much at once as the bridge.
 
 /** Calls of ten messages at once, as the bridge makes them. */
-const CALLS = 4;
+const CALLS = 8;
 
 /** Messages unconfirmed or not acked, as the bridge has them. */
 const IN_HAND = 100;

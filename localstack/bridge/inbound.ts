@@ -31,7 +31,7 @@ export type Inbound = {
 };
 
 /** Calls of ten messages at once. */
-const CALLS = 4;
+const CALLS = 8;
 
 /** How long a batch that is not full waits for more while another is under way: ten a call cost little more than one. */
 const GATHER_MS = 5;

@@ -27,7 +27,7 @@ type Parts = {
 };
 
 /** Calls that ask at once for what is there, after one came back full. */
-const CALLS = 4;
+const CALLS = 8;
 
 /**
  * Brings one agent's messages from SQS to the broker, until the signal or its queue's end. A message is removed from SQS only when the broker has
