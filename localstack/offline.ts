@@ -149,9 +149,10 @@ export function startOffline({ service, dataDir, root, options }: Start) {
 
 /** Locally a schedule runs every few seconds instead of every minute, so that a retry is seen to happen. */
 function sweepSeconds(): number {
-  const seconds = Number(process.env["WAYBILL_SWEEP_SECONDS"] || 5);
-  if (seconds > 0) return seconds;
-  throw new Error("WAYBILL_SWEEP_SECONDS must be a number of seconds above 0, such as 5.");
+  const given = process.env["WAYBILL_SWEEP_SECONDS"] || "5";
+  const seconds = Number(given);
+  if (/^[\d.]+$/.test(given) && seconds > 0 && seconds <= 3600) return seconds;
+  throw new Error("WAYBILL_SWEEP_SECONDS must be a number of seconds above 0 and up to 3600, such as 5.");
 }
 
 async function runEvery(seconds: number, invoke: Invoke, name: string, signal: AbortSignal): Promise<void> {

@@ -137,7 +137,8 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
         open.add(message.fields.deliveryTag);
         gather();
       };
-      const drained = async () => await changes.until(() => open.size === 0 || lost.has(channel), over);
+      // Poison may take its time: it stays unacked until both sides have it.
+      const drained = async () => await changes.until(() => open.size <= burying || lost.has(channel), over);
       // Where the queue was deleted: on a new channel it is declared again.
       const window = await openWindow(channel, names.resultsQueue, inHand, { take, drained, gone: renew });
       consuming = { channel, window };

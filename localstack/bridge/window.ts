@@ -10,7 +10,7 @@ export type Window = {
 
 type Ends = {
   take: (message: ConsumeMessage) => void;
-  /** Answers when everything that came is acked. */
+  /** Answers when everything that came is acked, but for poison. */
   drained: () => Promise<void>;
   /** Is told when the broker has ended it, as it does when the queue is deleted. */
   gone: () => void;

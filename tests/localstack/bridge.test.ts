@@ -150,6 +150,27 @@ describe.skipIf(found === undefined)("the bridge", () => {
     expect(bridge.counters.in).toMatchObject({ poison: 1, moved: 1 });
   });
 
+  test("what cannot be buried yet holds up nothing", async () => {
+    const RedrivePolicy = JSON.stringify({
+      deadLetterTargetArn: "arn:aws:sqs:eu-central-1:000000000000:gone",
+      maxReceiveCount: 5,
+    });
+    const made = new CreateQueueCommand({ QueueName: `r-${randomUUID()}`, Attributes: { RedrivePolicy } });
+    const { QueueUrl: resultsUrl = "" } = await sqs.send(made);
+    const bridge = await start({ resultsUrl });
+
+    await say(Buffer.alloc(0));
+    for (let i = 0; i < 20; i++) await say(Buffer.from(`after it ${i}`));
+
+    expect(await takeFromSqs(resultsUrl, 20)).toHaveLength(20);
+    expect(bridge.counters.in).toMatchObject({ poison: 0, moved: 20, in_flight: 1 });
+    await running.pop()?.stop();
+    const channel = await rabbit.createChannel();
+    await channel.purgeQueue(names.resultsQueue);
+    await channel.close();
+    await sqs.send(new DeleteQueueCommand({ QueueUrl: resultsUrl }));
+  });
+
   test("carries the largest message of SQS both ways", async () => {
     const largest = JSON.stringify({ text: "x".repeat(1_048_576 - 11) });
     await start();
