@@ -7,13 +7,21 @@ import type { SqsQueue } from "./sqs-queue.ts";
 
 /** The messages of one queue that this process was lent, until each is removed or given back. */
 export type InHand = {
-  take: (message: Message) => void;
   /** The queue may forget it. */
   remove: (message: Message) => void;
   /** Somebody else may have it. */
   giveBack: (message: Message) => void;
-  /** Answers when fewer than `most` messages and 16 MiB are in hand, or when the signal is aborted. */
-  below: (most: number, signal?: AbortSignal) => Promise<void>;
+  /**
+   * Makes a call for messages, at most ten, as soon as there is room: no more than `most` messages and 16 MiB, by the size of the
+   * last ones, are in hand or asked for. Passes on what comes. Answers whether all came that were asked for; no once it is to stop.
+   */
+  within: (
+    most: number,
+    call: (count: number) => Promise<Message[]>,
+    pass: (message: Message) => void,
+  ) => Promise<boolean>;
+  /** Answers when nothing is in hand, or when it is over. */
+  empty: () => Promise<void>;
   /** Nothing is kept any more. */
   end: () => Promise<void>;
 };
@@ -35,6 +43,9 @@ export function holdWhile(
   const held = new Map<Message, boolean>();
   const ending = new Set<Promise<void>>();
   let bytes = 0;
+  /** Messages that calls under way may bring, and what each is likely to have. */
+  let asking = 0;
+  let each = 1;
 
   const letGo = (messages: Message[]) => {
     for (const message of messages) {
@@ -74,14 +85,33 @@ export function holdWhile(
   };
   const ticking = setInterval(tick, (visibilitySeconds * 1000) / 3);
   return {
-    take: (message) => {
-      held.set(message, false);
-      bytes += message.Body?.length ?? 0;
-      counters.in_flight++;
-    },
     remove,
     giveBack,
-    below: (most, signal = stopping) => changes.until(() => held.size < most && bytes < MOST_BYTES, signal),
+    within: async (most, call, pass) => {
+      const room = () => {
+        const fitting = Math.floor((MOST_BYTES - bytes) / each) - asking;
+        const free = Math.min(10, most - held.size - asking, fitting);
+        return held.size + asking === 0 ? Math.max(free, 1) : free;
+      };
+      while (!stopping.aborted && room() < 1) await changes.until(() => room() > 0, stopping);
+      if (stopping.aborted) return false;
+      const count = room();
+      asking += count;
+      try {
+        const messages = await call(count);
+        for (const message of messages) held.set(message, false);
+        const brought = messages.reduce((sum, { Body = "" }) => sum + Body.length, 0);
+        bytes += brought;
+        if (messages.length > 0) each = Math.max(brought / messages.length, 1);
+        counters.in_flight += messages.length;
+        for (const message of messages) pass(message);
+        return messages.length === count;
+      } finally {
+        asking -= count;
+        changes.changed();
+      }
+    },
+    empty: () => changes.until(() => held.size === 0, over),
     end: async () => {
       // Who still tries notices in this turn that it is over, and gives back.
       await sleep(GATHER_MS * 2);

@@ -83,6 +83,7 @@ export function inbound({ queue, names, bury, counters, signals, renew }: Parts)
   /** Nobody waits for it: others must not, and until it is done the message stays with the broker. */
   const buried = async (lent: Lent, reason: string) => {
     burying++;
+    changes.changed();
     const { content, properties } = lent.message;
     // Not all of them: with `userId` or `CC` the broker would refuse the letter, or send it elsewhere too.
     const { messageId, correlationId, type, contentType, contentEncoding } = properties as Options.Publish;

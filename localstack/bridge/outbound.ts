@@ -36,25 +36,18 @@ const CALLS = 8;
  */
 export async function startOutbound(parts: Parts): Promise<void> {
   const { agent, queue, publisher, counters, signals } = parts;
-  const { stopping, over } = signals;
+  const { stopping } = signals;
   const hand = holdWhile(queue, parts.visibilitySeconds, counters, signals);
-  const mayTake = async () => {
-    await publisher.ready(stopping);
-    await hand.below(parts.inHand);
-    return !stopping.aborted;
-  };
+  const pass = (message: Message) =>
+    void deliver(parts, message).then((gone) => (gone ? hand.remove(message) : hand.giveBack(message)));
   const take = async (waitSeconds: number) => {
-    const messages = await queue.receive(waitSeconds);
-    for (const message of messages) {
-      hand.take(message);
-      void deliver(parts, message).then((gone) => (gone ? hand.remove(message) : hand.giveBack(message)));
-    }
-    return messages.length === 10;
+    await publisher.ready(stopping);
+    return await hand.within(parts.inHand, async (count) => await queue.receive(waitSeconds, count), pass);
   };
   const takeAll = async () => {
-    while ((await mayTake()) && (await take(0)));
+    while (await take(0));
   };
-  for (let failures = 0; await mayTake(); ) {
+  for (let failures = 0; !stopping.aborted; ) {
     try {
       if (await take(parts.pollSeconds)) {
         // All of them end before the next poll, whichever failed.
@@ -69,7 +62,7 @@ export async function startOutbound(parts: Parts): Promise<void> {
       await backOff(failures++, stopping);
     }
   }
-  await hand.below(1, over);
+  await hand.empty();
   await hand.end();
 }
 

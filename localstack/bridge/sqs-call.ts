@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { text } from "node:stream/consumers";
@@ -82,9 +81,11 @@ async function quickly<Result>(name: string, input: object, ms: number): Promise
     const timer = setTimeout(() => call.destroy((late = new Error(`SQS did not answer ${name} within ${ms} ms`))), ms);
     // Broken off in the middle of an answer, a call tells it here as well.
     call.on("error", () => {}).once("close", () => clearTimeout(timer));
-    const answered = once(call, "response");
+    const answered = new Promise<IncomingMessage>((resolve, reject) => {
+      call.once("response", resolve).once("close", () => reject(new Error("no answer")));
+    });
     call.end(body);
-    const [answer] = (await answered) as [IncomingMessage];
+    const answer = await answered;
     const said = await text(answer);
     return answer.statusCode === 200 ? (JSON.parse(said) as Result) : undefined;
   } catch {
@@ -105,7 +106,9 @@ async function requestTo(to: Place, name: string, body: string): Promise<ClientR
   };
   const signingDate = new Date(Date.now() + sqs.config.systemClockOffset);
   const signed = await signer.sign({ ...to, method: "POST", headers, body, query: {} }, { signingDate });
-  const options = { hostname, port, path, method: "POST", headers: signed.headers };
+  // Of an IPv6 address Node wants what is between the brackets.
+  const host = hostname.replace(/^\[(.*)\]$/, "$1");
+  const options = { host, port, path, method: "POST", headers: signed.headers };
   return protocol === "https:"
     ? httpsRequest({ ...options, agent: agents.https })
     : httpRequest({ ...options, agent: agents.http });

@@ -14,8 +14,8 @@ const CALL_MS = 10_000;
 /** One queue of SQS. Every call rejects while SQS does not answer; ten messages a call. */
 export type SqsQueue = {
   url: string;
-  /** Takes up to ten, waiting for the first. */
-  receive: (waitSeconds: number) => Promise<Message[]>;
+  /** Takes up to `most`, ten at the most, waiting for the first. */
+  receive: (waitSeconds: number, most: number) => Promise<Message[]>;
   /** Keeps them from others for this long from now; 0 gives them back. */
   hold: (messages: Message[], seconds: number) => Promise<void>;
   /** Answers those that are still there and are to be removed again. */
@@ -29,10 +29,10 @@ export function sqsQueue(url: string, visibilitySeconds: number): SqsQueue {
   let deadLetters: Promise<string | undefined> | undefined;
   return {
     url,
-    receive: async (WaitTimeSeconds) => {
+    receive: async (WaitTimeSeconds, MaxNumberOfMessages) => {
       const input: ReceiveMessageCommandInput = {
         QueueUrl: url,
-        MaxNumberOfMessages: 10,
+        MaxNumberOfMessages,
         WaitTimeSeconds,
         VisibilityTimeout: visibilitySeconds,
         MessageSystemAttributeNames: ["ApproximateReceiveCount"],

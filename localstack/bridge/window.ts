@@ -34,7 +34,9 @@ export async function openWindow(
   let bytes = 0;
   let consumerTag = "";
   let changing = false;
+  let change = Promise.resolve();
   let closed = false;
+  const closing = Promise.withResolvers<void>();
 
   const consume = async () => {
     consumerTag = randomUUID();
@@ -49,10 +51,9 @@ export async function openWindow(
     came++;
     bytes += message.content.length;
     take(message);
-    void adapt();
+    if (came >= size && !changing) change = adapt();
   };
   const adapt = async (): Promise<void> => {
-    if (came < size || changing) return;
     changing = true;
     try {
       await resize();
@@ -61,7 +62,7 @@ export async function openWindow(
       return;
     }
     changing = false;
-    await adapt();
+    if (came >= size) await adapt();
   };
   const resize = async () => {
     const fitting = Math.floor((MOST_BYTES * came) / Math.max(bytes, 1));
@@ -71,13 +72,16 @@ export async function openWindow(
     size = next;
     await channel.cancel(consumerTag);
     // What is unacked does not count for the next consumer.
-    await drained();
+    await Promise.race([drained(), closing.promise]);
     if (!closed) await consume();
   };
   await consume();
   return {
     close: async () => {
       closed = true;
+      closing.resolve();
+      // A consumer that is being started cannot be cancelled yet.
+      await change;
       await channel.cancel(consumerTag);
     },
   };

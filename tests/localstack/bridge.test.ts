@@ -42,6 +42,14 @@ describe.skipIf(found === undefined)("the bridge", () => {
     await vi.waitUntil(async () => (await healthOf(bridge))["code"] === code, { timeout: 10_000 });
   };
 
+  /** Longer than one call of the bridge waits. */
+  const takesNoMore = async (bridge: Bridge) => {
+    const { in_flight } = bridge.counters.out;
+    const until = Date.now() + 1500;
+    await vi.waitUntil(() => Date.now() > until, { timeout: 5000 });
+    expect(bridge.counters.out.in_flight).toBe(in_flight);
+  };
+
   beforeAll(async () => {
     broker = (await found?.()) as Broker;
     rabbit = await connect(broker.url);
@@ -247,12 +255,30 @@ describe.skipIf(found === undefined)("the bridge", () => {
     // Longer than the messages would stay invisible: who prolongs them is the bridge.
     const until = Date.now() + 3500;
     await vi.waitUntil(() => Date.now() > until, { timeout: 10_000 });
-    expect(bridge.counters.out.in_flight).toBeLessThan(100);
+    expect(bridge.counters.out.in_flight).toBe(20);
     expect(bridge.counters.out).toMatchObject({ moved: 0, redelivered: 0 });
     proxy.behave("pass");
     proxy.cut("rst");
     const got = await takeFromRabbit(rabbit, names.agentQueue("code"), 150);
     expect(new Set(got.map(({ content }) => content.toString())).size).toBe(150);
+    await bridge.stop();
+    await proxy.close();
+  });
+
+  test("has no more than 16 MiB of a queue in hand", async () => {
+    const proxy = await startProxy(broker.url);
+    const bridge = await start({ rabbitUrl: proxy.url });
+    await answers(bridge, 200);
+    proxy.behave("swallow");
+    const largest = (i: number) => JSON.stringify({ i, text: "x".repeat(1_048_000) });
+    await Promise.all(Array.from({ length: 24 }, async (_, i) => await put(agentQueue("code"), largest(i))));
+    await vi.waitUntil(() => bridge.counters.out.in_flight === 16, { timeout: 10_000 });
+    await takesNoMore(bridge);
+
+    proxy.behave("pass");
+    proxy.cut("rst");
+
+    expect((await takeFromRabbit(rabbit, names.agentQueue("code"), 24)).length).toBeGreaterThanOrEqual(24);
     await bridge.stop();
     await proxy.close();
   });

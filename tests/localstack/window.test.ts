@@ -30,11 +30,14 @@ describe.skipIf(found === undefined)("the window of a consumer", () => {
   beforeEach(async () => {
     channel = await rabbit.createChannel();
     queue = prefix();
+    cancelled = 0;
     await channel.assertQueue(queue, QUORUM);
   });
   afterEach(async () => {
-    await channel.deleteQueue(queue);
     await channel.close();
+    const other = await rabbit.createChannel();
+    await other.deleteQueue(queue);
+    await other.close();
     unacked.length = 0;
   });
   afterAll(async () => {
