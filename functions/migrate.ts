@@ -1,6 +1,6 @@
-import { prepareDatabase } from "../lib/prepare-database.ts";
 import { type Migrated, parseCommand } from "../lib/migrations/command.ts";
 import { migrate } from "../lib/migrator.ts";
+import { prepareDatabase } from "../lib/prepare-database.ts";
 import { log } from "../lib/runtime/log.ts";
 
 /**

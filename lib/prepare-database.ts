@@ -2,9 +2,11 @@ import * as z from "zod";
 import { ConfigError } from "./errors.ts";
 import { makePartitions } from "./registry/partitions.ts";
 import { type Synced, syncFolder } from "./registry/sync.ts";
-import { connect } from "./runtime/db.ts";
+import { connect, type Pool } from "./runtime/db.ts";
+import { isBusyError } from "./runtime/db-errors.ts";
 import { readEnv } from "./runtime/env.ts";
 import { uuidv7 } from "./runtime/ids.ts";
+import { log } from "./runtime/log.ts";
 
 const AgentsEnv = z.object({ AGENTS_DIR: z.string().default("agents") });
 
@@ -22,12 +24,22 @@ export async function prepareDatabase(source?: NodeJS.ProcessEnv): Promise<Synce
       select to_regclass('registry_state') is not null as registry,
         to_regclass('agent_transformation_events') is not null as series
     `;
-    if (has?.series) await makePartitions(db);
-    if (!has?.registry) return [];
-    const outcome = await syncFolder(db, AGENTS_DIR, { gentle: true, newId: () => uuidv7() });
-    if (!outcome.ok) throw new ConfigError(`Agents that ship are not right:\n${outcome.faults.join("\n")}`);
-    return outcome.synced;
+    const synced = has?.registry ? await syncBuiltIn(db, AGENTS_DIR) : [];
+    if (has?.series) await makePartitions(db).catch(leaveToSweep);
+    return synced;
   } finally {
     await db.end({ timeout: 1 });
   }
+}
+
+async function syncBuiltIn(db: Pool, folder: string): Promise<Synced[]> {
+  const outcome = await syncFolder(db, folder, { gentle: true, newId: () => uuidv7() });
+  if (!outcome.ok) throw new ConfigError(`Agents that ship are not right:\n${outcome.faults.join("\n")}`);
+  return outcome.synced;
+}
+
+/** The next sweep makes what somebody's lock has kept us from. */
+function leaveToSweep(error: unknown): void {
+  if (!isBusyError(error)) throw error;
+  log.warn("partitions not made", { error });
 }

@@ -50,14 +50,16 @@ process.on("exit", () => {
 export async function runCommand({ file, args, cwd, timeout_seconds, signal, rules, write }: Command): Promise<Ended> {
   signal.throwIfAborted();
   const id = randomUUID();
-  const env = { ...childEnv(), WAYBILL_COMMAND: id };
+  // A command within a command carries the marks of both.
+  const marks = [process.env["WAYBILL_COMMAND"] ?? [], id].flat().join(" ");
+  const env = { ...childEnv(), WAYBILL_COMMAND: marks };
   const child = spawn(file, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
   const group = child.pid;
   if (group === undefined) {
     const [cause] = (await once(child, "error")) as [Error];
     throw new WorkFailed(`the command did not start: ${cause.message}`, {}, cause);
   }
-  const running = { group, mark: `WAYBILL_COMMAND=${id}` };
+  const running = { group, mark: id };
   commands.add(running);
   let stopped: string | undefined;
   let killing: NodeJS.Timeout | undefined;

@@ -27,7 +27,18 @@ export async function endMarked(mark: string): Promise<void> {
 /** Children inherit the environment, whatever group, session or parent they have; where there is no /proc nobody is found. */
 function marked(mark: string): number[] {
   const pids = list("/proc").filter((name) => /^\d+$/.test(name));
-  return pids.filter((pid) => read(`/proc/${pid}/environ`).split("\0").includes(mark)).map(Number);
+  return pids.filter((pid) => marksOf(pid).includes(mark)).map(Number);
+}
+
+/** WAYBILL_COMMAND of its environment: a mark for each command that it is part of. */
+function marksOf(pid: string): string[] {
+  const variables = read(`/proc/${pid}/environ`).split("\0");
+  return (
+    variables
+      .find((one) => one.startsWith("WAYBILL_COMMAND="))
+      ?.slice("WAYBILL_COMMAND=".length)
+      .split(" ") ?? []
+  );
 }
 
 function groupOf(pid: number): number {

@@ -34,7 +34,8 @@ export function buildIndex(definitions: readonly Routable[]): RouterIndex {
 
 /**
  * All eligible agents with their confidence, best first: 0.40 trigger + 0.30 context + 0.20 capability + 0.10 historical, or as
- * ROUTER_WEIGHTS says. Ties go to the name that comes first. Eligible: routable, offers the work type, not excluded.
+ * ROUTER_WEIGHTS says. Ties go to the name that comes first. Eligible: routable, offers the work type and what a hand-over
+ * asks for, not excluded.
  */
 export function score(
   index: RouterIndex,
@@ -45,7 +46,11 @@ export function score(
 ): Ranking {
   const excluded = new Set(request.exclude);
   const eligible = index.agents.map(
-    (agent) => agent.routable && offersWork(agent, request.work_type) && !excluded.has(agent.name),
+    (agent) =>
+      agent.routable &&
+      offersWork(agent, request.work_type) &&
+      offersAll(agent, request.capabilities) &&
+      !excluded.has(agent.name),
   );
   const isNamed = ({ name }: IndexedAgent) => name === request.to_agent;
   const isFallback = ({ name }: IndexedAgent) => name === policy.ROUTER_FALLBACK_AGENT && !excluded.has(name);
@@ -116,6 +121,10 @@ function byConfidence(a: Candidate, b: Candidate): number {
 
 function offersWork({ workTypes }: IndexedAgent, workType: string | undefined): boolean {
   return workType === undefined || workTypes.length === 0 || workTypes.some((rule) => offers(rule, workType));
+}
+
+function offersAll({ capabilities }: IndexedAgent, required: readonly string[] = []): boolean {
+  return required.every((one) => capabilities.has(one.toLowerCase()));
 }
 
 function namesWork({ workTypes }: IndexedAgent, workType: string | undefined): boolean {

@@ -331,6 +331,18 @@ test("an agent that is not routable, does not offer the work or hands it over is
   });
 });
 
+test("what a hand-over asks for is required, what hints ask for counts in the score", () => {
+  const agents = [agent("ada", { capabilities: ["Letters", "poems"] }), agent("bob", { capabilities: ["letters"] })];
+  const ranked = (request: RouteRequest) =>
+    rank(agents, request)
+      .candidates.map((candidate) => candidate.agent)
+      .toSorted();
+
+  expect(ranked({ request_text: "write", capabilities: ["POEMS", "letters"] })).toEqual(["ada"]);
+  expect(ranked({ request_text: "write", capabilities: ["songs"] })).toEqual([]);
+  expect(ranked({ request_text: "write", hints: { capabilities: ["poems"] } })).toEqual(["ada", "bob"]);
+});
+
 test("who is passed over is named with the reason", () => {
   const triggers = [{ phrase: "deploy" }];
   const availability: Availability = new Map([
