@@ -20,8 +20,8 @@ const read = new Set(
   ]),
 );
 
-/** Set by Lambda, serverless-offline or the terminal, never by a person. */
-const NOT_CONFIGURED = ["AWS_LAMBDA_RUNTIME_API", "IS_OFFLINE", "NO_COLOR", "AWS_DEFAULT_REGION"];
+/** Set by Lambda, serverless-offline, the terminal or the code agent, never by a person. */
+const NOT_CONFIGURED = ["AWS_LAMBDA_RUNTIME_API", "IS_OFFLINE", "NO_COLOR", "AWS_DEFAULT_REGION", "WAYBILL_COMMAND"];
 
 test("every variable that the code reads is explained", () => {
   const unexplained = [...read].filter(
