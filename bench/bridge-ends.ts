@@ -7,6 +7,7 @@ import {
   type SQSClient,
 } from "@aws-sdk/client-sqs";
 import type { ChannelModel } from "amqplib";
+import { CALLS } from "../localstack/bridge/settings.ts";
 
 /** The calls of SQS that an end makes, ten messages each. */
 export type SqsCalls = {
@@ -48,9 +49,6 @@ function entriesOf(bodies: string[]) {
 }
 
 // The four ends of the bridge, each alone: what a plain client that does nothing else reaches, with as much at once as the bridge.
-
-/** Calls of ten messages at once, as the bridge makes them. */
-const CALLS = 8;
 
 /** Messages unconfirmed or not acked, as the bridge has them. */
 const IN_HAND = 100;

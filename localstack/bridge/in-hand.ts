@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Message } from "@aws-sdk/client-sqs";
 import { log } from "../../lib/runtime/log.ts";
 import type { Counters } from "./counters.ts";
+import { MOST_BYTES } from "./settings.ts";
 import { backOff, condition, type Signals } from "./signals.ts";
 import type { SqsQueue } from "./sqs-queue.ts";
 
@@ -25,8 +26,6 @@ export type InHand = {
   /** Nothing is kept any more. */
   end: () => Promise<void>;
 };
-
-const MOST_BYTES = 16_777_216;
 
 /** How long a removal waits for others to go with it: ten a call cost as much as one. */
 const GATHER_MS = 5;

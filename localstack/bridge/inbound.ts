@@ -7,6 +7,7 @@ import { acknowledge, type Lent } from "./acks.ts";
 import type { Counters } from "./counters.ts";
 import { textOf } from "./envelope.ts";
 import type { Bury } from "./poison.ts";
+import { CALLS } from "./settings.ts";
 import { backOff, condition, type Signals } from "./signals.ts";
 import { sendMessages } from "./sqs-call.ts";
 import type { SqsQueue } from "./sqs-queue.ts";
@@ -29,9 +30,6 @@ export type Inbound = {
   /** Takes nothing more and answers when nothing is in hand, or when it is over. */
   stop: () => Promise<void>;
 };
-
-/** Calls of ten messages at once. */
-const CALLS = 8;
 
 /** How long a batch that is not full waits for more while another is under way: ten a call cost little more than one. */
 const GATHER_MS = 5;

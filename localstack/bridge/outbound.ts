@@ -7,6 +7,7 @@ import { propertiesOf } from "./envelope.ts";
 import { holdWhile } from "./in-hand.ts";
 import type { Bury } from "./poison.ts";
 import { type Publisher, Refused } from "./publisher.ts";
+import { CALLS } from "./settings.ts";
 import { backOff, type Signals } from "./signals.ts";
 import type { SqsQueue } from "./sqs-queue.ts";
 
@@ -25,9 +26,6 @@ type Parts = {
   /** The most messages of this queue in hand at once. */
   inHand: number;
 };
-
-/** Calls that ask at once for what is there, after one came back full. */
-const CALLS = 8;
 
 /**
  * Brings one agent's messages from SQS to the broker, until the signal or its queue's end. A message is removed from SQS only when the broker has
@@ -50,7 +48,7 @@ export async function startOutbound(parts: Parts): Promise<void> {
   for (let failures = 0; !stopping.aborted; ) {
     try {
       if (await take(parts.pollSeconds)) {
-        // All of them end before the next poll, whichever failed.
+        // Several ask at once for what else is there. All of them end before the next poll, whichever failed.
         const ends = await Promise.allSettled(Array.from({ length: CALLS }, takeAll));
         for (const end of ends) if (end.status === "rejected") throw end.reason;
       }

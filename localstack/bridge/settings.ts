@@ -3,6 +3,12 @@ import { must } from "../../lib/protocol/faults.ts";
 import { integer, readEnv } from "../../lib/runtime/env.ts";
 import { JsonMap } from "../../lib/runtime/queue-env.ts";
 
+/** The most bytes of one queue in hand at once, by the size of its last messages, each way. */
+export const MOST_BYTES = 16_777_216;
+
+/** The most calls of SQS at once for one queue, each way. */
+export const CALLS = 8;
+
 /** What the bridge is told by its environment; docs/queues.md has the table. */
 export type BridgeSettings = {
   rabbitUrl: string;

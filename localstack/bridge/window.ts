@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Channel, ConsumeMessage } from "amqplib";
 import { cancelledOnDeletion } from "../../lib/agent-kit/amqp-deletion.ts";
+import { MOST_BYTES } from "./settings.ts";
 
 /** What comes over one channel from one queue. */
 export type Window = {
@@ -15,8 +16,6 @@ type Ends = {
   /** Is told when the broker has ended it, as it does when the queue is deleted. */
   gone: () => void;
 };
-
-const MOST_BYTES = 16_777_216;
 
 /**
  * Consumes from a queue of the broker, with as many messages unacked as fit into 16 MiB by the size of the last ones, and no
