@@ -27,11 +27,10 @@ CMD ["node", "/app/agents/code.ts"]
 FROM base AS bridge
 COPY --from=runtime-packages /app/node_modules node_modules
 COPY lib lib
-COPY localstack/bridge.ts localstack/
 COPY localstack/bridge localstack/bridge
 USER node
 EXPOSE 9326
-CMD ["node", "localstack/bridge.ts"]
+CMD ["node", "localstack/bridge/main.ts"]
 
 FROM base AS functions
 COPY --from=all-packages /app/node_modules node_modules

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { build } from "esbuild";
 import type { Stack } from "../localstack/stack.ts";
-import { bundling } from "./bundling.ts";
+import { bundling } from "./llm/bundling.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const CALLS = 50;

@@ -3,9 +3,9 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
-import { prepareDatabase } from "../lib/prepare-database.ts";
-import { freePort } from "../localstack/ports.ts";
-import { startPostgres } from "../localstack/postgres.ts";
+import { prepareDatabase } from "../lib/wiring/database.ts";
+import { freePort } from "../localstack/parts/ports.ts";
+import { startPostgres } from "../localstack/parts/postgres.ts";
 
 /** A migrated, durable database of its own, gone after `stop`. Everything of one run is measured against it. */
 export async function startBenchDatabase(): Promise<{ url: string; stop: () => Promise<void> }> {
@@ -15,7 +15,7 @@ export async function startBenchDatabase(): Promise<{ url: string; stop: () => P
   await admin`create database bench`;
   await admin.end();
   const url = server.url("bench");
-  const { migrate } = await import("../lib/migrator.ts");
+  const { migrate } = await import("../lib/migrations/migrator.ts");
   await migrate({ command: "up" }, { ...process.env, DATABASE_URL: url });
   await prepareDatabase({ ...process.env, DATABASE_URL: url });
   return {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { freePort } from "../localstack/ports.ts";
+import { freePort } from "../localstack/parts/ports.ts";
 import { startStack } from "../localstack/stack.ts";
 import { measureLatency } from "./latency.ts";
 import { median, throughput } from "./measure.ts";

@@ -3,9 +3,9 @@ import { parseArgs } from "node:util";
 import { CallerError, ConfigError } from "../lib/errors.ts";
 import { syncFolder } from "../lib/registry/sync.ts";
 import { findWithoutQueue, setQueue } from "../lib/registry/versions.ts";
-import type { Pool } from "../lib/runtime/db.ts";
 import { uuidv7 } from "../lib/runtime/ids.ts";
-import { runningOver } from "../localstack/data-dir.ts";
+import type { Pool } from "../lib/runtime/postgres/db.ts";
+import { runningOver } from "../localstack/parts/data-dir.ts";
 import { onDatabase } from "./database.ts";
 
 const USAGE = `Usage: npm run agents:sync -- FOLDER
@@ -68,7 +68,7 @@ async function makeQueues(db: Pool, names: string[]): Promise<void> {
     return;
   }
   // Its client of SQS takes the environment as it is when it is loaded.
-  const { queueFor } = await import("../lib/agent-queues.ts");
+  const { queueFor } = await import("../lib/wiring/agent-queues.ts");
   for (const definition of missing) {
     const url = await queueFor(definition);
     if (url === null) continue;

@@ -1,7 +1,7 @@
 import postgres from "postgres";
 import { CallerError, ConfigError, Unavailable } from "../lib/errors.ts";
-import { connect, isConnectionError, type Pool } from "../lib/runtime/db.ts";
-import { runningOver } from "../localstack/data-dir.ts";
+import { connect, isConnectionError, type Pool } from "../lib/runtime/postgres/db.ts";
+import { runningOver } from "../localstack/parts/data-dir.ts";
 
 /** The database could not be used as the command needs it; the message is for the person who typed it. */
 const EXPECTED = [CallerError, ConfigError, Unavailable, postgres.PostgresError];

@@ -3,9 +3,9 @@ import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { readMigrations } from "../lib/migrations/files.ts";
 import { asyncApi, protocolSchema } from "../lib/protocol/documents.ts";
-import { routes } from "../lib/routes.ts";
-import { openApi } from "../lib/runtime/openapi.ts";
-import { initScript } from "../localstack/init-script.ts";
+import { openApi } from "../lib/runtime/http/openapi.ts";
+import { routes } from "../lib/wiring/routes.ts";
+import { initScript } from "../localstack/parts/init-script.ts";
 import { makeSchemaSql } from "./schema.ts";
 
 const root = new URL("../", import.meta.url);

@@ -1,7 +1,7 @@
 // npm run llm:check reads the LLM configuration and tells every fault of it at once, with the line.
 import { readFile } from "node:fs/promises";
-import { parseWithSecrets } from "../lib/llm/config-secrets.ts";
-import { priced } from "../lib/llm/prices.ts";
+import { priced } from "../lib/llm/config/prices.ts";
+import { parseWithSecrets } from "../lib/llm/config/secrets.ts";
 
 const path = process.argv[2] ?? (process.env["LLM_CONFIG"] || "llm.config.yaml");
 const secrets = hasSecretsManager();
@@ -11,7 +11,7 @@ const text = await readFile(path, "utf8").catch((error: unknown): never => {
 });
 
 const parsed = await parseWithSecrets(text, { env: process.env, secrets, priced }, async (name) => {
-  const { secret } = await import("../lib/runtime/secrets.ts");
+  const { secret } = await import("../lib/runtime/aws/secrets.ts");
   return await secret(name);
 });
 for (const { line, message } of parsed.warnings) console.warn(`${path}:${line}  warning: ${message}`);

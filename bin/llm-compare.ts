@@ -1,7 +1,7 @@
 // npm run llm:compare -- --prompt FILE [--chain NAME] [--url URL]: one prompt to each model of a chain, side by side.
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { runningOver } from "../localstack/data-dir.ts";
+import { runningOver } from "../localstack/parts/data-dir.ts";
 
 const USAGE = `Usage: npm run llm:compare -- --prompt FILE [--chain default] [--url URL] [--times 1]
 

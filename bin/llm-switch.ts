@@ -1,6 +1,6 @@
 // npm run llm:switch -- off|on [REASON]: stops, or allows again, every call to an external vendor, within a second. Without an
 // argument: which of the two it is, since when and why.
-import { findSwitch, setSwitch } from "../lib/llm/queries.ts";
+import { findSwitch, setSwitch } from "../lib/llm/accounts/queries.ts";
 import { onDatabase } from "./database.ts";
 
 const CALLS = "Calls to external vendors are";

@@ -2,9 +2,9 @@ import { parseArgs } from "node:util";
 import postgres from "postgres";
 import { CallerError, ConfigError, MigrationFault, Unavailable } from "../lib/errors.ts";
 import { type Changed, type Migrated, parseCommand, type Status } from "../lib/migrations/command.ts";
-import { migrate } from "../lib/migrator.ts";
-import { prepareDatabase } from "../lib/prepare-database.ts";
+import { migrate } from "../lib/migrations/migrator.ts";
 import type { Synced } from "../lib/registry/sync.ts";
+import { prepareDatabase } from "../lib/wiring/database.ts";
 
 const USAGE = `Usage: npm run migrate -- [command] [--to TARGET] [--step N]
 

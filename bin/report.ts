@@ -1,7 +1,7 @@
 // npm run report -- NAME: one of the post-mortem reports as a table. Without a name: which there are.
 import { parseArgs } from "node:util";
 import { CallerError } from "../lib/errors.ts";
-import { findReport, type ListedReport, listReports } from "../lib/work/reports.ts";
+import { findReport, type ListedReport, listReports } from "../lib/reports/all.ts";
 import { onDatabase } from "./database.ts";
 import { showRows } from "./table.ts";
 

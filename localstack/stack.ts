@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Agents, type Broker, startAgents } from "./agents.ts";
-import { hasEnded, startProgram, stopProgram } from "./child.ts";
-import { takeDataDir } from "./data-dir.ts";
-import type { Report } from "./offline.ts";
-import { freePort, tryPort } from "./ports.ts";
-import { stopLeftoverPostgres } from "./postgres.ts";
+import type { Report } from "./functions/offline.ts";
+import { type Agents, type Broker, startAgents } from "./parts/agents.ts";
+import { takeDataDir } from "./parts/data-dir.ts";
+import { freePort, tryPort } from "./parts/ports.ts";
+import { stopLeftoverPostgres } from "./parts/postgres.ts";
+import { hasEnded, startProgram, stopProgram } from "./processes/child.ts";
 
 /** The project's own folder, wherever it was started from. */
 export const ROOT = join(import.meta.dirname, "..");

@@ -1,8 +1,8 @@
 import { relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import type { Broker } from "./agents.ts";
-import { freePort } from "./ports.ts";
-import { findBroker, readQueue, shown } from "./rabbitmq.ts";
+import type { Broker } from "./parts/agents.ts";
+import { freePort } from "./parts/ports.ts";
+import { findBroker, readQueue, shown } from "./parts/rabbitmq.ts";
 import { ROOT, type Stack, startStack } from "./stack.ts";
 import { bold, cyan, dim, green, readable, red, yellow } from "./terminal.ts";
 

@@ -281,7 +281,7 @@ create table schema_migrations (
   duration_ms integer not null,
   constraint schema_migrations_pkey primary key (name)
 );
-comment on table schema_migrations is 'Which migrations are applied; written by lib/migrator.ts alone';
+comment on table schema_migrations is 'Which migrations are applied; written by the migrator alone';
 
 create table tasks (
   task_id uuid not null,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { connect } from "../lib/runtime/db.ts";
+import { connect } from "../lib/runtime/postgres/db.ts";
 
 test("a test file has a migrated database of its own", async () => {
   const db = connect();

@@ -67,7 +67,7 @@ def message_about(request, name, kind, payload):
 
 
 def declare(channel, prefix, name):
-    """Makes the agent's queue and that of the results, as lib/agent-kit/amqp-topology.ts does: whoever is first. Answers the first."""
+    """Makes the agent's queue and that of the results, as lib/agent-kit/transports/amqp-topology.ts does: whoever is first. Answers the first."""
     work, results, dead = (f"{prefix}waybill.{part}" for part in ("work", "results", "dlx"))
     for exchange, kind in ((work, "topic"), (results, "topic"), (dead, "direct")):
         channel.exchange_declare(exchange, kind, durable=True)
@@ -84,7 +84,7 @@ def declare(channel, prefix, name):
 
 
 def cancel_on_deletion(connection, channel):
-    """Makes RabbitMQ cancel the channel's consumers when their queue is deleted: as lib/agent-kit/amqp-deletion.ts does, and why."""
+    """Makes RabbitMQ cancel the channel's consumers when their queue is deleted: as lib/agent-kit/transports/amqp-deletion.ts does, and why."""
     # A BlockingConnection has no public name for what the broker says of itself.
     version = connection._impl.server_properties["version"]
     if int(version.split(".")[0]) < 4:

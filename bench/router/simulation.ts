@@ -1,10 +1,10 @@
-import { choose } from "../../lib/registry/choice.ts";
-import type { Candidate, Ranking } from "../../lib/registry/decision.ts";
-import { diceOf, requestHash } from "../../lib/registry/decision-cache.ts";
-import { buildHistory } from "../../lib/registry/historical.ts";
-import { type Performance, withFeedback, withOutcome } from "../../lib/registry/learning.ts";
-import { buildIndex, score } from "../../lib/registry/router.ts";
-import { RouterSettings } from "../../lib/registry/settings.ts";
+import { choose } from "../../lib/router/decide/choice.ts";
+import type { Candidate, Ranking } from "../../lib/router/score/decision.ts";
+import { diceOf, requestHash } from "../../lib/router/score/decision-cache.ts";
+import { type Performance, withFeedback, withOutcome } from "../../lib/router/score/fading.ts";
+import { buildHistory } from "../../lib/router/score/historical.ts";
+import { buildIndex, score } from "../../lib/router/score/score.ts";
+import { RouterSettings } from "../../lib/router/score/settings.ts";
 import { type Labelled, randomOf, type World, worldOf } from "./world.ts";
 
 /** What one way of choosing came to, over all decisions in their order. */

@@ -1,10 +1,10 @@
-import { choose } from "../../lib/registry/choice.ts";
-import { DecisionCache, diceOf, requestHash } from "../../lib/registry/decision-cache.ts";
-import { buildHistory } from "../../lib/registry/historical.ts";
-import type { Performance } from "../../lib/registry/learning.ts";
-import type { Routable } from "../../lib/registry/routable.ts";
-import { buildIndex, score } from "../../lib/registry/router.ts";
-import { RouterSettings } from "../../lib/registry/settings.ts";
+import { choose } from "../../lib/router/decide/choice.ts";
+import { DecisionCache, diceOf, requestHash } from "../../lib/router/score/decision-cache.ts";
+import type { Performance } from "../../lib/router/score/fading.ts";
+import { buildHistory } from "../../lib/router/score/historical.ts";
+import type { Routable } from "../../lib/router/score/routable.ts";
+import { buildIndex, score } from "../../lib/router/score/score.ts";
+import { RouterSettings } from "../../lib/router/score/settings.ts";
 import { percentile } from "../measure.ts";
 import { randomOf, type World } from "./world.ts";
 

@@ -1,6 +1,6 @@
-import { insertAttempts } from "../../lib/llm/queries.ts";
-import type { Db } from "../../lib/runtime/db.ts";
+import { insertAttempts } from "../../lib/llm/accounts/queries.ts";
 import { uuidOf } from "../../lib/runtime/ids.ts";
+import type { Db } from "../../lib/runtime/postgres/db.ts";
 
 /** One attempt at a model on behalf of a sample task: answered, unless it has an error. `at` in seconds after submission. */
 export type StoryAttempt = {

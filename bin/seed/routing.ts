@@ -1,6 +1,6 @@
-import { insertMetrics, type Metrics } from "../../lib/registry/metrics.ts";
-import type { Db } from "../../lib/runtime/db.ts";
+import { insertMetrics, type Metrics } from "../../lib/router/decide/metrics.ts";
 import { uuidOf } from "../../lib/runtime/ids.ts";
+import type { Db } from "../../lib/runtime/postgres/db.ts";
 import type { Story } from "./stories.ts";
 
 /** What the router would have said of a sample task: the same each time, made of its key. */

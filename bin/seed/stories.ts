@@ -1,4 +1,4 @@
-import type { Decision, Status } from "../../lib/work/lifecycle.ts";
+import type { Decision, Status } from "../../lib/work/core/lifecycle.ts";
 import type { StoryAttempt } from "./calls.ts";
 
 /** A step of a sample task; `at` in seconds after the task was submitted. */

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import type postgres from "postgres";
-import { learn } from "../../lib/registry/learn.ts";
-import type { Db, Pool } from "../../lib/runtime/db.ts";
+import { learn } from "../../lib/router/learn/learn.ts";
 import { uuidOf, uuidv7At } from "../../lib/runtime/ids.ts";
+import type { Db, Pool } from "../../lib/runtime/postgres/db.ts";
 import { aiUseOf, insertCalls } from "./calls.ts";
 import { insertRouting, routingOf } from "./routing.ts";
 import { type Story, type StoryStep, stories } from "./stories.ts";

@@ -2,17 +2,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { AgentName, ORCHESTRATOR, serialiseMessage } from "../protocol/messages.ts";
 import { uuidv7 } from "../runtime/ids.ts";
 import { log } from "../runtime/log.ts";
-import { amqpTransport } from "./amqp-transport.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Work } from "./define-work.ts";
-import { type AgentSettings, readAgentEnv } from "./env.ts";
 import { MOST_WAITING, openInbox } from "./inbox.ts";
-import { type Journal, openJournal } from "./journal.ts";
+import { type Journal, openJournal } from "./journal/journal.ts";
 import { type Definition, register } from "./register.ts";
 import { execute, type Progress, type Run, type RunTools } from "./run.ts";
 import { startSender } from "./sender.ts";
-import { sqsTransport } from "./sqs-transport.ts";
-import type { Transport } from "./transport.ts";
+import { amqpTransport } from "./transports/amqp-transport.ts";
+import { type AgentSettings, readAgentEnv } from "./transports/env.ts";
+import { sqsTransport } from "./transports/sqs-transport.ts";
+import type { Transport } from "./transports/transport.ts";
 
 export type AgentOptions = {
   /** The name that messages and the registry know it by. */

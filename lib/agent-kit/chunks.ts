@@ -1,4 +1,4 @@
-import { stringifyForQueue } from "../protocol/json.ts";
+import { stringifyForQueue } from "../input/json.ts";
 import type { OutputChunk } from "../protocol/messages.ts";
 
 /** A chunk holds at most this many bytes of output: in any encoding it fits a queue message with room to spare. */

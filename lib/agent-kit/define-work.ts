@@ -1,6 +1,6 @@
 import type * as z from "zod";
+import { describeIssue, type Fault, faultsOf } from "../input/faults.ts";
 import { type ErrorCode, errorCodes } from "../protocol/error-codes.ts";
-import { describeIssue, type Fault, faultsOf } from "../protocol/faults.ts";
 import type { Handover, Role, WorkRequest, WorkResult } from "../protocol/messages.ts";
 
 /** What one kind of work sees of the request that it is doing. */

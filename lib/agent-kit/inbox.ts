@@ -3,10 +3,10 @@ import type { Message, WorkRequestMessage } from "../protocol/messages.ts";
 import { answerTo, type Refusal } from "../protocol/refusal.ts";
 import { uuidv7 } from "../runtime/ids.ts";
 import { log } from "../runtime/log.ts";
-import type { Journal } from "./journal.ts";
+import type { Journal } from "./journal/journal.ts";
 import { readMessage } from "./refusal.ts";
 import { type Run, Stopped } from "./run.ts";
-import type { Delivery, Transport } from "./transport.ts";
+import type { Delivery, Transport } from "./transports/transport.ts";
 
 /**
  * Where messages meet the journal. Here it is decided what becomes of each: started once, joined to the work that is running,

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../runtime/log.ts";
-import { type Api, type Call, callApi } from "./api.ts";
 import { backoffMs } from "./backoff.ts";
+import { type Api, type Call, callApi } from "./transports/api.ts";
 
 /** An agent's definition: the path of its YAML or JSON file, or the definition itself. */
 export type Definition = string | URL | Readonly<Record<string, unknown>>;

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Step, WorkRequestMessage, WorkStatus } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
 import { coded, type Outcome, type Work, type WorkContext, WorkFailed } from "./define-work.ts";
-import type { Journal, Said } from "./journal.ts";
+import type { Journal, Said } from "./journal/journal.ts";
 import { toResult, unsendable } from "./result.ts";
 import { recordSteps } from "./steps.ts";
 import { clip, messageOf } from "./text.ts";

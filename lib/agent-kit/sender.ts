@@ -2,8 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Message, ORCHESTRATOR, serialiseMessage } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
 import { backoffMs } from "./backoff.ts";
-import type { Journal, Unsent } from "./journal.ts";
-import type { Letter, Transport } from "./transport.ts";
+import type { Journal, Unsent } from "./journal/journal.ts";
+import type { Letter, Transport } from "./transports/transport.ts";
 
 /** At most this many messages are read from the journal and on their way at once: 6 MB. */
 const IN_FLIGHT = 20;

@@ -1,8 +1,8 @@
 import * as z from "zod";
-import type { CallFacts } from "./account.ts";
-import type { Chain, Config } from "./config-schema.ts";
-import type { Dialect } from "./dialect.ts";
-import { type Json, parseObject } from "./json.ts";
+import type { CallFacts } from "./accounts/account.ts";
+import type { Chain, Config } from "./config/schema.ts";
+import type { Dialect } from "./dialects/dialect.ts";
+import { type Json, parseObject } from "./dialects/json.ts";
 import type { Refused } from "./refusals.ts";
 
 const Uuid = z.guid();

@@ -1,13 +1,13 @@
+import type { Refusal, Rules } from "./accounts/ledger.ts";
 import type { Asked } from "./ask.ts";
-import type { Model } from "./config-schema.ts";
+import { SWITCHED_OFF } from "./config/kill-switch.ts";
+import { costOf } from "./config/prices.ts";
+import type { Model } from "./config/schema.ts";
+import type { Json } from "./dialects/json.ts";
 import type { GatewayDeps } from "./gateway.ts";
-import type { Json } from "./json.ts";
-import { SWITCHED_OFF } from "./kill-switch.ts";
-import type { Refusal, Rules } from "./ledger.ts";
-import { inputChars, needsOf, outputLimit } from "./needs.ts";
-import { costOf } from "./prices.ts";
 import type { Refused } from "./refusals.ts";
-import { type Plan, plan } from "./routing.ts";
+import { inputChars, needsOf, outputLimit } from "./routing/needs.ts";
+import { type Plan, plan } from "./routing/rules.ts";
 
 // What is known before anybody is called: the plan, the most it may cost, and why it is refused where it is.
 

@@ -1,11 +1,11 @@
 import type * as z from "zod";
 import { CallerError } from "../errors.ts";
 import { chainNamed } from "./ask.ts";
-import type { Capability, Chain, Config } from "./config-schema.ts";
+import { costOf } from "./config/prices.ts";
+import type { Capability, Chain, Config } from "./config/schema.ts";
 import type { GatewayDeps } from "./gateway.ts";
-import { costOf } from "./prices.ts";
 import type { explainRoute } from "./routes.ts";
-import { plan } from "./routing.ts";
+import { plan } from "./routing/rules.ts";
 
 type Wish = z.infer<(typeof explainRoute)["body"]>;
 

@@ -1,11 +1,11 @@
+import type { Kept, Ledger } from "./accounts/ledger.ts";
 import { readAsk } from "./ask.ts";
+import type { Result, RouteDeps } from "./attempt/call.ts";
+import { route } from "./attempt/try-in-order.ts";
 import { estimate, nobody, noRoom, planFor } from "./before-call.ts";
-import type { Result, RouteDeps } from "./call.ts";
-import type { Config } from "./config-schema.ts";
-import type { Dialect } from "./dialect.ts";
-import type { Kept, Ledger } from "./ledger.ts";
+import type { Config } from "./config/schema.ts";
+import type { Dialect } from "./dialects/dialect.ts";
 import { type Refused, refusalBody, refusalHeaders, refusalOf } from "./refusals.ts";
-import { route } from "./route.ts";
 import { streamReply, within } from "./stream-reply.ts";
 
 export type GatewayDeps = Omit<RouteDeps, "onAttempt" | "onSent" | "config" | "killSwitch"> & {

@@ -1,7 +1,7 @@
-import type { Tried } from "./call.ts";
-import type { Dialect } from "./dialect.ts";
-import type { ErrorClass, Failure } from "./failure.ts";
-import type { Json } from "./json.ts";
+import type { Tried } from "./attempt/call.ts";
+import type { ErrorClass, Failure } from "./config/failure.ts";
+import type { Dialect } from "./dialects/dialect.ts";
+import type { Json } from "./dialects/json.ts";
 
 /** What a caller is told where there is no answer, in the words of its dialect. */
 export type Refused = {

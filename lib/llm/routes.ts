@@ -1,6 +1,6 @@
 import * as z from "zod";
-import type { Route } from "../runtime/http.ts";
-import { CAPABILITIES } from "./config-schema.ts";
+import type { Route } from "../runtime/http/http.ts";
+import { CAPABILITIES } from "./config/schema.ts";
 
 const ties = z.object({
   "x-waybill-task-id": z.guid().optional(),

@@ -1,8 +1,8 @@
-import type { Result } from "./call.ts";
-import type { Dialect } from "./dialect.ts";
-import type { Json } from "./json.ts";
+import type { Result } from "./attempt/call.ts";
+import type { Dialect } from "./dialects/dialect.ts";
+import type { Json } from "./dialects/json.ts";
+import { sseComment, sseText } from "./dialects/sse.ts";
 import { refusalBody, refusalOf } from "./refusals.ts";
-import { sseComment, sseText } from "./sse.ts";
 
 const BEAT_MS = 10_000;
 

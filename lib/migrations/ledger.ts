@@ -1,4 +1,4 @@
-import { type Db, isConnectionError } from "../runtime/db.ts";
+import { type Db, isConnectionError } from "../runtime/postgres/db.ts";
 import type { Migration } from "./files.ts";
 import type { Applied } from "./plan.ts";
 
@@ -11,7 +11,7 @@ const CREATE = `create table if not exists schema_migrations (
   applied_at timestamptz not null default now(),
   duration_ms integer not null
 );
-comment on table schema_migrations is 'Which migrations are applied; written by lib/migrator.ts alone';`;
+comment on table schema_migrations is 'Which migrations are applied; written by the migrator alone';`;
 
 // The ledger goes with its last row, so that everything down leaves the database as it was found.
 const DROP_EMPTY = `do $$ begin

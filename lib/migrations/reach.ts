@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError, Unavailable } from "../errors.ts";
-import { connect, databaseUrl, isConnectionError, type Pool } from "../runtime/db.ts";
 import { log } from "../runtime/log.ts";
+import { connect, databaseUrl, isConnectionError, type Pool } from "../runtime/postgres/db.ts";
 
 const TRIES = 3;
 

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { must } from "./faults.ts";
+import { must } from "../input/faults.ts";
 
 const AGENT_NAME = must("be a lower-case name of letters, digits, - and _, at most 63 characters");
 

@@ -1,12 +1,12 @@
 import * as z from "zod";
+import { describeIssue, type Fault, faultsOf } from "../input/faults.ts";
+import { findUnstorable, jsonDepth, parseJson, printable, stringifyForQueue, tooDeep } from "../input/json.ts";
 import { INVALID_MESSAGE } from "./error-codes.ts";
-import { describeIssue, type Fault, faultsOf } from "./faults.ts";
 import { AgentName, JsonObject, Timestamp, Uuid } from "./fields.ts";
-import { findUnstorable, jsonDepth, parseJson, printable, stringifyForQueue, tooDeep } from "./json.ts";
 import { ErrorReport, WorkRequest, WorkResult, WorkStatus } from "./payloads.ts";
 
 // This file is the library's door: an agent imports messages, their parts and the two functions from here.
-export type { Fault } from "./faults.ts";
+export type { Fault } from "../input/faults.ts";
 export { AgentName, JsonObject, Timestamp, Uuid } from "./fields.ts";
 export {
   ErrorReport,

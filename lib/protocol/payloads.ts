@@ -1,6 +1,6 @@
 import * as z from "zod";
+import { must } from "../input/faults.ts";
 import { type ErrorCode, errorCodes } from "./error-codes.ts";
-import { must } from "./faults.ts";
 import { AgentName, JsonObject, Timestamp, text, Uuid } from "./fields.ts";
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;

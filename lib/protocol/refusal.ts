@@ -1,4 +1,4 @@
-import { printable } from "./json.ts";
+import { printable } from "../input/json.ts";
 import { type Parsed, PROTOCOL_VERSION, serialiseMessage } from "./messages.ts";
 
 /** Why a message is not taken, and what is known of it. */

@@ -1,6 +1,6 @@
 import type * as z from "zod";
 import { CallerError } from "../errors.ts";
-import type { Db, Pool } from "../runtime/db.ts";
+import type { Db, Pool } from "../runtime/postgres/db.ts";
 import type { AgentDefinition } from "./definition.ts";
 import { type Read, readDefinition } from "./definition-file.ts";
 import { type AgentFilter, type AgentRow, findAgentHistory, findAgents, insertPresence } from "./queries.ts";

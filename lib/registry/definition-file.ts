@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { describeIssue, faultsOf } from "../protocol/faults.ts";
-import { canonicalJson, findUnstorable } from "../protocol/json.ts";
-import { readYaml, type YamlFault } from "../yaml.ts";
+import { describeIssue, faultsOf } from "../input/faults.ts";
+import { canonicalJson, findUnstorable } from "../input/json.ts";
+import { readYaml, type YamlFault } from "../input/yaml.ts";
 import { AgentDefinition } from "./definition.ts";
 
 /** A definition with its defaults, as it was given, and the SHA-256 by which a change of it is seen. */

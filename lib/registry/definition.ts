@@ -1,10 +1,10 @@
 import * as z from "zod";
-import { must } from "../protocol/faults.ts";
+import { must } from "../input/faults.ts";
 import { text } from "../protocol/fields.ts";
 import { AgentName, ORCHESTRATOR, Uuid } from "../protocol/messages.ts";
-import { compileGlob } from "./glob.ts";
-import { compilePattern, MAX_PATTERN_LENGTH } from "./pattern.ts";
-import { wordsOf } from "./words.ts";
+import { compileGlob } from "./patterns/glob.ts";
+import { compilePattern, MAX_PATTERN_LENGTH } from "./patterns/pattern.ts";
+import { wordsOf } from "./patterns/words.ts";
 
 const VERSION = must('be a version such as "1.0.0", in quotes where it would be a number');
 const WORK_TYPES = must("be a work type such as code.run, a group such as code.*, or *");

@@ -1,4 +1,4 @@
-import type { Db } from "../runtime/db.ts";
+import type { Db } from "../runtime/postgres/db.ts";
 import type { AgentDefinition } from "./definition.ts";
 
 /** Keeps that an agent is there. Answers when, or nothing where no active agent has this name. */

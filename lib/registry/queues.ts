@@ -1,4 +1,4 @@
-import type { Db } from "../runtime/db.ts";
+import type { Db } from "../runtime/postgres/db.ts";
 
 /** The queues that these agents' definitions name: of the active version, else of the latest, for what it was given before it was deactivated. */
 export async function findQueueUrls(db: Db, agents: readonly string[]): Promise<Record<string, string>> {

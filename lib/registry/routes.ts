@@ -1,7 +1,7 @@
 import * as z from "zod";
+import { whole } from "../input/whole.ts";
 import { AgentName } from "../protocol/messages.ts";
-import { whole } from "../protocol/whole.ts";
-import type { Route } from "../runtime/http.ts";
+import type { Route } from "../runtime/http/http.ts";
 import { AgentDefinition } from "./definition.ts";
 import { Agent, AgentDetails, Presence, ReportPresence, StoredAgent } from "./schema.ts";
 

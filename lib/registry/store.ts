@@ -1,6 +1,6 @@
 import { compareVersions } from "compare-versions";
 import { CallerError } from "../errors.ts";
-import type { Db } from "../runtime/db.ts";
+import type { Db } from "../runtime/postgres/db.ts";
 import type { Read } from "./definition-file.ts";
 import { deactivate, findVersions, insertVersion, lockAgent, updateVersion, type VersionRow } from "./versions.ts";
 

@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { compareVersions } from "compare-versions";
-import type { Db, Pool } from "../runtime/db.ts";
+import type { Db, Pool } from "../runtime/postgres/db.ts";
 import { type Read, readDefinition, tellFault } from "./definition-file.ts";
 import { type Outcome, storeDefinition } from "./store.ts";
 import { findVersions, lockAgent } from "./versions.ts";

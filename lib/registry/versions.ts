@@ -1,4 +1,4 @@
-import type { Db } from "../runtime/db.ts";
+import type { Db } from "../runtime/postgres/db.ts";
 import type { AgentDefinition } from "./definition.ts";
 import type { Read } from "./definition-file.ts";
 

@@ -1,7 +1,7 @@
 import type * as z from "zod";
 import { ConfigError } from "../errors.ts";
-import { describeIssue, faultsOf } from "../protocol/faults.ts";
-import { whole } from "../protocol/whole.ts";
+import { describeIssue, faultsOf } from "../input/faults.ts";
+import { whole } from "../input/whole.ts";
 
 /**
  * Reads the environment once against a schema. Throws a ConfigError that names every variable that is wrong,

@@ -1,5 +1,5 @@
 import type { Channel, ChannelModel } from "amqplib";
-import { describeLink } from "../../lib/agent-kit/amqp-link.ts";
+import { describeLink } from "../../lib/agent-kit/transports/amqp-link.ts";
 import { log } from "../../lib/runtime/log.ts";
 import { backOff, condition } from "./signals.ts";
 

@@ -1,8 +1,8 @@
 import type { Channel, ConsumeMessage, Options } from "amqplib";
-import type { Topology } from "../../lib/agent-kit/amqp-topology.ts";
+import type { Topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
 import { MAX_MESSAGE_BYTES } from "../../lib/protocol/messages.ts";
+import { sendAll } from "../../lib/runtime/aws/sqs.ts";
 import { log } from "../../lib/runtime/log.ts";
-import { sendAll } from "../../lib/runtime/sqs.ts";
 import { acknowledge, type Lent } from "./acks.ts";
 import type { Counters } from "./counters.ts";
 import { textOf } from "./envelope.ts";

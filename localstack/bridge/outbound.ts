@@ -1,6 +1,6 @@
 import type { Message } from "@aws-sdk/client-sqs";
 import type { Options } from "amqplib";
-import type { Topology } from "../../lib/agent-kit/amqp-topology.ts";
+import type { Topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
 import { log } from "../../lib/runtime/log.ts";
 import type { Counters } from "./counters.ts";
 import { propertiesOf } from "./envelope.ts";

@@ -1,9 +1,9 @@
 import type { Options } from "amqplib";
-import type { Topology } from "../../lib/agent-kit/amqp-topology.ts";
-import { printable } from "../../lib/protocol/json.ts";
+import type { Topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
+import { printable } from "../../lib/input/json.ts";
 import { MAX_MESSAGE_BYTES } from "../../lib/protocol/messages.ts";
+import { sendAll } from "../../lib/runtime/aws/sqs.ts";
 import { log } from "../../lib/runtime/log.ts";
-import { sendAll } from "../../lib/runtime/sqs.ts";
 import type { Counters } from "./counters.ts";
 import { textOf } from "./envelope.ts";
 import { type Publisher, Refused } from "./publisher.ts";

@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { must } from "../../lib/protocol/faults.ts";
+import { must } from "../../lib/input/faults.ts";
+import { JsonMap } from "../../lib/runtime/aws/queue-env.ts";
 import { integer, readEnv } from "../../lib/runtime/env.ts";
-import { JsonMap } from "../../lib/runtime/queue-env.ts";
 
 /** The most bytes of one queue in hand at once, by the size of its last messages, each way. */
 export const MOST_BYTES = 16_777_216;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel, ConfirmChannel } from "amqplib";
-import { declareTopology, topology } from "../../lib/agent-kit/amqp-topology.ts";
+import { declareTopology, topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
 import { AgentName } from "../../lib/protocol/fields.ts";
 import { log } from "../../lib/runtime/log.ts";
 import { keepOpen } from "./broker.ts";

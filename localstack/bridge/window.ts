@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Channel, ConsumeMessage } from "amqplib";
-import { cancelledOnDeletion } from "../../lib/agent-kit/amqp-deletion.ts";
+import { cancelledOnDeletion } from "../../lib/agent-kit/transports/amqp-deletion.ts";
 import { MOST_BYTES } from "./settings.ts";
 
 /** What comes over one channel from one queue. */

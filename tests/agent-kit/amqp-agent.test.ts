@@ -2,11 +2,11 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "amqplib";
 import { beforeEach, describe, expect, test } from "vitest";
-import { deleteTopology } from "../../lib/agent-kit/amqp-topology.ts";
-import { effectsIn, over, testFolder, until } from "../support/agent.ts";
-import { amqpQueues } from "../support/amqp-queues.ts";
-import { startProxy } from "../support/proxy.ts";
-import { findBroker, findOwnBroker, type OwnBroker, prefix } from "../support/rabbitmq.ts";
+import { deleteTopology } from "../../lib/agent-kit/transports/amqp-topology.ts";
+import { effectsIn, over, testFolder, until } from "../support/agents/agent.ts";
+import { startProxy } from "../support/http/proxy.ts";
+import { amqpQueues } from "../support/queues/amqp.ts";
+import { findBroker, findOwnBroker, type OwnBroker, prefix } from "../support/queues/rabbitmq.ts";
 
 const PROBE = "tests/agent-kit/fixtures/probe.ts";
 const found = await findBroker();

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { CHUNK_BYTES, cutLength, decodeChunk, encodeChunk } from "../../lib/agent-kit/chunks.ts";
 import { recordSteps } from "../../lib/agent-kit/steps.ts";
 import { clip, clipStart, storable } from "../../lib/agent-kit/text.ts";
-import { findUnstorable, stringifyForQueue } from "../../lib/protocol/json.ts";
+import { findUnstorable, stringifyForQueue } from "../../lib/input/json.ts";
 import { MAX_MESSAGE_BYTES, OutputChunk, Step } from "../../lib/protocol/messages.ts";
 
 const anyPiece = fc.oneof(

@@ -1,9 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { effectsIn, spawnProgram, testFolder, until } from "../support/agent.ts";
-import { startProxy } from "../support/proxy.ts";
-import { overBoth } from "../support/transports.ts";
+import { effectsIn, spawnProgram, testFolder, until } from "../support/agents/agent.ts";
+import { startProxy } from "../support/http/proxy.ts";
+import { overBoth } from "../support/queues/transports.ts";
 import { anyBytes } from "./fixtures/bytes.ts";
 
 const PROBE = "tests/agent-kit/fixtures/probe.ts";

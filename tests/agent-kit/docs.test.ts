@@ -3,8 +3,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { readAgentEnv } from "../../lib/agent-kit/env.ts";
-import { ask, listen, spawnAgent, testFolder, until } from "../support/agent.ts";
+import { readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
+import { ask, listen, spawnAgent, testFolder, until } from "../support/agents/agent.ts";
 
 const page = readFileSync("docs/agents.md", "utf8");
 const heard = listen();

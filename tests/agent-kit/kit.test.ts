@@ -2,8 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseMessage } from "../../lib/protocol/messages.ts";
-import { effectsIn, envelope, type TestAgent, testFolder, until } from "../support/agent.ts";
-import { overBoth } from "../support/transports.ts";
+import { effectsIn, envelope, type TestAgent, testFolder, until } from "../support/agents/agent.ts";
+import { overBoth } from "../support/queues/transports.ts";
 import { anyBytes, anyText } from "./fixtures/bytes.ts";
 
 const PROBE = "tests/agent-kit/fixtures/probe.ts";

@@ -2,12 +2,12 @@ import { createHash, createHmac } from "node:crypto";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { handler as manage } from "../../functions/manage-agent.ts";
-import { handler as presence } from "../../functions/report-presence.ts";
-import { connect } from "../../lib/runtime/db.ts";
-import { freePort } from "../../localstack/ports.ts";
-import { ask, listen, spawnAgent, type TestAgent, testFolder, until } from "../support/agent.ts";
-import { eventOf, seen } from "../support/http-event.ts";
+import { handler as manage } from "../../functions/agents/manage-agent.ts";
+import { handler as presence } from "../../functions/agents/report-presence.ts";
+import { connect } from "../../lib/runtime/postgres/db.ts";
+import { freePort } from "../../localstack/parts/ports.ts";
+import { ask, listen, spawnAgent, type TestAgent, testFolder, until } from "../support/agents/agent.ts";
+import { eventOf, seen } from "../support/http/http-event.ts";
 
 type Got = { method: string; path: string; headers: IncomingMessage["headers"]; body: string };
 

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, realpathSync, symlinkSync, writeFi
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readCodeEnv } from "../../agents/code/env.ts";
-import { ask, cancel, listen, spawnAgent, type TestAgent, testFolder, until } from "../support/agent.ts";
+import { ask, cancel, listen, spawnAgent, type TestAgent, testFolder, until } from "../support/agents/agent.ts";
 
 // A real code agent over a folder of this test's own.
 const folder = realpathSync(testFolder());

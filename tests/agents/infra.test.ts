@@ -2,8 +2,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { tryPort } from "../../localstack/ports.ts";
-import { ask, listen, spawnAgent, type TestAgent, testFolder } from "../support/agent.ts";
+import { tryPort } from "../../localstack/parts/ports.ts";
+import { ask, listen, spawnAgent, type TestAgent, testFolder } from "../support/agents/agent.ts";
 
 const folder = testFolder();
 const heard = listen();

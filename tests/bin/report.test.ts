@@ -2,10 +2,10 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { connect } from "../../lib/runtime/db.ts";
-import { findReport, REPORT_NAMES } from "../../lib/work/reports.ts";
-import { freePort } from "../../localstack/ports.ts";
-import { buildTask } from "../support/build.ts";
+import { findReport, REPORT_NAMES } from "../../lib/reports/all.ts";
+import { connect } from "../../lib/runtime/postgres/db.ts";
+import { freePort } from "../../localstack/parts/ports.ts";
+import { buildTask } from "../support/database/build.ts";
 import { run } from "./run.ts";
 
 const db = connect();

@@ -1,12 +1,12 @@
 import { afterAll, beforeEach, expect, test } from "vitest";
-import { handler as listWork } from "../../functions/list-work.ts";
-import { connect } from "../../lib/runtime/db.ts";
-import { findTask, type TaskRow } from "../../lib/work/queries.ts";
-import { REPORT_NAMES, reports } from "../../lib/work/reports.ts";
-import { Task } from "../../lib/work/schema.ts";
-import { toTask } from "../../lib/work/task.ts";
-import { call } from "../support/work.ts";
-import { worldOf } from "../support/world.ts";
+import { handler as listWork } from "../../functions/work/list-work.ts";
+import { REPORT_NAMES, reports } from "../../lib/reports/all.ts";
+import { connect } from "../../lib/runtime/postgres/db.ts";
+import { findTask, type TaskRow } from "../../lib/work/core/queries.ts";
+import { Task } from "../../lib/work/core/schema.ts";
+import { toTask } from "../../lib/work/reading/task.ts";
+import { worldOf } from "../support/database/world.ts";
+import { call } from "../support/http/events.ts";
 import { run } from "./run.ts";
 
 const db = connect();

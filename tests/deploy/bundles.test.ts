@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { packageService, readBundle, readTemplate } from "./packaged.ts";
+import { codeFileOf, packageService, readBundle, readTemplate } from "./packaged.ts";
 
 // Where nothing but the bundle can be found: no node_modules above it.
 const folder = mkdtempSync(join(tmpdir(), "waybill-bundles-"));
@@ -36,7 +36,7 @@ function run(name: string, ...events: unknown[]): Ran["answers"] {
   const credentials = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    [resolve("tests/deploy/run-bundle.mjs"), join(bundle, "functions", `${name}.cjs`)],
+    [resolve("tests/deploy/run-bundle.mjs"), join(bundle, codeFileOf(name))],
     {
       cwd: bundle,
       encoding: "utf8",
@@ -86,14 +86,14 @@ test("every function has a bundle of one file and its map; migrate has the migra
 
   expect(names).toHaveLength(20);
   for (const name of names) {
-    const own = [`functions/${name}.cjs`, `functions/${name}.cjs.map`];
+    const own = [codeFileOf(name), `${codeFileOf(name)}.map`];
     const files = [...own, ...(alone[name] ?? [])];
     expect([...readBundle(name).keys()].toSorted()).toEqual(files.toSorted());
   }
 });
 
 test("no bundle has more than 1.5 MB of code", () => {
-  const large = names.filter((name) => (readBundle(name).get(`functions/${name}.cjs`)?.length ?? 0) > 1_500_000);
+  const large = names.filter((name) => (readBundle(name).get(codeFileOf(name))?.length ?? 0) > 1_500_000);
 
   expect(large).toEqual([]);
 });
@@ -102,7 +102,7 @@ test("the gateway's bundles are ASCII: one character more would have Node keep t
   for (const name of ["llm-route", "llm-stream"])
     expect(
       readBundle(name)
-        .get(`functions/${name}.cjs`)
+        .get(codeFileOf(name))
         ?.find((byte) => byte > 127),
     ).toBeUndefined();
 });

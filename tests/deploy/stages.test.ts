@@ -6,12 +6,12 @@ import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { parse } from "yaml";
-import { freePort } from "../../localstack/ports.ts";
-import { createQueues } from "../../localstack/queues.ts";
-import { ask, listen, spawnProgram } from "../support/agent.ts";
-import { stage } from "../support/dockerfile.ts";
-import { findBroker, prefix } from "../support/rabbitmq.ts";
-import { sqs } from "../support/work.ts";
+import { freePort } from "../../localstack/parts/ports.ts";
+import { createQueues } from "../../localstack/parts/queues.ts";
+import { ask, listen, spawnProgram } from "../support/agents/agent.ts";
+import { sqs } from "../support/http/events.ts";
+import { findBroker, prefix } from "../support/queues/rabbitmq.ts";
+import { stage } from "../support/stack/dockerfile.ts";
 
 // Without a Docker engine: every stage of the Dockerfile is laid out in a folder, as its instructions say, and what compose
 // starts of it is started there, with compose's environment, on the services of this test run.

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from "vitest";
-import { queuesOf } from "../../localstack/queues.ts";
+import { queuesOf } from "../../localstack/parts/queues.ts";
 import { packageService, type Resource, readTemplate, type Template } from "./packaged.ts";
 
 let template: Template;

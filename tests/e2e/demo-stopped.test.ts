@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
-import { processesWith, temporaryDir } from "../support/stack.ts";
+import { processesWith, temporaryDir } from "../support/stack/stack.ts";
 
 test.each([
   ["SIGINT", "while it starts", "Starting Postgres"],
@@ -13,7 +13,7 @@ test.each([
   async (...stopped) => {
     const [signal, , said] = stopped;
     const dir = temporaryDir();
-    const demo = spawn(process.execPath, ["localstack/demo.ts"], { env: { ...process.env, TMPDIR: dir.path } });
+    const demo = spawn(process.execPath, ["localstack/demo/main.ts"], { env: { ...process.env, TMPDIR: dir.path } });
     let output = "";
     for (const stream of [demo.stdout, demo.stderr]) stream.on("data", (part: Buffer) => void (output += String(part)));
     const ended = once(demo, "close");

@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { freePort } from "../../localstack/ports.ts";
-import { type Started, startStack, temporaryDir } from "../support/stack.ts";
+import { freePort } from "../../localstack/parts/ports.ts";
+import { type Started, startStack, temporaryDir } from "../support/stack/stack.ts";
 
 const dir = temporaryDir();
 let stack: Started;
@@ -19,7 +19,7 @@ afterAll(async () => {
 
 /** What `npm run demo -- ARGUMENTS` runs. */
 async function demo(...args: string[]) {
-  const child = spawn(process.execPath, ["localstack/demo.ts", ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, ["localstack/demo/main.ts", ...args], { stdio: ["ignore", "pipe", "pipe"] });
   const exited = new Promise<number | null>((done) => child.once("close", done));
   const [out, err, code] = await Promise.all([text(child.stdout), text(child.stderr), exited]);
   return { out, err, code };

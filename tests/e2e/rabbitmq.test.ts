@@ -1,12 +1,12 @@
 import { dirname, join } from "node:path";
 import { connect } from "amqplib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { topology } from "../../lib/agent-kit/amqp-topology.ts";
-import { freePort } from "../../localstack/ports.ts";
-import { clearBroker, findBroker as findStackBroker } from "../../localstack/rabbitmq.ts";
+import { topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
+import { freePort } from "../../localstack/parts/ports.ts";
+import { clearBroker, findBroker as findStackBroker } from "../../localstack/parts/rabbitmq.ts";
 import { ROOT } from "../../localstack/stack.ts";
-import { type Broker, findBroker } from "../support/rabbitmq.ts";
-import { isRunning, launch, type Started, startStack, temporaryDir } from "../support/stack.ts";
+import { type Broker, findBroker } from "../support/queues/rabbitmq.ts";
+import { isRunning, launch, type Started, startStack, temporaryDir } from "../support/stack/stack.ts";
 
 const found = await findBroker();
 const dir = temporaryDir();

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { environmentOf, type Started, startStack, temporaryDir } from "../support/stack.ts";
+import { environmentOf, type Started, startStack, temporaryDir } from "../support/stack/stack.ts";
 
 const dir = temporaryDir();
 let stack: Started;

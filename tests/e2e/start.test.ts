@@ -1,6 +1,14 @@
 import { createServer } from "node:net";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { isRunning, launch, launchOffline, ready, type Started, startStack, temporaryDir } from "../support/stack.ts";
+import {
+  isRunning,
+  launch,
+  launchOffline,
+  ready,
+  type Started,
+  startStack,
+  temporaryDir,
+} from "../support/stack/stack.ts";
 
 const dir = temporaryDir();
 let stack: Started;

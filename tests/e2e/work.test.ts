@@ -2,7 +2,14 @@ import { spawn } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { environmentOf, isRunning, processesWith, type Started, startStack, temporaryDir } from "../support/stack.ts";
+import {
+  environmentOf,
+  isRunning,
+  processesWith,
+  type Started,
+  startStack,
+  temporaryDir,
+} from "../support/stack/stack.ts";
 
 const dir = temporaryDir();
 let stack: Started;
@@ -182,7 +189,7 @@ test("an agent that never comes back loses its lease; another one does the work,
 function startResearcher(name: string) {
   const env = environmentOf(stack);
   const queues = JSON.parse(env["AGENT_QUEUES"] ?? "{}") as Record<string, string>;
-  return spawn(process.execPath, ["tests/support/research-agent.ts"], {
+  return spawn(process.execPath, ["tests/support/agents/research-agent.ts"], {
     env: {
       ...env,
       AGENT_QUEUE_URL: queues["research"],

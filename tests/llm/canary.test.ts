@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { FAULTS, MODES, SURFACES } from "../support/llm.ts";
-import { llmWorld, PROMPT } from "../support/llm-world.ts";
+import { FAULTS, MODES, SURFACES } from "../support/llm/gateway.ts";
+import type { Seen } from "../support/llm/vendor.ts";
+import { WORDS } from "../support/llm/vendor-stream.ts";
+import { llmWorld, PROMPT } from "../support/llm/world.ts";
 import { logLines } from "../support/log-lines.ts";
-import type { Seen } from "../support/vendor.ts";
-import { WORDS } from "../support/vendor-stream.ts";
 
 vi.hoisted(() => {
   // Read when the log is loaded.

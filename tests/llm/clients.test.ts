@@ -6,8 +6,8 @@ import Anthropic from "@anthropic-ai/sdk";
 import { LLMock } from "@copilotkit/aimock";
 import OpenAI from "openai";
 import { afterAll, beforeEach, expect, test } from "vitest";
-import { chatRequestToMessages } from "../../lib/llm/chat-to-messages.ts";
-import { serveStreamUrl } from "../../localstack/llm-stream.ts";
+import { chatRequestToMessages } from "../../lib/llm/dialects/chat-to-messages.ts";
+import { serveStreamUrl } from "../../localstack/functions/llm-stream.ts";
 
 // The official clients over vendors that aimock plays, each client against either kind of vendor.
 
@@ -183,7 +183,7 @@ test("an error reaches each client as its own kind of error", async () => {
 
 test("behind the HTTP API a stream is answered whole, as an SSE body", async () => {
   mock.on({}, { content: "hello there" });
-  const { handler } = await import("../../functions/llm-route.ts");
+  const { handler } = await import("../../functions/llm/llm-route.ts");
   const event = {
     rawPath: "/llm/v1/chat/completions",
     headers: {},

@@ -3,8 +3,8 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { connect } from "../../lib/runtime/db.ts";
-import { startGateway } from "../support/llm.ts";
+import { connect } from "../../lib/runtime/postgres/db.ts";
+import { startGateway } from "../support/llm/gateway.ts";
 
 const { gateway, vendor } = await startGateway();
 const db = connect();

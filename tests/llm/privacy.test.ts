@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import type { ErrorClass } from "../../lib/llm/failure.ts";
-import { SURFACES } from "../support/llm.ts";
-import { llmWorld } from "../support/llm-world.ts";
-import { ANSWER } from "../support/vendor-stream.ts";
+import type { ErrorClass } from "../../lib/llm/config/failure.ts";
+import { SURFACES } from "../support/llm/gateway.ts";
+import { ANSWER } from "../support/llm/vendor-stream.ts";
+import { llmWorld } from "../support/llm/world.ts";
 
 // What is marked local-only stays in the house, whoever fails and however. The local models are on /local of the vendors' server.
 

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { handler } from "../../functions/migrate.ts";
+import { handler } from "../../functions/system/migrate.ts";
 import { MigrateCommand } from "../../lib/migrations/command.ts";
 import { readMigrations } from "../../lib/migrations/files.ts";
 import { databases, folder } from "./servers.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { dumpSchema } from "../../bin/schema.ts";
 import { MigrationFault, Unavailable } from "../../lib/errors.ts";
-import { migrate } from "../../lib/migrator.ts";
+import { migrate } from "../../lib/migrations/migrator.ts";
 import { folder, onEachServer, within } from "./servers.ts";
 import { small, without } from "./small.ts";
 

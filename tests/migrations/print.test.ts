@@ -5,8 +5,8 @@ import { dumpSchema } from "../../bin/schema.ts";
 import { parseCommand } from "../../lib/migrations/command.ts";
 import { readMigrations } from "../../lib/migrations/files.ts";
 import { runMigration } from "../../lib/migrations/ledger.ts";
-import { migrate } from "../../lib/migrator.ts";
-import type { Pool } from "../../lib/runtime/db.ts";
+import { migrate } from "../../lib/migrations/migrator.ts";
+import type { Pool } from "../../lib/runtime/postgres/db.ts";
 import { databases, folder, onEachServer, within } from "./servers.ts";
 import { small } from "./small.ts";
 

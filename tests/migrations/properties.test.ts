@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { dumpSchema } from "../../bin/schema.ts";
 import type { MigrateCommand } from "../../lib/migrations/command.ts";
 import { readMigrations } from "../../lib/migrations/files.ts";
-import { migrate } from "../../lib/migrator.ts";
+import { migrate } from "../../lib/migrations/migrator.ts";
 import { type Fresh, onEachServer, within } from "./servers.ts";
 
 const names = readMigrations("migrations").map(({ name }) => name);

@@ -2,9 +2,9 @@ import { createServer, type Server, type Socket } from "node:net";
 import fc from "fast-check";
 import { afterEach, expect, test, vi } from "vitest";
 import { ConfigError, Unavailable } from "../../lib/errors.ts";
-import { migrate } from "../../lib/migrator.ts";
-import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/db.ts";
+import { migrate } from "../../lib/migrations/migrator.ts";
 import { log } from "../../lib/runtime/log.ts";
+import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/postgres/db.ts";
 
 const servers: Server[] = [];
 afterEach(() => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { findUnstorable, jsonDepth, parseJson, stringifyForQueue } from "../../lib/protocol/json.ts";
+import { findUnstorable, jsonDepth, parseJson, stringifyForQueue } from "../../lib/input/json.ts";
 import { parseMessage, serialiseMessage } from "../../lib/protocol/messages.ts";
 import { anything, message, nested } from "./arbitrary.ts";
 

@@ -2,10 +2,10 @@ import { randomBytes } from "node:crypto";
 import { GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import fc from "fast-check";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
-import { connect } from "../../lib/runtime/db.ts";
-import { sqs } from "../../lib/runtime/sqs.ts";
-import { expectConforms } from "../support/conform.ts";
-import { eventOf, type Seen, seen } from "../support/http-event.ts";
+import { sqs } from "../../lib/runtime/aws/sqs.ts";
+import { connect } from "../../lib/runtime/postgres/db.ts";
+import { expectConforms } from "../support/http/conform.ts";
+import { eventOf, type Seen, seen } from "../support/http/http-event.ts";
 
 // Read when the functions are loaded; the SQS is shared with other test files, so the queues have a name of their own.
 const prefix = `t${randomBytes(5).toString("hex")}`;
@@ -13,10 +13,10 @@ const prefix = `t${randomBytes(5).toString("hex")}`;
 vi.stubEnv("DATABASE_POOL_MAX", "6");
 vi.stubEnv("AGENT_QUEUE_CREATE", "true");
 vi.stubEnv("AGENT_QUEUE_PREFIX", prefix);
-const { handler: manage } = await import("../../functions/manage-agent.ts");
-const { handler: getOne } = await import("../../functions/get-agent.ts");
-const { handler: list } = await import("../../functions/list-agents.ts");
-const { handler: presence } = await import("../../functions/report-presence.ts");
+const { handler: manage } = await import("../../functions/agents/manage-agent.ts");
+const { handler: getOne } = await import("../../functions/agents/get-agent.ts");
+const { handler: list } = await import("../../functions/agents/list-agents.ts");
+const { handler: presence } = await import("../../functions/agents/report-presence.ts");
 
 const db = connect();
 beforeEach(async () => {

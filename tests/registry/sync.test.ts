@@ -3,12 +3,12 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
-import { handler as manage } from "../../functions/manage-agent.ts";
-import { handler as migrate } from "../../functions/migrate.ts";
-import { prepareDatabase } from "../../lib/prepare-database.ts";
-import { connect } from "../../lib/runtime/db.ts";
+import { handler as manage } from "../../functions/agents/manage-agent.ts";
+import { handler as migrate } from "../../functions/system/migrate.ts";
+import { connect } from "../../lib/runtime/postgres/db.ts";
+import { prepareDatabase } from "../../lib/wiring/database.ts";
 import { run } from "../bin/run.ts";
-import { eventOf, seen } from "../support/http-event.ts";
+import { eventOf, seen } from "../support/http/http-event.ts";
 
 const db = connect();
 let folder = "";

@@ -2,10 +2,10 @@ import { expect, test } from "vitest";
 import * as z from "zod";
 import { readCodeEnv } from "../../agents/code/env.ts";
 import { ConfigError } from "../../lib/errors.ts";
-import { PartitionSettings } from "../../lib/registry/partitions.ts";
-import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/db.ts";
+import { PartitionSettings } from "../../lib/router/series.ts";
 import { integer, onLambda, readEnv } from "../../lib/runtime/env.ts";
-import { WorkSettings } from "../../lib/work/schema.ts";
+import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/postgres/db.ts";
+import { WorkSettings } from "../../lib/work/core/schema.ts";
 
 const Env = z.object({
   QUEUE_URL: z.url(),

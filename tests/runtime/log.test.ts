@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { afterAll, expect, test, vi } from "vitest";
-import { traceOf } from "../../lib/runtime/trace.ts";
+import { traceOf } from "../../lib/runtime/http/trace.ts";
 import { logLines } from "../support/log-lines.ts";
 
 const level = process.env["LOG_LEVEL"];

@@ -1,6 +1,6 @@
 import { SendMessageBatchCommand, SendMessageCommand } from "@aws-sdk/client-sqs";
 import { expect, test } from "vitest";
-import { stringifyForQueue } from "../../lib/protocol/json.ts";
+import { stringifyForQueue } from "../../lib/input/json.ts";
 import { differs, makeQueue, refusal, sqs, take } from "./target.ts";
 
 const MIB = 1_048_576;

@@ -1,4 +1,4 @@
-import { LOCAL_REGION, startSqs } from "../../localstack/sqs.ts";
+import { LOCAL_REGION, startSqs } from "../../localstack/parts/sqs.ts";
 
 /**
  * What `npm run test:sqs` sets up: nothing but the SQS API, at AWS_ENDPOINT_URL_SQS or AWS_ENDPOINT_URL, else an embedded one.

@@ -10,7 +10,7 @@ import {
   SetQueueAttributesCommand,
 } from "@aws-sdk/client-sqs";
 import { expect, test, vi } from "vitest";
-import { createQueues, queuesOf } from "../../localstack/queues.ts";
+import { createQueues, queuesOf } from "../../localstack/parts/queues.ts";
 import { attributeOf, countsOf, differs, makeQueue, prefix, receive, refusal, sqs } from "./target.ts";
 
 test("a queue that exists is made again to no effect, unless with other attributes", async () => {

@@ -3,11 +3,11 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
-import { migrate } from "../../lib/migrator.ts";
-import { prepareDatabase } from "../../lib/prepare-database.ts";
-import { freePort } from "../../localstack/ports.ts";
-import { startPostgres } from "../../localstack/postgres.ts";
-import { LOCAL_REGION, startSqs } from "../../localstack/sqs.ts";
+import { migrate } from "../../lib/migrations/migrator.ts";
+import { prepareDatabase } from "../../lib/wiring/database.ts";
+import { freePort } from "../../localstack/parts/ports.ts";
+import { startPostgres } from "../../localstack/parts/postgres.ts";
+import { LOCAL_REGION, startSqs } from "../../localstack/parts/sqs.ts";
 import { notedSkips } from "./skips.ts";
 
 /** One Postgres and one SQS for the whole run; every test file clones the migrated template database. */

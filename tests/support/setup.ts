@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import postgres from "postgres";
 import { afterAll } from "vitest";
-import { createQueues } from "../../localstack/queues.ts";
+import { createQueues } from "../../localstack/parts/queues.ts";
 
 // Runs before each test file is imported: a database and queues of its own, named by the environment, so that
 // everything the file imports simply works.

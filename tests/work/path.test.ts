@@ -1,13 +1,13 @@
 import { afterAll, beforeEach, expect, test } from "vitest";
-import { handler as decideWork } from "../../functions/decide-work.ts";
-import { handler as dispatch } from "../../functions/dispatch.ts";
-import { handler as getLogs } from "../../functions/get-logs.ts";
-import { handler as getOutput } from "../../functions/get-output.ts";
-import { handler as getWork } from "../../functions/get-work.ts";
-import { handler as recordResult } from "../../functions/record-result.ts";
-import { handler as submitWork } from "../../functions/submit-work.ts";
-import { connect } from "../../lib/runtime/db.ts";
-import { call, eventOf, receive, reply, requestsOf } from "../support/work.ts";
+import { handler as decideWork } from "../../functions/work/decide-work.ts";
+import { handler as dispatch } from "../../functions/work/dispatch.ts";
+import { handler as getLogs } from "../../functions/work/get-logs.ts";
+import { handler as getOutput } from "../../functions/work/get-output.ts";
+import { handler as getWork } from "../../functions/work/get-work.ts";
+import { handler as recordResult } from "../../functions/work/record-result.ts";
+import { handler as submitWork } from "../../functions/work/submit-work.ts";
+import { connect } from "../../lib/runtime/postgres/db.ts";
+import { call, eventOf, receive, reply, requestsOf } from "../support/http/events.ts";
 
 const db = connect();
 const work = { request_text: "say hello", work_type: "code.run", parameters: { command: "echo" } };

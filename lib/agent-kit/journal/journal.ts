@@ -1,0 +1,187 @@
+import { join, resolve } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
+import type { WorkRequestMessage, WorkResult, WorkStatus } from "../../protocol/messages.ts";
+import { uuidOf } from "../../runtime/ids.ts";
+import { openDatabase } from "./file.ts";
+
+/** Something said about a run, without its attempt: that is put in when it is sent. */
+export type Said =
+  | { type: "work_status"; payload: Omit<WorkStatus, "attempt"> }
+  | { type: "work_result"; payload: Omit<WorkResult, "attempt"> };
+
+/** running: being done, or a crash ended it · done: answered for good · stopped: this attempt is over, another starts from nothing. */
+export type RunState = "running" | "done" | "stopped";
+
+/** One thing to send: what was said, and the run's envelope as it is now. */
+export type Unsent = {
+  seq: number;
+  generation: number;
+  messageId: string;
+  requestId: string;
+  traceId: string;
+  attempt: number;
+  customFields: Record<string, unknown> | undefined;
+  said: Said;
+};
+
+/** The memory of one agent on its own disk: what it was asked, all it said about it, and what has been sent. */
+export type Journal = {
+  find: (requestId: string) => { state: RunState; attempt: number } | undefined;
+  /** Starts a run from nothing: what an earlier attempt left is forgotten. */
+  begin: (message: WorkRequestMessage) => void;
+  /** Keeps one thing to send. `last` closes the run and is sent after everything else; the state says how it ended. */
+  say: (requestId: string, said: Said, last?: Exclude<RunState, "running">) => void;
+  /** Closes a run with nothing more to say. */
+  stop: (requestId: string) => void;
+  /** Everything said for the run is to be sent again, under this attempt and new message ids. */
+  replay: (requestId: string, attempt: number) => void;
+  /** What is to be sent next, oldest first, at most `limit`. */
+  unsent: (limit: number) => Unsent[];
+  markSent: (rows: Pick<Unsent, "seq" | "generation">[]) => void;
+  /** Remembers that attempts up to this one are not wanted any more. */
+  cancel: (taskId: string, attempt: number) => void;
+  isCancelled: (taskId: string, attempt: number) => boolean;
+  /** Runs that a crash cut off. Those that had told nothing yet are forgotten, so that the same attempt may start again. */
+  takeInterrupted: () => Interrupted[];
+  /** Forgets what ended before `time` (milliseconds) and has been sent. */
+  forgetBefore: (time: number) => void;
+  close: () => void;
+};
+
+export type Interrupted = {
+  requestId: string;
+  taskId: string;
+  attempt: number;
+  openSteps: { step_number: number; action: string }[];
+};
+
+/**
+ * Opens (or makes) the journal of an agent: FOLDER/NAME.sqlite. Throws where another process has it open: two agents on one
+ * journal would each take the other's unfinished runs for crashed ones.
+ */
+export function openJournal(folder: string, name: string): Journal {
+  const file = join(resolve(folder), `${name}.sqlite`);
+  const db = openDatabase(file);
+  const transaction = <T>(run: () => T): T => {
+    db.exec("begin immediate");
+    try {
+      const value = run();
+      db.exec("commit");
+      return value;
+    } catch (error) {
+      if (db.isTransaction) db.exec("rollback");
+      throw error;
+    }
+  };
+  const insertSaid = db.prepare("insert into said (request_id, last, body) values (?, ?, ?)");
+  const setState = db.prepare("update runs set state = ?, updated_at = ? where request_id = ?");
+  const find = db.prepare("select state, attempt from runs where request_id = ?");
+  const insertRun = db.prepare(`
+    insert into runs (request_id, task_id, trace_id, attempt, state, custom_fields, begun_at, updated_at)
+    values (?, ?, ?, ?, 'running', ?, ?, ?)`);
+  const deleteRun = db.prepare("delete from runs where request_id = ?");
+  const raise = db.prepare(
+    "update runs set attempt = ?, generation = generation + 1, updated_at = ? where request_id = ?",
+  );
+  const sayAgain = db.prepare("update said set sent = 0 where request_id = ?");
+  // The last word waits until the queue has taken the others: who sees the result finds the output complete sooner.
+  const unsent = db.prepare(`
+    select seq, generation, request_id, trace_id, attempt, custom_fields, begun_at, body
+    from said join runs using (request_id)
+    where sent = 0 and (last = 0 or not exists (
+      select 1 from said before where before.request_id = said.request_id and before.sent = 0 and before.seq < said.seq
+    ))
+    order by seq limit ?`);
+  const markSent = db.prepare(`
+    update said set sent = 1
+    where seq = ? and exists (select 1 from runs where runs.request_id = said.request_id and generation = ?)`);
+  const insertCancel = db.prepare(`
+    insert into cancels (task_id, attempt, updated_at) values (?, ?, ?)
+    on conflict do update set attempt = max(attempt, excluded.attempt), updated_at = excluded.updated_at`);
+  const findCancel = db.prepare("select 1 from cancels where task_id = ? and attempt >= ?");
+
+  return {
+    find: (requestId) => find.get(requestId) as ReturnType<Journal["find"]>,
+    begin: ({ request_id, trace_id, payload, x_custom_fields }) => {
+      const custom = x_custom_fields === undefined ? null : JSON.stringify(x_custom_fields);
+      transaction(() => {
+        deleteRun.run(request_id);
+        insertRun.run(request_id, payload.task_id, trace_id, payload.attempt, custom, Date.now(), Date.now());
+      });
+    },
+    say: (requestId, said, last) =>
+      transaction(() => {
+        insertSaid.run(requestId, last === undefined ? 0 : 1, JSON.stringify(said));
+        if (last !== undefined) setState.run(last, Date.now(), requestId);
+      }),
+    stop: (requestId) => void setState.run("stopped", Date.now(), requestId),
+    replay: (requestId, attempt) =>
+      transaction(() => {
+        raise.run(attempt, Date.now(), requestId);
+        sayAgain.run(requestId);
+      }),
+    unsent: (limit) => (unsent.all(limit) as UnsentRow[]).map(toUnsent),
+    markSent: (rows) =>
+      transaction(() => {
+        for (const { seq, generation } of rows) markSent.run(seq, generation);
+      }),
+    cancel: (taskId, attempt) => void insertCancel.run(taskId, attempt, Date.now()),
+    isCancelled: (taskId, attempt) => findCancel.get(taskId, attempt) !== undefined,
+    takeInterrupted: () => transaction(() => takeInterrupted(db)),
+    forgetBefore: (time) => {
+      transaction(() => forgetBefore(db, time));
+      db.exec("pragma incremental_vacuum");
+    },
+    close: () => db.close(),
+  };
+}
+
+type UnsentRow = {
+  seq: number;
+  generation: number;
+  request_id: string;
+  trace_id: string;
+  attempt: number;
+  custom_fields: string | null;
+  begun_at: number;
+  body: string;
+};
+
+function toUnsent(row: UnsentRow): Unsent {
+  const { seq, generation, request_id, trace_id, attempt, custom_fields, begun_at, body } = row;
+  return {
+    seq,
+    generation,
+    // The same each time this is tried, another one when it is replayed.
+    messageId: uuidOf(`${request_id}/${begun_at}/${seq}/${generation}`),
+    requestId: request_id,
+    traceId: trace_id,
+    attempt,
+    customFields: custom_fields === null ? undefined : (JSON.parse(custom_fields) as Record<string, unknown>),
+    said: JSON.parse(body) as Said,
+  };
+}
+
+function takeInterrupted(db: DatabaseSync): Interrupted[] {
+  db.exec(
+    "delete from runs where state = 'running' and not exists (select 1 from said where said.request_id = runs.request_id)",
+  );
+  const runs = db.prepare("select request_id, task_id, attempt from runs where state = 'running'").all();
+  const openSteps = db.prepare(`
+    select cast(body ->> '$.payload.step.step_number' as integer) as step_number, min(body ->> '$.payload.step.action') as action
+    from said where request_id = ? and body ->> '$.payload.step.step_number' is not null
+    group by 1 having max(body ->> '$.payload.step.status' <> 'running') = 0 order by 1`);
+  return runs.map((run) => ({
+    requestId: String(run["request_id"]),
+    taskId: String(run["task_id"]),
+    attempt: Number(run["attempt"]),
+    openSteps: openSteps.all(run["request_id"] ?? null) as Interrupted["openSteps"],
+  }));
+}
+
+function forgetBefore(db: DatabaseSync, time: number): void {
+  db.prepare(`
+    delete from runs where state <> 'running' and updated_at < ?
+    and not exists (select 1 from said where said.request_id = runs.request_id and sent = 0)`).run(time);
+  db.prepare("delete from cancels where updated_at < ?").run(time);
+}

@@ -1,0 +1,61 @@
+import {
+  ChangeMessageVisibilityCommand,
+  DeleteMessageCommand,
+  type Message,
+  ReceiveMessageCommand,
+} from "@aws-sdk/client-sqs";
+import { sendAll, sqs } from "../../runtime/aws/sqs.ts";
+import type { AgentSettings, SqsQueue } from "./env.ts";
+import type { Delivery, Transport } from "./transport.ts";
+
+type SqsSettings = Pick<AgentSettings, "visibilitySeconds" | "pollSeconds"> & { queue: SqsQueue };
+
+/**
+ * Messages over SQS. A long poll is never broken off: SQS may already have lent its messages to the lost connection, and
+ * they would be nobody's until their visibility ends. So polls are short and a stopping agent waits for its last one.
+ *
+ * Why not sqs-consumer 15: it asks for the next messages only when all of the last ones are handled, so a `cancelled`
+ * would wait for the very work that it is to stop.
+ */
+export function sqsTransport({ queue, visibilitySeconds, pollSeconds }: SqsSettings): Transport {
+  const { queueUrl, resultsUrl } = queue;
+  const changeVisibility = async (message: Message, seconds: number) => {
+    const { ReceiptHandle } = message;
+    const change = { QueueUrl: queueUrl, ReceiptHandle, VisibilityTimeout: seconds };
+    await sqs.send(new ChangeMessageVisibilityCommand(change), deadline());
+  };
+  const deliver = (message: Message): Delivery => ({
+    id: message.MessageId ?? "",
+    body: message.Body ?? "",
+    receiveCount: Number(message.Attributes?.["ApproximateReceiveCount"] ?? 1),
+    extend: () => changeVisibility(message, visibilitySeconds),
+    accept: async () => {
+      const { ReceiptHandle } = message;
+      await sqs.send(new DeleteMessageCommand({ QueueUrl: queueUrl, ReceiptHandle }), deadline());
+    },
+    release: () => changeVisibility(message, 0),
+    // The redrive policy counts deliveries: given back at once, the message is in the dead letter queue soon.
+    reject: () => changeVisibility(message, 0),
+  });
+  return {
+    receive: async (max) => {
+      const { Messages } = await sqs.send(
+        new ReceiveMessageCommand({
+          QueueUrl: queueUrl,
+          MaxNumberOfMessages: Math.min(10, max),
+          WaitTimeSeconds: pollSeconds,
+          VisibilityTimeout: visibilitySeconds,
+          MessageSystemAttributeNames: ["ApproximateReceiveCount"],
+        }),
+        deadline(pollSeconds),
+      );
+      return (Messages ?? []).map(deliver);
+    },
+    send: (letters) => sendAll(letters.map((letter) => ({ ...letter, queueUrl: resultsUrl }))),
+  };
+}
+
+/** A connection that died without a word must not hold the agent for ever. */
+function deadline(extraSeconds = 0): { abortSignal: AbortSignal } {
+  return { abortSignal: AbortSignal.timeout((10 + extraSeconds) * 1000) };
+}

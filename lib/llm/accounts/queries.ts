@@ -1,0 +1,165 @@
+import type { Db } from "../../runtime/postgres/db.ts";
+import type { AttemptRecord } from "./account.ts";
+
+/** Keeps attempts, each once however often it is told. Answers those that were new. */
+export async function insertAttempts(
+  db: Db,
+  records: Omit<AttemptRecord, "left">[],
+): Promise<{ callId: string; attemptId: string }[]> {
+  // One parameter for all rows: with one for each value the statement would be another for each number of rows, and postgres.js
+  // and the server keep every statement.
+  const rows = records.map((record) => ({
+    attempt_id: record.attemptId,
+    call_id: record.callId,
+    attempt_number: record.attemptNumber,
+    task_id: record.taskId,
+    trace_id: record.traceId,
+    agent: record.agent,
+    chain: record.chain,
+    dialect: record.dialect,
+    model: record.model,
+    model_asked: record.modelAsked,
+    model_served: record.modelServed,
+    provider: record.provider,
+    external: record.external,
+    streamed: record.streamed,
+    input_tokens: record.tokens?.input ?? null,
+    output_tokens: record.tokens?.output ?? null,
+    cache_read_tokens: record.tokens?.cacheRead ?? null,
+    cache_write_tokens: record.tokens?.cacheWrite ?? null,
+    reasoning_tokens: record.tokens?.reasoning ?? null,
+    usage_source: record.usageSource,
+    cost_usd: record.costUsd,
+    cost_unknown: record.costUnknown,
+    first_token_ms: record.ttftMs === null ? null : Math.round(record.ttftMs),
+    latency_ms: Math.round(record.latencyMs),
+    outcome: record.outcome,
+    error_class: record.errorClass,
+    error_status: record.errorStatus,
+    started_at: record.startedAt,
+  }));
+  return await db<{ callId: string; attemptId: string }[]>`
+    insert into llm_calls select * from jsonb_populate_recordset(null::llm_calls, ${db.json(rows)})
+    on conflict do nothing
+    returning call_id, attempt_id
+  `;
+}
+
+export async function insertTexts(db: Db, texts: { attempt_id: string; prompt: string; answer: string | null }[]) {
+  await db`insert into llm_texts ${db(texts)} on conflict do nothing`;
+}
+
+/** One budget of a call, with what it may come to. */
+export type Scope = { scope: "task" | "agent" | "day"; scopeKey: string; limitUsd: number };
+
+/** Makes the budgets' rows and locks them, in one order for everybody. Answers what is spent and reserved by scope. */
+export async function lockSpend(db: Db, scopes: Scope[]): Promise<{ scope: string; scopeKey: string; usd: number }[]> {
+  const names = scopes.map(({ scope }) => scope);
+  const keys = scopes.map(({ scopeKey }) => scopeKey);
+  await db`
+    insert into llm_spend (scope, scope_key)
+    select scope, scope_key from unnest(${names}::text[], ${keys}::text[]) as asked (scope, scope_key) order by 1, 2
+    on conflict do nothing
+  `;
+  await db`
+    select 1 from llm_spend
+    where (scope, scope_key) in (select * from unnest(${names}::text[], ${keys}::text[]))
+    order by scope, scope_key
+    for update
+  `;
+  // A statement of its own: it sees what was reserved while the locks were waited for.
+  return await db<{ scope: string; scopeKey: string; usd: number }[]>`
+    select scope, scope_key, (spent_usd + coalesce((
+      select sum(usd) from llm_reservations as held
+      where held.scope = llm_spend.scope and held.scope_key = llm_spend.scope_key and held.expires_at > now()
+    ), 0))::float8 as usd
+    from llm_spend
+    where (scope, scope_key) in (select * from unnest(${names}::text[], ${keys}::text[]))
+  `;
+}
+
+export async function insertReservations(db: Db, callId: string, scopes: Scope[], usd: string, seconds: number) {
+  await db`
+    insert into llm_reservations (call_id, scope, scope_key, usd, expires_at)
+    select ${callId}, scope, scope_key, ${usd}::numeric, now() + make_interval(secs => ${seconds})
+    from unnest(${scopes.map(({ scope }) => scope)}::text[], ${scopes.map(({ scopeKey }) => scopeKey)}::text[])
+      as asked (scope, scope_key)
+  `;
+}
+
+/** Puts what the new attempts of a call cost in place of its reservation; the reservation on top where one is unknown. */
+export async function settleCall(db: Db, callId: string, attemptIds: string[]): Promise<void> {
+  await db`
+    with held as (
+      delete from llm_reservations where call_id = ${callId} returning scope, scope_key, usd
+    ), cost as (
+      select coalesce(sum(cost_usd), 0) as usd, coalesce(bool_or(cost_usd is null), false) as partly
+      from llm_calls where attempt_id = any (${attemptIds}::uuid[])
+    )
+    update llm_spend
+    set spent_usd = spent_usd + cost.usd + case when cost.partly then held.usd else 0 end
+    from held, cost
+    where llm_spend.scope = held.scope and llm_spend.scope_key = held.scope_key
+  `;
+}
+
+/** Whether calls to external vendors are allowed, since when and why; undefined where nobody has set the switch: they are. */
+export async function findSwitch(db: Db) {
+  type Switch = { external: boolean; reason: string | null; changedAt: Date };
+  const [row] = await db<Switch[]>`select external, reason, changed_at from llm_switch`;
+  return row;
+}
+
+/** What a task says about where its prompts may go, and whether external calls are on at all. */
+export async function findRules(db: Db, taskId: string | null) {
+  const [row] = await db<{ external: boolean; privacy: string | null; projectId: string | null }[]>`
+    select
+      coalesce((select external from llm_switch), true) as external,
+      coalesce(task.hints ->> 'privacy', task.parameters ->> 'privacy') as privacy,
+      task.project_id
+    from (values (1)) as one (n)
+    left join tasks as task on task.task_id = ${taskId}::uuid
+  `;
+  return row;
+}
+
+/** One use of an external vendor, as its task tells it. */
+type Use = { model: string; call_id: string; attempt: number };
+
+/** Notes on its task that a prompt has left for a vendor, before anybody has answered. */
+export async function noteExternalUse(db: Db, taskId: string, use: Use): Promise<void> {
+  await db`
+    update tasks set external_ai_used = coalesce(external_ai_used, '[]') || ${db.json([{ ...use, via: "llm-route" }])}::jsonb
+    where task_id = ${taskId}
+  `;
+}
+
+/** Fills in tokens and cost of what was noted, once the attempt has ended; notes it now where that had failed. */
+export async function settleExternalUse(db: Db, record: AttemptRecord): Promise<void> {
+  const use = { model: record.modelAsked, call_id: record.callId, attempt: record.attemptNumber };
+  const told = {
+    ...use,
+    via: "llm-route",
+    tokens: record.tokens === null ? null : record.tokens.input + record.tokens.output,
+    cost: record.costUsd === null ? null : Number(record.costUsd),
+  };
+  await db`
+    update tasks set external_ai_used = case
+      when external_ai_used @> ${db.json([use])}::jsonb then (
+        select jsonb_agg(
+          case when entry @> ${db.json(use)}::jsonb then entry || ${db.json(told)}::jsonb else entry end order by n
+        )
+        from jsonb_array_elements(external_ai_used) with ordinality as entries (entry, n)
+      )
+      else coalesce(external_ai_used, '[]') || ${db.json([told])}::jsonb
+    end
+    where task_id = ${record.taskId}
+  `;
+}
+
+export async function setSwitch(db: Db, external: boolean, reason: string | null): Promise<void> {
+  await db`
+    insert into llm_switch (external, reason) values (${external}, ${reason})
+    on conflict (one) do update set external = excluded.external, reason = excluded.reason, changed_at = now()
+  `;
+}

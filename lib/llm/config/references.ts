@@ -1,0 +1,51 @@
+import type { Surroundings } from "./schema.ts";
+
+/** `${env:NAME}`, `${env:NAME:-otherwise}`, `${secret:NAME}`, and the first of two that is there: `${env:NAME|secret:NAME}`. */
+const REFERENCE = /\$\{([^}]*)\}/g;
+const PART = /^(env|secret):([^|:]+(?::(?!-)[^|:]+)*)(?::-(.*))?$/;
+
+/** Where a key comes from. */
+export type KeySource = { secret: string } | { value: string };
+
+/** Puts environment variables into a text; `missing` names those that are not set. */
+export function substitute(text: string, env: Record<string, string | undefined>): { text: string; missing: string[] } {
+  const missing: string[] = [];
+  const filled = text.replace(REFERENCE, (whole, inner: string) => {
+    const [, kind, name = "", otherwise] = PART.exec(inner) ?? [];
+    if (kind !== "env") {
+      missing.push(whole);
+      return whole;
+    }
+    const value = env[name] || otherwise;
+    if (value === undefined) missing.push(name);
+    return value ?? "";
+  });
+  return { text: filled, missing };
+}
+
+/** The source of a key: the first part of its reference that is there. A text of its own is a fault, unless `plain` allows it. */
+export function keySource(
+  key: string,
+  around: Pick<Surroundings, "env" | "secrets" | "unreadable">,
+  plain: boolean,
+): KeySource | { fault: string; unset: boolean } {
+  const inner = /^\$\{([^}]*)\}$/.exec(key)?.[1];
+  if (inner === undefined) {
+    if (plain && !key.includes("${")) return { value: key };
+    return { fault: "must be ${env:NAME} or ${secret:NAME}: a key does not belong into a file", unset: false };
+  }
+  const reasons: string[] = [];
+  for (const part of inner.split("|")) {
+    const [, kind, name = "", otherwise] = PART.exec(part.trim()) ?? [];
+    if (kind === undefined)
+      return { fault: `${key} is not a reference; write \${env:NAME} or \${secret:NAME}`, unset: false };
+    const value = kind === "env" ? around.env[name] || otherwise : undefined;
+    if (value !== undefined) return { value };
+    const unreadable = around.unreadable?.get(name);
+    if (kind === "secret" && around.secrets && (unreadable?.passing ?? true)) return { secret: name };
+    if (kind === "env") reasons.push(`the environment has no ${name}`);
+    else if (unreadable === undefined) reasons.push(`there is no Secrets Manager here to ask for ${name}`);
+    else reasons.push(`the secret ${name} cannot be read (${unreadable.reason})`);
+  }
+  return { fault: reasons.join(", and "), unset: true };
+}

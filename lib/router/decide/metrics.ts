@@ -1,0 +1,28 @@
+import type { Db, Fragment } from "../../runtime/postgres/db.ts";
+import type { Decision } from "../score/decision.ts";
+
+/** A decision with what it took, as router_performance_metrics keeps it. */
+export type Metrics = {
+  routingId: string;
+  agent: string | null;
+  routing: Omit<Decision, "agent">;
+  hash: Uint8Array;
+  measured: { us: number; cacheAgeSeconds: number | null };
+};
+
+/** Part of the statement that keeps the decision with the work: one row for each row of `decided` (task_id, routed_at, work_type). */
+export function insertMetrics(db: Db, { routingId, agent, routing, hash, measured }: Metrics): Fragment {
+  const { parts, confidence, strategy, reason, alternatives } = routing;
+  return db`
+    insert into router_performance_metrics (
+      routing_id, routed_at, task_id, work_type, request_hash, total_routing_time_us, trigger_confidence, context_confidence,
+      capability_confidence, historical_confidence, confidence_score, selected_agent, strategy, reason, alternatives,
+      cache_hit, cache_age_seconds
+    )
+    select ${routingId}::uuid, routed_at, task_id, work_type, ${hash}::bytea, ${measured.us}::int, ${parts.trigger}::numeric,
+      ${parts.context}::numeric, ${parts.capability}::numeric, ${parts.historical}::numeric, ${confidence}::numeric,
+      ${agent}::text, ${strategy}::text, ${reason}::text, ${db.json(alternatives)}::jsonb,
+      ${measured.cacheAgeSeconds !== null}::boolean, ${measured.cacheAgeSeconds}::numeric
+    from decided
+  `;
+}

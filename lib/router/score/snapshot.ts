@@ -1,0 +1,144 @@
+import type { Db, Fragment } from "../../runtime/postgres/db.ts";
+import type { Performance, Sums } from "./fading.ts";
+import type { Routable } from "./routable.ts";
+
+/** The active definitions, and of which revision of the registry they are. */
+export async function findDefinitions(db: Db): Promise<{ revision: string; definitions: Routable[] }> {
+  const [row] = await db<{ revision: string; definitions: Routable[] }[]>`
+    select revision::text, coalesce((
+      select jsonb_agg(
+        parsed_metadata || jsonb_build_object('name', agent_name, 'routable', routable) order by agent_name
+      ) from agent_definitions where active
+    ), '[]') as definitions
+    from registry_state
+  `;
+  return row ?? { revision: "0", definitions: [] };
+}
+
+/** What all agents have shown. */
+export async function findPerformance(db: Db): Promise<Performance[]> {
+  const rows = await db<PerformanceRow[]>`
+    select agent_name, work_type, weight, success_sum, quality_weight, quality_sum, time_weight, time_ms_sum, observed_at
+    from agent_performance
+  `;
+  return rows.map((row) => ({ agent: row.agentName, work_type: row.workType, ...sumsOf(row) }));
+}
+
+/** The sums of a row, as the formulas of learning.ts take them. */
+export function sumsOf(row: PerformanceRow): Sums {
+  return {
+    weight: row.weight,
+    success_sum: row.successSum,
+    quality_weight: row.qualityWeight,
+    quality_sum: row.qualitySum,
+    time_weight: row.timeWeight,
+    time_ms_sum: row.timeMsSum,
+    observed_at: row.observedAt.getTime(),
+  };
+}
+
+/** A row of agent_performance as the driver gives it. */
+export type PerformanceRow = {
+  agentName: string;
+  workType: string;
+  weight: number;
+  successSum: number;
+  qualityWeight: number;
+  qualitySum: number;
+  timeWeight: number;
+  timeMsSum: number;
+  observedAt: Date;
+};
+
+/** Why an agent cannot take work: it has no queue, it is silent, or it is at its limit of work at once or of starts in a time. */
+export type Obstacle = "no_queue" | "silent" | "busy" | "rate";
+
+/** How an agent is at this moment; what its definition does not say is null. */
+export type State = {
+  agent: string;
+  obstacle: Obstacle | null;
+  silent_since: string | null;
+  at_once: number;
+  executing: number;
+  rate_count: number | null;
+  rate_seconds: number | null;
+  recent: number;
+};
+
+export type Look = { revision: string; states: State[] };
+
+/** What the database does not know. `silentSeconds` 0: nobody is silent; `inFlight`: the limit where a definition has none. */
+export type Known = { queues: readonly string[]; silentSeconds: number; inFlight: number };
+
+/** The agent that work has; null where it has none, or there is no such work. */
+export async function findAgentOf(db: Db, taskId: string): Promise<string | null> {
+  const [row] = await db<{ toAgent: string | null }[]>`select to_agent from tasks where task_id = ${taskId}`;
+  return row?.toAgent ?? null;
+}
+
+/**
+ * What a decision needs of this very moment, in one statement: the registry's revision, and these agents' signs of life, load and
+ * recent starts.
+ */
+export async function look(db: Db, agents: readonly string[], known: Known): Promise<Look> {
+  const [row] = await db<Look[]>`
+    select revision::text, coalesce((
+      select jsonb_agg(to_jsonb(state)) from (${statesOf(db, agents, known)}) as state
+    ), '[]') as states
+    from registry_state
+  `;
+  return row ?? { revision: "0", states: [] };
+}
+
+/**
+ * A condition: the registry has this revision still, and of these agents those and no others cannot take work, each for the same
+ * reason as before.
+ */
+export function isAsSeen(db: Db, revision: string, states: readonly State[], known: Known): Fragment {
+  const current = db`(select revision from registry_state) = ${revision}::bigint`;
+  if (states.length === 0) return current;
+  const obstacles = Object.fromEntries(states.map(({ agent, obstacle }) => [agent, obstacle]));
+  const agents = states.map(({ agent }) => agent);
+  return db`
+    ${current} and not exists (
+      select from (${statesOf(db, agents, known)}) as state
+      where obstacle is distinct from ${db.json(obstacles)}::jsonb ->> agent
+    )
+  `;
+}
+
+/** The rows of State for these agents. */
+function statesOf(db: Db, agents: readonly string[], { queues, silentSeconds, inFlight }: Known): Fragment {
+  return db`
+    select *, case
+      when not has_queue then 'no_queue'
+      when silent_since is not null then 'silent'
+      when executing >= at_once then 'busy'
+      when recent >= rate_count then 'rate'
+    end as obstacle
+    from (
+      select definition.agent_name as agent,
+        definition.queue_url is not null or definition.agent_name = any(${opaque(db, queues)}) as has_queue,
+        case when ${silentSeconds}::float8 > 0
+          and coalesce(parsed_metadata ->> 'presence', 'reported') = 'reported'
+          and greatest(seen_at, updated_at) < now() - make_interval(secs => ${silentSeconds})
+          then to_char(greatest(seen_at, updated_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+        end as silent_since,
+        coalesce((parsed_metadata #>> '{limits,concurrency}')::int, ${inFlight}::int) as at_once,
+        (select count(*) from tasks where status = 'executing' and to_agent = definition.agent_name)::int as executing,
+        (parsed_metadata #>> '{limits,rate,count}')::int as rate_count,
+        (parsed_metadata #>> '{limits,rate,per_seconds}')::float8 as rate_seconds,
+        (select count(*) from unnest(recent) as start (at)
+          where at > now() - make_interval(secs => (parsed_metadata #>> '{limits,rate,per_seconds}')::float8))::int as recent
+      from agent_definitions as definition
+        left join agent_presence using (agent_name)
+        left join agent_rate using (agent_name)
+      where active and definition.agent_name = any(${opaque(db, agents)})
+    ) as measured
+  `;
+}
+
+/** An array whose length the planner does not look at: so it keeps one plan, where planning anew took six times as long as running. */
+function opaque(db: Db, values: readonly string[]): Fragment {
+  return db`array(select unnest(${values as string[]}::text[]))`;
+}

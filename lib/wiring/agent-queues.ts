@@ -1,0 +1,75 @@
+import * as z from "zod";
+import { Unavailable } from "../errors.ts";
+import type { AgentDefinition } from "../registry/definition.ts";
+import { createQueue, findQueue } from "../runtime/aws/create-queue.ts";
+import { sqs } from "../runtime/aws/sqs.ts";
+import { readEnv } from "../runtime/env.ts";
+import { log } from "../runtime/log.ts";
+
+const QueueEnv = z.object({
+  AGENT_QUEUE_CREATE: z.enum(["true", "false"]).default("false").describe("whether PUT /agents/{name} may make queues"),
+  AGENT_QUEUE_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{0,40}$/)
+    .default("waybill"),
+});
+const { AGENT_QUEUE_CREATE, AGENT_QUEUE_PREFIX } = readEnv(QueueEnv);
+
+/** What the queues of the agents that ship have; serverless.yml says the same. */
+const COMMON = { MaximumMessageSize: "1048576", SqsManagedSseEnabled: "true" };
+const ATTRIBUTES = { ...COMMON, ReceiveMessageWaitTimeSeconds: "20", VisibilityTimeout: "120" };
+const DEAD_LETTER_ATTRIBUTES = { ...COMMON, MessageRetentionPeriod: "1209600" };
+const MAX_RECEIVE_COUNT = 5;
+/** As SQS has it. */
+const MAX_NAME_LENGTH = 80;
+const PATIENCE_MS = 5_000;
+
+/**
+ * The queue of an agent: the URL that its definition gives, else the queue of that name or of PREFIX-agent-NAME, which is made where
+ * AGENT_QUEUE_CREATE allows it. Null where there is none. Throws Unavailable where SQS does not answer.
+ */
+export async function queueFor({ name, queue }: AgentDefinition): Promise<string | null> {
+  if (queue?.includes("://")) return queue;
+  const queueName = queueNameOf(name, queue);
+  if (queueName.length > MAX_NAME_LENGTH - "-dlq".length) return null;
+  try {
+    const found = await findQueue(sqs, queueName, PATIENCE_MS);
+    if (found !== undefined || AGENT_QUEUE_CREATE === "false") return found ?? null;
+    const made = await createQueue(sqs, {
+      name: queueName,
+      attributes: ATTRIBUTES,
+      maxReceiveCount: MAX_RECEIVE_COUNT,
+      deadLetters: { name: `${queueName}-dlq`, attributes: DEAD_LETTER_ATTRIBUTES },
+    });
+    log.info("agent queue made", { agent: name, queue: queueName });
+    return made;
+  } catch (cause) {
+    throw new Unavailable(`SQS did not answer for the queue ${queueName}.`, { cause });
+  }
+}
+
+function queueNameOf(name: string, queue: string | undefined): string {
+  return queue ?? `${AGENT_QUEUE_PREFIX}-agent-${name}`;
+}
+
+/** What to do about an agent that has no queue: the commands that make it. */
+export function howToCreate({ name: agent, queue }: AgentDefinition): string {
+  const queueName = queueNameOf(agent, queue);
+  if (queueName.length > MAX_NAME_LENGTH - "-dlq".length) {
+    return `The name ${queueName} is too long for SQS with its -dlq. Give the definition a queue of a shorter name.`;
+  }
+  const dlq = `aws sqs create-queue --queue-name ${queueName}-dlq --attributes ${shorthand(DEAD_LETTER_ATTRIBUTES)}`;
+  const arn = `arn:aws:sqs:$(aws configure get region):$(aws sts get-caller-identity --query Account --output text):${queueName}-dlq`;
+  const redrive = `{\\\\\\"deadLetterTargetArn\\\\\\":\\\\\\"${arn}\\\\\\",\\\\\\"maxReceiveCount\\\\\\":\\\\\\"${MAX_RECEIVE_COUNT}\\\\\\"}`;
+  const quoted = Object.entries(ATTRIBUTES).map(([name, value]) => `\\"${name}\\":\\"${value}\\"`);
+  const attributes = `{${quoted.join(",")},\\"RedrivePolicy\\":\\"${redrive}\\"}`;
+  const main = `aws sqs create-queue --queue-name ${queueName} --attributes "${attributes}"`;
+  return `There is no queue ${queueName}. Make it and PUT the definition again: ${dlq} && ${main}`;
+}
+
+/** As the AWS CLI takes plain attributes. */
+function shorthand(attributes: Record<string, string>): string {
+  return Object.entries(attributes)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(",");
+}

@@ -1,0 +1,45 @@
+import * as z from "zod";
+import { ConfigError } from "../errors.ts";
+import { type Synced, syncFolder } from "../registry/sync.ts";
+import { makePartitions } from "../router/series.ts";
+import { readEnv } from "../runtime/env.ts";
+import { uuidv7 } from "../runtime/ids.ts";
+import { log } from "../runtime/log.ts";
+import { connect, type Pool } from "../runtime/postgres/db.ts";
+import { isBusyError } from "../runtime/postgres/db-errors.ts";
+
+const AgentsEnv = z.object({ AGENTS_DIR: z.string().default("agents") });
+
+/**
+ * What a database needs beside its schema, after each `migrate up`: the time series' partitions of this month and the next, and the
+ * definitions that ship with Waybill, from AGENTS_DIR, where they are missing or newer; leaves alone what somebody has
+ * deactivated or replaced by a higher version. Answers what was done to each agent; does nothing for parts that the schema
+ * does not have yet. Throws a ConfigError that lists the faults of the files.
+ */
+export async function prepareDatabase(source?: NodeJS.ProcessEnv): Promise<Synced[]> {
+  const { AGENTS_DIR } = readEnv(AgentsEnv, source);
+  const db = connect(source, undefined, { max: 1 });
+  try {
+    const [has] = await db<{ registry: boolean; series: boolean }[]>`
+      select to_regclass('registry_state') is not null as registry,
+        to_regclass('agent_transformation_events') is not null as series
+    `;
+    const synced = has?.registry ? await syncBuiltIn(db, AGENTS_DIR) : [];
+    if (has?.series) await makePartitions(db).catch(leaveToSweep);
+    return synced;
+  } finally {
+    await db.end({ timeout: 1 });
+  }
+}
+
+async function syncBuiltIn(db: Pool, folder: string): Promise<Synced[]> {
+  const outcome = await syncFolder(db, folder, { gentle: true, newId: () => uuidv7() });
+  if (!outcome.ok) throw new ConfigError(`Agents that ship are not right:\n${outcome.faults.join("\n")}`);
+  return outcome.synced;
+}
+
+/** The next sweep makes what somebody's lock has kept us from. */
+function leaveToSweep(error: unknown): void {
+  if (!isBusyError(error)) throw error;
+  log.warn("partitions not made", { error });
+}

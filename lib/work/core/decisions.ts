@@ -1,0 +1,84 @@
+import type { Db } from "../../runtime/postgres/db.ts";
+import type { Decision, Status } from "./lifecycle.ts";
+import { type TaskRow, taskColumns } from "./queries.ts";
+import type { Routed } from "./router-seam.ts";
+
+/** Locks work for a decision, if it is in one of these states. */
+export async function lockIfIn(db: Db, taskId: string, statuses: readonly Status[]): Promise<TaskRow | undefined> {
+  const [row] = await db<TaskRow[]>`
+    select ${taskColumns(db)} from tasks where task_id = ${taskId} and status = any(${statuses as Status[]}::task_status[])
+    for no key update
+  `;
+  return row;
+}
+
+/** Gives locked work to the agent that was chosen, and keeps the decision. */
+export async function assign(db: Db, taskId: string, routed: Routed): Promise<void> {
+  await db`
+    with decided as (
+      update tasks set to_agent = ${routed.agent}, routing_id = ${routed.routingId}, routed_at = now(),
+        routing = ${db.json(routed.routing)}
+      where task_id = ${taskId}
+      returning task_id, routed_at, work_type
+    )
+    ${routed.keep(db)}
+  `;
+}
+
+/** Approves pending work. */
+export async function approve(db: Db, taskId: string, by: string, reason?: string): Promise<TaskRow | undefined> {
+  const [row] = await db<TaskRow[]>`
+    update tasks set status = 'approved', approved_by = ${by}, approved_at = now(), approval_reason = ${reason ?? null},
+      ready_at = greatest(now(), not_before)
+    where task_id = ${taskId} and status = 'pending'
+    returning ${taskColumns(db)}
+  `;
+  return row;
+}
+
+/** Ends work by decision: rejected from pending, cancelled from any state that is not final. */
+export async function close(db: Db, taskId: string, status: "rejected" | "cancelled"): Promise<TaskRow | undefined> {
+  const [row] = await db<TaskRow[]>`
+    update tasks set status = ${status}, completed_at = now(), ready_at = null, lease_until = null, deadline = null
+    where task_id = ${taskId} and status in ('pending', 'approved', 'executing')
+    returning ${taskColumns(db)}
+  `;
+  return row;
+}
+
+/** Starts a new run of ended work: agents see a new request_id, the attempts count from none again. */
+export async function restart(
+  db: Db,
+  taskId: string,
+  runId: string,
+  status: "approved" | "pending",
+): Promise<TaskRow | undefined> {
+  const [row] = await db<TaskRow[]>`
+    update tasks set status = ${status}, run_id = ${runId}, attempts_used = 0, completed_at = null, error_message = null,
+      exit_code = null, progress = null, actual_resources = null, dispatched_at = null, started_at = null,
+      ready_at = ${status === "approved" ? db`greatest(now(), not_before)` : null}
+    where task_id = ${taskId} and status in ('failed', 'cancelled')
+    returning ${taskColumns(db)}
+  `;
+  return row;
+}
+
+/** Keeps what a person decided. */
+export async function insertDecision(
+  db: Db,
+  decision: {
+    decisionId: string;
+    taskId: string;
+    decision: Decision;
+    by: string;
+    reason: string | undefined;
+    before: Status;
+    after: Status;
+  },
+): Promise<void> {
+  await db`
+    insert into task_decisions (decision_id, task_id, decision, decided_by, reason, status_before, status_after)
+    values (${decision.decisionId}, ${decision.taskId}, ${decision.decision}, ${decision.by}, ${decision.reason ?? null},
+      ${decision.before}, ${decision.after})
+  `;
+}

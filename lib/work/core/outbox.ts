@@ -1,0 +1,56 @@
+import type { Db } from "../../runtime/postgres/db.ts";
+
+/** A message of ours on its way to an agent. It counts only while the work executes `attempt`, where that is given. */
+export type Outgoing = { id: string; body: string; toAgent: string; taskId: string; attempt?: number };
+
+/** Puts messages on the agents' queues and answers the ids that the queues have taken. Never throws. */
+export type Send = (messages: Outgoing[]) => Promise<string[]>;
+
+/** Seconds before the sweep looks after a message: longer than any function that would send it itself runs. */
+const SEND_AFTER_SECONDS = 60;
+
+/** Keeps messages with the change that causes them; call it in the same transaction. */
+export async function insertOutbox(db: Db, messages: Outgoing[]): Promise<void> {
+  if (messages.length === 0) return;
+  await db`
+    insert into outbox (message_id, to_agent, body, task_id, attempt, send_after)
+    select message_id, to_agent, body, task_id, attempt, now() + make_interval(secs => ${SEND_AFTER_SECONDS})
+    from unnest(
+      ${messages.map((message) => message.id)}::uuid[],
+      ${messages.map((message) => message.toAgent)}::text[],
+      ${messages.map((message) => message.body)}::text[],
+      ${messages.map((message) => message.taskId)}::uuid[],
+      ${messages.map((message) => message.attempt ?? null)}::int[]
+    ) as message (message_id, to_agent, body, task_id, attempt)
+  `;
+}
+
+/** Sends messages after their commit and forgets those that the queues have taken. Sent twice does no harm, lost does. */
+export async function deliver(db: Db, messages: Outgoing[], send: Send): Promise<number> {
+  if (messages.length === 0) return 0;
+  const sent = await send(messages);
+  if (sent.length > 0) await db`delete from outbox where message_id = any(${sent}::uuid[])`;
+  return sent.length;
+}
+
+/** Takes messages that nobody has sent in time, for this caller alone until it should have sent them; drops what counts no more. */
+export async function claimLeftovers(db: Db, limit: number): Promise<Outgoing[]> {
+  return await db<Outgoing[]>`
+    with due as materialized (
+      select message_id, task_id, attempt from outbox
+      where send_after <= now()
+      order by send_after
+      limit ${limit}
+      for update skip locked
+    ), judged as materialized (
+      select due.message_id,
+        due.attempt is null or (tasks.status = 'executing' and tasks.attempt = due.attempt) as counts
+      from due join tasks using (task_id)
+    ), dropped as (
+      delete from outbox using judged where outbox.message_id = judged.message_id and not judged.counts
+    )
+    update outbox set send_after = now() + make_interval(secs => ${SEND_AFTER_SECONDS})
+    from judged where outbox.message_id = judged.message_id and judged.counts
+    returning outbox.message_id as id, outbox.body, outbox.to_agent, outbox.task_id, outbox.attempt
+  `;
+}

@@ -1,0 +1,184 @@
+import * as z from "zod";
+import { whole } from "../../input/whole.ts";
+import { Uuid } from "../../protocol/messages.ts";
+import type { Route } from "../../runtime/http/http.ts";
+import { type Decision, STATUSES } from "./lifecycle.ts";
+import {
+  Approve,
+  AskRouter,
+  Decide,
+  Explained,
+  Feedback,
+  GiveFeedback,
+  HandOver,
+  LoggedStep,
+  SubmitWork,
+  Task,
+  TaskSummary,
+  TaskWithSteps,
+} from "./schema.ts";
+
+const params = z.object({ task_id: Uuid });
+
+export const submitWork = {
+  method: "POST",
+  path: "/work",
+  operation: "submitWork",
+  summary: "Submit work. The same request_id or Idempotency-Key again answers with the work as it is now.",
+  repeatable: true,
+  headers: z.object({
+    "idempotency-key": z
+      .string()
+      .regex(/^[\x21-\x7e]{1,255}$/, "must have 1 to 255 printable ASCII characters and no space")
+      .optional()
+      .describe("a UUID, or any other text, which stands for the UUID made of its SHA-256"),
+  }),
+  body: SubmitWork,
+  answers: {
+    201: { description: "Accepted and kept", schema: Task, headers: ["location"] },
+    200: { description: "Accepted before", schema: Task, headers: ["location", "idempotent-replayed"] },
+    409: { description: "The same key was used for other content" },
+  },
+} as const satisfies Route;
+
+export const explainRoute = {
+  method: "POST",
+  path: "/route",
+  operation: "explainRouting",
+  summary: "Which agent would get this work, and why. Writes nothing.",
+  repeatable: true,
+  body: AskRouter,
+  answers: { 200: { description: "The decision", schema: Explained } },
+} as const satisfies Route;
+
+export const listWork = {
+  method: "GET",
+  path: "/work",
+  operation: "listWork",
+  summary: "List work, newest first.",
+  query: z.strictObject({
+    status: z.enum(STATUSES).optional(),
+    work_type: z.string().max(100).optional(),
+    agent: z.string().max(63).optional(),
+    project_id: Uuid.optional(),
+    limit: whole(1, 100).default(20),
+    cursor: Uuid.optional().describe("next_cursor of the page before"),
+  }),
+  answers: {
+    200: {
+      description: "One page",
+      schema: z.strictObject({ items: z.array(TaskSummary), next_cursor: Uuid.nullable() }),
+    },
+  },
+} as const satisfies Route;
+
+export const getWork = {
+  method: "GET",
+  path: "/work/{task_id}",
+  operation: "getWork",
+  summary: "One piece of work with its steps; with wait, as soon as it is final or the wait is over.",
+  params,
+  query: z.strictObject({
+    wait: whole(0, 25).default(0).describe("seconds to wait for a final state, at most 25"),
+  }),
+  answers: { 200: { description: "The work", schema: TaskWithSteps }, 404: { description: "No such work" } },
+} as const satisfies Route;
+
+export const getLogs = {
+  method: "GET",
+  path: "/work/{task_id}/logs",
+  operation: "getLogs",
+  summary: "The steps of every attempt, in order.",
+  params,
+  answers: {
+    200: { description: "The steps", schema: z.strictObject({ steps: z.array(LoggedStep) }) },
+    404: { description: "No such work" },
+  },
+} as const satisfies Route;
+
+export const getOutput = {
+  method: "GET",
+  path: "/work/{task_id}/output",
+  operation: "getOutput",
+  summary: "The full output in step order, byte for byte; parts of it by Range.",
+  params,
+  query: z.strictObject({
+    step: whole(1, 1_000_000).optional().describe("of this step only"),
+    attempt: whole(0, 1_000_000).optional().describe("of this attempt; the latest by default"),
+  }),
+  headers: z.object({ range: z.string().max(100).optional() }),
+  answers: {
+    200: { description: "The output", contentType: "text/plain", headers: ["accept-ranges"] },
+    206: { description: "The part asked for", contentType: "text/plain", headers: ["content-range"] },
+    404: { description: "No such work" },
+    413: { description: "Too large for one answer; ask for parts by Range" },
+    416: { description: "The range is outside the output", headers: ["content-range"] },
+  },
+} as const satisfies Route;
+
+function decision<const D extends Decision, B extends z.ZodType = typeof Decide>(verb: D, summary: string, body?: B) {
+  return {
+    method: "POST",
+    path: `/work/{task_id}/${verb}`,
+    operation: `${verb}Work`,
+    summary,
+    params,
+    body: (body ?? Decide) as B,
+    answers: {
+      200: { description: "The work as it is now", schema: Task },
+      404: { description: "No such work" },
+      409: { description: "Not possible from the present status" },
+    },
+  } as const satisfies Route;
+}
+
+export const approveWork = decision("approve", "Approve pending work: it is dispatched.", Approve);
+export const rejectWork = decision("reject", "Reject pending work: it is never done.");
+export const cancelWork = decision("cancel", "Cancel work that is not final; a running agent is told to stop.");
+export const retryWork = decision("retry", "Run failed or cancelled work again.");
+
+export const handOverWork = {
+  method: "POST",
+  path: "/work/{task_id}/handover",
+  operation: "handOverWork",
+  summary:
+    "Pass approved or executing work on to another agent; an attempt that this ends does not count. The same again in the same run changes nothing.",
+  params,
+  body: HandOver,
+  answers: {
+    200: { description: "The work as it is now", schema: Task },
+    404: { description: "No such work" },
+    409: { description: "Not possible from the present status or attempt, or no other agent is found" },
+    413: { description: "The context is too large for a message" },
+  },
+} as const satisfies Route;
+
+export const giveFeedback = {
+  method: "POST",
+  path: "/work/{task_id}/feedback",
+  operation: "giveFeedback",
+  summary: "Say how well work was done; the latest word counts, three times what is measured.",
+  params,
+  body: GiveFeedback,
+  answers: {
+    200: { description: "What it came to", schema: Feedback },
+    404: { description: "No such work" },
+    409: { description: "The work has not been completed or failed, or was never routed" },
+  },
+} as const satisfies Route;
+
+/** Every call about work. */
+export const workRoutes: Route[] = [
+  submitWork,
+  listWork,
+  getWork,
+  getLogs,
+  getOutput,
+  approveWork,
+  rejectWork,
+  cancelWork,
+  retryWork,
+  handOverWork,
+  giveFeedback,
+  explainRoute,
+];

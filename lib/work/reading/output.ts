@@ -1,0 +1,74 @@
+import parseRange from "range-parser";
+import { CallerError } from "../../errors.ts";
+import type { Db } from "../../runtime/postgres/db.ts";
+
+/** A stored piece of output and how many bytes it stands for. */
+export type Piece = { outputId: string; size: number };
+
+/** Which pieces hold the bytes `start` to `end` (inclusive), and how many bytes come before the first of them. */
+export function piecesWithin(pieces: Piece[], start: number, end: number): { ids: string[]; before: number } {
+  let offset = 0;
+  let before = 0;
+  const ids: string[] = [];
+  for (const { outputId, size } of pieces) {
+    if (size > 0 && offset <= end && offset + size > start) {
+      if (ids.length === 0) before = offset;
+      ids.push(outputId);
+    }
+    offset += size;
+  }
+  return { ids, before };
+}
+
+/** The pieces of one attempt's output in order: of the latest attempt, or of all steps, unless told otherwise. */
+export async function findPieces(db: Db, taskId: string, attempt?: number, step?: number): Promise<Piece[]> {
+  return await db<Piece[]>`
+    select o.output_id, o.output_size_bytes as size
+    from execution_output o join execution_logs l using (log_id)
+    where l.task_id = ${taskId}
+      and l.attempt = coalesce(${attempt ?? null}, (select attempt from tasks where task_id = ${taskId}))
+      ${step === undefined ? db`` : db`and l.step_number = ${step}`}
+    order by l.step_number, o.chunk_number
+  `;
+}
+
+/** The bytes `start` to `end` (inclusive) of these pieces. Reads only the pieces that hold them. */
+export async function readRange(db: Db, pieces: Piece[], start: number, end: number): Promise<Buffer> {
+  const { ids, before } = piecesWithin(pieces, start, end);
+  if (ids.length === 0) return Buffer.alloc(0);
+  const rows = await db<{ encoding: BufferEncoding; outputFull: string }[]>`
+    select o.encoding, o.output_full
+    from unnest(${ids}::uuid[]) with ordinality as wanted (output_id, place) join execution_output o using (output_id)
+    order by wanted.place
+  `;
+  const bytes = Buffer.concat(rows.map((row) => Buffer.from(row.outputFull, row.encoding)));
+  return bytes.subarray(start - before, end - before + 1);
+}
+
+export type OutputRange = { status: 200 | 206; start: number; end: number; size: number };
+
+/**
+ * What part of the output to answer with: all of it, or the one part that a Range header names (RFC 9110). Throws 416 for a range
+ * outside the output, 413 for more than one answer carries. A header that names several parts or no bytes, or is invalid, is ignored.
+ */
+export function rangeOf(pieces: Piece[], header: string | undefined, maxBytes: number): OutputRange {
+  const size = pieces.reduce((sum, piece) => sum + piece.size, 0);
+  const ranges = header?.startsWith("bytes=") && size > 0 && !runsBackwards(header) ? parseRange(size, header) : -2;
+  if (ranges === -1) {
+    const message = `The output has ${size} bytes; the range ${header} is outside it.`;
+    throw new CallerError(416, "range_not_satisfiable", message, { headers: { "content-range": `bytes */${size}` } });
+  }
+  const [only, ...more] = ranges === -2 ? [] : ranges;
+  const part = only !== undefined && more.length === 0 ? only : undefined;
+  const { start, end } = part ?? { start: 0, end: size - 1 };
+  if (end - start + 1 > maxBytes) {
+    const message = `This is ${end - start + 1} of ${size} bytes; one answer carries ${maxBytes}. Ask for parts: Range: bytes=0-${maxBytes - 1}, and so on.`;
+    throw new CallerError(413, "output_too_large", message);
+  }
+  return { status: part === undefined ? 200 : 206, start, end, size };
+}
+
+/** A last byte before the first makes the whole header invalid; range-parser calls it unsatisfiable. */
+function runsBackwards(header: string): boolean {
+  return Array.from(header.matchAll(/(\d+)\s*-\s*(\d+)/g)).some(([, first, last]) => Number(last) < Number(first));
+}

@@ -1,0 +1,119 @@
+import { createHash } from "node:crypto";
+import { CallerError } from "../../errors.ts";
+import { canonicalJson, stringifyForQueue } from "../../input/json.ts";
+import { MAX_MESSAGE_BYTES } from "../../protocol/messages.ts";
+import type { Db } from "../../runtime/postgres/db.ts";
+import { needsApproval } from "../core/lifecycle.ts";
+import { findByRequest, insertOnce, type NewTask, type TaskRow } from "../core/queries.ts";
+import type { Route, Routed } from "../core/router-seam.ts";
+import type { SubmitWork, WorkSettings } from "../core/schema.ts";
+
+/** What a work_request says beside its parameters, hints and text: ids, times, numbers, names. Measured: under 900 bytes. */
+const ENVELOPE_BYTES = 2_048;
+
+export type Submission = {
+  work: SubmitWork;
+  /** The UUID of the Idempotency-Key header, if there was one. */
+  key: string | undefined;
+  taskId: string;
+  traceId: string;
+};
+
+/**
+ * Has an agent chosen and keeps the work in one statement and one commit: approved at once, or pending for a person's approval or
+ * for want of an agent. It is chosen from what this instance has seen lately, and the statement keeps nothing where that is so no more;
+ * then the router looks again. The same key again answers with the work as it is now, whatever the router would say today; with other
+ * content it is a conflict. Throws a CallerError for work that cannot be done as asked.
+ */
+export async function submit(
+  db: Db,
+  settings: WorkSettings,
+  route: Route,
+  submission: Submission,
+): Promise<{ row: TaskRow; replayed: boolean }> {
+  const { work, key, taskId, traceId } = submission;
+  if (key !== undefined && work.request_id !== undefined && key !== work.request_id) {
+    const message = "request_id and the header Idempotency-Key say different things. Send one, or both the same.";
+    throw new CallerError(400, "invalid_input", message, { fields: [{ field: "request_id", message }] });
+  }
+  const { request_id, ...content } = work;
+  const requestId = request_id ?? key ?? taskId;
+  const hash = contentHash(content);
+  const message_bytes = sizeOf(work);
+  const concurrency_key = keyOf(work.hints);
+
+  for (const provisional of [true, false]) {
+    let routed: Routed;
+    try {
+      routed = await route(db, work, { provisional });
+    } catch (error) {
+      const known = await replay(db, requestId, hash);
+      if (known === undefined) throw error;
+      return { row: known, replayed: known.taskId !== taskId };
+    }
+    const reason = routed.agent === null ? undefined : approvalReason(work, settings.APPROVAL_REQUIRED);
+    const task: NewTask = {
+      ...content,
+      task_id: taskId,
+      request_id: requestId,
+      request_hash: hash,
+      trace_id: traceId,
+      concurrency_key,
+      message_bytes,
+      status: reason === undefined ? "pending" : "approved",
+      approval_reason: reason ?? null,
+    };
+    const row = await insertOnce(db, task, routed);
+    if (row !== undefined) return { row, replayed: false };
+
+    const known = await replay(db, requestId, hash);
+    // With our own task_id it is this very call, run again after a lost connection: its first run did land.
+    if (known !== undefined) return { row: known, replayed: known.taskId !== taskId };
+  }
+  throw new Error(`request_id ${requestId} is taken and not there`);
+}
+
+/** The work that this key has made before. Throws where it was made of other content. */
+async function replay(db: Db, requestId: string, hash: Buffer): Promise<TaskRow | undefined> {
+  const before = await findByRequest(db, requestId);
+  if (before === undefined) return undefined;
+  const { requestHash, ...known } = before;
+  if (requestHash.equals(hash)) return known;
+  const message = `request_id ${requestId} was used for other content (task ${known.taskId}). Use a new one for new work.`;
+  throw new CallerError(409, "idempotency_conflict", message);
+}
+
+/** Why work is approved at once, or undefined where a person must decide. */
+export function approvalReason(
+  work: Pick<SubmitWork, "approval" | "work_type">,
+  policy: readonly string[],
+): string | undefined {
+  if (work.approval === "required" || needsApproval(work.work_type, policy)) return undefined;
+  return `no policy asks for a person to approve ${work.work_type}`;
+}
+
+const LONGEST_KEY = 200;
+
+function keyOf(hints: SubmitWork["hints"]): string | null {
+  const key = hints["concurrency_key"];
+  if (key === undefined || key === null) return null;
+  if (typeof key === "string" && key !== "" && key.length <= LONGEST_KEY) return key;
+  const message = `must be a text of 1 to ${LONGEST_KEY} characters: work of one agent with the same key runs one after the other`;
+  const field = "hints.concurrency_key";
+  throw new CallerError(400, "invalid_input", `${field} ${message}`, { fields: [{ field, message }] });
+}
+
+/** The same for equal content, whatever the order of its keys. */
+function contentHash(content: Record<string, unknown>): Buffer {
+  return createHash("sha256").update(canonicalJson(content)).digest();
+}
+
+function sizeOf(work: SubmitWork): number {
+  const variable = stringifyForQueue([work.parameters, work.hints, work.request_text]);
+  const bytes = Buffer.byteLength(variable) + ENVELOPE_BYTES;
+  if (bytes > MAX_MESSAGE_BYTES) {
+    const message = `parameters and hints make a message of about ${bytes} bytes; a queue takes ${MAX_MESSAGE_BYTES}. Store what is large elsewhere and name it here.`;
+    throw new CallerError(413, "work_too_large", message);
+  }
+  return bytes;
+}

@@ -1,0 +1,172 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import type { Broker } from "../parts/agents.ts";
+import { freePort } from "../parts/ports.ts";
+import { clearBroker, findBroker, readQueue } from "../parts/rabbitmq.ts";
+import { type Stack, startStack } from "../stack.ts";
+import { bold, dim, green, red } from "../terminal.ts";
+import { call, type Task, type TaskWithSteps } from "./api.ts";
+import { heading, reportTable, showDuration, showStatus, timeline } from "./print.ts";
+import { demoWork, type Piece } from "./work.ts";
+
+const USAGE = `Usage: npm run demo -- [--against URL] [--queue sqs|rabbitmq]
+
+Starts the local stack on free ports with data of its own, does four pieces of work with it, and leaves nothing running.
+  --against URL   use a stack that already runs, such as http://127.0.0.1:3000
+  --queue NAME    what the agents take their work from: sqs, or a RabbitMQ that runs (RABBITMQ_URL)`;
+
+const REPORTS = ["tasks-by-status", "agent-metrics"];
+const FINAL = new Set(["completed", "failed", "rejected", "cancelled"]);
+
+/** The whole demonstration must be over by then. */
+const LIMIT_MS = 110_000;
+
+/** What is not there at first is looked for again, for four seconds. */
+const CHECKS = 20;
+
+const started = performance.now();
+const stopping = new AbortController();
+let stoppedBy: NodeJS.Signals | undefined;
+
+function tell(name: string, text: string): void {
+  const clock = `${((performance.now() - started) / 1000).toFixed(1)} s`.padStart(7);
+  console.log(`${dim(clock)}  ${name.padEnd(8)} ${text}`);
+}
+
+/** Submits a piece of work, approves it where that is wanted, and tells what happens until it is final. */
+async function follow(url: string, { name, work, approval }: Piece): Promise<TaskWithSteps> {
+  const { task_id, status, to_agent } = await call<Task>(url, "/work", { ...work, created_by: "demo" });
+  tell(name, `submitted to agent ${to_agent}, ${showStatus(status)}  ${dim(work.request_text)}`);
+  if (approval !== undefined) {
+    await sleep(300);
+    const { status: after } = await call<Task>(url, `/work/${task_id}/approve`, approval);
+    tell(name, `${showStatus(after)} by ${approval.by}: "${approval.reason}"`);
+  }
+  let last = "approved";
+  let steps = 0;
+  for (;;) {
+    stopping.signal.throwIfAborted();
+    const task = await call<TaskWithSteps>(url, `/work/${task_id}`);
+    for (const step of task.steps.slice(steps)) tell(name, dim(`step ${step.step_number}: ${step.action}`));
+    steps = Math.max(steps, task.steps.length);
+    const reason = task.error_message === null ? "" : dim(`  ${task.error_message.replaceAll("\n", " ")}`);
+    if (task.status !== last) tell(name, showStatus(task.status) + reason);
+    last = task.status;
+    if (FINAL.has(task.status)) return task;
+    await sleep(60);
+  }
+}
+
+/** Checks what came of a piece of work. Its last steps may come after its result: no queue promises an order. */
+async function examine(piece: Piece, task: TaskWithSteps, url: string) {
+  for (let whole = task, tries = 1; ; tries++) {
+    try {
+      if (whole.status !== piece.expected) throw new Error(`it is ${whole.status}, not ${piece.expected}`);
+      return { whole, found: await piece.check(whole, url) };
+    } catch (error) {
+      if (tries === CHECKS) return { whole, fault: (error as Error).message };
+    }
+    await sleep(200);
+    whole = await call<TaskWithSteps>(url, `/work/${task.task_id}`);
+  }
+}
+
+async function demonstrate(url: string): Promise<void> {
+  console.log(heading("Four pieces of work, as they happen"));
+  const pieces = demoWork(url);
+  const tasks = await Promise.all(pieces.map(async (piece) => ({ piece, task: await follow(url, piece) })));
+
+  console.log(heading("What happened to each"));
+  const faults: string[] = [];
+  for (const { piece, task } of tasks) {
+    const { whole, found, fault } = await examine(piece, task, url);
+    console.log(`\n${timeline(piece.name, whole)}`);
+    console.log(fault === undefined ? `  ${green("✓")} ${found}` : `  ${red("✗")} ${fault}`);
+    if (fault !== undefined) faults.push(`${piece.name}: ${fault}`);
+  }
+
+  for (const name of REPORTS) {
+    console.log(heading(`Report ${name}`) + dim(`  GET /reports/${name}`));
+    const { rows } = await call<{ rows: Record<string, unknown>[] }>(url, `/reports/${name}`);
+    console.log(reportTable(rows));
+    if (rows.length === 0) faults.push(`the report ${name} is empty`);
+  }
+  if (faults.length > 0) throw new Error(`Not as it should be:\n  ${faults.join("\n  ")}`);
+}
+
+/** The demonstration over a stack of its own; answers the exit code. */
+async function onOwnStack(rabbitmq: boolean): Promise<number> {
+  // Services of the one who starts it are none of the demonstration's.
+  for (const name of Object.keys(process.env)) {
+    if (/^(DATABASE_|AWS_|AGENT_|WAYBILL_|LEASE_|PICKUP_|OUTPUT_|APPROVAL_REQUIRED$|.*_QUEUE_URL$)/.test(name))
+      delete process.env[name];
+  }
+  const dataDir = mkdtempSync(join(tmpdir(), "waybill-demo-"));
+  console.log(dim("Starting Postgres, SQS, the functions and the agents …"));
+  let stack: Stack | undefined;
+  let broker: Broker | undefined;
+  try {
+    // Under names of its own: a stack that uses the same broker sees nothing of it.
+    if (rabbitmq) broker = { ...(await findBroker(dataDir)), prefix: `demo${process.pid}.` };
+    stack = await startStack({ port: await freePort(), dataDir, agents: true, broker, signal: stopping.signal });
+    tell("stack", `serves ${bold(stack.url)}`);
+    await Promise.race([demonstrate(stack.url), stack.failed.then((error) => Promise.reject(error))]);
+    await stack.stop();
+    if (broker !== undefined) await clearBroker(broker);
+    const left = await stack.left();
+    if (left.length > 0) throw new Error(`Left behind: ${left.join(", ")}`);
+  } catch (error) {
+    await stack?.stop();
+    if (broker !== undefined) await clearBroker(broker).catch(() => {});
+    if (stoppedBy !== undefined) {
+      rmSync(dataDir, { recursive: true, force: true });
+      console.error(`\nStopped by ${stoppedBy}. Nothing is left behind.`);
+      return 1;
+    }
+    console.error(`\n${red("✗")} ${(error as Error).message}\n  The logs are in ${join(dataDir, "logs")}`);
+    return 1;
+  }
+  rmSync(dataDir, { recursive: true, force: true });
+  const took = showDuration(performance.now() - started);
+  console.log(`\n${green("✓")} Everything as it should be. Nothing is left running. ${dim(took)}`);
+  console.log(dim("\nStart a stack that stays: npm start"));
+  return 0;
+}
+
+async function onRunningStack(url: string): Promise<number> {
+  try {
+    await demonstrate(url.replace(/\/+$/, ""));
+    console.log(`\n${green("✓")} Everything as it should be. ${dim(showDuration(performance.now() - started))}`);
+    return 0;
+  } catch (error) {
+    const { message, cause } = error as Error;
+    const hint = message === "fetch failed" ? `${url} does not answer. Start a stack: npm start` : message;
+    console.error(`\n${red("✗")} ${hint}${cause === undefined ? "" : dim(` (${(cause as Error).message})`)}`);
+    return 1;
+  }
+}
+
+let against: string | undefined;
+let rabbitmq: boolean;
+try {
+  const options = { against: { type: "string" }, queue: { type: "string", default: "sqs" } } as const;
+  const { values } = parseArgs({ options });
+  against = values.against;
+  rabbitmq = readQueue(values.queue);
+  if (against !== undefined && !/^https?:$/.test(new URL(against).protocol))
+    throw new Error(`${against} is no HTTP URL`);
+} catch (error) {
+  console.error(`${red((error as Error).message)}\n\n${USAGE}`);
+  process.exit(2);
+}
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => {
+    stoppedBy = signal;
+    stopping.abort(new Error(`Stopped by ${signal}.`));
+  });
+}
+setTimeout(() => stopping.abort(new Error(`It took longer than ${LIMIT_MS / 1000} s.`)), LIMIT_MS).unref();
+process.exit(await (against === undefined ? onOwnStack(rabbitmq) : onRunningStack(against)));

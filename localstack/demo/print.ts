@@ -1,0 +1,74 @@
+import { stripVTControlCharacters } from "node:util";
+import { bold, dim, green, red, yellow } from "../terminal.ts";
+import type { Step, TaskWithSteps } from "./api.ts";
+
+/** A status in its colour. */
+export function showStatus(status: string): string {
+  if (status === "completed") return green(status);
+  return status === "failed" ? red(status) : yellow(status);
+}
+
+/** Milliseconds as one reads them: 84 ms, 1.26 s. */
+export function showDuration(ms: number | null): string {
+  if (ms === null) return "";
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`;
+}
+
+/** A heading with air around it. */
+export function heading(text: string): string {
+  return `\n${bold(text)}`;
+}
+
+/** What happened to one piece of work, step by step. */
+export function timeline(name: string, task: TaskWithSteps): string {
+  const took = Date.parse(task.completed_at ?? task.created_at) - Date.parse(task.created_at);
+  const title = `${bold(name)}  ${showStatus(task.status)} ${dim(`in ${showDuration(took)}, submitted to finished`)}`;
+  const rows = task.steps.map((step) => [
+    String(step.step_number),
+    step.agent_type,
+    shorten(step.action, 36),
+    showDuration(step.duration_ms),
+    showStatus(step.status),
+    dim(resultOf(step)),
+  ]);
+  return [title, ...table([["step", "agent", "action", "duration", "status", "result"].map(dim), ...rows])].join("\n");
+}
+
+function resultOf({ output_summary, output_size_bytes }: Step): string {
+  const said = shorten(output_summary?.trim().split("\n").at(-1) ?? "", 40);
+  return output_size_bytes > 100_000 ? `${(output_size_bytes / 1e6).toFixed(2)} MB of output` : said;
+}
+
+/** What a terminal shows without breaking lines. */
+const WIDTH = 110;
+
+/** The rows of a report under the names of its columns; a wide one turned, a line for each column. */
+export function reportTable(rows: Record<string, unknown>[]): string {
+  const names = Object.keys(rows[0] ?? {});
+  const cells = rows.map((row) => names.map((name) => shorten(showCell(row[name]), 40)));
+  const upright = table([names.map(dim), ...cells]);
+  if (Math.max(...upright.map(length)) <= WIDTH) return upright.join("\n");
+  return table(names.map((name, i) => [dim(name), ...cells.map((row) => row[i] ?? "")])).join("\n");
+}
+
+function showCell(value: unknown): string {
+  if (value === null || value === undefined) return "-";
+  if (typeof value === "number") return String(Math.round(value * 1000) / 1000);
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** How many columns a text takes, colours not counted. */
+function length(text: string): number {
+  return stripVTControlCharacters(text).length;
+}
+
+function table(rows: string[][]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => length(row[column] ?? ""))));
+  return rows.map((row) =>
+    `  ${row.map((cell, column) => cell + " ".repeat((widths[column] ?? 0) - length(cell))).join("  ")}`.trimEnd(),
+  );
+}
+
+function shorten(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+}

@@ -1,0 +1,54 @@
+import { randomUUID } from "node:crypto";
+import { rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import OpenAI from "openai";
+import { afterAll, expect, test } from "vitest";
+import { serveStreamUrl } from "../../../localstack/functions/llm-stream.ts";
+import { startVendor } from "../../support/llm/vendor.ts";
+
+const vendor = await startVendor();
+const path = join(tmpdir(), `waybill-llm-${randomUUID()}.yaml`);
+const write = (provider: string) =>
+  writeFileSync(
+    path,
+    `providers: { v: { type: openai, base_url: "${vendor.url}/v1", ${provider} } }
+models: { ok: { provider: v, id: fb-ok, window: 1000, price: { input: 1, output: 1 } } }
+chains: {}
+`,
+  );
+write('key: "${env:NOBODY_SET_THIS}"');
+process.env["LLM_CONFIG"] = path;
+const gateway = await serveStreamUrl(process.cwd(), 0);
+
+afterAll(async () => {
+  await gateway.stop();
+  await vendor.stop();
+  rmSync(path);
+});
+
+const ask = async () => {
+  const body = JSON.stringify({ model: "ok", messages: [{ role: "user", content: "hi" }] });
+  const answer = await fetch(`${gateway.url}/llm/v1/chat/completions`, { method: "POST", body });
+  return { status: answer.status, body: (await answer.json()) as { error?: { code: string } } };
+};
+
+test("calls are refused while a key cannot be resolved, and answered once the file is mended", async () => {
+  const refused = await ask();
+  const listed = await new OpenAI({ baseURL: `${gateway.url}/llm/v1`, apiKey: "x", maxRetries: 0 }).models
+    .list()
+    .catch((error: unknown) => error);
+  const explained = await fetch(`${gateway.url}/llm/route`, { method: "POST", body: "{}" });
+  write("local: true");
+  const answered = await ask();
+
+  expect([refused.status, refused.body.error?.code]).toEqual([503, "misconfigured"]);
+  expect(listed).toMatchObject({ status: 503, code: "misconfigured", type: "server_error" });
+  expect([explained.status, explained.headers.get("content-type")]).toEqual([503, "application/problem+json"]);
+  const problem = await explained.text();
+  expect(JSON.parse(problem)).toMatchObject({ status: 503, code: "misconfigured" });
+  expect(problem).not.toContain("NOBODY_SET_THIS");
+  expect(JSON.stringify(refused.body)).not.toContain("NOBODY_SET_THIS");
+  expect(answered.status).toBe(200);
+  expect(vendor.seen).toHaveLength(1);
+});

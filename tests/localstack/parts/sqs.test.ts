@@ -1,0 +1,56 @@
+import {
+  CreateQueueCommand,
+  type Message,
+  ReceiveMessageCommand,
+  SendMessageCommand,
+  SQSClient,
+} from "@aws-sdk/client-sqs";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { type LocalSqs, startSqs } from "../../../localstack/parts/sqs.ts";
+
+let server: LocalSqs;
+let sqs: SQSClient;
+
+beforeAll(async () => {
+  server = await startSqs({ port: 0 });
+  sqs = new SQSClient({ endpoint: server.endpoint, useQueueUrlAsEndpoint: false });
+});
+
+afterAll(async () => await server.stop());
+
+async function queue(QueueName: string): Promise<string> {
+  return (await sqs.send(new CreateQueueCommand({ QueueName }))).QueueUrl ?? "";
+}
+
+async function receive(QueueUrl: string, abortSignal?: AbortSignal, WaitTimeSeconds = 0): Promise<Message[]> {
+  const poll = new ReceiveMessageCommand({ QueueUrl, WaitTimeSeconds });
+  return (await sqs.send(poll, abortSignal === undefined ? {} : { abortSignal })).Messages ?? [];
+}
+
+test("a message is not lost to a long poll whose caller is gone", async () => {
+  const QueueUrl = await queue("abandoned");
+  const gone = new AbortController();
+  const poll = receive(QueueUrl, gone.signal, 20);
+  setTimeout(() => gone.abort(), 300);
+  await expect(poll).rejects.toThrow("abort");
+
+  await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: "for who comes next" }));
+
+  const [message] = await vi.waitUntil(
+    async () => {
+      const messages = await receive(QueueUrl);
+      return messages.length > 0 && messages;
+    },
+    { timeout: 5000, interval: 50 },
+  );
+  expect(message?.Body).toBe("for who comes next");
+});
+
+test("a message that somebody received stays invisible to others", async () => {
+  const QueueUrl = await queue("received");
+  await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: "once" }));
+
+  expect(await receive(QueueUrl)).toHaveLength(1);
+
+  expect(await receive(QueueUrl, undefined, 1)).toEqual([]);
+});

@@ -1,0 +1,200 @@
+import { randomUUID } from "node:crypto";
+import {
+  CreateQueueCommand,
+  DeleteQueueCommand,
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+} from "@aws-sdk/client-sqs";
+import type { SQSEvent } from "aws-lambda";
+import { beforeEach, expect, test } from "vitest";
+import { type Message, parseMessage, serialiseMessage } from "../../../lib/protocol/messages.ts";
+import { queue } from "../../../lib/runtime/aws/queue.ts";
+import { readQueues } from "../../../lib/runtime/aws/queue-env.ts";
+import { agentQueue, put, receive, sqs } from "../../support/http/events.ts";
+
+const queues = readQueues();
+let source: string;
+let deadLetters: string;
+
+beforeEach(async () => {
+  const name = `q-${randomUUID()}`;
+  deadLetters = (await sqs.send(new CreateQueueCommand({ QueueName: `${name}-dlq` }))).QueueUrl ?? "";
+  const { Attributes } = await sqs.send(
+    new GetQueueAttributesCommand({ QueueUrl: deadLetters, AttributeNames: ["QueueArn"] }),
+  );
+  const RedrivePolicy = JSON.stringify({ deadLetterTargetArn: Attributes?.["QueueArn"], maxReceiveCount: 5 });
+  source = (await sqs.send(new CreateQueueCommand({ QueueName: name, Attributes: { RedrivePolicy } }))).QueueUrl ?? "";
+  for (const agent of ["code", "infra"]) while ((await receive(agentQueue(agent))).Records.length > 0);
+});
+
+const status = (more: Partial<Message> = {}): Message =>
+  ({
+    protocol_version: "1.0",
+    message_id: randomUUID(),
+    from_agent: "code",
+    to_agent: "orchestrator",
+    timestamp: "2026-03-01T12:00:00Z",
+    trace_id: randomUUID(),
+    request_id: randomUUID(),
+    type: "work_status",
+    payload: { task_id: randomUUID(), attempt: 1, status: "executing" },
+    ...more,
+  }) as Message;
+
+async function deliver(...bodies: string[]): Promise<SQSEvent> {
+  for (const body of bodies) await put(source, body);
+  return await receive(source);
+}
+
+const ids = (event: SQSEvent) => event.Records.map(({ messageId }) => messageId);
+const none = async () => [];
+
+test("the valid messages of a batch are handed over at once, and the failures are reported one by one", async () => {
+  const messages = [status(), status(), status()];
+  const event = await deliver(...messages.map(serialiseMessage));
+  const batches: string[][] = [];
+
+  const answer = await queue(queues, async (received) => {
+    batches.push(received.map(({ message }) => message.message_id));
+    return received.slice(1, 2).map(({ recordId }) => recordId);
+  })(event);
+
+  expect(batches).toEqual([messages.map(({ message_id }) => message_id)]);
+  expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: ids(event)[1] }] });
+});
+
+test("a batch that fails as a whole is delivered again as a whole", async () => {
+  const event = await deliver(serialiseMessage(status()), serialiseMessage(status()));
+
+  const answer = await queue(queues, async () => {
+    throw new Error("no");
+  })(event);
+
+  expect(answer.batchItemFailures.map(({ itemIdentifier }) => itemIdentifier)).toEqual(ids(event));
+});
+
+test("a batch whose connection was lost is run once more before it is delivered again", async () => {
+  let runs = 0;
+
+  const answer = await queue(queues, async () => {
+    if (++runs === 1) throw Object.assign(new Error("lost"), { code: "ECONNRESET" });
+    return [];
+  })(await deliver(serialiseMessage(status())));
+
+  expect([runs, answer.batchItemFailures]).toEqual([2, []]);
+});
+
+test("a message that does not parse is answered with 5003 and buried with its evidence; the others go on", async () => {
+  const good = status();
+  const bad = { ...status(), type: "work_result", payload: { task_id: randomUUID(), attempt: 1, status: "fine" } };
+  const event = await deliver(JSON.stringify(bad), serialiseMessage(good));
+  const handled: string[] = [];
+
+  const answer = await queue(queues, async (received) => {
+    handled.push(...received.map(({ message }) => message.message_id));
+    return [];
+  })(event);
+
+  expect([answer.batchItemFailures, handled]).toEqual([[], [good.message_id]]);
+  const [letter, ...more] = (await receive(deadLetters)).Records;
+  expect(more).toEqual([]);
+  expect(letter?.body).toBe(JSON.stringify(bad));
+  const evidence = Object.entries(letter?.messageAttributes ?? {}).map(([name, value]) => [
+    name,
+    (value as { StringValue?: string }).StringValue,
+  ]);
+  expect(Object.fromEntries(evidence)).toEqual({
+    error_code: "5003",
+    reason: expect.stringContaining("payload.status must be one of"),
+    source_arn: event.Records[0]?.eventSourceARN,
+    message_id: ids(event)[0],
+  });
+  const [reply] = (await receive(agentQueue("code"))).Records;
+  const parsed = parseMessage(reply?.body ?? "");
+  expect(parsed).toMatchObject({
+    ok: true,
+    message: {
+      type: "error",
+      from_agent: "orchestrator",
+      to_agent: "code",
+      trace_id: bad.trace_id,
+      request_id: bad.request_id,
+      payload: { error_code: 5003, failed_message_id: bad.message_id, task_id: bad.payload.task_id },
+    },
+  });
+});
+
+test.each([
+  ["no JSON", "hello"],
+  ["a sender that does not exist", JSON.stringify({ ...status(), type: "?", from_agent: "ghost" })],
+  ["a sender that every object has", JSON.stringify({ ...status(), type: "?", from_agent: "constructor" })],
+  ["an error, which would go round for ever", JSON.stringify({ ...status(), type: "error", payload: {} })],
+  ["the deepest nesting", `${"[".repeat(100_000)}${"]".repeat(100_000)}`],
+])("of a message that cannot be answered (%s) the letter remains", async (_what, text) => {
+  const event = { Records: [record(text)] } as unknown as SQSEvent;
+
+  const answer = await queue(queues, none)(event);
+
+  expect(answer.batchItemFailures).toEqual([]);
+  expect((await receive(deadLetters)).Records.map(({ body }) => body)).toEqual([text]);
+  for (const agent of ["code", "infra"]) expect((await receive(agentQueue(agent))).Records).toEqual([]);
+});
+
+function record(body: string) {
+  const arn = `arn:aws:sqs:eu-central-1:000000000000:${source.split("/").at(-1)}`;
+  return { messageId: randomUUID(), body, eventSourceARN: arn, attributes: {}, messageAttributes: {} };
+}
+
+test("twenty-five poisoned messages are all buried, in batches", async () => {
+  const records = Array.from({ length: 25 }, (_, n) => record(`poison ${n}`));
+
+  const answer = await queue(queues, none)({ Records: records } as unknown as SQSEvent);
+
+  expect(answer.batchItemFailures).toEqual([]);
+  const bodies = new Set<string>();
+  for (let turn = 0; turn < 10 && bodies.size < 25; turn++) {
+    for (const { body } of (await receive(deadLetters)).Records) bodies.add(body);
+  }
+  expect(bodies.size).toBe(25);
+});
+
+test("a message that cannot be buried stays on its queue", async () => {
+  const event = await deliver("poison", serialiseMessage(status()));
+  await sqs.send(new DeleteQueueCommand({ QueueUrl: deadLetters }));
+
+  const answer = await queue(queues, none)(event);
+
+  expect(answer.batchItemFailures).toEqual([{ itemIdentifier: ids(event)[0] }]);
+});
+
+test("a message whose sender cannot be answered stays on its queue and is not buried yet", async () => {
+  const url = (await sqs.send(new GetQueueUrlCommand({ QueueName: source.split("/").at(-1) }))).QueueUrl ?? "";
+  const away = { ...queues, agents: { code: `${url}-that-is-not-there` } };
+  const event = await deliver(JSON.stringify({ ...status(), type: "?" }));
+
+  const answer = await queue(away, none)(event);
+
+  expect(answer.batchItemFailures).toEqual([{ itemIdentifier: ids(event)[0] }]);
+  expect((await receive(deadLetters)).Records).toEqual([]);
+});
+
+test("a queue without a dead letter queue keeps its poison", async () => {
+  const name = `plain-${randomUUID()}`;
+  await sqs.send(new CreateQueueCommand({ QueueName: name }));
+  const event = { Records: [{ ...record("poison"), eventSourceARN: `arn:aws:sqs:eu-central-1:000000000000:${name}` }] };
+
+  const answer = await queue(queues, none)(event as unknown as SQSEvent);
+
+  expect(answer.batchItemFailures).toHaveLength(1);
+});
+
+test("a batch of poison alone is not handed over", async () => {
+  let runs = 0;
+
+  await queue(queues, async () => {
+    runs++;
+    return [];
+  })(await deliver("poison"));
+
+  expect(runs).toBe(0);
+});

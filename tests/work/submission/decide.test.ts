@@ -1,0 +1,116 @@
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeEach, expect, test, vi } from "vitest";
+import { connect } from "../../../lib/runtime/postgres/db.ts";
+import { worldOf } from "../../support/database/world.ts";
+import { call } from "../../support/http/events.ts";
+
+vi.stubEnv("DATABASE_POOL_MAX", "10");
+const { handler: decideWork } = await import("../../../functions/work/decide-work.ts");
+const { handler: getWork } = await import("../../../functions/work/get-work.ts");
+
+const db = connect();
+
+beforeEach(async () => {
+  await db`truncate tasks cascade`;
+});
+afterAll(async () => {
+  await db.end();
+});
+
+const say = async (decision: string, task_id: string, body: object = { by: "ada" }) =>
+  await call(decideWork, `/work/${task_id}/${decision}`, { params: { task_id }, body });
+
+test("what people decide is kept with who, when and why", async () => {
+  const task_id = await worldOf(db).submit({ approval: "required" });
+
+  await say("approve", task_id, { by: "ada", reason: "looks right" });
+  await say("cancel", task_id, { by: "bob" });
+  await say("retry", task_id, { by: "cyd", reason: "needed after all" });
+
+  const { json } = await call(getWork, `/work/${task_id}`, { params: { task_id } });
+  expect(json).toMatchObject({ status: "approved", approved_by: "ada", approval_reason: "looks right" });
+  expect(json.decisions).toMatchObject([
+    {
+      decision: "approve",
+      decided_by: "ada",
+      reason: "looks right",
+      status_before: "pending",
+      status_after: "approved",
+    },
+    { decision: "cancel", decided_by: "bob", reason: null, status_before: "approved", status_after: "cancelled" },
+    {
+      decision: "retry",
+      decided_by: "cyd",
+      reason: "needed after all",
+      status_before: "cancelled",
+      status_after: "approved",
+    },
+  ]);
+});
+
+test("what is not possible is refused with the present status, and leaves no trace", async () => {
+  const task_id = await worldOf(db).submit({ approval: "required" });
+  await say("reject", task_id);
+
+  for (const decision of ["approve", "reject", "cancel", "retry"]) {
+    const refused = await say(decision, task_id);
+    expect([refused.status, refused.json.code]).toEqual([409, "not_possible_from_rejected"]);
+    expect(refused.json.detail).toContain("is rejected");
+  }
+  expect(await db`select from task_decisions`).toHaveLength(1);
+});
+
+test("unknown work, a bad id and a decision by nobody are refused", async () => {
+  const task_id = await worldOf(db).submit({ approval: "required" });
+
+  expect((await say("approve", randomUUID())).status).toBe(404);
+  expect((await say("approve", "42")).status).toBe(400);
+  expect((await say("approve", task_id, {})).json.errors[0].field).toBe("by");
+  expect((await say("approve", task_id, { by: " " })).status).toBe(400);
+});
+
+test("of ten who approve at once one does", async () => {
+  const task_id = await worldOf(db).submit({ approval: "required" });
+
+  const answers = await Promise.all(
+    Array.from({ length: 10 }, (_, n) => say("approve", task_id, { by: `person ${n}` })),
+  );
+
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+  expect(answers.filter(({ status }) => status === 409)).toHaveLength(9);
+});
+
+test("work cancelled before anyone approved it waits for approval again after a retry", async () => {
+  const task_id = await worldOf(db).submit({ approval: "required" });
+  await say("cancel", task_id);
+
+  expect((await say("retry", task_id)).json).toMatchObject({ status: "pending", approved_at: null });
+});
+
+test("a retry is a new run: agents see another request_id, attempts count from none, the attempt never falls", async () => {
+  const world = worldOf(db);
+  const task_id = await world.submit({ max_attempts: 1 });
+  await world.dispatch();
+  const [first] = world.requests();
+  await db`update tasks set lease_until = now() - interval '1 second'`;
+  await world.expire();
+
+  await say("retry", task_id);
+  await world.dispatch();
+
+  const second = world.requests()[1];
+  expect(second?.payload.attempt).toBe(2);
+  expect(second?.request_id).not.toBe(first?.request_id);
+  expect(second?.trace_id).toBe(first?.trace_id);
+});
+
+test("the agent of running work that is cancelled is told to stop", async () => {
+  const world = worldOf(db);
+  const task_id = await world.submit();
+  await world.dispatch();
+
+  const row = await world.decide("cancel", task_id);
+
+  expect(row.status).toBe("cancelled");
+  expect(JSON.parse(world.sent.at(-1)?.body ?? "{}").payload).toEqual({ task_id, attempt: 1, status: "cancelled" });
+});
