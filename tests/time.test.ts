@@ -1,0 +1,52 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { backoff, within } from "../lib/time.ts";
+
+const late = () => "late";
+
+test("what is there in time is answered, and what fails in time is thrown", async () => {
+  expect(await within(1_000, Promise.resolve(1), late)).toBe(1);
+  await expect(within(1_000, Promise.reject(new Error("no")), late)).rejects.toThrow("no");
+});
+
+test("what is late is answered, or thrown, by the caller's own word", async () => {
+  const slow = sleep(60_000, undefined, { ref: false });
+
+  expect(await within(1, slow, late)).toBe("late");
+  expect(await within(1, slow, async () => "late, after a while")).toBe("late, after a while");
+  const refuse = () => {
+    throw new Error("too late");
+  };
+  await expect(within(1, slow, refuse)).rejects.toThrow("too late");
+});
+
+test("what fails once nobody waits for it any more is nobody's unhandled rejection", async () => {
+  const unhandled: unknown[] = [];
+  const listen = (reason: unknown) => unhandled.push(reason);
+  process.on("unhandledRejection", listen);
+
+  await within(
+    1,
+    sleep(20).then(() => Promise.reject(new Error("afterwards"))),
+    late,
+  );
+  await sleep(60);
+
+  process.off("unhandledRejection", listen);
+  expect(unhandled).toEqual([]);
+});
+
+test("waits double from the first to the most, and jitter only takes away", () => {
+  const full = [0, 1, 2, 3, 10].map((failures) => backoff(failures, { first: 250, most: 10_000 }, 0.5, 0));
+  expect(full).toEqual([250, 500, 1_000, 2_000, 10_000]);
+
+  fc.assert(
+    fc.property(fc.nat(40), fc.double({ min: 0, max: 0.999, noNaN: true }), (failures, dice) => {
+      const most = backoff(failures, { first: 2, most: 300 }, 0.5, 0);
+      const one = backoff(failures, { first: 2, most: 300 }, 0.5, dice);
+      expect(one).toBeLessThanOrEqual(most);
+      expect(one).toBeGreaterThan(most / 2);
+    }),
+  );
+});
