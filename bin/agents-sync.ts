@@ -3,8 +3,11 @@ import { parseArgs } from "node:util";
 import { CallerError, ConfigError } from "../lib/errors.ts";
 import { syncFolder } from "../lib/registry/sync.ts";
 import { findWithoutQueue, setQueue } from "../lib/registry/versions.ts";
+import { agentQueueSettings } from "../lib/runtime/aws/queue-settings.ts";
 import { uuidv7 } from "../lib/runtime/ids.ts";
 import type { Pool } from "../lib/runtime/postgres/db.ts";
+import { readSettings } from "../lib/runtime/settings.ts";
+import { queueFor } from "../lib/wiring/agent-queues.ts";
 import { runningOver } from "../localstack/parts/data-dir.ts";
 import { onDatabase } from "./database.ts";
 
@@ -67,10 +70,9 @@ async function makeQueues(db: Pool, names: string[]): Promise<void> {
     }
     return;
   }
-  // Its client of SQS takes the environment as it is when it is loaded.
-  const { queueFor } = await import("../lib/wiring/agent-queues.ts");
+  const settings = readSettings(agentQueueSettings);
   for (const definition of missing) {
-    const url = await queueFor(definition);
+    const url = await queueFor(settings, definition);
     if (url === null) continue;
     await setQueue(db, definition.name, url);
     console.log(`queue      ${definition.name}  ${url}`);

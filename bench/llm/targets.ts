@@ -28,7 +28,7 @@ export function stopAll(): void {
 /** What serverless.yml gives the function for its memory: every process that is measured runs with it. */
 export function deployedOptions(): Record<string, string> {
   const file = parse(readFileSync("serverless.yml", "utf8"), { logLevel: "error" });
-  const { LLM_CONFIG: _, ...options } = file.functions["llm-stream"].environment as Record<string, string>;
+  const { LLM_CONFIG: _, ...options } = file.custom.llm.environment as Record<string, string>;
   return Object.fromEntries(
     Object.entries(options).map(([name, value]) => [name, value.replace(/\$\{[^}]*\}/g, "").trim()]),
   );

@@ -1,12 +1,6 @@
-import { describeAgent } from "../../lib/registry/agents.ts";
 import { getAgent } from "../../lib/registry/routes.ts";
-import { http } from "../../lib/runtime/http/http.ts";
-import { connect } from "../../lib/runtime/postgres/db.ts";
-import { surroundings } from "../../lib/wiring/agents.ts";
-
-const db = connect();
+import { show } from "../../lib/wiring/calls/agents.ts";
+import { functionPlane, httpFunction } from "../../lib/wiring/serve.ts";
 
 /** GET /agents/{name}: one agent with its versions, its rates, its presence and its work. */
-export const handler = http(getAgent, async ({ params }) => {
-  return { status: 200, body: await describeAgent(db, surroundings, params.name) };
-});
+export const handler = httpFunction(functionPlane(), [getAgent, show]);

@@ -1,11 +1,6 @@
-import { keepPresence } from "../../lib/registry/agents.ts";
 import { reportPresence } from "../../lib/registry/routes.ts";
-import { http } from "../../lib/runtime/http/http.ts";
-import { connect } from "../../lib/runtime/postgres/db.ts";
-
-const db = connect();
+import { presence } from "../../lib/wiring/calls/agents.ts";
+import { functionPlane, httpFunction } from "../../lib/wiring/serve.ts";
 
 /** POST /agents/{name}/presence: keeps that an agent is there. */
-export const handler = http(reportPresence, async ({ params, body }) => {
-  return { status: 200, body: await keepPresence(db, params.name, body.instance) };
-});
+export const handler = httpFunction(functionPlane(), [reportPresence, presence]);

@@ -1,18 +1,6 @@
-import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
-import { listReports as allReports, findReport } from "../../lib/reports/all.ts";
 import { getReport, listReports } from "../../lib/reports/routes.ts";
-import { http } from "../../lib/runtime/http/http.ts";
-import { connect } from "../../lib/runtime/postgres/db.ts";
+import { list, run } from "../../lib/wiring/calls/reports.ts";
+import { functionPlane, httpFunction } from "../../lib/wiring/serve.ts";
 
-const db = connect();
-
-const list = http(listReports, async () => ({ status: 200, body: { reports: allReports() } }));
-
-const one = http(getReport, async ({ params: { name }, query }) => {
-  const report = findReport(name);
-  return { status: 200, body: { report: name, ...(await report.run(db, query)) } };
-});
-
-/** GET /reports/{name}: the rows of one of the ten reports. GET /reports: which there are. */
-export const handler = async (event: APIGatewayProxyEventV2, context?: Context) =>
-  await (event.pathParameters?.["name"] === undefined ? list : one)(event, context);
+/** GET /reports: which reports there are. GET /reports/{name}: the rows of one. */
+export const handler = httpFunction(functionPlane(), [listReports, list], [getReport, run]);

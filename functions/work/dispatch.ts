@@ -1,20 +1,13 @@
-import { queue } from "../../lib/runtime/aws/queue.ts";
-import { readEnv } from "../../lib/runtime/env.ts";
-import { log } from "../../lib/runtime/log.ts";
-import { connect } from "../../lib/runtime/postgres/db.ts";
-import { agents, queues, sendThrough, stamp, wakeForNext } from "../../lib/wiring/queues.ts";
-import { WorkSettings } from "../../lib/work/core/schema.ts";
-import { dispatch } from "../../lib/work/dispatch/dispatch.ts";
-import { toWire } from "../../lib/work/reading/task.ts";
+import { system } from "../../lib/access/actor.ts";
+import { sendAll } from "../../lib/runtime/aws/sqs.ts";
+import { queue } from "../../lib/wiring/queue.ts";
+import { functionPlane } from "../../lib/wiring/serve.ts";
+import { startReady } from "../../lib/wiring/work.ts";
 
-const db = connect();
-const settings = readEnv(WorkSettings);
-const send = sendThrough(db);
+const plane = functionPlane(sendAll);
 
 /** Work queue: a batch of hints that work is ready. Whatever they name, the best ready work is sent to its agents. */
-export const handler = queue(queues, async () => {
-  const { started, freeAt } = await dispatch(db, settings, agents, send, stamp);
-  for (const attempt of started) log.info("work dispatched", toWire(attempt));
-  if (freeAt !== null) await wakeForNext(freeAt);
+export const handler = queue(plane, async () => {
+  await startReady(plane, system("dispatch"));
   return [];
 });

@@ -1,31 +1,10 @@
-import type { Message } from "../../lib/protocol/messages.ts";
-import { queue } from "../../lib/runtime/aws/queue.ts";
-import { readEnv } from "../../lib/runtime/env.ts";
-import { log } from "../../lib/runtime/log.ts";
-import { connect } from "../../lib/runtime/postgres/db.ts";
-import { registry } from "../../lib/wiring/control-plane.ts";
-import { queues, sendThrough, stamp, wakeForNext } from "../../lib/wiring/queues.ts";
-import { deliver } from "../../lib/work/core/outbox.ts";
-import { WorkSettings } from "../../lib/work/core/schema.ts";
-import { recordBatch } from "../../lib/work/results/record.ts";
+import { system } from "../../lib/access/actor.ts";
+import { sendAll } from "../../lib/runtime/aws/sqs.ts";
+import { queue } from "../../lib/wiring/queue.ts";
+import { functionPlane } from "../../lib/wiring/serve.ts";
+import { record } from "../../lib/wiring/work.ts";
 
-const db = connect();
-const settings = readEnv(WorkSettings);
-const send = sendThrough(db);
+const plane = functionPlane(sendAll);
 
 /** Results queue: records what agents say, a batch in one transaction; a message that the database refuses fails alone. */
-export const handler = queue(queues, async (received) => {
-  const { ended, stale, outgoing, refused, workWaits } = await recordBatch(db, settings, registry, stamp, received);
-  await deliver(db, outgoing, send);
-  for (const { message, error } of refused) log.error("message not recorded", { ...about(message), error });
-  for (const message of stale) log.warn("late message changed nothing", about(message));
-  for (const { taskId, traceId, attempt, status } of ended) {
-    log.info("attempt ended", { task_id: taskId, trace_id: traceId, attempt, status });
-  }
-  if (workWaits) await wakeForNext();
-  return refused.map(({ recordId }) => recordId);
-});
-
-function about({ message_id, trace_id, from_agent, type, payload }: Message) {
-  return { message_id, trace_id, from_agent, type, task_id: payload.task_id };
-}
+export const handler = queue(plane, async (received) => await record(plane, system("record-result"), received));

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Route } from "../runtime/http/http.ts";
+import type { Route } from "../runtime/http/route.ts";
 import { CAPABILITIES } from "./config/schema.ts";
 
 const ties = z.object({
@@ -27,6 +27,8 @@ export const chatCompletions = {
   path: "/llm/v1/chat/completions",
   operation: "createChatCompletion",
   summary: "A chat completion in OpenAI's words, by the first model of the chain that answers.",
+  access: "caller",
+  function: "llm-route",
   headers: ties,
   body: anything,
   answers: answers("The completion, or its chunks"),
@@ -37,6 +39,8 @@ export const messages = {
   path: "/llm/v1/messages",
   operation: "createMessage",
   summary: "A message in Anthropic's words, by the first model of the chain that answers.",
+  access: "caller",
+  function: "llm-route",
   headers: ties,
   body: anything,
   answers: answers("The message, or its events"),
@@ -47,6 +51,8 @@ export const embeddings = {
   path: "/llm/v1/embeddings",
   operation: "createEmbedding",
   summary: "Embeddings in OpenAI's words.",
+  access: "caller",
+  function: "llm-route",
   headers: ties,
   body: anything,
   answers: answers("The embeddings"),
@@ -57,6 +63,8 @@ export const listModels = {
   path: "/llm/v1/models",
   operation: "listModels",
   summary: "The models and chains that can be asked.",
+  access: "caller",
+  function: "llm-route",
   answers: {
     200: { description: "The names", schema: z.looseObject({}) },
     503: { description: "The configuration is refused" },
@@ -68,6 +76,8 @@ export const explainRoute = {
   path: "/llm/route",
   operation: "explainRoute",
   summary: "Explain which models would be tried, in which order and why, without calling anyone.",
+  access: "caller",
+  function: "llm-route",
   body: z.strictObject({
     model: z.string().optional().describe("a model's or a chain's name; every model where left out"),
     tools: z.boolean().default(false),

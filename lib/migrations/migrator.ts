@@ -1,16 +1,23 @@
 import { MigrationError, Umzug } from "umzug";
 import * as z from "zod";
 import { MigrationFault, Unavailable } from "../errors.ts";
-import { readEnv } from "../runtime/env.ts";
 import { log } from "../runtime/log.ts";
 import { isConnectionError, type Pool } from "../runtime/postgres/db.ts";
+import { readSettings, setting } from "../runtime/settings.ts";
 import type { Changed, MigrateCommand, Migrated, Status } from "./command.ts";
 import { type Migration, readMigrations } from "./files.ts";
 import * as ledger from "./ledger.ts";
 import { type Applied, faultsBetween, planDown, planPrint, planUp, type Reach } from "./plan.ts";
 import { reach } from "./reach.ts";
 
-const MigrationsEnv = z.object({ MIGRATIONS_DIR: z.string().default("migrations") });
+export const migrationSettings = {
+  folder: setting({
+    env: "MIGRATIONS_DIR",
+    takes: z.string(),
+    default: "migrations",
+    says: "Where migrate finds its files.",
+  }),
+};
 
 /**
  * Migrates the database that `source` configures with the files of MIGRATIONS_DIR: one run at a time however many call,
@@ -18,7 +25,7 @@ const MigrationsEnv = z.object({ MIGRATIONS_DIR: z.string().default("migrations"
  * forbid it or a migration fails, Unavailable where the database does not answer three times. sql needs no database.
  */
 export async function migrate(command: MigrateCommand, source?: NodeJS.ProcessEnv): Promise<Migrated> {
-  const migrations = readMigrations(readEnv(MigrationsEnv, source).MIGRATIONS_DIR);
+  const migrations = readMigrations(readSettings(migrationSettings, source).folder);
   const kind = command.command;
   if (kind === "sql") return { command: "sql", sql: print(migrations, command) };
   const db = await reach(source);

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { whole } from "../input/whole.ts";
 import { AgentName } from "../protocol/messages.ts";
-import type { Route } from "../runtime/http/http.ts";
+import type { Route } from "../runtime/http/route.ts";
 import { AgentDefinition } from "./definition.ts";
 import { Agent, AgentDetails, Presence, ReportPresence, StoredAgent } from "./schema.ts";
 
@@ -15,6 +15,8 @@ export const putAgent = {
   path: "/agents/{name}",
   operation: "putAgent",
   summary: "Store an agent's definition, as YAML or JSON; it is active from then on.",
+  access: "caller",
+  function: "manage-agent",
   repeatable: true,
   params,
   query: z.strictObject({
@@ -35,6 +37,8 @@ export const listAgents = {
   path: "/agents",
   operation: "listAgents",
   summary: "The agents by name, each in its active version or, where it is deactivated, its latest.",
+  access: "caller",
+  function: "list-agents",
   query: z.strictObject({
     active: flag.transform(isTrue).optional(),
     capability: z.string().max(100).optional(),
@@ -55,6 +59,8 @@ export const getAgent = {
   path: "/agents/{name}",
   operation: "getAgent",
   summary: "One agent with its versions, what it has shown, whether it is there, and its work at this moment.",
+  access: "caller",
+  function: "get-agent",
   params,
   answers: { 200: { description: "The agent", schema: AgentDetails }, 404: unknown },
 } as const satisfies Route;
@@ -64,6 +70,8 @@ export const deleteAgent = {
   path: "/agents/{name}",
   operation: "deleteAgent",
   summary: "Deactivate an agent: it gets no new work; what it has is finished. Its history stays.",
+  access: "caller",
+  function: "manage-agent",
   repeatable: true,
   params,
   answers: { 200: { description: "The agent as it is now", schema: AgentDetails }, 404: unknown },
@@ -74,6 +82,8 @@ export const reportPresence = {
   path: "/agents/{name}/presence",
   operation: "reportPresence",
   summary: "Say that an agent is there. One that is silent for AGENT_PRESENCE_SECONDS is not chosen.",
+  access: "caller",
+  function: "report-presence",
   repeatable: true,
   params,
   body: ReportPresence,

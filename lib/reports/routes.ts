@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { whole } from "../input/whole.ts";
 import { Uuid } from "../protocol/messages.ts";
-import type { Route } from "../runtime/http/http.ts";
+import type { Route } from "../runtime/http/route.ts";
 import { ListedReport, REPORT_NAMES, ReportAnswer, takersOf } from "./all.ts";
 import { Days } from "./report.ts";
 import { TimeZone } from "./tasks.ts";
@@ -11,6 +11,8 @@ export const listReports = {
   path: "/reports",
   operation: "listReports",
   summary: "The reports that there are, each with its parameters.",
+  access: "caller",
+  function: "get-report",
   answers: {
     200: { description: "Every report", schema: z.strictObject({ reports: z.array(ListedReport) }) },
   },
@@ -21,6 +23,8 @@ export const getReport = {
   path: "/reports/{name}",
   operation: "getReport",
   summary: "One report about what happened. A parameter that the report does not take is an error.",
+  access: "caller",
+  function: "get-report",
   // A string and not an enum, so that another name is 404, as paths are.
   params: z.object({ name: z.string().meta({ enum: REPORT_NAMES }) }),
   // Loose, because the report itself says which of these it takes and what each is by default.

@@ -1,20 +1,38 @@
 import * as z from "zod";
-import { readEnv } from "./env.ts";
+import { readSettings, setting } from "./settings.ts";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 type Level = (typeof LEVELS)[number];
 export type Fields = Record<string, unknown>;
 export type Log = Record<Level, (event: string, fields?: Fields) => void> & { with: (fields: Fields) => Log };
 
-const { LOG_LEVEL } = readEnv(z.object({ LOG_LEVEL: z.enum([...LEVELS, "silent"]).default("info") }));
-const threshold = LOG_LEVEL === "silent" ? LEVELS.length : LEVELS.indexOf(LOG_LEVEL);
+/** How much the log says. */
+export const logSettings = {
+  level: setting({
+    env: "LOG_LEVEL",
+    takes: z.enum([...LEVELS, "silent"]),
+    default: "info",
+    says: "debug, info, warn, error or silent.",
+  }),
+};
+
+let least: number | undefined;
+
+/** The first level that is written, read with the first line: importing this file reads nothing. */
+function threshold(): number {
+  if (least === undefined) {
+    const { level } = readSettings(logSettings);
+    least = level === "silent" ? LEVELS.length : LEVELS.indexOf(level);
+  }
+  return least;
+}
 
 /** One JSON object a line: a past-tense event, with `bound` fields on every line. Never a payload, never a secret. */
 function logger(bound: Fields): Log {
   const at =
     (level: Level) =>
     (event: string, fields: Fields = {}) => {
-      if (LEVELS.indexOf(level) < threshold) return;
+      if (LEVELS.indexOf(level) < threshold()) return;
       // Not console: on Lambda it puts a prefix before the JSON. Not stdout: that is for what a command answers.
       process.stderr.write(`${lineOf({ time: new Date().toISOString(), level, event, ...bound, ...fields })}\n`);
     };

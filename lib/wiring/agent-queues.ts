@@ -1,19 +1,9 @@
-import * as z from "zod";
 import { Unavailable } from "../errors.ts";
 import type { AgentDefinition } from "../registry/definition.ts";
 import { createQueue, findQueue } from "../runtime/aws/create-queue.ts";
+import type { AgentQueueSettings } from "../runtime/aws/queue-settings.ts";
 import { sqs } from "../runtime/aws/sqs.ts";
-import { readEnv } from "../runtime/env.ts";
 import { log } from "../runtime/log.ts";
-
-const QueueEnv = z.object({
-  AGENT_QUEUE_CREATE: z.enum(["true", "false"]).default("false").describe("whether PUT /agents/{name} may make queues"),
-  AGENT_QUEUE_PREFIX: z
-    .string()
-    .regex(/^[A-Za-z0-9_-]{0,40}$/)
-    .default("waybill"),
-});
-const { AGENT_QUEUE_CREATE, AGENT_QUEUE_PREFIX } = readEnv(QueueEnv);
 
 /** What the queues of the agents that ship have; serverless.yml says the same. */
 const COMMON = { MaximumMessageSize: "1048576", SqsManagedSseEnabled: "true" };
@@ -28,13 +18,16 @@ const PATIENCE_MS = 5_000;
  * The queue of an agent: the URL that its definition gives, else the queue of that name or of PREFIX-agent-NAME, which is made where
  * AGENT_QUEUE_CREATE allows it. Null where there is none. Throws Unavailable where SQS does not answer.
  */
-export async function queueFor({ name, queue }: AgentDefinition): Promise<string | null> {
+export async function queueFor(
+  { create, prefix }: AgentQueueSettings,
+  { name, queue }: AgentDefinition,
+): Promise<string | null> {
   if (queue?.includes("://")) return queue;
-  const queueName = queueNameOf(name, queue);
+  const queueName = queue ?? nameOf(prefix, name);
   if (queueName.length > MAX_NAME_LENGTH - "-dlq".length) return null;
   try {
     const found = await findQueue(sqs, queueName, PATIENCE_MS);
-    if (found !== undefined || AGENT_QUEUE_CREATE === "false") return found ?? null;
+    if (found !== undefined || !create) return found ?? null;
     const made = await createQueue(sqs, {
       name: queueName,
       attributes: ATTRIBUTES,
@@ -48,13 +41,13 @@ export async function queueFor({ name, queue }: AgentDefinition): Promise<string
   }
 }
 
-function queueNameOf(name: string, queue: string | undefined): string {
-  return queue ?? `${AGENT_QUEUE_PREFIX}-agent-${name}`;
+function nameOf(prefix: string, agent: string): string {
+  return `${prefix}-agent-${agent}`;
 }
 
 /** What to do about an agent that has no queue: the commands that make it. */
-export function howToCreate({ name: agent, queue }: AgentDefinition): string {
-  const queueName = queueNameOf(agent, queue);
+export function howToCreate({ prefix }: AgentQueueSettings, { name: agent, queue }: AgentDefinition): string {
+  const queueName = queue ?? nameOf(prefix, agent);
   if (queueName.length > MAX_NAME_LENGTH - "-dlq".length) {
     return `The name ${queueName} is too long for SQS with its -dlq. Give the definition a queue of a shorter name.`;
   }

@@ -1,30 +1,47 @@
-import * as z from "zod";
-import { countHandovers, hasEvent, insertEvent } from "../router/learn/handovers.ts";
-import { closeCancelled, learn } from "../router/learn/learn.ts";
-import { openRouter } from "../router/route.ts";
-import { RouterSettings } from "../router/score/settings.ts";
-import { readEnv } from "../runtime/env.ts";
-import type { Registry } from "../work/core/router-seam.ts";
-import { WorkSettings } from "../work/core/schema.ts";
-import { queues, stamp } from "./queues.ts";
+import type { Stamp } from "../work/core/messages.ts";
+import type { Edges } from "./edges.ts";
+import { type Messages, messagesOver } from "./messages.ts";
+import type { PlaneSettings } from "./settings.ts";
 
-/** What the entry points need where work and the registry meet. */
-export const routerSettings: RouterSettings = readEnv(RouterSettings);
+/**
+ * The control plane of a process: the one place where settings, edges and rooms meet. Functions, tests, benchmarks and commands
+ * build theirs with `controlPlane` and hand it to the use cases.
+ */
+export type ControlPlane = Pick<Edges, "db" | "log"> &
+  Messages & {
+    edges: Edges;
+    settings: PlaneSettings;
+    /** The agents whose queue the environment names; others have theirs in the registry. */
+    agents: string[];
+    /** Ids and times for what we write. */
+    stamp: Stamp;
+    /**
+     * A part that is made once, when it is first asked for, such as the router. Who does not name it does not carry its code:
+     * a bundle has what its function imports.
+     */
+    part: <T>(make: Part<T>) => T;
+  };
 
-/** The router of this instance. */
-export const route = openRouter({
-  settings: routerSettings,
-  inFlight: readEnv(z.object({ AGENT_IN_FLIGHT: WorkSettings.shape.AGENT_IN_FLIGHT })).AGENT_IN_FLIGHT,
-  queues: Object.keys(queues.agents),
-  newId: stamp.newId,
-});
+/** Makes a part of a control plane. */
+export type Part<T> = (plane: ControlPlane) => T;
 
-/** What the registry does for work. */
-export const registry: Registry = {
-  route,
-  learn: async (db, taskIds) => await learn(db, routerSettings, taskIds),
-  insertEvent,
-  closeCancelled,
-  hasEvent,
-  countHandovers,
-};
+/** Builds the control plane from settings and edges. Reads no environment, opens nothing, waits for nothing. */
+export function controlPlane({ settings, edges }: { settings: PlaneSettings; edges: Edges }): ControlPlane {
+  const { db, log, newId, now } = edges;
+  const stamp: Stamp = { newId, now };
+  const made = new Map<Part<unknown>, unknown>();
+  const plane: ControlPlane = {
+    settings,
+    edges,
+    db,
+    log,
+    stamp,
+    agents: Object.keys(settings.queues.agents),
+    ...messagesOver(edges, settings.queues, stamp),
+    part: <T>(make: Part<T>): T => {
+      if (!made.has(make)) made.set(make, make(plane));
+      return made.get(make) as T;
+    },
+  };
+  return plane;
+}

@@ -2,13 +2,20 @@ import * as z from "zod";
 import { ConfigError } from "../errors.ts";
 import { type Synced, syncFolder } from "../registry/sync.ts";
 import { makePartitions } from "../router/series.ts";
-import { readEnv } from "../runtime/env.ts";
 import { uuidv7 } from "../runtime/ids.ts";
 import { log } from "../runtime/log.ts";
 import { connect, type Pool } from "../runtime/postgres/db.ts";
 import { isBusyError } from "../runtime/postgres/db-errors.ts";
+import { readSettings, setting } from "../runtime/settings.ts";
 
-const AgentsEnv = z.object({ AGENTS_DIR: z.string().default("agents") });
+export const shippedAgentsSettings = {
+  folder: setting({
+    env: "AGENTS_DIR",
+    takes: z.string(),
+    default: "agents",
+    says: "Where migrate finds the definitions of the agents that ship.",
+  }),
+};
 
 /**
  * What a database needs beside its schema, after each `migrate up`: the time series' partitions of this month and the next, and the
@@ -17,14 +24,14 @@ const AgentsEnv = z.object({ AGENTS_DIR: z.string().default("agents") });
  * does not have yet. Throws a ConfigError that lists the faults of the files.
  */
 export async function prepareDatabase(source?: NodeJS.ProcessEnv): Promise<Synced[]> {
-  const { AGENTS_DIR } = readEnv(AgentsEnv, source);
+  const { folder } = readSettings(shippedAgentsSettings, source);
   const db = connect(source, undefined, { max: 1 });
   try {
     const [has] = await db<{ registry: boolean; series: boolean }[]>`
       select to_regclass('registry_state') is not null as registry,
         to_regclass('agent_transformation_events') is not null as series
     `;
-    const synced = has?.registry ? await syncBuiltIn(db, AGENTS_DIR) : [];
+    const synced = has?.registry ? await syncBuiltIn(db, folder) : [];
     if (has?.series) await makePartitions(db).catch(leaveToSweep);
     return synced;
   } finally {

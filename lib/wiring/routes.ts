@@ -1,9 +1,9 @@
 import { llmRoutes } from "../llm/routes.ts";
 import { agentRoutes } from "../registry/routes.ts";
 import { reportRoutes } from "../reports/routes.ts";
-import type { Route } from "../runtime/http/http.ts";
+import type { Route } from "../runtime/http/route.ts";
 import { systemRoutes } from "../runtime/http/routes.ts";
 import { workRoutes } from "../work/core/routes.ts";
 
-/** Every call of the HTTP API. A new domain adds its routes here, and they are in the document. */
+/** Every call of the HTTP API. A new room adds its routes here, and they are served, documented and authorised. */
 export const routes: readonly Route[] = [...workRoutes, ...agentRoutes, ...reportRoutes, ...llmRoutes, ...systemRoutes];

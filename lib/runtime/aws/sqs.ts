@@ -5,7 +5,9 @@ import {
   type SendMessageBatchResult,
   SQSClient,
 } from "@aws-sdk/client-sqs";
-import { MAX_MESSAGE_BYTES } from "../../protocol/messages.ts";
+
+/** What one call of SQS carries, attributes counted; a message by itself may be as large. */
+const MAX_BATCH_BYTES = 1_048_576;
 
 export type Outgoing = {
   id: string;
@@ -30,7 +32,8 @@ type Send = (input: SendMessageBatchCommandInput, ms: number) => Promise<SendMes
 const sendBySdk: Send = async (input, ms) =>
   await sqs.send(new SendMessageBatchCommand(input), { abortSignal: AbortSignal.timeout(ms) });
 
-type Outcome = { sent: string[]; refused?: Refusal[]; error?: unknown };
+/** What became of messages that were to be sent. */
+export type Outcome = { sent: string[]; refused?: Refusal[]; error?: unknown };
 
 /**
  * Sends messages, ten and 1 MiB to a batch, the batches of a call at once. Answers the ids that the queue has taken; what is
@@ -85,7 +88,7 @@ export function batches(messages: Outgoing[]): Outgoing[][] {
   for (const message of messages) {
     const bytes = sizeOf(message);
     let current = open.get(message.queueUrl);
-    if (current === undefined || current.batch.length === 10 || current.bytes + bytes > MAX_MESSAGE_BYTES) {
+    if (current === undefined || current.batch.length === 10 || current.bytes + bytes > MAX_BATCH_BYTES) {
       current = { batch: [], bytes: 0 };
       open.set(message.queueUrl, current);
       all.push(current.batch);

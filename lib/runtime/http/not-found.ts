@@ -1,9 +1,9 @@
 import { CallerError } from "../../errors.ts";
-import type { Route } from "./http.ts";
+import type { Route } from "./route.ts";
 
 /** The error of a call that no route answers: 405 with Allow where its path has other methods, 404 otherwise. */
 export function notFound(routes: readonly Pick<Route, "method" | "path">[], method: string, path: string): CallerError {
-  const methods = routes.filter((route) => fits(route.path, path)).map((route) => route.method);
+  const methods = routes.filter((route) => matchPath(route.path, path) !== undefined).map((route) => route.method);
   if (methods.length === 0) {
     const message = "Nothing has this path. GET /openapi.json lists what there is.";
     return new CallerError(404, "not_found", message);
@@ -13,11 +13,26 @@ export function notFound(routes: readonly Pick<Route, "method" | "path">[], meth
   return new CallerError(405, "method_not_allowed", message, { headers: { allow } });
 }
 
-function fits(pattern: string, path: string): boolean {
+/** What a path says for the names in a pattern such as /work/{task_id}, decoded; undefined where it does not fit. */
+export function matchPath(pattern: string, path: string): Record<string, string> | undefined {
   const wanted = pattern.split("/");
   const given = path.split("/");
-  return (
-    wanted.length === given.length &&
-    wanted.every((part, at) => (part.startsWith("{") ? given[at] !== "" : part === given[at]))
-  );
+  if (wanted.length !== given.length) return undefined;
+  const read: Record<string, string> = {};
+  for (const [at, part] of wanted.entries()) {
+    const value = given[at] ?? "";
+    if (!part.startsWith("{")) {
+      if (part !== value) return undefined;
+    } else if (value === "") return undefined;
+    else read[part.slice(1, -1)] = decoded(value);
+  }
+  return read;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import type { AnswerSpec, Route } from "./http.ts";
 import { Problem } from "./problem.ts";
+import type { AnswerSpec, Route } from "./route.ts";
 
 /** Of the HTTP API: the first number changes when a call that worked no longer does. */
 const API_VERSION = "1.0.0";

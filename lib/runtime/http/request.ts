@@ -1,8 +1,8 @@
-import type { APIGatewayProxyEventV2 } from "aws-lambda";
 import * as z from "zod";
 import { CallerError, type FieldFault } from "../../errors.ts";
 import { describeIssue, faultsOf } from "../../input/faults.ts";
 import { findUnstorable, type JsonFault, parseJson, printable } from "../../input/json.ts";
+import type { RequestSource } from "./web.ts";
 
 /** A body may have 1 MiB and be nested 64 levels deep. */
 export const MAX_BODY_BYTES = 1_048_576;
@@ -24,11 +24,12 @@ export type RequestParts = {
 
 type Part = Exclude<keyof RequestParts, "bodyTypes">;
 
-/** What API Gateway's HTTP API sends (payload 2.0), as far as it is looked at. */
-export type HttpEvent = Pick<APIGatewayProxyEventV2, "rawPath" | "requestContext"> & Partial<APIGatewayProxyEventV2>;
-
 /** Parses every part that is named. Throws a CallerError with one entry per field that is wrong, of all parts. */
-export function parseRequest(named: RequestParts, event: HttpEvent): Partial<Record<Part, unknown>> {
+export function parseRequest(
+  named: RequestParts,
+  request: RequestSource,
+  params: Record<string, string | undefined>,
+): Partial<Record<Part, unknown>> {
   const faults: FieldFault[] = [];
   const values: Partial<Record<Part, unknown>> = {};
   const add = (part: string, found: FieldFault[]) =>
@@ -41,15 +42,15 @@ export function parseRequest(named: RequestParts, event: HttpEvent): Partial<Rec
     if (unstorable !== undefined) add(part, [unstorable]);
     else if (!result.success) add(part, faultsOf(result.error));
   };
-  parse("params", named.params, event.pathParameters ?? {});
+  parse("params", named.params, params);
   if (named.query !== false) {
-    const query = readQuery(event);
+    const query = readQuery(request.search);
     faults.push(...query.faults);
     parse("query", named.query ?? z.strictObject({}), query.values);
   }
-  parse("headers", named.headers, pick(Object.keys(named.headers?.shape ?? {}), headersOf(event)));
-  if (named.body !== undefined && named.bodyTypes !== undefined) values.body = readBody(event);
-  else if (named.body !== undefined) parse("body", named.body, parseBody(event, named.body));
+  parse("headers", named.headers, pick(Object.keys(named.headers?.shape ?? {}), request.headers));
+  if (named.body !== undefined && named.bodyTypes !== undefined) values.body = readBody(request);
+  else if (named.body !== undefined) parse("body", named.body, parseBody(request, named.body));
   if (faults.length > 0) throw invalid(faults);
   return values;
 }
@@ -58,14 +59,6 @@ function invalid(fields: FieldFault[]): CallerError {
   const named = fields.slice(0, 5).map(({ field }) => field);
   const more = fields.length > named.length ? ` and ${fields.length - named.length} more` : "";
   return new CallerError(400, "invalid_input", `The request is not valid: see ${named.join(", ")}${more}.`, { fields });
-}
-
-/** The headers by lower-case names, whatever the sender of the event made of them. */
-export function headersOf(event: HttpEvent): Record<string, string> {
-  const entries = Object.entries(event.headers ?? {}).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name.toLowerCase(), value] as const],
-  );
-  return Object.fromEntries(entries);
 }
 
 function pick(names: string[], headers: Record<string, string>): Record<string, string> {
@@ -78,11 +71,10 @@ function pick(names: string[], headers: Record<string, string>): Record<string, 
  * From the raw query: API Gateway joins a parameter that is given twice with a comma, which then looks like a value
  * with a comma in it.
  */
-function readQuery(event: HttpEvent): { values: Record<string, string | undefined>; faults: FieldFault[] } {
-  if (!event.rawQueryString) return { values: event.queryStringParameters ?? {}, faults: [] };
+function readQuery(search: string): { values: Record<string, string>; faults: FieldFault[] } {
   const values = new Map<string, string>();
   const faults: FieldFault[] = [];
-  for (const pair of event.rawQueryString.split("&")) {
+  for (const pair of search.split("&")) {
     const [rawName = "", ...rest] = pair.split("=");
     const name = decode(rawName);
     const value = decode(rest.join("="));
@@ -105,8 +97,8 @@ function decode(text: string): string | undefined {
 }
 
 /** Whatever is JSON is taken, whatever its content-type: curl -d alone says that it is a form. */
-function parseBody(event: HttpEvent, schema: z.ZodType): unknown {
-  const text = readBody(event);
+function parseBody(request: RequestSource, schema: z.ZodType): unknown {
+  const text = readBody(request);
   if (text.trim() === "") {
     if (schema.safeParse(undefined).success) return undefined;
     const message = "The body is empty. Send a JSON object with content-type: application/json.";
@@ -117,19 +109,17 @@ function parseBody(event: HttpEvent, schema: z.ZodType): unknown {
   return json.value;
 }
 
-function readBody(event: HttpEvent): string {
-  const encoding = headersOf(event)["content-encoding"] ?? "identity";
+function readBody({ headers, body = "" }: RequestSource): string {
+  const encoding = headers["content-encoding"] ?? "identity";
   if (encoding.toLowerCase() !== "identity") {
     const message = `A body with content-encoding ${printable(encoding, 40)} is not taken. Send it as it is.`;
     throw new CallerError(415, "unsupported_encoding", message, { headers: { "accept-encoding": "identity" } });
   }
-  const raw = event.body ?? "";
-  const bytes = event.isBase64Encoded ? Buffer.from(raw, "base64") : undefined;
-  const size = bytes?.length ?? Buffer.byteLength(raw);
+  const size = Buffer.byteLength(body);
   if (size > MAX_BODY_BYTES) {
     throw new CallerError(413, "body_too_large", `The body has ${size} bytes; at most ${MAX_BODY_BYTES} are taken.`);
   }
-  return (bytes === undefined ? raw : decodeUtf8(bytes)).replace(/^\uFEFF/, "");
+  return (typeof body === "string" ? body : decodeUtf8(body)).replace(/^\uFEFF/, "");
 }
 
 function decodeUtf8(bytes: Buffer): string {

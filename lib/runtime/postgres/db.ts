@@ -1,8 +1,10 @@
 import postgres from "postgres";
 import * as z from "zod";
 import { ConfigError, Unavailable } from "../../errors.ts";
-import { integer, onLambda, readEnv } from "../env.ts";
+import { whole } from "../../input/whole.ts";
+import { onLambda } from "../env.ts";
 import { log } from "../log.ts";
+import { readSettings, setting } from "../settings.ts";
 import { isPasswordRefused } from "./db-errors.ts";
 import { renewable } from "./pool.ts";
 import { socketFactory } from "./socket.ts";
@@ -19,25 +21,49 @@ export type Fragment = postgres.PendingQuery<postgres.Row[]>;
 /** Where the local stack listens; what is used, with a warning, when no DATABASE_URL is given outside Lambda. */
 export const LOCAL_DATABASE_URL = "postgres://waybill@127.0.0.1:54329/waybill";
 
-const DatabaseEnv = z.object({
-  DATABASE_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, "must start with postgres://")
-    .refine(isReadable, "cannot be read; write # as %23, / as %2F, @ as %40 and % as %25 in user and password")
-    .optional(),
-  DATABASE_SECRET_ARN: z.string().optional().describe("its password is asked for at each new connection"),
-  DATABASE_POOL_MAX: integer(1, 100, 1),
-  DATABASE_PREPARE: z
-    .enum(["true", "false"])
-    .default("true")
-    .describe("false behind a transaction pooler without support"),
-  DATABASE_STATEMENT_TIMEOUT_MS: integer(100, 900_000, 25_000),
-});
+/** How the database is reached. */
+export const databaseSettings = {
+  url: setting({
+    env: "DATABASE_URL",
+    takes: z
+      .string()
+      .regex(/^postgres(ql)?:\/\//, "must start with postgres://")
+      .refine(isReadable, "cannot be read; write # as %23, / as %2F, @ as %40 and % as %25 in user and password"),
+    optional: true,
+    example: LOCAL_DATABASE_URL,
+    says: "Connection string. The default is what `npm start` listens on, used with a warning; on Lambda there is none. With docker compose: postgres://waybill:waybill@127.0.0.1:54329/waybill",
+  }),
+  secretArn: setting({
+    env: "DATABASE_SECRET_ARN",
+    takes: z.string(),
+    optional: true,
+    says: "Secrets Manager secret with the password, bare or as RDS's JSON; asked for again when it is refused, so it rotates by itself.",
+  }),
+  poolMax: setting({
+    env: "DATABASE_POOL_MAX",
+    takes: whole(1, 100),
+    default: "1",
+    says: "Connections of one function instance.",
+  }),
+  prepare: setting({
+    env: "DATABASE_PREPARE",
+    takes: z.enum(["true", "false"]).transform((word) => word === "true"),
+    default: "true",
+    says: "`false` behind a transaction pooler that keeps no prepared statements.",
+  }),
+  statementTimeoutMs: setting({
+    env: "DATABASE_STATEMENT_TIMEOUT_MS",
+    takes: whole(100, 900_000),
+    default: "25000",
+    unit: "milliseconds",
+    says: "The longest that one statement may take.",
+  }),
+};
 
 /** Exactly the connection string that is configured, or the documented local one with a warning. */
 export function databaseUrl(source?: NodeJS.ProcessEnv): string {
-  const { DATABASE_URL } = readEnv(DatabaseEnv, source);
-  if (DATABASE_URL !== undefined) return DATABASE_URL;
+  const { url } = readSettings(databaseSettings, source);
+  if (url !== undefined) return url;
   if (onLambda(source)) throw new ConfigError("DATABASE_URL is not set. Set it to the database's connection string.");
   log.warn("database url defaulted", { url: LOCAL_DATABASE_URL, todo: "set DATABASE_URL" });
   return LOCAL_DATABASE_URL;
@@ -52,20 +78,19 @@ type Wishes = Pick<postgres.Options<Record<string, never>>, "max" | "idle_timeou
  * a lock belongs to its session.
  */
 export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(source), wishes?: Wishes): Pool {
-  const env = readEnv(DatabaseEnv, source);
-  const prepare = env.DATABASE_PREPARE === "true";
+  const { secretArn, poolMax, prepare, statementTimeoutMs } = readSettings(databaseSettings, source);
   const open = (onclose: () => void, error?: unknown) => {
     let password = "";
     let fresh = isPasswordRefused(error) || error instanceof Unavailable;
     const beforeConnecting = async () => {
-      if (env.DATABASE_SECRET_ARN === undefined) return;
-      password = await databasePassword(env.DATABASE_SECRET_ARN, fresh);
+      if (secretArn === undefined) return;
+      password = await databasePassword(secretArn, fresh);
       fresh = false;
     };
     // Spread, because the types do not know this option.
-    const sockets = { socket: socketFactory(wishes?.max ?? env.DATABASE_POOL_MAX, beforeConnecting) };
+    const sockets = { socket: socketFactory(wishes?.max ?? poolMax, beforeConnecting) };
     return postgres(url, {
-      max: env.DATABASE_POOL_MAX,
+      max: poolMax,
       prepare,
       ...databaseOf(url),
       idle_timeout: 20,
@@ -81,10 +106,10 @@ export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(so
         application_name: "waybill",
         // A transaction pooler refuses settings that it does not know; there the role has to bring it.
         // No JIT: on tables without statistics a claim is planned as dear enough to be compiled, which takes longer than it runs.
-        ...(prepare ? { statement_timeout: env.DATABASE_STATEMENT_TIMEOUT_MS, jit: "off" } : {}),
+        ...(prepare ? { statement_timeout: statementTimeoutMs, jit: "off" } : {}),
       },
       ...wishes,
-      ...(env.DATABASE_SECRET_ARN === undefined ? {} : { password: () => password }),
+      ...(secretArn === undefined ? {} : { password: () => password }),
       ...sockets,
     });
   };

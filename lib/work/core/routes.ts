@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { whole } from "../../input/whole.ts";
 import { Uuid } from "../../protocol/messages.ts";
-import type { Route } from "../../runtime/http/http.ts";
+import type { Route } from "../../runtime/http/route.ts";
 import { type Decision, STATUSES } from "./lifecycle.ts";
 import {
   Approve,
@@ -25,6 +25,8 @@ export const submitWork = {
   path: "/work",
   operation: "submitWork",
   summary: "Submit work. The same request_id or Idempotency-Key again answers with the work as it is now.",
+  access: "caller",
+  function: "submit-work",
   repeatable: true,
   headers: z.object({
     "idempotency-key": z
@@ -46,6 +48,8 @@ export const explainRoute = {
   path: "/route",
   operation: "explainRouting",
   summary: "Which agent would get this work, and why. Writes nothing.",
+  access: "caller",
+  function: "submit-work",
   repeatable: true,
   body: AskRouter,
   answers: { 200: { description: "The decision", schema: Explained } },
@@ -56,6 +60,8 @@ export const listWork = {
   path: "/work",
   operation: "listWork",
   summary: "List work, newest first.",
+  access: "caller",
+  function: "list-work",
   query: z.strictObject({
     status: z.enum(STATUSES).optional(),
     work_type: z.string().max(100).optional(),
@@ -77,6 +83,8 @@ export const getWork = {
   path: "/work/{task_id}",
   operation: "getWork",
   summary: "One piece of work with its steps; with wait, as soon as it is final or the wait is over.",
+  access: "caller",
+  function: "get-work",
   params,
   query: z.strictObject({
     wait: whole(0, 25).default(0).describe("seconds to wait for a final state, at most 25"),
@@ -89,6 +97,8 @@ export const getLogs = {
   path: "/work/{task_id}/logs",
   operation: "getLogs",
   summary: "The steps of every attempt, in order.",
+  access: "caller",
+  function: "get-logs",
   params,
   answers: {
     200: { description: "The steps", schema: z.strictObject({ steps: z.array(LoggedStep) }) },
@@ -101,6 +111,8 @@ export const getOutput = {
   path: "/work/{task_id}/output",
   operation: "getOutput",
   summary: "The full output in step order, byte for byte; parts of it by Range.",
+  access: "caller",
+  function: "get-output",
   params,
   query: z.strictObject({
     step: whole(1, 1_000_000).optional().describe("of this step only"),
@@ -122,6 +134,8 @@ function decision<const D extends Decision, B extends z.ZodType = typeof Decide>
     path: `/work/{task_id}/${verb}`,
     operation: `${verb}Work`,
     summary,
+    access: "caller",
+    function: "decide-work",
     params,
     body: (body ?? Decide) as B,
     answers: {
@@ -143,6 +157,8 @@ export const handOverWork = {
   operation: "handOverWork",
   summary:
     "Pass approved or executing work on to another agent; an attempt that this ends does not count. The same again in the same run changes nothing.",
+  access: "caller",
+  function: "decide-work",
   params,
   body: HandOver,
   answers: {
@@ -158,6 +174,8 @@ export const giveFeedback = {
   path: "/work/{task_id}/feedback",
   operation: "giveFeedback",
   summary: "Say how well work was done; the latest word counts, three times what is measured.",
+  access: "caller",
+  function: "decide-work",
   params,
   body: GiveFeedback,
   answers: {

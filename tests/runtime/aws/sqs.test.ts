@@ -4,8 +4,9 @@ import type { AddressInfo } from "node:net";
 import { CreateQueueCommand } from "@aws-sdk/client-sqs";
 import fc from "fast-check";
 import { beforeEach, expect, test, vi } from "vitest";
-import { readQueues } from "../../../lib/runtime/aws/queue-env.ts";
+import { queueSettings } from "../../../lib/runtime/aws/queue-settings.ts";
 import { batches, type Outgoing, sendAll } from "../../../lib/runtime/aws/sqs.ts";
+import { readSettings } from "../../../lib/runtime/settings.ts";
 import { receive, sqs } from "../../support/http/events.ts";
 
 const MIB = 1_048_576;
@@ -145,7 +146,7 @@ test("batches keep every message once, in the order of its queue, within ten ent
 });
 
 test("the queues are read from the environment; an agent named like a property of objects has none", () => {
-  const queues = readQueues();
+  const queues = readSettings(queueSettings);
 
   expect(Object.keys(queues.agents)).toEqual(["infra", "desktop", "code", "research"]);
   expect(queues.agents["constructor"]).toBeUndefined();
@@ -156,5 +157,5 @@ test.each([
   ["no object", "[]", "AGENT_QUEUES must be an object, not a list"],
   ["no URL", '{"code":"queue"}', "AGENT_QUEUES.code must be a URL"],
 ])("an AGENT_QUEUES that is %s is named", (_what, AGENT_QUEUES, fault) => {
-  expect(() => readQueues({ ...process.env, AGENT_QUEUES })).toThrow(fault);
+  expect(() => readSettings(queueSettings, { ...process.env, AGENT_QUEUES })).toThrow(fault);
 });

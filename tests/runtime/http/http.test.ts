@@ -1,13 +1,12 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import * as z from "zod";
-import type { Route } from "../../../lib/runtime/http/http.ts";
+import type { Route } from "../../../lib/runtime/http/route.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
-import { eventOf, seen, send } from "../../support/http/http-event.ts";
 import { logLines } from "../../support/log-lines.ts";
 
 process.env["LOG_LEVEL"] = "info";
 vi.resetModules();
-const { http } = await import("../../../lib/runtime/http/http.ts");
+const { eventOf, http, seen, send } = await import("../../support/http/http-event.ts");
 const errors = await import("../../../lib/errors.ts");
 
 const route = {
@@ -15,6 +14,8 @@ const route = {
   path: "/things/{id}",
   operation: "putThing",
   summary: "A route with every part.",
+  access: "open",
+  function: "put-thing",
   params: z.object({ id: z.coerce.number().int().min(1) }),
   query: z.strictObject({ limit: z.coerce.number().int().max(10).optional(), name: z.string().max(5).optional() }),
   headers: z.object({ "idempotency-key": z.string().min(3).optional() }),

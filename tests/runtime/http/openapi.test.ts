@@ -4,8 +4,8 @@ import { expect, test } from "vitest";
 import { parse } from "yaml";
 import * as z from "zod";
 import { handler as getOpenApi } from "../../../functions/system/get-openapi.ts";
-import type { Route } from "../../../lib/runtime/http/http.ts";
 import { openApi } from "../../../lib/runtime/http/openapi.ts";
+import type { Route } from "../../../lib/runtime/http/route.ts";
 import { document, expectConforms } from "../../support/http/conform.ts";
 import { call } from "../../support/http/events.ts";
 
@@ -13,14 +13,14 @@ type HttpApi = string | { method: string; path: string };
 type Service = { functions: Record<string, { events?: { httpApi?: HttpApi }[] }> };
 
 function deployed(): string[] {
-  const { functions } = parse(readFileSync("serverless.yml", "utf8"), { logLevel: "error" }) as Service;
+  const { functions } = parse(readFileSync("deploy/http.yml", "utf8"), { logLevel: "error" }) as Service;
   return Object.values(functions)
     .flatMap(({ events = [] }) => events.flatMap(({ httpApi }) => (httpApi === undefined ? [] : [httpApi])))
     .map((event) => (typeof event === "string" ? event : `${event.method} ${event.path}`))
     .filter((event) => event !== "*");
 }
 
-test("every route of serverless.yml is in the document, and the reverse", () => {
+test("every route of deploy/http.yml is in the document, and the reverse", () => {
   const documented = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   );
@@ -82,6 +82,8 @@ const route = {
   path: "/things/{id}",
   operation: "getThing",
   summary: "s",
+  access: "open",
+  function: "get-thing",
   params: z.object({ id: z.string() }),
   answers: { 200: { description: "d", schema: z.strictObject({ a: z.string() }).meta({ id: "OpenApiTestThing" }) } },
 } satisfies Route;

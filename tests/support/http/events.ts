@@ -7,6 +7,8 @@ import {
   serialiseMessage,
   type WorkRequestMessage,
 } from "../../../lib/protocol/messages.ts";
+import { matchPath } from "../../../lib/runtime/http/not-found.ts";
+import { routes } from "../../../lib/wiring/routes.ts";
 import { expectConforms } from "./conform.ts";
 
 /** What tests say to the entry points, in the words of the events that AWS sends them. */
@@ -30,7 +32,9 @@ export async function call(
   const url = new URL(path, "http://local");
   const query = Object.fromEntries(url.searchParams);
   const body = options.raw ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
+  const method = options.method ?? (body === undefined ? "GET" : "POST");
   const event = {
+    routeKey: routeKeyOf(method, url.pathname),
     rawPath: url.pathname,
     rawQueryString: url.search.slice(1),
     headers: options.headers ?? {},
@@ -38,7 +42,7 @@ export async function call(
     ...(options.params === undefined ? {} : { pathParameters: options.params }),
     ...(body === undefined ? {} : { body }),
     isBase64Encoded: false,
-    requestContext: { http: { method: options.method ?? (body === undefined ? "GET" : "POST"), path: url.pathname } },
+    requestContext: { http: { method, path: url.pathname } },
   } as unknown as APIGatewayProxyEventV2;
   const answer = await (handler as HttpHandler)(event);
   const bytes = Buffer.from(answer.body ?? "", answer.isBase64Encoded ? "base64" : "utf8");
@@ -48,6 +52,12 @@ export async function call(
   expectConforms(event.requestContext.http.method, url.pathname, { status, headers, text });
   const json = headers["content-type"]?.includes("json") ? JSON.parse(text) : undefined;
   return { status, headers, text, bytes, json };
+}
+
+/** The route that API Gateway finds for a call. */
+function routeKeyOf(method: string, path: string): string {
+  const route = routes.find((each) => each.method === method && matchPath(each.path, path) !== undefined);
+  return route === undefined ? "$default" : `${route.method} ${route.path}`;
 }
 
 export const sqs = new SQSClient({ useQueueUrlAsEndpoint: false });

@@ -1,5 +1,7 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from "aws-lambda";
-import type { http } from "../../../lib/runtime/http/http.ts";
+import { apiGateway } from "../../../lib/runtime/http/lambda.ts";
+import type { Answer, Call, Route } from "../../../lib/runtime/http/route.ts";
+import { serve, json as served } from "../../../lib/runtime/http/serve.ts";
 
 /** An event of API Gateway's HTTP API with these parts; everything else is as for a GET of nothing. */
 export function eventOf(parts: Partial<APIGatewayProxyEventV2> & { method?: string } = {}): APIGatewayProxyEventV2 {
@@ -22,6 +24,14 @@ export function seen(answer: APIGatewayProxyStructuredResultV2): Seen {
   const headers = answer.headers as Record<string, string>;
   const json = headers["content-type"]?.includes("json") ? JSON.parse(text) : undefined;
   return { status: answer.statusCode ?? 0, headers, text, json };
+}
+
+/** The Lambda handler of one route. API Gateway has found it already: its event names it. */
+export function http<const R extends Route>(route: R, run: (call: Call<R>) => Promise<Answer>) {
+  const handler = apiGateway(serve([served(route, run)]));
+  const routeKey = `${route.method} ${route.path}`;
+  return async (event: APIGatewayProxyEventV2, context?: Parameters<typeof handler>[1]) =>
+    await handler({ ...event, routeKey }, context);
 }
 
 /** Sends one event through a handler. */

@@ -1,19 +1,22 @@
 // npm run generate writes every file that is derived from code; npm run generated (--check) compares them and fails on drift.
 import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { readMigrations } from "../lib/migrations/files.ts";
-import { asyncApi, protocolSchema } from "../lib/protocol/documents.ts";
-import { openApi } from "../lib/runtime/http/openapi.ts";
-import { routes } from "../lib/wiring/routes.ts";
-import { initScript } from "../localstack/parts/init-script.ts";
-import { makeSchemaSql } from "./schema.ts";
+import { readMigrations } from "../../lib/migrations/files.ts";
+import { asyncApi, protocolSchema } from "../../lib/protocol/documents.ts";
+import { openApi } from "../../lib/runtime/http/openapi.ts";
+import { routes } from "../../lib/wiring/routes.ts";
+import { initScript } from "../../localstack/parts/init-script.ts";
+import { makeSchemaSql } from "../schema.ts";
+import { httpYaml, rolesYaml } from "./deployment.ts";
 
-const root = new URL("../", import.meta.url);
+const root = new URL("../../", import.meta.url);
 
 const generated: { file: string; make: () => string | Promise<string> }[] = [
   { file: "docs/protocol.schema.json", make: () => json(protocolSchema()) },
   { file: "docs/asyncapi.json", make: () => json(asyncApi()) },
   { file: "docs/openapi.json", make: () => json(openApi(routes)) },
+  { file: "deploy/http.yml", make: httpYaml },
+  { file: "deploy/roles.yml", make: rolesYaml },
   { file: "localstack/init/queues.sh", make: initScript },
   { file: "migrations/names.json", make: () => json(namesOfMigrations()) },
   { file: "migrations/schema.sql", make: makeSchemaSql },
@@ -30,7 +33,7 @@ function json(document: unknown): string {
 
 const [mode, ...rest] = process.argv.slice(2);
 if ((mode !== undefined && mode !== "--check") || rest.length > 0) {
-  console.error("Usage: node bin/generate.ts [--check]");
+  console.error("Usage: node bin/generate/main.ts [--check]");
   process.exit(2);
 }
 

@@ -1,13 +1,12 @@
 import { GetQueueAttributesCommand, GetQueueUrlCommand } from "@aws-sdk/client-sqs";
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
-import { printable } from "../../input/json.ts";
-import { type Message, ORCHESTRATOR, parseMessage } from "../../protocol/messages.ts";
-import { answerTo, type Refusal, refusalOf } from "../../protocol/refusal.ts";
-import { uuidv7 } from "../ids.ts";
-import { log } from "../log.ts";
-import { withConnections } from "../postgres/pool.ts";
-import type { Queues } from "./queue-env.ts";
-import { type Outgoing, sendAll, sqs } from "./sqs.ts";
+import { printable } from "../input/json.ts";
+import { type Message, ORCHESTRATOR, parseMessage } from "../protocol/messages.ts";
+import { answerTo, type Refusal, refusalOf } from "../protocol/refusal.ts";
+import { type Outgoing, sqs } from "../runtime/aws/sqs.ts";
+import { log } from "../runtime/log.ts";
+import { withConnections } from "../runtime/postgres/pool.ts";
+import type { ControlPlane } from "./control-plane.ts";
 
 /** A message that follows the protocol, with the id by which the batch names it. */
 export type Received = { recordId: string; message: Message };
@@ -15,6 +14,7 @@ export type Received = { recordId: string; message: Message };
 /** Takes the valid messages of a batch and answers the record ids to deliver again. Throwing delivers the whole batch again. */
 export type Batch = (received: Received[]) => Promise<Iterable<string>>;
 
+type Sending = Pick<ControlPlane, "settings" | "stamp" | "edges">;
 type Refused = { record: SQSRecord; refusal: Refusal };
 
 /**
@@ -23,7 +23,7 @@ type Refused = { record: SQSRecord; refusal: Refusal };
  * known and goes to the dead letter queue with its evidence; only then does it leave the queue. `run` is run again when
  * the database connection is lost in the middle: every message may come twice anyway.
  */
-export function queue(queues: Queues, run: Batch): (event: SQSEvent, context?: Context) => Promise<SQSBatchResponse> {
+export function queue(plane: Sending, run: Batch): (event: SQSEvent, context?: Context) => Promise<SQSBatchResponse> {
   return async (event) => {
     const started = performance.now();
     const valid: Received[] = [];
@@ -33,7 +33,7 @@ export function queue(queues: Queues, run: Batch): (event: SQSEvent, context?: C
       if (parsed.ok) valid.push({ recordId: record.messageId, message: parsed.message });
       else refused.push({ record, refusal: refusalOf(parsed, record.body) });
     }
-    const failed = new Set(await keptBack(queues, refused));
+    const failed = new Set(await keptBack(plane, refused));
     for (const id of await runAll(valid, run)) failed.add(id);
     const duration_ms = Math.round(performance.now() - started);
     log.info("batch handled", { received: event.Records.length, failed: failed.size, duration_ms });
@@ -55,14 +55,14 @@ async function runAll(valid: Received[], run: Batch): Promise<Iterable<string>> 
  * Answers the senders, then buries the messages, and answers the ids of those that could not be: they stay on the queue.
  * In this order, because an answer twice is harmless and a dead letter twice is two alarms.
  */
-async function keptBack(queues: Queues, refused: Refused[]): Promise<string[]> {
+async function keptBack(plane: Sending, refused: Refused[]): Promise<string[]> {
   if (refused.length === 0) return [];
   for (const { record, refusal } of refused) {
     const { remains, error_code, reason } = refusal;
     log.warn("message refused", { ...remains, sqs_message_id: record.messageId, error_code, reason });
   }
-  const answers = refused.flatMap((one) => answerFor(queues, one));
-  const answered = await sendAll(answers);
+  const answers = refused.flatMap((one) => answerFor(plane, one));
+  const answered = await plane.edges.send(answers);
   const unanswered = new Set(answers.map(({ id }) => id));
   for (const id of answered.sent) unanswered.delete(id);
   const letters: Outgoing[] = [];
@@ -74,7 +74,7 @@ async function keptBack(queues: Queues, refused: Refused[]): Promise<string[]> {
       error = caught;
     }
   }
-  const buried = await sendAll(letters);
+  const buried = await plane.edges.send(letters);
   error ??= buried.error;
   if (error !== undefined) log.error("dead letter not sent", { error });
   const gone = new Set(buried.sent);
@@ -92,11 +92,11 @@ function letterOf({ record, refusal }: Refused, queueUrl: string): Outgoing {
   return { id: messageId, queueUrl, body, attributes };
 }
 
-function answerFor(queues: Queues, { record, refusal }: Refused): Outgoing[] {
+function answerFor({ settings, stamp }: Sending, { record, refusal }: Refused): Outgoing[] {
   const { from_agent } = refusal.remains;
-  const queueUrl = from_agent === undefined ? undefined : queues.agents[from_agent];
+  const queueUrl = from_agent === undefined ? undefined : settings.queues.agents[from_agent];
   if (queueUrl === undefined) return [];
-  const answering = { from: ORCHESTRATOR, deliveryId: record.messageId, newId: () => uuidv7(), now: new Date() };
+  const answering = { from: ORCHESTRATOR, deliveryId: record.messageId, newId: stamp.newId, now: stamp.now() };
   const body = answerTo(refusal, answering);
   return body === undefined ? [] : [{ id: record.messageId, queueUrl, body }];
 }

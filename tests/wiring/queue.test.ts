@@ -7,12 +7,13 @@ import {
 } from "@aws-sdk/client-sqs";
 import type { SQSEvent } from "aws-lambda";
 import { beforeEach, expect, test } from "vitest";
-import { type Message, parseMessage, serialiseMessage } from "../../../lib/protocol/messages.ts";
-import { queue } from "../../../lib/runtime/aws/queue.ts";
-import { readQueues } from "../../../lib/runtime/aws/queue-env.ts";
-import { agentQueue, put, receive, sqs } from "../../support/http/events.ts";
+import { type Message, parseMessage, serialiseMessage } from "../../lib/protocol/messages.ts";
+import { sendAll } from "../../lib/runtime/aws/sqs.ts";
+import { queue } from "../../lib/wiring/queue.ts";
+import { functionPlane } from "../../lib/wiring/serve.ts";
+import { agentQueue, put, receive, sqs } from "../support/http/events.ts";
 
-const queues = readQueues();
+const plane = functionPlane(sendAll);
 let source: string;
 let deadLetters: string;
 
@@ -54,7 +55,7 @@ test("the valid messages of a batch are handed over at once, and the failures ar
   const event = await deliver(...messages.map(serialiseMessage));
   const batches: string[][] = [];
 
-  const answer = await queue(queues, async (received) => {
+  const answer = await queue(plane, async (received) => {
     batches.push(received.map(({ message }) => message.message_id));
     return received.slice(1, 2).map(({ recordId }) => recordId);
   })(event);
@@ -66,7 +67,7 @@ test("the valid messages of a batch are handed over at once, and the failures ar
 test("a batch that fails as a whole is delivered again as a whole", async () => {
   const event = await deliver(serialiseMessage(status()), serialiseMessage(status()));
 
-  const answer = await queue(queues, async () => {
+  const answer = await queue(plane, async () => {
     throw new Error("no");
   })(event);
 
@@ -76,7 +77,7 @@ test("a batch that fails as a whole is delivered again as a whole", async () => 
 test("a batch whose connection was lost is run once more before it is delivered again", async () => {
   let runs = 0;
 
-  const answer = await queue(queues, async () => {
+  const answer = await queue(plane, async () => {
     if (++runs === 1) throw Object.assign(new Error("lost"), { code: "ECONNRESET" });
     return [];
   })(await deliver(serialiseMessage(status())));
@@ -90,7 +91,7 @@ test("a message that does not parse is answered with 5003 and buried with its ev
   const event = await deliver(JSON.stringify(bad), serialiseMessage(good));
   const handled: string[] = [];
 
-  const answer = await queue(queues, async (received) => {
+  const answer = await queue(plane, async (received) => {
     handled.push(...received.map(({ message }) => message.message_id));
     return [];
   })(event);
@@ -133,7 +134,7 @@ test.each([
 ])("of a message that cannot be answered (%s) the letter remains", async (_what, text) => {
   const event = { Records: [record(text)] } as unknown as SQSEvent;
 
-  const answer = await queue(queues, none)(event);
+  const answer = await queue(plane, none)(event);
 
   expect(answer.batchItemFailures).toEqual([]);
   expect((await receive(deadLetters)).Records.map(({ body }) => body)).toEqual([text]);
@@ -148,7 +149,7 @@ function record(body: string) {
 test("twenty-five poisoned messages are all buried, in batches", async () => {
   const records = Array.from({ length: 25 }, (_, n) => record(`poison ${n}`));
 
-  const answer = await queue(queues, none)({ Records: records } as unknown as SQSEvent);
+  const answer = await queue(plane, none)({ Records: records } as unknown as SQSEvent);
 
   expect(answer.batchItemFailures).toEqual([]);
   const bodies = new Set<string>();
@@ -162,14 +163,15 @@ test("a message that cannot be buried stays on its queue", async () => {
   const event = await deliver("poison", serialiseMessage(status()));
   await sqs.send(new DeleteQueueCommand({ QueueUrl: deadLetters }));
 
-  const answer = await queue(queues, none)(event);
+  const answer = await queue(plane, none)(event);
 
   expect(answer.batchItemFailures).toEqual([{ itemIdentifier: ids(event)[0] }]);
 });
 
 test("a message whose sender cannot be answered stays on its queue and is not buried yet", async () => {
   const url = (await sqs.send(new GetQueueUrlCommand({ QueueName: source.split("/").at(-1) }))).QueueUrl ?? "";
-  const away = { ...queues, agents: { code: `${url}-that-is-not-there` } };
+  const agents = { code: `${url}-that-is-not-there` };
+  const away = { ...plane, settings: { ...plane.settings, queues: { ...plane.settings.queues, agents } } };
   const event = await deliver(JSON.stringify({ ...status(), type: "?" }));
 
   const answer = await queue(away, none)(event);
@@ -183,7 +185,7 @@ test("a queue without a dead letter queue keeps its poison", async () => {
   await sqs.send(new CreateQueueCommand({ QueueName: name }));
   const event = { Records: [{ ...record("poison"), eventSourceARN: `arn:aws:sqs:eu-central-1:000000000000:${name}` }] };
 
-  const answer = await queue(queues, none)(event as unknown as SQSEvent);
+  const answer = await queue(plane, none)(event as unknown as SQSEvent);
 
   expect(answer.batchItemFailures).toHaveLength(1);
 });
@@ -191,7 +193,7 @@ test("a queue without a dead letter queue keeps its poison", async () => {
 test("a batch of poison alone is not handed over", async () => {
   let runs = 0;
 
-  await queue(queues, async () => {
+  await queue(plane, async () => {
     runs++;
     return [];
   })(await deliver("poison"));

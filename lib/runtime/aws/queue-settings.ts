@@ -1,0 +1,50 @@
+import * as z from "zod";
+import { setting, type Values } from "../settings.ts";
+
+/** Agent name to queue URL, as JSON. */
+export const JsonMap = z
+  .string()
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.addIssue('must be JSON, such as {"code": "https://…/waybill-agent-code"}');
+      return z.NEVER;
+    }
+  })
+  .pipe(z.record(z.string(), z.url()));
+
+/** The queues of a deployment, by what they are for. */
+export const queueSettings = {
+  work: setting({ env: "WORK_QUEUE_URL", takes: z.url(), says: "Wakes the dispatcher." }),
+  results: setting({
+    env: "RESULTS_QUEUE_URL",
+    takes: z.url(),
+    says: "What agents say; agents need it too.",
+  }),
+  agents: setting({
+    env: "AGENT_QUEUES",
+    // Without a prototype: an agent that calls itself "constructor" has no queue.
+    takes: JsonMap.transform((map) => Object.assign(Object.create(null) as Record<string, string>, map)),
+    example: '{"code":"https://…/waybill-agent-code"}',
+    says: "JSON, agent name to queue URL. Other agents have the queue of their definition in the registry.",
+  }),
+};
+export type Queues = Values<typeof queueSettings>;
+
+/** How the queues of agents that the registry gets are found and made. */
+export const agentQueueSettings = {
+  create: setting({
+    env: "AGENT_QUEUE_CREATE",
+    takes: z.enum(["true", "false"]).transform((word) => word === "true"),
+    default: "false",
+    says: "Whether PUT /agents/{name} makes the queue of a new agent where there is none, PREFIX-agent-NAME. npm start says true.",
+  }),
+  prefix: setting({
+    env: "AGENT_QUEUE_PREFIX",
+    takes: z.string().regex(/^[A-Za-z0-9_-]{0,40}$/),
+    default: "waybill",
+    says: "What its name begins with.",
+  }),
+};
+export type AgentQueueSettings = Values<typeof agentQueueSettings>;

@@ -1,0 +1,55 @@
+import type * as z from "zod";
+import type { Fields, Log } from "../log.ts";
+import type { RequestParts } from "./request.ts";
+
+/** One way to answer: what it means and, where the body is JSON, its schema. From 400 on the body is a problem. */
+export type AnswerSpec = { description: string; schema?: z.ZodType; contentType?: string; headers?: string[] };
+
+/** Who may call. `open`: whoever knows the address; `caller`: whom the stage's authorization lets in. */
+export type Access = "open" | "caller";
+
+/**
+ * One call of the HTTP API, stated once: the handler parses by it; the OpenAPI document, the deployment's events and their
+ * authorizers are made of it (`npm run generate`).
+ */
+export type Route = RequestParts & {
+  method: "GET" | "POST" | "PUT" | "DELETE";
+  path: `/${string}`;
+  operation: string;
+  summary: string;
+  access: Access;
+  /** The Lambda function that serves it, by the name it is deployed under; lib/wiring/functions.ts lists them. */
+  function: string;
+  /** Whether the whole call may be run again when the database connection is lost in the middle; a GET always may. */
+  repeatable?: boolean;
+  answers: Record<number, AnswerSpec>;
+};
+
+type Part<S> = S extends z.ZodType ? z.infer<S> : undefined;
+
+/** Who signed a call, as API Gateway and function URLs tell it. */
+export type Signature = { userArn: string; accountId: string };
+
+/** What a use case gets of a call: the parts that its route names, parsed, and the fields that join its log lines. */
+export type Call<R extends Route> = {
+  params: Part<R["params"]>;
+  query: Part<R["query"]>;
+  headers: Part<R["headers"]>;
+  body: R extends { bodyTypes: readonly string[] } ? string : Part<R["body"]>;
+  /** As they came, for a route that stands for many. */
+  method: string;
+  path: string;
+  /** A UUIDv7 of this call: the same when a repeatable call is run again. */
+  callId: string;
+  traceId: string;
+  /** Undefined where nobody had to sign. */
+  signature: Signature | undefined;
+  log: Log;
+  /** Adds fields to the line that says how the call ended: what it was about. */
+  tell: (fields: Fields) => void;
+  /** Until when this call must have been answered, in milliseconds from now. */
+  remainingMs: () => number;
+};
+
+/** A JSON body, or bytes with a content-type of their own. */
+export type Answer = { status: number; body?: unknown; bytes?: Uint8Array; headers?: Record<string, string> };

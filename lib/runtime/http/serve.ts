@@ -1,0 +1,157 @@
+import { Unavailable } from "../../errors.ts";
+import { within } from "../../time.ts";
+import { uuidv7 } from "../ids.ts";
+import { type Fields, log } from "../log.ts";
+import { renewAll, withConnections } from "../postgres/pool.ts";
+import { PROBLEM, render } from "./answer.ts";
+import { matchPath, notFound } from "./not-found.ts";
+import { problemOf } from "./problem.ts";
+import { parseRequest } from "./request.ts";
+import type { Answer, Call, Route, Signature } from "./route.ts";
+import { traceOf } from "./trace.ts";
+import { partsOfRequest, type RequestSource } from "./web.ts";
+
+/** What an adapter knows of a call beside its Request. */
+export type Around = {
+  /** The route that API Gateway has found, and what it has read from the path; without it the path decides. */
+  matched?: { routeKey: string; params: PathParams } | undefined;
+  signature: Signature | undefined;
+  /** Until when the call must have been answered, in milliseconds from now. */
+  remainingMs: () => number;
+  /** Runs something once the answer has been given, before the process may be frozen. */
+  waitUntil: (after: () => Promise<void>) => void;
+};
+export type PathParams = Record<string, string | undefined>;
+
+/** Answers requests: the shape of every handler inside the edge. */
+export type Fetch = (request: Request, around: Around) => Promise<Response>;
+
+/** A route and what serves it. */
+export type Served = {
+  route: Route;
+  fetch: (request: Request, around: Around, params: PathParams) => Promise<Response>;
+};
+
+/** Stands for every path and method that no route has. It is in no document. */
+const anyOther = {
+  method: "GET",
+  path: "/{path}",
+  operation: "notFound",
+  summary: "Answers 404, or 405 where the path has other methods.",
+  access: "open",
+  function: "not-found",
+  query: false,
+  answers: { 404: { description: "No such path" }, 405: { description: "No such method" } },
+} as const satisfies Route;
+
+/** Answers every call 404, or 405 with Allow where its path is that of one of these routes. */
+export function unknown(routes: readonly Route[]): Fetch {
+  const { fetch } = json(anyOther, async ({ method, path }) => {
+    throw notFound(routes, method, path);
+  });
+  return async (request, around) => await fetch(request, around, {});
+}
+
+/**
+ * One handler for several routes: API Gateway's route key says which it is, or else method and path. `otherwise` answers every
+ * other call.
+ */
+export function serve(served: readonly Served[], otherwise: Fetch = unknown(served.map(({ route }) => route))): Fetch {
+  const byKey = new Map(served.map((one) => [`${one.route.method} ${one.route.path}`, one]));
+  return async (request, around) => {
+    const { routeKey, params } = around.matched ?? {};
+    const found = routeKey === undefined ? undefined : byKey.get(routeKey);
+    if (found !== undefined) return await found.fetch(request, around, params ?? {});
+    const { method, path } = await partsOfRequest(request);
+    for (const one of served) {
+      const read = one.route.method === method ? matchPath(one.route.path, path) : undefined;
+      if (read !== undefined) return await one.fetch(request, around, read);
+    }
+    return await otherwise(request, around);
+  };
+}
+
+/**
+ * Serves a route: parses the request by it, calls `run`, and turns every outcome into an answer. Errors become
+ * application/problem+json (RFC 9457): a CallerError its own status, a database or queue that does not answer in time 503,
+ * anything else 500 without its text.
+ */
+export function json<const R extends Route>(route: R, run: (call: Call<R>) => Promise<Answer>): Served {
+  return {
+    route,
+    fetch: async (request, around, params) => await new Answering(route, run, around).answer(request, params),
+  };
+}
+
+/** Serves a route by a handler that reads the Request and makes the Response itself, errors too, as foreign protocols do. */
+export function web(route: Route, fetch: Fetch): Served {
+  return { route, fetch: async (request, around) => await fetch(request, around) };
+}
+
+/** What is kept back to answer that a call took too long, which API Gateway would say without a trace_id. */
+const ANSWER_MS = 300;
+
+/** One call on its way through a route. */
+class Answering<R extends Route> {
+  readonly #route: R;
+  readonly #run: (call: Call<R>) => Promise<Answer>;
+  readonly #around: Around;
+  readonly #started = performance.now();
+  readonly #told: Fields = {};
+
+  constructor(route: R, run: (call: Call<R>) => Promise<Answer>, around: Around) {
+    this.#route = route;
+    this.#run = run;
+    this.#around = around;
+  }
+
+  async answer(request: Request, params: PathParams): Promise<Response> {
+    const source = await partsOfRequest(request);
+    const traceId = traceOf(source.headers["traceparent"]);
+    const bound = log.with({ trace_id: traceId, operation: this.#route.operation });
+    try {
+      const running = this.#handle(source, params, traceId, bound);
+      const answer = await within(this.#around.remainingMs() - ANSWER_MS, running, giveUp);
+      bound.info("request answered", { ...this.#told, status: answer.status, ...this.#duration() });
+      return answer;
+    } catch (error) {
+      const { problem, headers } = problemOf(error, traceId);
+      const { status, code, errors } = problem;
+      const line = { ...this.#told, status, code, ...this.#duration() };
+      if (status < 500) bound.info("request refused", { ...line, fields: errors?.map(({ field }) => field) });
+      else bound.error("request failed", { ...line, error });
+      return render({ status, body: problem, headers: { ...headers, "content-type": PROBLEM } }, traceId);
+    }
+  }
+
+  async #handle(source: RequestSource, params: PathParams, traceId: string, bound: typeof log): Promise<Response> {
+    const parts = parseRequest(this.#route, source, params) as Pick<Call<R>, "params" | "query" | "headers" | "body">;
+    const { method, path } = source;
+    const { signature, remainingMs } = this.#around;
+    const tell = (fields: Fields) => void Object.assign(this.#told, fields);
+    const call: Call<R> = {
+      ...parts,
+      method,
+      path,
+      callId: uuidv7(),
+      traceId,
+      signature,
+      log: bound,
+      tell,
+      remainingMs,
+    };
+    const repeatable = this.#route.repeatable ?? this.#route.method === "GET";
+    return render(await withConnections(repeatable, () => this.#run(call)), traceId);
+  }
+
+  #duration(): { duration_ms: number } {
+    return { duration_ms: Math.round(performance.now() - this.#started) };
+  }
+}
+
+function giveUp(): never {
+  const error = new Unavailable("The call was not done in the time that its function has.");
+  // What it still waits for may be a connection that is dead without a word.
+  renewAll(error);
+  throw error;
+}

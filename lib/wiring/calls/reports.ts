@@ -1,0 +1,11 @@
+import { listReports as allReports, findReport } from "../../reports/all.ts";
+import type { getReport, listReports } from "../../reports/routes.ts";
+import type { Answers } from "../serve.ts";
+
+/** Which reports there are. */
+export const list: Answers<typeof listReports> = async () => ({ status: 200, body: { reports: allReports() } });
+
+/** The rows of one report. */
+export const run: Answers<typeof getReport> = async ({ db }, _actor, { params: { name }, query }) => {
+  return { status: 200, body: { report: name, ...(await findReport(name).run(db, query)) } };
+};

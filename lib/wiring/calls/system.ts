@@ -1,0 +1,19 @@
+import expected from "../../../migrations/names.json" with { type: "json" };
+import { appliedMigrations } from "../../migrations/ledger.ts";
+import { routerWarnings } from "../../router/decide/fallback.ts";
+import { checkHealth } from "../../runtime/health/check-health.ts";
+import type { getHealth } from "../../runtime/http/routes.ts";
+import type { Answers } from "../serve.ts";
+
+/** 200 where database, queues and migrations are as they must be, 503 with the same body otherwise. */
+export const health: Answers<typeof getHealth> = async ({ db, settings }) => {
+  const { work, results, agents } = settings.queues;
+  const ofAgents = Object.entries(agents).map(([agent, url]) => [`agent.${agent}`, url] as const);
+  const found = await checkHealth({
+    applied: async () => (await appliedMigrations(db)).map(({ name }) => name),
+    expected,
+    queues: { work, results, ...Object.fromEntries(ofAgents) },
+    warnings: async () => await routerWarnings(db, settings.router),
+  });
+  return { status: found.status === "ok" ? 200 : 503, body: found };
+};

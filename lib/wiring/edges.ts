@@ -1,0 +1,27 @@
+import type { Outcome, Outgoing } from "../runtime/aws/sqs.ts";
+import { uuidv7 } from "../runtime/ids.ts";
+import { type Log, log } from "../runtime/log.ts";
+import { connect, type Pool } from "../runtime/postgres/db.ts";
+
+/** What the control plane touches of the world. */
+export type Edges = {
+  db: Pool;
+  /** Puts messages on queues, by their URLs; answers which were taken, and never throws. */
+  send: (messages: Outgoing[]) => Promise<Outcome>;
+  now: () => Date;
+  /** A new id, later ones greater. */
+  newId: () => string;
+  log: Log;
+};
+
+/**
+ * The edges of this process: the database that its environment names, its clock, its log. Connects to nothing yet. It can send
+ * only where it is given how: the client of SQS costs a cold start 40 ms, which a function that only reads never pays.
+ */
+export function processEdges(send: Edges["send"] = sendsNothing, source?: NodeJS.ProcessEnv): Edges {
+  return { db: connect(source), send, now: () => new Date(), newId: () => uuidv7(), log };
+}
+
+const sendsNothing: Edges["send"] = async () => {
+  throw new Error("This process was not given how to send: hand sendAll to its edges.");
+};

@@ -1,0 +1,43 @@
+import type { APIGatewayProxyStructuredResultV2, Context } from "aws-lambda";
+import { type Actor, actorOf, tellActor } from "../access/actor.ts";
+import { apiGateway, type HttpEvent } from "../runtime/http/lambda.ts";
+import type { Answer, Call, Route } from "../runtime/http/route.ts";
+import { json, type Served, serve } from "../runtime/http/serve.ts";
+import { type ControlPlane, controlPlane } from "./control-plane.ts";
+import { type Edges, processEdges } from "./edges.ts";
+import { readPlaneSettings } from "./settings.ts";
+
+/** What answers the calls of a route: a use case, with what it needs of the call and what its outcome is over HTTP. */
+export type Answers<R extends Route> = (plane: ControlPlane, actor: Actor, call: Call<R>) => Promise<Answer>;
+
+/** Rows of a function's table: a route and what answers it. */
+type Rows<R extends readonly Route[]> = { [K in keyof R]: readonly [R[K], Answers<R[K]>] };
+
+/**
+ * The control plane of a function, by the environment of its process; one that sends messages is given how (sendAll). Throws a
+ * ConfigError that names what is wrong in the environment.
+ */
+export function functionPlane(send?: Edges["send"]): ControlPlane {
+  return controlPlane({ settings: readPlaneSettings(), edges: processEdges(send) });
+}
+
+/** The Lambda handler of a function behind the HTTP API, from its table route → what answers it. */
+export function httpFunction<const R extends readonly Route[]>(
+  plane: ControlPlane,
+  ...rows: Rows<R>
+): (event: HttpEvent, context?: Context) => Promise<APIGatewayProxyStructuredResultV2> {
+  return apiGateway(serve(servedBy(plane, rows)));
+}
+
+type Row = readonly [Route, Answers<Route>];
+
+/** The rows of a table, each with its control plane and the actor of each call. */
+export function servedBy(plane: ControlPlane, rows: readonly Row[]): Served[] {
+  return rows.map(([route, answers]) =>
+    json(route, async (call) => {
+      const actor = actorOf(call.signature);
+      call.tell({ actor: tellActor(actor) });
+      return await answers(plane, actor, call);
+    }),
+  );
+}

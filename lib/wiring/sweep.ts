@@ -1,0 +1,42 @@
+import type { Actor } from "../access/actor.ts";
+import { routerWarnings } from "../router/decide/fallback.ts";
+import { keepPartitions } from "../router/series.ts";
+import { expireLeases, sendLeftovers } from "../work/dispatch/sweep.ts";
+import { toWire } from "../work/reading/task.ts";
+import { routeUndecided } from "../work/submission/undecided.ts";
+import type { ControlPlane } from "./control-plane.ts";
+import { router } from "./router.ts";
+import { startReady } from "./work.ts";
+
+/** How long it looks for agents for work that has none: the rest waits a minute more. */
+const ROUTING_MS = 15_000;
+
+/**
+ * Ends leases that ran out, sends what a crash left in the outbox, finds agents for work that waits for one, starts work whose
+ * time has come, and keeps the time series in months. Answers how many of each.
+ */
+export async function sweep(plane: ControlPlane, actor: Actor) {
+  const { db, settings, send, stamp, log } = plane;
+  const { learn, route } = plane.part(router);
+  const expired = await expireLeases(db, learn, send, stamp);
+  const sent = await sendLeftovers(db, send);
+  const decided = await routeUndecided(db, settings.work, route, ROUTING_MS);
+  for (const attempt of expired) log.warn("lease ran out", toWire(attempt));
+  for (const { taskId, traceId, toAgent } of decided) log.info("agent found", toWire({ taskId, traceId, toAgent }));
+  const started = await startReady(plane, actor);
+  for (const warning of await routerWarnings(db, settings.router)) log.warn("router not right", { warning });
+  const outcome = { expired: expired.length, sent, decided: decided.length, started: started.length };
+  log.info("swept", outcome);
+  await maintain(plane);
+  return outcome;
+}
+
+/** Last, and never at the expense of the work: until it succeeds the default partitions take what comes. */
+async function maintain({ db, settings, log }: ControlPlane): Promise<void> {
+  try {
+    const changed = await keepPartitions(db, settings.series);
+    if (changed.made.length + changed.ended.length > 0) log.info("partitions changed", changed);
+  } catch (error) {
+    log.warn("partitions left for the next sweep", { error });
+  }
+}

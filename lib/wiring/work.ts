@@ -1,0 +1,36 @@
+import type { Actor } from "../access/actor.ts";
+import type { Message } from "../protocol/messages.ts";
+import { deliver } from "../work/core/outbox.ts";
+import { dispatch, type Started } from "../work/dispatch/dispatch.ts";
+import { toWire } from "../work/reading/task.ts";
+import { type Received, recordBatch } from "../work/results/record.ts";
+import type { ControlPlane } from "./control-plane.ts";
+import { router } from "./router.ts";
+
+/** Starts what is ready and has room, and has the dispatcher woken when a rate limit lets the next one go. Answers what it started. */
+export async function startReady(plane: ControlPlane, _actor: Actor): Promise<Started[]> {
+  const { db, settings, agents, send, stamp, log, wakeForNext } = plane;
+  const { started, freeAt } = await dispatch(db, settings.work, agents, send, stamp);
+  for (const attempt of started) log.info("work dispatched", toWire(attempt));
+  if (freeAt !== null) await wakeForNext(freeAt);
+  return started;
+}
+
+/** Records what agents said and sends what follows from it. Answers the record ids of the messages that the database refused. */
+export async function record(plane: ControlPlane, _actor: Actor, received: Received[]): Promise<string[]> {
+  const { db, settings, send, stamp, log, wakeForNext } = plane;
+  const recorded = await recordBatch(db, settings.work, plane.part(router), stamp, received);
+  const { ended, stale, outgoing, refused, workWaits } = recorded;
+  await deliver(db, outgoing, send);
+  for (const { message, error } of refused) log.error("message not recorded", { ...about(message), error });
+  for (const message of stale) log.warn("late message changed nothing", about(message));
+  for (const { taskId, traceId, attempt, status } of ended) {
+    log.info("attempt ended", { task_id: taskId, trace_id: traceId, attempt, status });
+  }
+  if (workWaits) await wakeForNext();
+  return refused.map(({ recordId }) => recordId);
+}
+
+function about({ message_id, trace_id, from_agent, type, payload }: Message) {
+  return { message_id, trace_id, from_agent, type, task_id: payload.task_id };
+}
