@@ -1,22 +1,26 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { system } from "../lib/access/actor.ts";
 import type { Message, WorkRequestMessage } from "../lib/protocol/messages.ts";
-import { countHandovers, hasEvent, insertEvent } from "../lib/router/learn/handovers.ts";
-import { closeCancelled, learn } from "../lib/router/learn/learn.ts";
-import { openRouter } from "../lib/router/route.ts";
-import { RouterSettings } from "../lib/router/score/settings.ts";
+import { openRouter } from "../lib/router/decide/route.ts";
+import { closeHandovers, countHandovers, hasHandover, insertHandover } from "../lib/router/learn/handovers.ts";
+import { learn } from "../lib/router/learn/learn.ts";
+import { routerSettings } from "../lib/router/settings.ts";
 import { uuidv7 } from "../lib/runtime/ids.ts";
 import { connect, type Pool } from "../lib/runtime/postgres/db.ts";
+import { readSettings } from "../lib/runtime/settings.ts";
 import type { Outgoing } from "../lib/work/core/outbox.ts";
-import type { Registry } from "../lib/work/core/router-seam.ts";
-import { SubmitWork, WorkSettings } from "../lib/work/core/schema.ts";
+import type { Router } from "../lib/work/core/router-seam.ts";
+import { SubmitWork } from "../lib/work/core/schema.ts";
 import { dispatch } from "../lib/work/dispatch/dispatch.ts";
 import { recordBatch } from "../lib/work/results/record.ts";
+import { type WorkSettings, workSettings } from "../lib/work/settings.ts";
 import { submit } from "../lib/work/submission/submit.ts";
 
+const actor = system("bench");
 const AGENTS = ["code"];
 const stamp = { newId: () => uuidv7(), now: () => new Date() };
-const routing = RouterSettings.parse({});
+const routing = readSettings(routerSettings, {});
 const body = {
   request_text: "say hello",
   work_type: "code.run",
@@ -26,14 +30,14 @@ const body = {
 
 /** The domain on one connection, its queues taken away: what is sent is handed to the agent below at once. */
 export function benchWorld(url: string, inFlight: number) {
-  const settings = WorkSettings.parse({ AGENT_IN_FLIGHT: String(inFlight) });
+  const settings = readSettings(workSettings, { AGENT_IN_FLIGHT: String(inFlight) });
   const route = openRouter({ settings: routing, inFlight, queues: AGENTS, newId: stamp.newId });
-  const registry: Registry = {
+  const router: Router = {
     route,
     learn: async (db, taskIds) => await learn(db, routing, taskIds),
-    insertEvent,
-    closeCancelled,
-    hasEvent,
+    insertHandover,
+    closeHandovers,
+    hasHandover,
     countHandovers,
   };
   const pool = connect({ ...process.env, DATABASE_URL: url, DATABASE_POOL_MAX: "1" });
@@ -42,13 +46,14 @@ export function benchWorld(url: string, inFlight: number) {
     /** POST /work from its parsed JSON to its row: validation, hash, one statement, one commit. */
     submit: async () => {
       const work = SubmitWork.parse(body);
-      await submit(pool, settings, route, { work, key: undefined, taskId: uuidv7(), traceId: uuidv7() });
+      await submit(pool, actor, settings, route, { work, key: undefined, taskId: uuidv7(), traceId: uuidv7() });
     },
     /** Claims what is ready, lets an agent that needs no time do it, records what it says: a step with output, a result. */
     live: async () => {
       const sent: Outgoing[] = [];
       await dispatch(
         pool,
+        actor,
         settings,
         AGENTS,
         async (messages) => {
@@ -57,15 +62,15 @@ export function benchWorld(url: string, inFlight: number) {
         },
         stamp,
       );
-      if (sent.length > 0) await record(pool, settings, registry, sent);
+      if (sent.length > 0) await record(pool, settings, router, sent);
     },
   };
 }
 
-async function record(pool: Pool, settings: WorkSettings, registry: Registry, sent: Outgoing[]): Promise<void> {
+async function record(pool: Pool, settings: WorkSettings, router: Router, sent: Outgoing[]): Promise<void> {
   const messages = sent.map(({ body: text }) => resultOf(JSON.parse(text) as WorkRequestMessage));
   const received = messages.map((message) => ({ recordId: message.message_id, message }));
-  const { ended } = await recordBatch(pool, settings, registry, stamp, received);
+  const { ended } = await recordBatch(pool, actor, settings, router, stamp, received);
   if (ended.length !== sent.length) throw new Error(`${sent.length} results, ${ended.length} recorded`);
 }
 

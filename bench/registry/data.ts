@@ -1,5 +1,8 @@
-import { keepPartitions, PartitionSettings } from "../../lib/router/series.ts";
+import { system } from "../../lib/access/actor.ts";
+import { keepPartitions } from "../../lib/router/series.ts";
+import { seriesSettings } from "../../lib/router/settings.ts";
 import type { Pool } from "../../lib/runtime/postgres/db.ts";
+import { readSettings } from "../../lib/runtime/settings.ts";
 
 /** How much of each the tables hold. */
 export type Amounts = { definitions: number; decisions: number; events: number };
@@ -15,7 +18,7 @@ export async function fillRegistry(db: Pool, { definitions, decisions, events }:
   for (let back = MONTHS; back >= 0; back--) {
     const month = new Date();
     month.setUTCMonth(month.getUTCMonth() - back, 1);
-    await keepPartitions(db, { ...PartitionSettings.parse({}), METRICS_RETENTION_MONTHS: 24 }, month);
+    await keepPartitions(db, system("bench"), { ...readSettings(seriesSettings, {}), retentionMonths: 24 }, month);
   }
   // Loaded as a replica is: nobody's references are checked again row by row. Needs a superuser; the pool has one connection.
   await db`set session_replication_role = replica`;

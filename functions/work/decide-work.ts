@@ -1,12 +1,12 @@
 import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
-import { canonicalJson } from "../../lib/input/json.ts";
+import { system } from "../../lib/access/actor.ts";
 import { giveFeedback } from "../../lib/router/learn/feedback.ts";
 import { http } from "../../lib/runtime/http/http.ts";
 import { notFound } from "../../lib/runtime/http/not-found.ts";
 import { anyOther } from "../../lib/runtime/http/routes.ts";
 import { uuidOf } from "../../lib/runtime/ids.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
-import { registry, routerSettings } from "../../lib/wiring/control-plane.ts";
+import { router, routerSettings } from "../../lib/wiring/control-plane.ts";
 import { sendThrough, stamp, wake } from "../../lib/wiring/queues.ts";
 import type { Decision } from "../../lib/work/core/lifecycle.ts";
 import { deliver } from "../../lib/work/core/outbox.ts";
@@ -23,6 +23,7 @@ import { decide } from "../../lib/work/submission/decide.ts";
 import { handOver } from "../../lib/work/submission/handover-by-person.ts";
 
 const db = connect();
+const actor = system("http");
 const send = sendThrough(db);
 
 const handlers = {
@@ -33,8 +34,7 @@ const handlers = {
   handover: http(handOverWork, async ({ params, body, log, tell }) => {
     const { task_id } = params;
     tell({ task_id });
-    const eventOf = (runId: string) => uuidOf(`handover/${runId}/${canonicalJson(body)}`);
-    const { row, outgoing } = await handOver(db, registry, task_id, body, eventOf, stamp);
+    const { row, outgoing } = await handOver(db, actor, router, task_id, body, uuidOf, stamp);
     tell({ task_trace_id: row.traceId });
     log.info("work handed over", { task_id, trace_id: row.traceId, status: row.status, to_agent: row.toAgent });
     await deliver(db, outgoing, send);
@@ -43,7 +43,7 @@ const handlers = {
   }),
   feedback: http(feedbackRoute, async ({ params, body, log, tell }) => {
     tell({ task_id: params.task_id });
-    const given = await giveFeedback(db, routerSettings, params.task_id, body);
+    const given = await giveFeedback(db, actor, routerSettings, params.task_id, body);
     log.info("feedback given", { task_id: given.task_id, agent: given.agent, score: given.score });
     return { status: 200, body: given };
   }),
@@ -64,7 +64,7 @@ const unknown = http(anyOther, async ({ method, path }) => {
 function of(decision: Decision, route: typeof approveWork | typeof rejectWork | typeof cancelWork | typeof retryWork) {
   return http(route, async ({ params, body, log, tell }) => {
     tell({ task_id: params.task_id });
-    const { row, outgoing } = await decide(db, registry, decision, params.task_id, body, stamp);
+    const { row, outgoing } = await decide(db, actor, router, decision, params.task_id, body, stamp);
     tell({ task_trace_id: row.traceId });
     log.info("work decided", { task_id: row.taskId, trace_id: row.traceId, decision, status: row.status });
     await deliver(db, outgoing, send);

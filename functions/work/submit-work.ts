@@ -1,17 +1,20 @@
 import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
-import { readEnv } from "../../lib/runtime/env.ts";
+import { system } from "../../lib/access/actor.ts";
 import { http } from "../../lib/runtime/http/http.ts";
 import { uuidOf } from "../../lib/runtime/ids.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
+import { readSettings } from "../../lib/runtime/settings.ts";
 import { route } from "../../lib/wiring/control-plane.ts";
 import { wake } from "../../lib/wiring/queues.ts";
 import { explainRoute, submitWork } from "../../lib/work/core/routes.ts";
-import { WorkSettings } from "../../lib/work/core/schema.ts";
 import { toTask } from "../../lib/work/reading/task.ts";
+import { workSettings } from "../../lib/work/settings.ts";
+import { explainRouting } from "../../lib/work/submission/explain-routing.ts";
 import { submit } from "../../lib/work/submission/submit.ts";
 
 const db = connect();
-const settings = readEnv(WorkSettings);
+const actor = system("http");
+const settings = readSettings(workSettings);
 
 /** POST /work: has an agent chosen and keeps the work; POST /route: tells who it would be, and keeps nothing. */
 export const handler = async (event: APIGatewayProxyEventV2, context?: Context) =>
@@ -21,7 +24,7 @@ export const handler = async (event: APIGatewayProxyEventV2, context?: Context) 
 const keep = http(submitWork, async ({ body, headers, callId, traceId, log, tell }) => {
   const header = headers["idempotency-key"];
   const key = header === undefined ? undefined : uuidOf(header);
-  const { row, replayed } = await submit(db, settings, route, { work: body, key, taskId: callId, traceId });
+  const { row, replayed } = await submit(db, actor, settings, route, { work: body, key, taskId: callId, traceId });
   const task = toTask(row);
   tell({ task_id: task.task_id, task_trace_id: task.trace_id });
   const location = `/work/${task.task_id}`;
@@ -32,8 +35,5 @@ const keep = http(submitWork, async ({ body, headers, callId, traceId, log, tell
 });
 
 const explain = http(explainRoute, async ({ body }) => {
-  const { agent, routing, measured } = await route(db, { ...body, hints: body.hints ?? {} });
-  const { us, cacheAgeSeconds } = measured;
-  const how = { routing_time_us: us, cache_hit: cacheAgeSeconds !== null, cache_age_seconds: cacheAgeSeconds };
-  return { status: 200, body: { agent, ...routing, ...how } };
+  return { status: 200, body: await explainRouting(db, actor, route, body) };
 });

@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { compareVersions } from "compare-versions";
+import type { Actor } from "../access/actor.ts";
 import type { Db, Pool } from "../runtime/postgres/db.ts";
 import { type Read, readDefinition, tellFault } from "./definition-file.ts";
 import { type Outcome, storeDefinition } from "./store.ts";
@@ -18,7 +19,12 @@ type File = { file: string; read: Read };
  * fault nothing of any is stored, and the faults are answered, each with file, line and column. Throws where the folder
  * cannot be read.
  */
-export async function syncFolder(pool: Pool, folder: string, options: SyncOptions): Promise<SyncOutcome> {
+export async function syncFolder(
+  pool: Pool,
+  _actor: Actor,
+  folder: string,
+  options: SyncOptions,
+): Promise<SyncOutcome> {
   const parsed = await readFolder(folder);
   if (!parsed.ok) return parsed;
   const synced = await pool.begin(async (db) => {

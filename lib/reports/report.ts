@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { Actor } from "../access/actor.ts";
 import { CallerError } from "../errors.ts";
 import { faultsOf } from "../input/faults.ts";
 import { whole } from "../input/whole.ts";
@@ -14,7 +15,7 @@ export type Report = {
   parameters: z.ZodObject;
   row: z.ZodObject;
   /** Throws a CallerError for parameters that are wrong or not of this report. `now` moves the clock, for tests. */
-  run: (db: Db, given: Record<string, unknown>, now?: Date) => Promise<Answered>;
+  run: (db: Db, actor: Actor, given: Record<string, unknown>, now?: Date) => Promise<Answered>;
 };
 
 /** Makes a report of its schemas and its query. A query with a `limit` is asked for one row more, to see whether it is cut. */
@@ -29,7 +30,7 @@ export function report<P extends z.ZodObject>(spec: {
     title,
     parameters: spec.parameters,
     row,
-    run: async (db, given, now) => {
+    run: async (db, _actor, given, now) => {
       const parameters = parse(spec.parameters, given);
       const limit = limitOf(parameters);
       const found = await query(db, { ...parameters, ...(limit === undefined ? {} : { limit: limit + 1 }) }, now);

@@ -1,30 +1,29 @@
-import * as z from "zod";
-import { countHandovers, hasEvent, insertEvent } from "../router/learn/handovers.ts";
-import { closeCancelled, learn } from "../router/learn/learn.ts";
-import { openRouter } from "../router/route.ts";
-import { RouterSettings } from "../router/score/settings.ts";
-import { readEnv } from "../runtime/env.ts";
-import type { Registry } from "../work/core/router-seam.ts";
-import { WorkSettings } from "../work/core/schema.ts";
+import { openRouter } from "../router/decide/route.ts";
+import { closeHandovers, countHandovers, hasHandover, insertHandover } from "../router/learn/handovers.ts";
+import { learn } from "../router/learn/learn.ts";
+import { routerSettings as declared, type RouterSettings } from "../router/settings.ts";
+import { readSettings } from "../runtime/settings.ts";
+import type { Router } from "../work/core/router-seam.ts";
+import { workSettings } from "../work/settings.ts";
 import { queues, stamp } from "./queues.ts";
 
 /** What the entry points need where work and the registry meet. */
-export const routerSettings: RouterSettings = readEnv(RouterSettings);
+export const routerSettings: RouterSettings = readSettings(declared);
 
 /** The router of this instance. */
 export const route = openRouter({
   settings: routerSettings,
-  inFlight: readEnv(z.object({ AGENT_IN_FLIGHT: WorkSettings.shape.AGENT_IN_FLIGHT })).AGENT_IN_FLIGHT,
+  inFlight: readSettings({ agentInFlight: workSettings.agentInFlight }).agentInFlight,
   queues: Object.keys(queues.agents),
   newId: stamp.newId,
 });
 
-/** What the registry does for work. */
-export const registry: Registry = {
+/** What the router does for work. */
+export const router: Router = {
   route,
   learn: async (db, taskIds) => await learn(db, routerSettings, taskIds),
-  insertEvent,
-  closeCancelled,
-  hasEvent,
+  insertHandover,
+  closeHandovers,
+  hasHandover,
   countHandovers,
 };

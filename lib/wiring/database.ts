@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { system } from "../access/actor.ts";
 import { ConfigError } from "../errors.ts";
 import { type Synced, syncFolder } from "../registry/sync.ts";
 import { makePartitions } from "../router/series.ts";
@@ -8,6 +9,7 @@ import { log } from "../runtime/log.ts";
 import { connect, type Pool } from "../runtime/postgres/db.ts";
 import { isBusyError } from "../runtime/postgres/db-errors.ts";
 
+const PREPARE = system("prepare-database");
 const AgentsEnv = z.object({ AGENTS_DIR: z.string().default("agents") });
 
 /**
@@ -25,7 +27,7 @@ export async function prepareDatabase(source?: NodeJS.ProcessEnv): Promise<Synce
         to_regclass('agent_transformation_events') is not null as series
     `;
     const synced = has?.registry ? await syncBuiltIn(db, AGENTS_DIR) : [];
-    if (has?.series) await makePartitions(db).catch(leaveToSweep);
+    if (has?.series) await makePartitions(db, PREPARE).catch(leaveToSweep);
     return synced;
   } finally {
     await db.end({ timeout: 1 });
@@ -33,7 +35,7 @@ export async function prepareDatabase(source?: NodeJS.ProcessEnv): Promise<Synce
 }
 
 async function syncBuiltIn(db: Pool, folder: string): Promise<Synced[]> {
-  const outcome = await syncFolder(db, folder, { gentle: true, newId: () => uuidv7() });
+  const outcome = await syncFolder(db, PREPARE, folder, { gentle: true, newId: () => uuidv7() });
   if (!outcome.ok) throw new ConfigError(`Agents that ship are not right:\n${outcome.faults.join("\n")}`);
   return outcome.synced;
 }

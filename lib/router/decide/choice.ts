@@ -1,9 +1,9 @@
-import type { Alternative, Availability, Candidate, Decision, Parts, Ranking, Strategy } from "../score/decision.ts";
+import type { Availability, Candidate, Decision, Parts, Ranking } from "../score/decision.ts";
 import type { RouteRequest } from "../score/routable.ts";
-import type { Policy } from "../score/settings.ts";
+import type { Policy } from "../settings.ts";
 import { unknownFallback } from "./fallback.ts";
 
-/** Who of the ranked agents gets the work. Pure: who is there and the dice are arguments. */
+// Who of the ranked agents gets the work. Pure: who is there and the dice are arguments.
 
 const MOST_ALTERNATIVES = 5;
 /** With fewer outcomes of this work type, faded, an agent is little known: too few to be preferred for, and worth a try. */
@@ -21,8 +21,8 @@ const GOLDEN_RATIO = 0.618033988749895;
  * Decides. In order: to_agent, whatever its state; the one agent that names the work type; the best score that reaches the
  * threshold, sought first among the agents that can take work now, then among those that are only at a limit, where the work waits
  * for room; the fallback agent; nobody. With ten per cent for history the words would decide for ever, so outcomes may outweigh the
- * score: of the agents within ROUTER_MARGIN of the best one goes first that has shown, in enough outcomes, to be clearly better. And
- * for ROUTER_EXPLORE of the requests one of them is tried of which too little is known. `dice`, 0 to below 1, is made from the
+ * score: of the agents within the margin of the best one goes first that has shown, in enough outcomes, to be clearly better. And
+ * for the share `explore` of the requests one of them is tried of which too little is known. `dice`, 0 to below 1, is made from the
  * request: the same request with the same knowledge gets the same answer.
  */
 export function choose(
@@ -32,7 +32,7 @@ export function choose(
   policy: Policy,
   dice: number,
 ): Decision {
-  const decided = (chosen: Candidate | undefined, strategy: Strategy, reason: string): Decision => ({
+  const decided = (chosen: Candidate | undefined, strategy: Decision["strategy"], reason: string): Decision => ({
     agent: chosen?.agent ?? null,
     confidence: chosen?.confidence ?? 0,
     parts: chosen?.parts ?? NO_PARTS,
@@ -55,12 +55,12 @@ export function choose(
     if (only !== undefined && another === undefined && request.work_type !== undefined)
       return decided(only, "work_type", whyOnly(only, ranking, request, pool === free));
     const [best, next] = pool;
-    if (best === undefined || best.confidence < policy.ROUTER_THRESHOLD) continue;
+    if (best === undefined || best.confidence < policy.threshold) continue;
     const near = pool.filter(
-      ({ confidence }) => confidence >= Math.max(policy.ROUTER_THRESHOLD, best.confidence - policy.ROUTER_MARGIN),
+      ({ confidence }) => confidence >= Math.max(policy.threshold, best.confidence - policy.margin),
     );
     const proven = provenBetter(near, best);
-    const tried = turn < policy.ROUTER_EXPLORE ? worthATry(near, proven ?? best) : undefined;
+    const tried = turn < policy.explore ? worthATry(near, proven ?? best) : undefined;
     if (tried !== undefined) return decided(tried, "scored", whyTried(tried, best));
     if (proven !== undefined) return decided(proven, "scored", whyProven(proven, best));
     return decided(best, "scored", whyBest(best, next, ranking, pool === free));
@@ -73,7 +73,7 @@ export function choose(
       ? "no agent offers this work"
       : allAway
         ? "none of the agents that offer this work is there"
-        : `no agent reaches the threshold of ${figure(policy.ROUTER_THRESHOLD)}`;
+        : `no agent reaches the threshold of ${figure(policy.threshold)}`;
   const waits = "so the work waits for a person";
   if (allAway) return decided(undefined, "none", `${why}, ${waits}`);
   const { fallback } = ranking;
@@ -87,7 +87,7 @@ function whyNoFallback(
   { fallback }: Ranking,
   request: RouteRequest,
   availability: Availability,
-  { ROUTER_FALLBACK_AGENT: name }: Policy,
+  { fallbackAgent: name }: Policy,
 ): string {
   if (name === undefined || request.exclude?.includes(name)) return "";
   if (fallback === undefined) return ` and ${unknownFallback(name)}`;
@@ -176,7 +176,11 @@ function passedOverBefore(ranking: Ranking, chosen: Candidate | undefined, avail
   return told.length === 0 ? "" : `; ${[...told, ...rest].join(", ")}`;
 }
 
-function alternatives(ranking: Ranking, chosen: Candidate | undefined, availability: Availability): Alternative[] {
+function alternatives(
+  ranking: Ranking,
+  chosen: Candidate | undefined,
+  availability: Availability,
+): Decision["alternatives"] {
   const others = ranking.candidates
     .slice(0, MOST_ALTERNATIVES + 1)
     .filter((candidate) => candidate.agent !== chosen?.agent);

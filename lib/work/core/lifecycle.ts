@@ -54,15 +54,6 @@ export function ended(ending: Ending, attemptsLeft: number): Status {
   }
 }
 
-/** Backoff between attempts, in seconds: 2, 4, 8 … at most 300, of which a random half is taken off (equal jitter). */
-export const BACKOFF = { baseSeconds: 2, maxSeconds: 300 } as const;
-
-/** Seconds to wait before the attempt that follows `attemptsUsed` attempts; `random` is in [0, 1). */
-export function backoffSeconds(attemptsUsed: number, random: number): number {
-  const full = Math.min(BACKOFF.maxSeconds, BACKOFF.baseSeconds * 2 ** Math.max(0, attemptsUsed - 1));
-  return full * (1 - random / 2);
-}
-
 /** Whether work of this type waits for a person, whatever its caller asked: by name, or by a prefix such as `infra.*`. */
 export function needsApproval(workType: string, policy: readonly string[]): boolean {
   return policy.some((rule) => (rule.endsWith("*") ? workType.startsWith(rule.slice(0, -1)) : workType === rule));

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { FINAL } from "../core/lifecycle.ts";
-import { findStatus } from "../core/queries.ts";
+import { findStatus } from "../core/task-row.ts";
 
 /** Between two looks: short at first, so that quick work answers quickly, then twice a second. */
 const FIRST_LOOK_MS = 50;
