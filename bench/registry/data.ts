@@ -12,7 +12,7 @@ const MONTHS = 12;
 
 /**
  * Fills the three tables of the registry with believable rows, spread evenly over the last year: agents of many kinds, decisions of
- * which nineteen in twenty have ended, hand-overs of which one in five is nested. The same numbers give the same rows but for ids.
+ * which nineteen in twenty have ended, handovers of which one in five is nested. The same numbers give the same rows but for ids.
  */
 export async function fillRegistry(db: Pool, { definitions, decisions, events }: Amounts): Promise<void> {
   for (let back = MONTHS; back >= 0; back--) {

@@ -76,7 +76,7 @@ export const needs: Need[] = [
   })),
   {
     index: "agent_transformation_events_task_id_idx",
-    query: "the hand-overs of one piece of work",
+    query: "the handovers of one piece of work",
     plan: scan(events, "task_id"),
     run: (db, taskId) => findHandovers(db, taskId),
   },

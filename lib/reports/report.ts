@@ -61,6 +61,7 @@ export const Days = whole(1, 365).describe("how many days back, each of 24 hours
 /** How many rows at most; more than these would not fit into one answer. */
 export const Limit = whole(1, 500).describe("how many rows at most");
 
+/** The parameters that most reports take. */
 export const days = Days.default(7);
 export const limit = Limit.default(100);
 

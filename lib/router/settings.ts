@@ -74,6 +74,7 @@ export const routerSettings = {
     says: "How long an agent without a sign of life is still chosen; 0: for ever.",
   }),
 };
+/** As readSettings reads them. */
 export type RouterSettings = Values<typeof routerSettings>;
 
 /** What scoring and choosing need of them; who falls in where nobody is sure may be left out. */
@@ -96,6 +97,7 @@ export const seriesSettings = {
     says: "What becomes of older months: drop, or archive: the month stays as a table of its own, NAME_YYYY_MM_archived, that no query of ours reads.",
   }),
 };
+/** As readSettings reads them. */
 export type SeriesSettings = Values<typeof seriesSettings>;
 
 function toWeights(text: string, context: z.RefinementCtx): Weights {

@@ -39,6 +39,7 @@ export const workSettings = {
     says: "Output that one answer of GET /work/{task_id}/output carries; more is asked for by Range.",
   }),
 };
+/** As readSettings reads them. */
 export type WorkSettings = Values<typeof workSettings>;
 
 function toRules(text: string): string[] {

@@ -34,7 +34,7 @@ export function buildIndex(definitions: readonly Routable[]): RouterIndex {
 
 /**
  * All eligible agents with their confidence, best first: 0.40 trigger + 0.30 context + 0.20 capability + 0.10 historical, or as the policy weighs
- * them. Ties go to the name that comes first. Eligible: routable, offers the work type and what a hand-over
+ * them. Ties go to the name that comes first. Eligible: routable, offers the work type and what a handover
  * asks for, not excluded. `now` in epoch milliseconds.
  */
 export function score(

@@ -1,5 +1,6 @@
 /** The states of a piece of work and what leads from one to another. Pure: no database, no clock, no log. */
 
+/** The states, from submitted to ended. */
 export const STATUSES = ["pending", "approved", "executing", "completed", "failed", "rejected", "cancelled"] as const;
 export type Status = (typeof STATUSES)[number];
 

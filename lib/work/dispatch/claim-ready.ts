@@ -7,6 +7,7 @@ import { firstKeyed, firstWaiting } from "./waiting.ts";
 export const CLAIM_LIMIT = 100;
 export const CLAIM_BYTES = 8_000_000;
 
+/** The limit of agents whose definition has none, and the two times of a lease. */
 export type ClaimSettings = Pick<WorkSettings, "agentInFlight" | "pickupSeconds" | "leaseSeconds">;
 
 /** Work that was just started. */

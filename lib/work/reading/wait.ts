@@ -7,7 +7,7 @@ import { findStatus } from "../core/task-row.ts";
 const FIRST_LOOK_MS = 50;
 const LAST_LOOK_MS = 500;
 
-/** Waits until work is final, gone, or `waitMs` are over. Holds no connection between looks. */
+/** Waits until work is final, gone, or `waitMs` milliseconds are over; which of them is not told. Holds no connection between looks. */
 export async function waitForFinal(db: Db, taskId: string, waitMs: number): Promise<void> {
   const until = performance.now() + waitMs;
   for (let pause = FIRST_LOOK_MS; ; pause = Math.min(LAST_LOOK_MS, pause * 1.5)) {

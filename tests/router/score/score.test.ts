@@ -330,7 +330,7 @@ test("an agent that is not routable, does not offer the work or hands it over is
   });
 });
 
-test("what a hand-over asks for is required, what hints ask for counts in the score", () => {
+test("what a handover asks for is required, what hints ask for counts in the score", () => {
   const agents = [agent("ada", { capabilities: ["Letters", "poems"] }), agent("bob", { capabilities: ["letters"] })];
   const ranked = (request: RouteRequest) =>
     rank(agents, request)
