@@ -1,22 +1,27 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { system } from "../lib/access/actor.ts";
 import type { Message, WorkRequestMessage } from "../lib/protocol/messages.ts";
-import { countHandovers, hasEvent, insertEvent } from "../lib/router/learn/handovers.ts";
-import { closeCancelled, learn } from "../lib/router/learn/learn.ts";
-import { openRouter } from "../lib/router/route.ts";
-import { RouterSettings } from "../lib/router/score/settings.ts";
 import { uuidv7 } from "../lib/runtime/ids.ts";
+import { log } from "../lib/runtime/log.ts";
 import { connect, type Pool } from "../lib/runtime/postgres/db.ts";
+import { type ControlPlane, controlPlane } from "../lib/wiring/control-plane.ts";
+import { router } from "../lib/wiring/router.ts";
+import { readPlaneSettings } from "../lib/wiring/settings.ts";
 import type { Outgoing } from "../lib/work/core/outbox.ts";
-import type { Registry } from "../lib/work/core/router-seam.ts";
-import { SubmitWork, WorkSettings } from "../lib/work/core/schema.ts";
+import { SubmitWork } from "../lib/work/core/schema.ts";
 import { dispatch } from "../lib/work/dispatch/dispatch.ts";
 import { recordBatch } from "../lib/work/results/record.ts";
 import { submit } from "../lib/work/submission/submit.ts";
 
-const AGENTS = ["code"];
-const stamp = { newId: () => uuidv7(), now: () => new Date() };
-const routing = RouterSettings.parse({});
+const actor = system("bench");
+/** Nothing is sent there. */
+const NO_QUEUE = "http://127.0.0.1:9/none";
+const QUEUES = {
+  WORK_QUEUE_URL: NO_QUEUE,
+  RESULTS_QUEUE_URL: NO_QUEUE,
+  AGENT_QUEUES: JSON.stringify({ code: NO_QUEUE }),
+};
 const body = {
   request_text: "say hello",
   work_type: "code.run",
@@ -26,46 +31,43 @@ const body = {
 
 /** The domain on one connection, its queues taken away: what is sent is handed to the agent below at once. */
 export function benchWorld(url: string, inFlight: number) {
-  const settings = WorkSettings.parse({ AGENT_IN_FLIGHT: String(inFlight) });
-  const route = openRouter({ settings: routing, inFlight, queues: AGENTS, newId: stamp.newId });
-  const registry: Registry = {
-    route,
-    learn: async (db, taskIds) => await learn(db, routing, taskIds),
-    insertEvent,
-    closeCancelled,
-    hasEvent,
-    countHandovers,
-  };
   const pool = connect({ ...process.env, DATABASE_URL: url, DATABASE_POOL_MAX: "1" });
+  const plane = controlPlane({
+    settings: readPlaneSettings({ ...QUEUES, AGENT_IN_FLIGHT: String(inFlight) }),
+    edges: { db: pool, send: async () => ({ sent: [] }), now: () => new Date(), newId: () => uuidv7(), log },
+  });
+  const { agents, stamp, settings } = plane;
+  const { route } = plane.part(router);
   return {
     pool,
     /** POST /work from its parsed JSON to its row: validation, hash, one statement, one commit. */
     submit: async () => {
       const work = SubmitWork.parse(body);
-      await submit(pool, settings, route, { work, key: undefined, taskId: uuidv7(), traceId: uuidv7() });
+      await submit(pool, actor, settings.work, route, { work, key: undefined, taskId: uuidv7(), traceId: uuidv7() });
     },
     /** Claims what is ready, lets an agent that needs no time do it, records what it says: a step with output, a result. */
     live: async () => {
       const sent: Outgoing[] = [];
       await dispatch(
         pool,
-        settings,
-        AGENTS,
+        actor,
+        settings.work,
+        agents,
         async (messages) => {
           sent.push(...messages);
           return messages.map(({ id }) => id);
         },
         stamp,
       );
-      if (sent.length > 0) await record(pool, settings, registry, sent);
+      if (sent.length > 0) await record(plane, sent);
     },
   };
 }
 
-async function record(pool: Pool, settings: WorkSettings, registry: Registry, sent: Outgoing[]): Promise<void> {
+async function record(plane: ControlPlane, sent: Outgoing[]): Promise<void> {
   const messages = sent.map(({ body: text }) => resultOf(JSON.parse(text) as WorkRequestMessage));
   const received = messages.map((message) => ({ recordId: message.message_id, message }));
-  const { ended } = await recordBatch(pool, settings, registry, stamp, received);
+  const { ended } = await recordBatch(plane.db, actor, plane.settings.work, plane.part(router), plane.stamp, received);
   if (ended.length !== sent.length) throw new Error(`${sent.length} results, ${ended.length} recorded`);
 }
 

@@ -1,5 +1,7 @@
 // npm run agents:sync -- FOLDER: the definitions of a folder into the registry, all or none. Unchanged files write nothing.
+
 import { parseArgs } from "node:util";
+import { system } from "../lib/access/actor.ts";
 import { CallerError, ConfigError } from "../lib/errors.ts";
 import { syncFolder } from "../lib/registry/sync.ts";
 import { findWithoutQueue, setQueue } from "../lib/registry/versions.ts";
@@ -39,11 +41,13 @@ async function main(args: string[]): Promise<number> {
     return 1;
   }
   return await onDatabase(async (db) => {
-    const outcome = await syncFolder(db, folder, { gentle: false, newId: () => uuidv7() }).catch((error: unknown) => {
-      // Of the errors of the system only those of files are about the folder; the database has its own words.
-      if ((error as NodeJS.ErrnoException).path === undefined) throw error;
-      throw new ConfigError(`${folder} cannot be read: ${(error as Error).message}`);
-    });
+    const outcome = await syncFolder(db, system("agents-sync"), folder, { gentle: false, newId: () => uuidv7() }).catch(
+      (error: unknown) => {
+        // Of the errors of the system only those of files are about the folder; the database has its own words.
+        if ((error as NodeJS.ErrnoException).path === undefined) throw error;
+        throw new ConfigError(`${folder} cannot be read: ${(error as Error).message}`);
+      },
+    );
     if (!outcome.ok) {
       const count = outcome.faults.length === 1 ? "1 fault" : `${outcome.faults.length} faults`;
       throw new ConfigError(`${outcome.faults.join("\n")}\n${count}; nothing was stored. See docs/registry.md.`);

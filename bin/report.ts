@@ -1,5 +1,7 @@
 // npm run report -- NAME: one of the post-mortem reports as a table. Without a name: which there are.
+
 import { parseArgs } from "node:util";
+import { system } from "../lib/access/actor.ts";
 import { CallerError } from "../lib/errors.ts";
 import { findReport, type ListedReport, listReports } from "../lib/reports/all.ts";
 import { onDatabase } from "./database.ts";
@@ -29,7 +31,7 @@ async function main(given: string[]): Promise<number> {
     return 0;
   }
   return await onDatabase(async (db) => {
-    const answer = { report: name, ...(await findReport(name).run(db, parameters)) };
+    const answer = { report: name, ...(await findReport(name).run(db, system("report"), parameters)) };
     console.log(json ? JSON.stringify(answer, null, 2) : tell(answer));
   });
 }

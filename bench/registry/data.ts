@@ -1,5 +1,8 @@
-import { keepPartitions, PartitionSettings } from "../../lib/router/series.ts";
+import { system } from "../../lib/access/actor.ts";
+import { keepPartitions } from "../../lib/router/series.ts";
+import { seriesSettings } from "../../lib/router/settings.ts";
 import type { Pool } from "../../lib/runtime/postgres/db.ts";
+import { readSettings } from "../../lib/runtime/settings.ts";
 
 /** How much of each the tables hold. */
 export type Amounts = { definitions: number; decisions: number; events: number };
@@ -9,13 +12,13 @@ const MONTHS = 12;
 
 /**
  * Fills the three tables of the registry with believable rows, spread evenly over the last year: agents of many kinds, decisions of
- * which nineteen in twenty have ended, hand-overs of which one in five is nested. The same numbers give the same rows but for ids.
+ * which nineteen in twenty have ended, handovers of which one in five is nested. The same numbers give the same rows but for ids.
  */
 export async function fillRegistry(db: Pool, { definitions, decisions, events }: Amounts): Promise<void> {
   for (let back = MONTHS; back >= 0; back--) {
     const month = new Date();
     month.setUTCMonth(month.getUTCMonth() - back, 1);
-    await keepPartitions(db, { ...PartitionSettings.parse({}), METRICS_RETENTION_MONTHS: 24 }, month);
+    await keepPartitions(db, system("bench"), { ...readSettings(seriesSettings, {}), retentionMonths: 24 }, month);
   }
   // Loaded as a replica is: nobody's references are checked again row by row. Needs a superuser; the pool has one connection.
   await db`set session_replication_role = replica`;

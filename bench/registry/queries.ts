@@ -1,20 +1,23 @@
 import { randomUUID } from "node:crypto";
+import { system } from "../../lib/access/actor.ts";
 import { AgentDefinition } from "../../lib/registry/definition.ts";
 import { findAgents } from "../../lib/registry/queries.ts";
 import { findVersions, updateVersion } from "../../lib/registry/versions.ts";
 import { findReport } from "../../lib/reports/all.ts";
+import { look } from "../../lib/router/decide/agent-states.ts";
 import { giveFeedback } from "../../lib/router/learn/feedback.ts";
-import { countHandovers, findEvents, insertEvent } from "../../lib/router/learn/handovers.ts";
+import { countHandovers, findHandovers, insertHandover } from "../../lib/router/learn/handovers.ts";
 import { learn } from "../../lib/router/learn/learn.ts";
-import { RouterSettings } from "../../lib/router/score/settings.ts";
-import { look } from "../../lib/router/score/snapshot.ts";
-import { keepPartitions, PartitionSettings } from "../../lib/router/series.ts";
+import { keepPartitions } from "../../lib/router/series.ts";
+import { routerSettings, seriesSettings } from "../../lib/router/settings.ts";
 import type { Pool } from "../../lib/runtime/postgres/db.ts";
+import { readSettings } from "../../lib/runtime/settings.ts";
 
 /** An index of the registry's three tables, and a query of ours for which it is there. */
 export type Need = { index: string; query: string; plan: RegExp; run: (db: Pool, taskId: string) => Promise<unknown> };
 
-const settings = RouterSettings.parse({});
+const settings = readSettings(routerSettings, {});
+const actor = system("bench");
 
 /** How a plan names the index of one table, whatever Postgres called it in a partition. */
 function scan(table: string, columns: string): RegExp {
@@ -57,7 +60,7 @@ export const needs: Need[] = [
     index: "router_performance_metrics_pkey",
     query: "feedback on a decision",
     plan: scan(metrics, "pkey"),
-    run: (db, taskId) => giveFeedback(db, settings, taskId, { score: 0.5, by: "ada" }),
+    run: (db, taskId) => giveFeedback(db, actor, settings, taskId, { score: 0.5, by: "ada" }),
   },
   {
     index: "router_performance_metrics_pkey",
@@ -69,13 +72,13 @@ export const needs: Need[] = [
     index: "router_performance_metrics_pkey",
     query: `report ${name}`,
     plan: scan(metrics, "pkey"),
-    run: (db: Pool) => findReport(name).run(db, {}),
+    run: (db: Pool) => findReport(name).run(db, actor, {}),
   })),
   {
     index: "agent_transformation_events_task_id_idx",
-    query: "the hand-overs of one piece of work",
+    query: "the handovers of one piece of work",
     plan: scan(events, "task_id"),
-    run: (db, taskId) => findEvents(db, taskId),
+    run: (db, taskId) => findHandovers(db, taskId),
   },
   {
     index: "agent_transformation_events_task_id_idx",
@@ -89,7 +92,7 @@ export const needs: Need[] = [
     plan: scan(events, "pkey"),
     run: async (db, taskId) => {
       const names = { source: "agent-1", target: "agent-1", role: "reviewer", reason: null };
-      const event = {
+      const role = {
         eventId: randomUUID(),
         taskId,
         type: "sub_role",
@@ -98,13 +101,13 @@ export const needs: Need[] = [
         routed: null,
         error: null,
       } as const;
-      await insertEvent(db, event);
+      await insertHandover(db, role);
     },
   },
   {
     index: "agent_transformation_events_parent_idx",
     query: "retention: what is nested under a month that goes",
     plan: scan(events, "parent"),
-    run: (db) => keepPartitions(db, { ...PartitionSettings.parse({}), METRICS_RETENTION_MONTHS: 11 }),
+    run: (db) => keepPartitions(db, actor, { ...readSettings(seriesSettings, {}), retentionMonths: 11 }),
   },
 ];

@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
+import { system } from "../../lib/access/actor.ts";
 import { appliedMigrations } from "../../lib/migrations/ledger.ts";
 import { migrate } from "../../lib/migrations/migrator.ts";
 import { findAgents } from "../../lib/registry/queries.ts";
 import { findVersions } from "../../lib/registry/versions.ts";
 import { findReport } from "../../lib/reports/all.ts";
-import { findDefinitions, look } from "../../lib/router/score/snapshot.ts";
+import { look } from "../../lib/router/decide/agent-states.ts";
+import { findDefinitions } from "../../lib/router/snapshot/definitions.ts";
 import { connect, type Pool } from "../../lib/runtime/postgres/db.ts";
 import { median } from "../measure.ts";
 import { startBenchDatabase } from "../postgres.ts";
@@ -100,11 +102,15 @@ try {
   );
   tell("jsonb: all definitions, for the router", await often(() => findDefinitions(db)), 100);
   for (const report of ["router-latency", "router-cache", "routing-accuracy", "agent-performance"]) {
-    tell(`time series: ${report}, 30 days`, await often(() => findReport(report).run(db, { days: "30" })), 200);
+    tell(
+      `time series: ${report}, 30 days`,
+      await often(() => findReport(report).run(db, system("bench"), { days: "30" })),
+      200,
+    );
   }
   tell(
     "time series and jsonb: better-alternatives, 7 days",
-    await often(() => findReport("better-alternatives").run(db, {})),
+    await often(() => findReport("better-alternatives").run(db, system("bench"), {})),
     200,
   );
 

@@ -1,10 +1,12 @@
 import { choose } from "../../lib/router/decide/choice.ts";
 import type { Candidate, Ranking } from "../../lib/router/score/decision.ts";
-import { diceOf, requestHash } from "../../lib/router/score/decision-cache.ts";
-import { type Performance, withFeedback, withOutcome } from "../../lib/router/score/fading.ts";
+import { type Performance, withFeedback } from "../../lib/router/score/fading.ts";
 import { buildHistory } from "../../lib/router/score/historical.ts";
 import { buildIndex, score } from "../../lib/router/score/score.ts";
-import { RouterSettings } from "../../lib/router/score/settings.ts";
+import { routerSettings } from "../../lib/router/settings.ts";
+import { diceOf, requestHash } from "../../lib/router/snapshot/request-hash.ts";
+import { readSettings } from "../../lib/runtime/settings.ts";
+import { withOutcome } from "./outcomes.ts";
 import { type Labelled, randomOf, type World, worldOf } from "./world.ts";
 
 /** What one way of choosing came to, over all decisions in their order. */
@@ -30,8 +32,8 @@ const FEEDBACK_AFTER_MS = 86_400_000;
  */
 export function simulate(seed: number, decisions: number, env: Record<string, string> = {}): Simulated {
   const world = worldOf(seed);
-  const settings = RouterSettings.parse(env);
-  const halfLifeMs = settings.ROUTER_HALF_LIFE_DAYS * 86_400_000;
+  const settings = readSettings(routerSettings, env);
+  const halfLifeMs = settings.halfLifeDays * 86_400_000;
   const index = buildIndex(world.definitions);
   const draw = randomOf(seed + 1_000_000);
   const outcomes = randomOf(seed + 2_000_000);

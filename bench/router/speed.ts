@@ -1,10 +1,12 @@
 import { choose } from "../../lib/router/decide/choice.ts";
-import { DecisionCache, diceOf, requestHash } from "../../lib/router/score/decision-cache.ts";
 import type { Performance } from "../../lib/router/score/fading.ts";
 import { buildHistory } from "../../lib/router/score/historical.ts";
 import type { Routable } from "../../lib/router/score/routable.ts";
 import { buildIndex, score } from "../../lib/router/score/score.ts";
-import { RouterSettings } from "../../lib/router/score/settings.ts";
+import { routerSettings } from "../../lib/router/settings.ts";
+import { RankingCache } from "../../lib/router/snapshot/ranking-cache.ts";
+import { diceOf, requestHash } from "../../lib/router/snapshot/request-hash.ts";
+import { readSettings } from "../../lib/runtime/settings.ts";
 import { percentile } from "../measure.ts";
 import { randomOf, type World } from "./world.ts";
 
@@ -17,7 +19,7 @@ const ROUNDS = 5;
  * words, `patterns` of them a pattern too, and with a history; of each request the best of five, as others use the machine. Cold: hash, score, choice. Cached: hash, look-up, choice.
  */
 export function measureSpeed(world: World, agents: number, patterns: number, seed: number): Speed {
-  const settings = RouterSettings.parse({});
+  const settings = readSettings(routerSettings, {});
   const definitions = crowd(world, agents, patterns, randomOf(seed));
   const history = buildHistory(
     definitions.map(({ name }): Performance => ({ ...KNOWN, agent: name })),
@@ -26,7 +28,7 @@ export function measureSpeed(world: World, agents: number, patterns: number, see
   const begun = performance.now();
   const index = buildIndex(definitions);
   const indexMs = performance.now() - begun;
-  const cache = new DecisionCache(60);
+  const cache = new RankingCache(60);
   const decide = (text: string, cached: boolean): number => {
     const started = performance.now();
     const request = { request_text: text, work_type: "code.task" };

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { parse } from "yaml";
-import { automaticQuality } from "../../lib/router/score/fading.ts";
 import type { Routable } from "../../lib/router/score/routable.ts";
+import { automaticQuality } from "./outcomes.ts";
 
 /** The world that the router does not see: which kind a request truly is, and how well each agent does each kind. */
 

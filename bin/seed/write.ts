@@ -45,7 +45,7 @@ export async function writeSamples(pool: Pool): Promise<Written> {
         written.calls += await insertCalls(db, { key, taskId, traceId: idOf(key, "trace"), agent, submitted }, calls);
     }
     // As if the results had come in: outcomes, and what the agents have shown.
-    await learn(db, { ROUTER_HALF_LIFE_DAYS: 14 }, taskIds);
+    await learn(db, { halfLifeDays: 14 }, taskIds);
     return written;
   });
 }

@@ -1,10 +1,11 @@
 import type * as z from "zod";
+import type { Actor } from "../access/actor.ts";
 import { CallerError } from "../errors.ts";
 import type { Db, Pool } from "../runtime/postgres/db.ts";
 import type { AgentDefinition } from "./definition.ts";
 import { type Read, readDefinition } from "./definition-file.ts";
 import { type AgentFilter, type AgentRow, findAgentHistory, findAgents, insertPresence } from "./queries.ts";
-import type { Agent, AgentDetails, Presence } from "./schema.ts";
+import type { Agent, AgentDetails, Presence, StoredAgent } from "./schema.ts";
 import { type Outcome, storeDefinition } from "./store.ts";
 import { deactivate, findVersions, lockAgent } from "./versions.ts";
 
@@ -14,12 +15,14 @@ export type Surroundings = {
   queues: Record<string, string>;
   /** After how many seconds without a sign of life an agent is not there; 0: never. */
   silentSeconds: number;
+  /** What a person does about an agent that has no queue, in a sentence with commands. */
   howToCreate: (definition: AgentDefinition) => string;
 };
 
 /** A page of the agents that a filter leaves, by name, and the name after which the next one starts. */
 export async function listAgents(
   db: Db,
+  _actor: Actor,
   around: Surroundings,
   { limit, ...filter }: AgentFilter & { limit: number },
 ): Promise<{ items: Agent[]; next_cursor: string | null }> {
@@ -29,7 +32,7 @@ export async function listAgents(
 }
 
 /** One agent with all that belongs to it. Throws a CallerError, 404, where there is none. */
-export async function describeAgent(db: Db, around: Surroundings, name: string): Promise<AgentDetails> {
+export async function describeAgent(db: Db, _actor: Actor, around: Surroundings, name: string): Promise<AgentDetails> {
   const [[row], history] = await Promise.all([
     findAgents(db, { name }, around.silentSeconds),
     findAgentHistory(db, name),
@@ -52,7 +55,7 @@ export async function describeAgent(db: Db, around: Surroundings, name: string):
 }
 
 /** Reads the body of PUT /agents/{name}. Throws a CallerError, 400, with every fault by line, column and field. */
-export function readBody(name: string, body: string): Read {
+function readBody(name: string, body: string): Read {
   const read = readDefinition(body);
   if (!read.ok) {
     const told = read.faults.slice(0, 3).map(({ line, column, field, message }) => {
@@ -73,8 +76,10 @@ export function readBody(name: string, body: string): Read {
   return read;
 }
 
-type Put = {
-  read: Read;
+/** The body of PUT /agents/{name}, and how it is to be stored. */
+export type Put = {
+  name: string;
+  body: string;
   allowOlder: boolean;
   reactivate: boolean;
   definitionId: string;
@@ -82,29 +87,64 @@ type Put = {
   queueFor: (definition: AgentDefinition) => Promise<string | null>;
 };
 
-/** Stores a definition with its queue. The queue is looked for before the transaction: SQS must hold up nobody else. */
-export async function putAgent(pool: Pool, around: Surroundings, put: Put): Promise<Outcome> {
-  const { read, ...wish } = put;
-  const { name, version, routable } = read.definition;
-  const before = (await findVersions(pool, name)).find(({ active }) => active);
-  const known = before?.agentVersion === version && before.definitionHash === read.hash && before.queueUrl !== null;
-  const needsNone = around.queues[name] !== undefined || !routable;
-  const found = known || needsNone ? undefined : await put.queueFor(read.definition);
-  return await pool.begin(async (db) => await storeDefinition(db, read, { ...wish, queueUrl: found }));
+/**
+ * Stores a definition with its queue and answers the agent as it is then. Throws a CallerError: 400 with every fault of the
+ * definition, 409 where a higher version is active or the agent must not come back.
+ */
+export async function putAgent(
+  pool: Pool,
+  actor: Actor,
+  around: Surroundings,
+  { name, body, queueFor, ...wish }: Put,
+): Promise<{ outcome: Outcome; agent: z.infer<typeof StoredAgent> }> {
+  const read = readBody(name, body);
+  // Looked for before the transaction: SQS must hold up nobody else.
+  const queueUrl = await findQueue(pool, around, read, queueFor);
+  const outcome = await pool.begin(async (db) => await storeDefinition(db, read, { ...wish, queueUrl }));
+  const agent = await describeAgent(pool, actor, around, name);
+  return { outcome, agent: { ...agent, changed: outcome !== "unchanged" } };
 }
 
-/** Deactivates an agent; one that is already is left as it is. Throws a CallerError, 404, for one that never was. */
-export async function deleteAgent(pool: Pool, name: string): Promise<boolean> {
-  return await pool.begin(async (db) => {
+/** Its queue, null where it has none; undefined where it needs none to be looked for: the one that it had stays. */
+async function findQueue(
+  db: Db,
+  around: Surroundings,
+  { definition, hash }: Read,
+  queueFor: Put["queueFor"],
+): Promise<string | null | undefined> {
+  const { name, version, routable } = definition;
+  const before = (await findVersions(db, name)).find(({ active }) => active);
+  const known = before?.agentVersion === version && before.definitionHash === hash && before.queueUrl !== null;
+  const needsNone = around.queues[name] !== undefined || !routable;
+  return known || needsNone ? undefined : await queueFor(definition);
+}
+
+/**
+ * Deactivates an agent; one that is already is left as it is. Answers whether that changed anything, and the agent as it is then.
+ * Throws a CallerError, 404, for one that never was.
+ */
+export async function deleteAgent(
+  pool: Pool,
+  actor: Actor,
+  around: Surroundings,
+  name: string,
+): Promise<{ changed: boolean; agent: AgentDetails }> {
+  const changed = await pool.begin(async (db) => {
     await lockAgent(db, name);
     if (await deactivate(db, name)) return true;
     if ((await findVersions(db, name)).length === 0) throw unknownAgent(name);
     return false;
   });
+  return { changed, agent: await describeAgent(pool, actor, around, name) };
 }
 
 /** Keeps that an agent is there. Throws a CallerError, 404, where no active agent has this name. */
-export async function keepPresence(db: Db, name: string, instance?: string): Promise<z.infer<typeof Presence>> {
+export async function keepPresence(
+  db: Db,
+  _actor: Actor,
+  name: string,
+  instance?: string,
+): Promise<z.infer<typeof Presence>> {
   const seenAt = await insertPresence(db, name, instance);
   if (seenAt === undefined) {
     const message = `No active agent is called ${name}. PUT its definition to /agents/${name} first.`;

@@ -31,6 +31,7 @@ export type AgentRow = {
   updatedAt: Date;
 };
 
+/** Which agents a list shows; what is left out does not matter. */
 export type AgentFilter = {
   active?: boolean | undefined;
   capability?: string | undefined;
@@ -41,7 +42,7 @@ export type AgentFilter = {
   cursor?: string | undefined;
 };
 
-/** Agents by name. `silentSeconds`: after how long without a sign of life one is not there; 0: never. */
+/** Agents by name, each by its active version, else the latest; at most `limit`, null for all. `silentSeconds`: after how long without a sign of life one is not there; 0: never. */
 export async function findAgents(
   db: Db,
   filter: AgentFilter,
@@ -67,7 +68,7 @@ export async function findAgents(
   `;
 }
 
-/** As offers() of routable.ts says it. */
+/** The rules of a definition that are for this work type, by the rule of offers() in the router: a last * stands for anything. */
 function ruleFor(db: Db, workType: string) {
   return db`
     select from jsonb_array_elements_text(parsed_metadata -> 'work_types') as rule
@@ -85,7 +86,9 @@ function newerThan(db: Db) {
   `;
 }
 
+/** A version of an agent without its content. */
 export type VersionSummary = { version: string; active: boolean; hash: string; createdAt: Date; updatedAt: Date };
+/** What an agent has shown in work of one type: rates 0 to 1, null where nothing ended; observations as faded as they are. */
 export type Shown = {
   workType: string;
   observations: number;
@@ -94,6 +97,7 @@ export type Shown = {
   avgExecutionTimeMs: number | null;
   observedAt: Date;
 };
+/** What belongs to one agent beside its definition. `executing` and `waiting` count its work at this moment. */
 export type AgentHistory = { versions: VersionSummary[]; performance: Shown[]; executing: number; waiting: number };
 
 /** What belongs to one agent: its versions, latest first, what it has shown by work type, and its work at this moment. */

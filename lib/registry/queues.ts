@@ -1,6 +1,6 @@
 import type { Db } from "../runtime/postgres/db.ts";
 
-/** The queues that these agents' definitions name: of the active version, else of the latest, for what it was given before it was deactivated. */
+/** The queue URLs of those of these agents that have one, by agent: of the active version, else of the latest, for what it was given before it was deactivated. */
 export async function findQueueUrls(db: Db, agents: readonly string[]): Promise<Record<string, string>> {
   const rows = await db<{ agentName: string; queueUrl: string | null }[]>`
     select distinct on (agent_name) agent_name, queue_url from agent_definitions

@@ -75,4 +75,5 @@ export const ReportPresence = z
   .strictObject({ instance: text(200, 1).optional().describe("which process or machine it is") })
   .default({});
 
+/** What is answered to it: when it was kept, by the database's clock. */
 export const Presence = z.strictObject({ name: AgentName, seen_at: Time });

@@ -15,6 +15,7 @@ export type Wish = {
   reactivate: boolean;
 };
 
+/** Whether the agent is new, has changed, or was stored just so before. */
 export type Outcome = "created" | "changed" | "unchanged";
 
 /**

@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { compareVersions } from "compare-versions";
+import type { Actor } from "../access/actor.ts";
 import type { Db, Pool } from "../runtime/postgres/db.ts";
 import { type Read, readDefinition, tellFault } from "./definition-file.ts";
 import { type Outcome, storeDefinition } from "./store.ts";
@@ -8,17 +9,24 @@ import { findVersions, lockAgent } from "./versions.ts";
 
 /** `gentle` leaves alone what somebody has deactivated or replaced by a higher version; otherwise what the files say holds. */
 export type SyncOptions = { gentle: boolean; newId: () => string };
+/** What became of one file; `left`: somebody has deactivated the agent or stored a higher version. */
 export type Synced = { file: string; name: string; version: string; outcome: Outcome | "left" };
+/** What became of a folder; faults as file:line:column and a sentence. */
 export type SyncOutcome = { ok: true; synced: Synced[] } | { ok: false; faults: string[] };
 
 type File = { file: string; read: Read };
 
 /**
  * Stores every definition of a folder (*.yaml, *.yml, *.json) in one transaction; a file that is as it was writes nothing. Where any file has a
- * fault nothing of any is stored, and the faults are answered, each with file, line and column. Throws where the folder
+ * fault nothing of any is stored, and the faults are answered, each with file, line and column. Answers the agents by name. Throws where the folder
  * cannot be read.
  */
-export async function syncFolder(pool: Pool, folder: string, options: SyncOptions): Promise<SyncOutcome> {
+export async function syncFolder(
+  pool: Pool,
+  _actor: Actor,
+  folder: string,
+  options: SyncOptions,
+): Promise<SyncOutcome> {
   const parsed = await readFolder(folder);
   if (!parsed.ok) return parsed;
   const synced = await pool.begin(async (db) => {

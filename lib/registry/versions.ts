@@ -24,6 +24,7 @@ export async function findVersions(db: Db, name: string): Promise<VersionRow[]> 
   `;
 }
 
+/** A definition as a version is made of it; queueUrl null: it has no queue. */
 export type NewVersion = Read & { definitionId: string; queueUrl: string | null };
 
 /** Adds an active version; what the name has shown so far goes over to it. No other may be active. */

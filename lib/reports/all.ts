@@ -31,7 +31,9 @@ export const reports = {
   "better-alternatives": betterAlternatives,
 } as const satisfies Record<string, Report>;
 
+/** The names under which reports are asked. */
 export type ReportName = keyof typeof reports;
+/** All of them, in the order of the requirements. */
 export const REPORT_NAMES = Object.keys(reports) as ReportName[];
 
 /** The report of this name. Throws a CallerError that lists the names where there is none. */

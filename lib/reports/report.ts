@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { Actor } from "../access/actor.ts";
 import { CallerError } from "../errors.ts";
 import { faultsOf } from "../input/faults.ts";
 import { whole } from "../input/whole.ts";
@@ -14,7 +15,7 @@ export type Report = {
   parameters: z.ZodObject;
   row: z.ZodObject;
   /** Throws a CallerError for parameters that are wrong or not of this report. `now` moves the clock, for tests. */
-  run: (db: Db, given: Record<string, unknown>, now?: Date) => Promise<Answered>;
+  run: (db: Db, actor: Actor, given: Record<string, unknown>, now?: Date) => Promise<Answered>;
 };
 
 /** Makes a report of its schemas and its query. A query with a `limit` is asked for one row more, to see whether it is cut. */
@@ -29,7 +30,7 @@ export function report<P extends z.ZodObject>(spec: {
     title,
     parameters: spec.parameters,
     row,
-    run: async (db, given, now) => {
+    run: async (db, _actor, given, now) => {
       const parameters = parse(spec.parameters, given);
       const limit = limitOf(parameters);
       const found = await query(db, { ...parameters, ...(limit === undefined ? {} : { limit: limit + 1 }) }, now);
@@ -60,6 +61,7 @@ export const Days = whole(1, 365).describe("how many days back, each of 24 hours
 /** How many rows at most; more than these would not fit into one answer. */
 export const Limit = whole(1, 500).describe("how many rows at most");
 
+/** The parameters that most reports take. */
 export const days = Days.default(7);
 export const limit = Limit.default(100);
 

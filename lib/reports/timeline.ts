@@ -2,7 +2,7 @@ import * as z from "zod";
 import { whole } from "../input/whole.ts";
 import { Uuid } from "../protocol/messages.ts";
 import type { Db } from "../runtime/postgres/db.ts";
-import { unknownWork } from "../work/submission/decide.ts";
+import { unknownWork } from "../work/core/unknown-work.ts";
 import { Count, Milliseconds, report, Time } from "./report.ts";
 
 export const taskTimeline = report({

@@ -1,16 +1,7 @@
-import * as z from "zod";
-import { whole } from "../input/whole.ts";
+// Partitions by month kept by ourselves and not by pg_partman: that is an extension, which managed Postgres need not have. 170 lines.
+import type { Actor } from "../access/actor.ts";
 import type { Db, Pool } from "../runtime/postgres/db.ts";
-
-/** How long the time series are kept, and what becomes of a month that is older. */
-export const PartitionSettings = z.object({
-  METRICS_RETENTION_MONTHS: whole(1, 1200).default(13),
-  METRICS_EXPIRED: z
-    .enum(["drop", "archive"])
-    .default("drop")
-    .describe("archive: the month stays as a table of its own, NAME_YYYY_MM_archived, that no query of ours reads"),
-});
-export type PartitionSettings = z.infer<typeof PartitionSettings>;
+import type { SeriesSettings } from "./settings.ts";
 
 /** The time series, each with the column that says when; `nested` ones refer to themselves. */
 const SERIES = [
@@ -33,16 +24,17 @@ const LOCK_TIMEOUT = "2s";
  */
 export async function keepPartitions(
   pool: Pool,
-  settings: PartitionSettings,
+  actor: Actor,
+  settings: SeriesSettings,
   now?: Date,
 ): Promise<{ made: string[]; ended: string[] }> {
-  const made = await makePartitions(pool, now);
+  const made = await makePartitions(pool, actor, now);
   const ended: string[] = [];
   for (const series of SERIES) {
     const state = await partitionsOf(pool, series, now);
-    const oldest = monthAfter(state.month, -settings.METRICS_RETENTION_MONTHS);
+    const oldest = monthAfter(state.month, -settings.retentionMonths);
     for (const month of [...state.months, ...state.caught].filter((kept) => kept < oldest)) {
-      const archive = settings.METRICS_EXPIRED === "archive";
+      const archive = settings.expired === "archive";
       if (await alone(pool, (db) => endMonth(db, series, month, archive))) ended.push(partitionName(series, month));
     }
   }
@@ -50,10 +42,10 @@ export async function keepPartitions(
 }
 
 /**
- * The first half of it. A row that Postgres has sent to the default partition is refused (23514) when its month is attached
- * meanwhile, so this is also done by `migrate up`, before there are rows. Answers what it made.
+ * Makes the partitions alone, as keepPartitions does first. A row that Postgres has sent to the default partition is refused (23514) when its month is attached
+ * meanwhile, so this is also done by `migrate up`, before there are rows. Answers the names of those that it made.
  */
-export async function makePartitions(pool: Pool, now?: Date): Promise<string[]> {
+export async function makePartitions(pool: Pool, _actor: Actor, now?: Date): Promise<string[]> {
   const made: string[] = [];
   for (const series of SERIES) {
     const state = await partitionsOf(pool, series, now);

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { system } from "../access/actor.ts";
 import { ConfigError } from "../errors.ts";
 import { type Synced, syncFolder } from "../registry/sync.ts";
 import { makePartitions } from "../router/series.ts";
@@ -17,6 +18,8 @@ export const shippedAgentsSettings = {
   }),
 };
 
+const PREPARE = system("prepare-database");
+
 /**
  * What a database needs beside its schema, after each `migrate up`: the time series' partitions of this month and the next, and the
  * definitions that ship with Waybill, from AGENTS_DIR, where they are missing or newer; leaves alone what somebody has
@@ -32,7 +35,7 @@ export async function prepareDatabase(source?: NodeJS.ProcessEnv): Promise<Synce
         to_regclass('agent_transformation_events') is not null as series
     `;
     const synced = has?.registry ? await syncBuiltIn(db, folder) : [];
-    if (has?.series) await makePartitions(db).catch(leaveToSweep);
+    if (has?.series) await makePartitions(db, PREPARE).catch(leaveToSweep);
     return synced;
   } finally {
     await db.end({ timeout: 1 });
@@ -40,7 +43,7 @@ export async function prepareDatabase(source?: NodeJS.ProcessEnv): Promise<Synce
 }
 
 async function syncBuiltIn(db: Pool, folder: string): Promise<Synced[]> {
-  const outcome = await syncFolder(db, folder, { gentle: true, newId: () => uuidv7() });
+  const outcome = await syncFolder(db, PREPARE, folder, { gentle: true, newId: () => uuidv7() });
   if (!outcome.ok) throw new ConfigError(`Agents that ship are not right:\n${outcome.faults.join("\n")}`);
   return outcome.synced;
 }

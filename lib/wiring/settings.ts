@@ -1,28 +1,29 @@
-import * as z from "zod";
-import { RouterSettings } from "../router/score/settings.ts";
-import { PartitionSettings } from "../router/series.ts";
+import { routerSettings, seriesSettings } from "../router/settings.ts";
 import { agentQueueSettings, queueSettings } from "../runtime/aws/queue-settings.ts";
-import { integer, readEnv } from "../runtime/env.ts";
+import { logSettings } from "../runtime/log.ts";
 import { readSettings, type Values } from "../runtime/settings.ts";
-import { WorkSettings } from "../work/core/schema.ts";
+import { workSettings } from "../work/settings.ts";
 
-export type PlaneSettings = {
-  queues: Values<typeof queueSettings>;
-  agentQueues: Values<typeof agentQueueSettings>;
-  work: WorkSettings;
-  router: RouterSettings;
-  series: PartitionSettings;
-  output: { OUTPUT_RESPONSE_BYTES: number };
+/** Everything that the control plane is told by its environment, by room. */
+const rooms = {
+  queues: queueSettings,
+  agentQueues: agentQueueSettings,
+  work: workSettings,
+  router: routerSettings,
+  series: seriesSettings,
+  log: logSettings,
 };
+export type PlaneSettings = { [Room in keyof typeof rooms]: Values<(typeof rooms)[Room]> };
 
 /** Reads the settings of all rooms at once. Throws a ConfigError that names every variable that is wrong. */
 export function readPlaneSettings(source?: NodeJS.ProcessEnv): PlaneSettings {
-  return {
-    queues: readSettings(queueSettings, source),
-    agentQueues: readSettings(agentQueueSettings, source),
-    work: readEnv(WorkSettings, source),
-    router: readEnv(RouterSettings, source),
-    series: readEnv(PartitionSettings, source),
-    output: readEnv(z.object({ OUTPUT_RESPONSE_BYTES: integer(1_024, 1e9, 4_194_304) }), source),
-  };
+  const all = Object.entries(rooms).flatMap(([room, settings]) =>
+    Object.entries(settings).map(([name, setting]) => [`${room}.${name}`, setting] as const),
+  );
+  const values: Record<string, unknown> = readSettings(Object.fromEntries(all), source);
+  const byRoom = Object.entries(rooms).map(([room, settings]) => {
+    const own = Object.keys(settings).map((name) => [name, values[`${room}.${name}`]] as const);
+    return [room, Object.fromEntries(own)] as const;
+  });
+  return Object.fromEntries(byRoom) as PlaneSettings;
 }

@@ -18,23 +18,23 @@ const ROUTING_MS = 15_000;
 export async function sweep(plane: ControlPlane, actor: Actor) {
   const { db, settings, send, stamp, log } = plane;
   const { learn, route } = plane.part(router);
-  const expired = await expireLeases(db, learn, send, stamp);
-  const sent = await sendLeftovers(db, send);
-  const decided = await routeUndecided(db, settings.work, route, ROUTING_MS);
+  const expired = await expireLeases(db, actor, learn, send, stamp);
+  const sent = await sendLeftovers(db, actor, send);
+  const decided = await routeUndecided(db, actor, settings.work, route, ROUTING_MS);
   for (const attempt of expired) log.warn("lease ran out", toWire(attempt));
   for (const { taskId, traceId, toAgent } of decided) log.info("agent found", toWire({ taskId, traceId, toAgent }));
   const started = await startReady(plane, actor);
-  for (const warning of await routerWarnings(db, settings.router)) log.warn("router not right", { warning });
+  for (const warning of await routerWarnings(db, actor, settings.router)) log.warn("router not right", { warning });
   const outcome = { expired: expired.length, sent, decided: decided.length, started: started.length };
   log.info("swept", outcome);
-  await maintain(plane);
+  await maintain(plane, actor);
   return outcome;
 }
 
 /** Last, and never at the expense of the work: until it succeeds the default partitions take what comes. */
-async function maintain({ db, settings, log }: ControlPlane): Promise<void> {
+async function maintain({ db, settings, log }: ControlPlane, actor: Actor): Promise<void> {
   try {
-    const changed = await keepPartitions(db, settings.series);
+    const changed = await keepPartitions(db, actor, settings.series);
     if (changed.made.length + changed.ended.length > 0) log.info("partitions changed", changed);
   } catch (error) {
     log.warn("partitions left for the next sweep", { error });

@@ -8,18 +8,18 @@ import type { ControlPlane } from "./control-plane.ts";
 import { router } from "./router.ts";
 
 /** Starts what is ready and has room, and has the dispatcher woken when a rate limit lets the next one go. Answers what it started. */
-export async function startReady(plane: ControlPlane, _actor: Actor): Promise<Started[]> {
+export async function startReady(plane: ControlPlane, actor: Actor): Promise<Started[]> {
   const { db, settings, agents, send, stamp, log, wakeForNext } = plane;
-  const { started, freeAt } = await dispatch(db, settings.work, agents, send, stamp);
+  const { started, freeAt } = await dispatch(db, actor, settings.work, agents, send, stamp);
   for (const attempt of started) log.info("work dispatched", toWire(attempt));
   if (freeAt !== null) await wakeForNext(freeAt);
   return started;
 }
 
 /** Records what agents said and sends what follows from it. Answers the record ids of the messages that the database refused. */
-export async function record(plane: ControlPlane, _actor: Actor, received: Received[]): Promise<string[]> {
+export async function record(plane: ControlPlane, actor: Actor, received: Received[]): Promise<string[]> {
   const { db, settings, send, stamp, log, wakeForNext } = plane;
-  const recorded = await recordBatch(db, settings.work, plane.part(router), stamp, received);
+  const recorded = await recordBatch(db, actor, settings.work, plane.part(router), stamp, received);
   const { ended, stale, outgoing, refused, workWaits } = recorded;
   await deliver(db, outgoing, send);
   for (const { message, error } of refused) log.error("message not recorded", { ...about(message), error });

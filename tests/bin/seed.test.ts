@@ -2,9 +2,10 @@ import { afterAll, beforeEach, expect, test } from "vitest";
 import { handler as listWork } from "../../functions/work/list-work.ts";
 import { REPORT_NAMES, reports } from "../../lib/reports/all.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
-import { findTask, type TaskRow } from "../../lib/work/core/queries.ts";
-import { Task } from "../../lib/work/core/schema.ts";
+import { Task } from "../../lib/work/core/answers.ts";
+import { findTask, type TaskRow } from "../../lib/work/core/task-row.ts";
 import { toTask } from "../../lib/work/reading/task.ts";
+import { ACTOR } from "../support/database/actor.ts";
 import { worldOf } from "../support/database/world.ts";
 import { call } from "../support/http/events.ts";
 import { run } from "./run.ts";
@@ -106,9 +107,9 @@ test("the samples answer like work that was really done, and lists have them in 
 test("the attempts at language models add up to what their task says of them: a fallback and an unknown cost among them", async () => {
   await run("seed");
 
-  const uses = (await reports["external-ai-use"].run(db, {})).rows;
-  const fallbacks = (await reports["llm-fallbacks"].run(db, {})).rows;
-  const [spend] = (await reports["llm-spend"].run(db, {})).rows as { cost: number }[];
+  const uses = (await reports["external-ai-use"].run(db, ACTOR, {})).rows;
+  const fallbacks = (await reports["llm-fallbacks"].run(db, ACTOR, {})).rows;
+  const [spend] = (await reports["llm-spend"].run(db, ACTOR, {})).rows as { cost: number }[];
   const calls = await db`
     select model_asked, outcome, cost_usd::float8 as cost, cost_unknown, attempt_number
     from llm_calls join tasks using (task_id, trace_id) order by llm_calls.started_at
@@ -142,7 +143,7 @@ test("every report has something to tell of the samples", async () => {
 
   // An alternative counts with five pieces of work of one type, and the samples are few.
   for (const name of REPORT_NAMES.filter((each) => each !== "better-alternatives")) {
-    const { rows } = await reports[name].run(db, name === "task-timeline" ? { task_id: any?.taskId } : {});
+    const { rows } = await reports[name].run(db, ACTOR, name === "task-timeline" ? { task_id: any?.taskId } : {});
     expect([name, rows.length > 0]).toEqual([name, true]);
     for (const row of rows) reports[name].row.parse(row);
   }

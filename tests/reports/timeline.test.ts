@@ -1,5 +1,6 @@
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { connect } from "../../lib/runtime/postgres/db.ts";
+import { ACTOR } from "../support/database/actor.ts";
 import { buildDecision, buildStep, buildTask } from "../support/database/build.ts";
 import { worldOf } from "../support/database/world.ts";
 import { reply } from "../support/http/events.ts";
@@ -210,11 +211,11 @@ test("a timeline is cut where it is asked to be, and says so", async () => {
   const task_id = await buildTask(db);
   const { reports } = await import("../../lib/reports/all.ts");
 
-  expect(await reports["task-timeline"].run(db, { task_id, limit: 5 })).toMatchObject({
+  expect(await reports["task-timeline"].run(db, ACTOR, { task_id, limit: 5 })).toMatchObject({
     truncated: false,
     rows: { length: 5 },
   });
-  expect(await reports["task-timeline"].run(db, { task_id, limit: 4 })).toMatchObject({
+  expect(await reports["task-timeline"].run(db, ACTOR, { task_id, limit: 4 })).toMatchObject({
     truncated: true,
     rows: { length: 4 },
   });

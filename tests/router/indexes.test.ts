@@ -6,7 +6,7 @@ import { migrate } from "../../lib/migrations/migrator.ts";
 import { connect, type Pool } from "../../lib/runtime/postgres/db.ts";
 import { databases } from "../migrations/servers.ts";
 
-// A million decisions and a million hand-overs; of agents twenty thousand, which is more than anybody has.
+// A million decisions and a million handovers; of agents twenty thousand, which is more than anybody has.
 const AMOUNTS = { definitions: 20_000, decisions: 1_000_000, events: 800_000 };
 
 const fresh = databases();
@@ -44,7 +44,7 @@ test("there are as many rows as it is about", async () => {
       (select count(*)::int from agent_transformation_events) as events
   `;
   expect(counts?.["decisions"]).toBe(AMOUNTS.decisions);
-  // One hand-over in five has another one nested under it.
+  // One handover in five has another one nested under it.
   expect(counts?.["events"]).toBeGreaterThan(940_000);
 });
 

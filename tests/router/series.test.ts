@@ -1,13 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { expect, test, vi } from "vitest";
 import { migrate } from "../../lib/migrations/migrator.ts";
-import { keepPartitions, PartitionSettings } from "../../lib/router/series.ts";
+import { keepPartitions } from "../../lib/router/series.ts";
+import { seriesSettings } from "../../lib/router/settings.ts";
 import { connect, type Db, type Pool } from "../../lib/runtime/postgres/db.ts";
 import { isBusyError } from "../../lib/runtime/postgres/db-errors.ts";
+import { readSettings } from "../../lib/runtime/settings.ts";
 import { prepareDatabase } from "../../lib/wiring/database.ts";
 import { onEachServer } from "../migrations/servers.ts";
+import { ACTOR } from "../support/database/actor.ts";
 
-const settings = PartitionSettings.parse({});
+const settings = readSettings(seriesSettings, {});
 const may = new Date("2026-05-31T23:59:59Z");
 const june = new Date("2026-06-01T00:00:00Z");
 
@@ -25,7 +28,7 @@ onEachServer((fresh) => {
 
   test("this and the next month have a partition, once however often and by however many it is asked", async () => {
     await database(async (db) => {
-      const first = await keepPartitions(db, settings, may);
+      const first = await keepPartitions(db, ACTOR, settings, may);
       expect(first).toEqual({
         made: [
           "router_performance_metrics_2026_05",
@@ -35,8 +38,11 @@ onEachServer((fresh) => {
         ],
         ended: [],
       });
-      expect(await keepPartitions(db, settings, may)).toEqual({ made: [], ended: [] });
-      const both = await Promise.all([keepPartitions(db, settings, june), keepPartitions(db, settings, june)]);
+      expect(await keepPartitions(db, ACTOR, settings, may)).toEqual({ made: [], ended: [] });
+      const both = await Promise.all([
+        keepPartitions(db, ACTOR, settings, june),
+        keepPartitions(db, ACTOR, settings, june),
+      ]);
       expect(both.flatMap(({ made }) => made).toSorted()).toEqual([
         "agent_transformation_events_2026_07",
         "router_performance_metrics_2026_07",
@@ -48,7 +54,7 @@ onEachServer((fresh) => {
     await database(async (db, env) => {
       await prepareDatabase(env);
 
-      expect(await keepPartitions(db, settings)).toEqual({ made: [], ended: [] });
+      expect(await keepPartitions(db, ACTOR, settings)).toEqual({ made: [], ended: [] });
     });
   });
 
@@ -82,7 +88,7 @@ onEachServer((fresh) => {
 
   test("a row goes to the month of its time, to the microsecond before the next one, in UTC", async () => {
     await database(async (db) => {
-      await keepPartitions(db, settings, may);
+      await keepPartitions(db, ACTOR, settings, may);
       await decision(db, "2026-05-31 23:59:59.999999+00");
       await decision(db, "2026-06-01 01:59:59+02");
       await decision(db, "2026-06-01 00:00:00+00");
@@ -101,7 +107,7 @@ onEachServer((fresh) => {
       const child = await event(db, "2026-05-01 01:00:00+00", parent);
       await event(db, "2026-05-01 02:00:00+00", child);
 
-      await keepPartitions(db, settings, may);
+      await keepPartitions(db, ACTOR, settings, may);
 
       expect(await countsOf(db, "router_performance_metrics")).toEqual({
         router_performance_metrics_2026_03: 1,
@@ -126,7 +132,7 @@ onEachServer((fresh) => {
       const young = await event(db, "2026-04-01 01:00:00+00", inner);
       const youngest = await event(db, "2026-04-01 02:00:00+00", young);
 
-      const { ended } = await keepPartitions(db, { ...settings, METRICS_RETENTION_MONTHS: 1 }, may);
+      const { ended } = await keepPartitions(db, ACTOR, { ...settings, retentionMonths: 1 }, may);
 
       expect(ended).toEqual(["router_performance_metrics_2026_03", "agent_transformation_events_2026_03"]);
       expect(await countsOf(db, "router_performance_metrics")).toEqual({ router_performance_metrics_2026_04: 1 });
@@ -145,7 +151,7 @@ onEachServer((fresh) => {
       await event(db, "2026-03-31 23:00:00+00", old);
       await decision(db, "2026-03-31 23:00:00+00");
 
-      await keepPartitions(db, { METRICS_RETENTION_MONTHS: 1, METRICS_EXPIRED: "archive" }, may);
+      await keepPartitions(db, ACTOR, { retentionMonths: 1, expired: "archive" }, may);
 
       expect(await countsOf(db, "agent_transformation_events")).toEqual({});
       const kept =
@@ -166,13 +172,13 @@ onEachServer((fresh) => {
         await release.promise;
       });
       await holds.promise;
-      await expect(keepPartitions(db, settings, may)).rejects.toMatchObject({ code: "55P03" });
+      await expect(keepPartitions(db, ACTOR, settings, may)).rejects.toMatchObject({ code: "55P03" });
       release.resolve();
       await holding;
       await other.end();
       expect(await countsOf(db, "router_performance_metrics")).toEqual({ router_performance_metrics_default: 1 });
 
-      await keepPartitions(db, settings, may);
+      await keepPartitions(db, ACTOR, settings, may);
 
       expect(await countsOf(db, "router_performance_metrics")).toEqual({ router_performance_metrics_2026_05: 1 });
     });

@@ -2,10 +2,11 @@ import { expect, test } from "vitest";
 import * as z from "zod";
 import { readCodeEnv } from "../../agents/code/env.ts";
 import { ConfigError } from "../../lib/errors.ts";
-import { PartitionSettings } from "../../lib/router/series.ts";
+import { seriesSettings } from "../../lib/router/settings.ts";
 import { integer, onLambda, readEnv } from "../../lib/runtime/env.ts";
 import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/postgres/db.ts";
-import { WorkSettings } from "../../lib/work/core/schema.ts";
+import { readSettings } from "../../lib/runtime/settings.ts";
+import { workSettings } from "../../lib/work/settings.ts";
 
 const Env = z.object({
   QUEUE_URL: z.url(),
@@ -43,10 +44,10 @@ test.each(["0", "10", "-1", "1.5", " 1", "0x5", "1e0", "five", "NaN"])("%j is no
 });
 
 test.each<[string, number, (source: NodeJS.ProcessEnv) => unknown]>([
-  ["LEASE_SECONDS", 3600, (source) => readEnv(WorkSettings, source)],
-  ["PICKUP_SECONDS", 86_400, (source) => readEnv(WorkSettings, source)],
-  ["AGENT_IN_FLIGHT", 10_000, (source) => readEnv(WorkSettings, source)],
-  ["METRICS_RETENTION_MONTHS", 1200, (source) => readEnv(PartitionSettings, source)],
+  ["LEASE_SECONDS", 3600, (source) => readSettings(workSettings, source)],
+  ["PICKUP_SECONDS", 86_400, (source) => readSettings(workSettings, source)],
+  ["AGENT_IN_FLIGHT", 10_000, (source) => readSettings(workSettings, source)],
+  ["METRICS_RETENTION_MONTHS", 1200, (source) => readSettings(seriesSettings, source)],
   ["WAYBILL_CODE_OUTPUT_BYTES", 1e12, readCodeEnv],
 ])("%s is refused with its range where it is not written in digits alone", (name, max, read) => {
   for (const text of ["0x10", "1e3", " 5 ", "1.0", "0", String(max + 1)]) {

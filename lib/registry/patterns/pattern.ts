@@ -1,3 +1,4 @@
+// RE2 in JavaScript (re2js) and not the native re2: that would need a build of its own for Lambda.
 import { RE2JS } from "re2js";
 
 /** Text that a trigger's pattern has at most. */

@@ -1,5 +1,5 @@
 import type { Availability, Unavailable } from "../score/decision.ts";
-import type { State } from "../score/snapshot.ts";
+import type { State } from "./agent-states.ts";
 
 /** Which of these agents cannot take work now, and why. Pure. */
 export function availabilityOf(states: readonly State[]): Availability {

@@ -1,11 +1,19 @@
-import type { Alternative, Availability, Candidate, Decision, Parts, Ranking, Strategy } from "../score/decision.ts";
+import type { Availability, Candidate, Decision, Parts, Ranking } from "../score/decision.ts";
 import type { RouteRequest } from "../score/routable.ts";
-import type { Policy } from "../score/settings.ts";
-import { unknownFallback } from "./fallback.ts";
+import type { Policy } from "../settings.ts";
+import {
+  alternatives,
+  figure,
+  passedOverBefore,
+  whyBest,
+  whyNoFallback,
+  whyOnly,
+  whyProven,
+  whyTried,
+} from "./reasons.ts";
 
-/** Who of the ranked agents gets the work. Pure: who is there and the dice are arguments. */
+// Who of the ranked agents gets the work. Pure: who is there and the dice are arguments.
 
-const MOST_ALTERNATIVES = 5;
 /** With fewer outcomes of this work type, faded, an agent is little known: too few to be preferred for, and worth a try. */
 const KNOWN_OUTCOMES = 15;
 /** So far ahead in the historical part, outcomes outweigh the score. */
@@ -21,8 +29,8 @@ const GOLDEN_RATIO = 0.618033988749895;
  * Decides. In order: to_agent, whatever its state; the one agent that names the work type; the best score that reaches the
  * threshold, sought first among the agents that can take work now, then among those that are only at a limit, where the work waits
  * for room; the fallback agent; nobody. With ten per cent for history the words would decide for ever, so outcomes may outweigh the
- * score: of the agents within ROUTER_MARGIN of the best one goes first that has shown, in enough outcomes, to be clearly better. And
- * for ROUTER_EXPLORE of the requests one of them is tried of which too little is known. `dice`, 0 to below 1, is made from the
+ * score: of the agents within the margin of the best one goes first that has shown, in enough outcomes, to be clearly better. And
+ * for the share `explore` of the requests one of them is tried of which too little is known. `dice`, 0 to below 1, is made from the
  * request: the same request with the same knowledge gets the same answer.
  */
 export function choose(
@@ -32,7 +40,7 @@ export function choose(
   policy: Policy,
   dice: number,
 ): Decision {
-  const decided = (chosen: Candidate | undefined, strategy: Strategy, reason: string): Decision => ({
+  const decided = (chosen: Candidate | undefined, strategy: Decision["strategy"], reason: string): Decision => ({
     agent: chosen?.agent ?? null,
     confidence: chosen?.confidence ?? 0,
     parts: chosen?.parts ?? NO_PARTS,
@@ -55,12 +63,12 @@ export function choose(
     if (only !== undefined && another === undefined && request.work_type !== undefined)
       return decided(only, "work_type", whyOnly(only, ranking, request, pool === free));
     const [best, next] = pool;
-    if (best === undefined || best.confidence < policy.ROUTER_THRESHOLD) continue;
+    if (best === undefined || best.confidence < policy.threshold) continue;
     const near = pool.filter(
-      ({ confidence }) => confidence >= Math.max(policy.ROUTER_THRESHOLD, best.confidence - policy.ROUTER_MARGIN),
+      ({ confidence }) => confidence >= Math.max(policy.threshold, best.confidence - policy.margin),
     );
     const proven = provenBetter(near, best);
-    const tried = turn < policy.ROUTER_EXPLORE ? worthATry(near, proven ?? best) : undefined;
+    const tried = turn < policy.explore ? worthATry(near, proven ?? best) : undefined;
     if (tried !== undefined) return decided(tried, "scored", whyTried(tried, best));
     if (proven !== undefined) return decided(proven, "scored", whyProven(proven, best));
     return decided(best, "scored", whyBest(best, next, ranking, pool === free));
@@ -73,25 +81,13 @@ export function choose(
       ? "no agent offers this work"
       : allAway
         ? "none of the agents that offer this work is there"
-        : `no agent reaches the threshold of ${figure(policy.ROUTER_THRESHOLD)}`;
+        : `no agent reaches the threshold of ${figure(policy.threshold)}`;
   const waits = "so the work waits for a person";
   if (allAway) return decided(undefined, "none", `${why}, ${waits}`);
   const { fallback } = ranking;
   if (fallback !== undefined && availability.get(fallback.agent)?.kind !== "absent")
     return decided(fallback, "fallback", `${why}, so it goes to the fallback agent ${fallback.agent}`);
   return decided(undefined, "none", `${why}${whyNoFallback(ranking, request, availability, policy)}, ${waits}`);
-}
-
-/** Why the fallback agent does not get the work, in words that go on a sentence; none where there is to be no such agent. */
-function whyNoFallback(
-  { fallback }: Ranking,
-  request: RouteRequest,
-  availability: Availability,
-  { ROUTER_FALLBACK_AGENT: name }: Policy,
-): string {
-  if (name === undefined || request.exclude?.includes(name)) return "";
-  if (fallback === undefined) return ` and ${unknownFallback(name)}`;
-  return ` and the fallback agent ${name} is passed over: ${availability.get(name)?.reason}`;
 }
 
 const NO_PARTS: Parts = { trigger: 0, context: 0, capability: 0, historical: 0 };
@@ -116,78 +112,4 @@ function bestHistory(candidates: readonly Candidate[]): Candidate | undefined {
     (found, one) => (found === undefined || one.parts.historical > found.parts.historical ? one : found),
     undefined,
   );
-}
-
-function whyProven(proven: Candidate, best: Candidate): string {
-  return `${proven.agent} scores ${figure(proven.confidence)}, near ${best.agent} with ${figure(best.confidence)}, and its ${Math.floor(proven.observations)} outcomes of this type are better: historical ${figure(proven.parts.historical)} against ${figure(best.parts.historical)} (${inWords(proven)})`;
-}
-
-/** `room`: those that are at a limit were left out too. */
-function whyOnly(only: Candidate, { candidates }: Ranking, request: RouteRequest, room: boolean): string {
-  const others = candidates.some((other) => other !== only && other.names_work_type);
-  const excluded = (request.exclude ?? []).length > 0;
-  const of = others
-    ? room
-      ? "of those that can take work now "
-      : "of those that are there "
-    : excluded
-      ? "of the others "
-      : "";
-  return `${only.agent} alone ${of}names the work type ${request.work_type}`;
-}
-
-function whyBest(best: Candidate, next: Candidate | undefined, { candidates }: Ranking, room: boolean): string {
-  const lead =
-    next === undefined
-      ? `and no other agent ${candidates.length > 1 ? `that ${room ? "can take work now" : "is there"} ` : ""}offers this work`
-      : next.confidence === best.confidence
-        ? `as does ${next.agent}, and comes first by name`
-        : `ahead of ${next.agent} with ${figure(next.confidence)}`;
-  return `${best.agent} scores ${figure(best.confidence)} (${inWords(best)}), ${lead}`;
-}
-
-function whyTried(tried: Candidate, best: Candidate): string {
-  const near =
-    tried === best
-      ? "scores best"
-      : `scores ${figure(tried.confidence)}, near ${best.agent} with ${figure(best.confidence)},`;
-  return `${tried.agent} ${near} and is tried as little is known of its work of this type (${inWords(tried)})`;
-}
-
-function inWords({ parts, matched }: Candidate): string {
-  const trigger = matched === undefined ? "no trigger" : `trigger ${JSON.stringify(matched)} ${figure(parts.trigger)}`;
-  return `${trigger}, context ${figure(parts.context)}, capability ${figure(parts.capability)}, historical ${figure(parts.historical)}`;
-}
-
-/** Names the agents that would have come before the chosen one. */
-function passedOverBefore(ranking: Ranking, chosen: Candidate | undefined, availability: Availability): string {
-  if (chosen !== undefined && chosen === ranking.named) return "";
-  const { candidates } = ranking;
-  const before = candidates.slice(
-    0,
-    chosen === undefined ? candidates.length : Math.max(0, candidates.indexOf(chosen)),
-  );
-  const passed = before.flatMap(({ agent }) => {
-    const unavailable = availability.get(agent);
-    return unavailable === undefined ? [] : [`${agent} is passed over: ${unavailable.reason}`];
-  });
-  const told = passed.slice(0, MOST_ALTERNATIVES);
-  const rest = passed.length > told.length ? [`${passed.length - told.length} more`] : [];
-  return told.length === 0 ? "" : `; ${[...told, ...rest].join(", ")}`;
-}
-
-function alternatives(ranking: Ranking, chosen: Candidate | undefined, availability: Availability): Alternative[] {
-  const others = ranking.candidates
-    .slice(0, MOST_ALTERNATIVES + 1)
-    .filter((candidate) => candidate.agent !== chosen?.agent);
-  return others.slice(0, MOST_ALTERNATIVES).map(({ agent, confidence, parts }) => {
-    const unavailable = availability.get(agent);
-    return unavailable === undefined
-      ? { agent, confidence, parts }
-      : { agent, confidence, parts, passed_over: unavailable.reason };
-  });
-}
-
-function figure(value: number): string {
-  return value.toFixed(2);
 }

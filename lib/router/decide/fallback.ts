@@ -1,15 +1,17 @@
+import type { Actor } from "../../access/actor.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
-import type { RouterSettings } from "../score/settings.ts";
+import type { RouterSettings } from "../settings.ts";
 
 /** Says of a fallback agent that it cannot be chosen, and what to do. */
 export function unknownFallback(name: string): string {
   return `ROUTER_FALLBACK_AGENT names ${name}, which is no active agent (PUT its definition to /agents/${name})`;
 }
 
-/** What is wrong with the router's settings as far as only the registry can tell, each with what to do. */
+/** What is wrong with the router's settings as far as only the registry can tell, a sentence each, with what to do; none: all is right. */
 export async function routerWarnings(
   db: Db,
-  { ROUTER_FALLBACK_AGENT: name }: Pick<RouterSettings, "ROUTER_FALLBACK_AGENT">,
+  _actor: Actor,
+  { fallbackAgent: name }: Pick<RouterSettings, "fallbackAgent">,
 ): Promise<string[]> {
   if (name === undefined) return [];
   const active = await db`select from agent_definitions where agent_name = ${name} and active`;

@@ -1,14 +1,8 @@
 import type { Db, Fragment } from "../../runtime/postgres/db.ts";
-import type { Decision } from "../score/decision.ts";
+import type { Routed } from "../../work/core/router-seam.ts";
 
-/** A decision with what it took, as router_performance_metrics keeps it. */
-export type Metrics = {
-  routingId: string;
-  agent: string | null;
-  routing: Omit<Decision, "agent">;
-  hash: Uint8Array;
-  measured: { us: number; cacheAgeSeconds: number | null };
-};
+/** A decision with what it took and the hash of what was asked, as router_performance_metrics keeps it. */
+export type Metrics = Pick<Routed, "routingId" | "agent" | "routing" | "measured"> & { hash: Uint8Array };
 
 /** Part of the statement that keeps the decision with the work: one row for each row of `decided` (task_id, routed_at, work_type). */
 export function insertMetrics(db: Db, { routingId, agent, routing, hash, measured }: Metrics): Fragment {

@@ -1,14 +1,17 @@
 import type { Db, Fragment } from "../../runtime/postgres/db.ts";
-import { isAsSeen, type Known, type Look, look, type State } from "../score/snapshot.ts";
+import { isAsSeen, type Known, type Look, look, type State } from "./agent-states.ts";
 
-/** How the agents were when this instance last looked at them. */
-export class Sights {
+/**
+ * How the agents were when this instance last looked at them. A plain map with ages and not lru-cache's `ttl`: it holds the registry's
+ * agents at most, all are forgotten at once, and the clock is the caller's.
+ */
+export class Presence {
   readonly #seen = new Map<string, { state: State; at: number }>();
   readonly #known: Known;
   readonly #goodForMs: number;
   readonly #now: () => number;
 
-  /** A sight is good for so many seconds; 0: for no time. */
+  /** What was seen is good for so many seconds; 0: for no time. `now` in epoch milliseconds. */
   constructor(known: Known, seconds: number, now: () => number) {
     this.#known = known;
     this.#goodForMs = seconds * 1000;
@@ -22,12 +25,12 @@ export class Sights {
     return seen;
   }
 
-  /** How all of these agents were lately; undefined where one of them has not been looked at for too long. */
+  /** How all of these agents were lately, in this order; undefined where one of them has not been looked at for too long. */
   lately(agents: readonly string[]): State[] | undefined {
     const since = this.#now() - this.#goodForMs;
     const states = agents.flatMap((agent) => {
-      const sight = this.#seen.get(agent);
-      return sight !== undefined && sight.at > since ? [sight.state] : [];
+      const seen = this.#seen.get(agent);
+      return seen !== undefined && seen.at > since ? [seen.state] : [];
     });
     return states.length === agents.length ? states : undefined;
   }

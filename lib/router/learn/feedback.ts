@@ -1,20 +1,10 @@
+import type { Actor } from "../../access/actor.ts";
 import { CallerError } from "../../errors.ts";
 import type { Db, Pool } from "../../runtime/postgres/db.ts";
+import type { Feedback } from "../../work/core/answers.ts";
 import { FEEDBACK_WEIGHT, type Sums, withFeedback } from "../score/fading.ts";
-import { type PerformanceRow, sumsOf } from "../score/snapshot.ts";
+import { type PerformanceRow, sumsOf } from "../snapshot/performance.ts";
 import { holdRates, type LearnSettings, updateRates } from "./learn.ts";
-
-/** What it has come to, as the caller gets it. */
-export type Given = {
-  task_id: string;
-  agent: string;
-  confidence: number;
-  actual_quality_score: number;
-  prediction_error: number;
-  score: number;
-  by: string;
-  comment: string | null;
-};
 
 type Ended = { taskId: string; status: string; toAgent: string; workType: string; completedAt: Date };
 type Known = { confidence: number; quality: number | null; completedAt: Date | null; spoken: boolean };
@@ -25,10 +15,11 @@ type Known = { confidence: number; quality: number | null; completedAt: Date | n
  */
 export async function giveFeedback(
   pool: Pool,
+  _actor: Actor,
   settings: LearnSettings,
   taskId: string,
   { score, by, comment = null }: { score: number; by: string; comment?: string | null | undefined },
-): Promise<Given> {
+): Promise<Feedback> {
   return await pool.begin(async (db) => {
     const task = await lockEnded(db, taskId);
     const known = await findDecision(db, taskId);
@@ -39,7 +30,7 @@ export async function giveFeedback(
     const endedAt = (known.completedAt ?? task.completedAt).getTime();
     await holdRates(db, db`select ${task.toAgent}::text`);
     await changePerformance(db, task, (sums) =>
-      withFeedback(sums, earlier, score, endedAt, settings.ROUTER_HALF_LIFE_DAYS * 86_400_000),
+      withFeedback(sums, earlier, score, endedAt, settings.halfLifeDays * 86_400_000),
     );
     await updateRates(db, settings, task.toAgent);
     await db`

@@ -1,11 +1,13 @@
 import type { Db, Fragment } from "../../runtime/postgres/db.ts";
-import type { RouterSettings } from "../score/settings.ts";
+import type { RouterSettings } from "../settings.ts";
+import { openHandoverEnds } from "./handover-times.ts";
 
-export type LearnSettings = Pick<RouterSettings, "ROUTER_HALF_LIFE_DAYS">;
+/** How fast what was learnt fades. */
+export type LearnSettings = Pick<RouterSettings, "halfLifeDays">;
 
 /**
  * Learns from work that has just ended as completed or failed; call it in the transaction that ends it, once for each end. Writes
- * the outcome of each decision, what the agents have shown, their rates, and closes the events of the work. Two statements for any
+ * the outcome of each decision, what the agents have shown, their rates, and closes the handovers of the work. Two statements for any
  * number of tasks, sent together: the first takes the agents' turns, so that the second reads what others have learnt.
  */
 export async function learn(db: Db, settings: LearnSettings, taskIds: readonly string[]): Promise<void> {
@@ -18,8 +20,8 @@ export async function learn(db: Db, settings: LearnSettings, taskIds: readonly s
         ${ended(db, taskIds)}
       ), decisions as (
         ${keepOutcomes(db)}
-      ), events as (
-        ${closeEvents(db)}
+      ), handovers as (
+        ${endHandovers(db)}
       ), added as (
         ${addPerformance(db, settings)}
       ), shown as (
@@ -40,7 +42,10 @@ export async function learn(db: Db, settings: LearnSettings, taskIds: readonly s
   ]);
 }
 
-/** The work among these that has ended by its agent's doing, with the automatic quality as automaticQuality of learning.ts has it. */
+/**
+ * The work among these that has ended by its agent's doing. Its quality, while no person has spoken: 1 where it was done at the first
+ * attempt, 0.2 less for each further one that counted, at least 0.5; 0 where it has failed. execution_ms null: it never ran.
+ */
 const ended = (db: Db, taskIds: readonly string[]) => db`
   select task_id, routing_id, routed_at, to_agent, work_type, created_at, attempt, dispatched_at, started_at, completed_at, error_message,
     status = 'completed' as succeeded,
@@ -63,49 +68,21 @@ const keepOutcomes = (db: Db) => db`
   where metrics.routing_id = ended.routing_id and metrics.routed_at = ended.routed_at
 `;
 
-/** Ends what was still open of work that has been cancelled: of that nothing is learnt. */
-export async function closeCancelled(db: Db, taskId: string): Promise<void> {
-  await db`
-    update agent_transformation_events as event set ${openEventEnds(db)}
-    from tasks
-    where event.task_id = ${taskId} and tasks.task_id = ${taskId} and event.occurred_at >= tasks.created_at
-      and event.completed_at is null
-  `;
-}
-
 /** What was still open ends with the work; all of it came to what the work came to. */
-const closeEvents = (db: Db) => db`
-  update agent_transformation_events as event set
-    ${openEventEnds(db)},
+const endHandovers = (db: Db) => db`
+  update agent_transformation_events as handover set
+    ${openHandoverEnds(db)},
     quality_score = quality,
     error_message = ended.error_message
   from ended
-  where event.task_id = ended.task_id and event.occurred_at >= ended.created_at and event.quality_score is null
+  where handover.task_id = ended.task_id and handover.occurred_at >= ended.created_at and handover.quality_score is null
 `;
-
-/** Whether the work has been dispatched since it was handed over: the times of the task are its target's then. */
-const dispatched = (db: Db) => db`attempt > (context_snapshot ->> 'attempt')::int`;
 
 /**
- * The times of an event that ends now: of a hand-over from its call over dispatch and first word to the end, null for what did not
- * come to pass; of a role its length.
+ * Adds outcomes, all of one agent and work type at once. With t = the later of the sums' and the outcome's instants, every sum becomes
+ *   sum * 0.5 ^ ((t - observed_at) / half-life) + value * 0.5 ^ ((t - completed_at) / half-life)
+ * and observed_at becomes t. So an outcome told late counts what it would count, had it been told in time: the order does not matter.
  */
-export const openEventEnds = (db: Db) => db`
-  transformation_time_ms = case when event.completed_at is not null then transformation_time_ms
-    when event_type = 'handover' and ${dispatched(db)} then ${milliseconds(db, db`dispatched_at - occurred_at`)} end,
-  initialisation_time_ms = case when event.completed_at is not null then initialisation_time_ms
-    when event_type = 'handover' and ${dispatched(db)} then ${milliseconds(db, db`started_at - dispatched_at`)} end,
-  execution_time_ms = case when event.completed_at is not null then execution_time_ms
-    when event_type = 'sub_role' then ${milliseconds(db, db`now() - occurred_at`)}
-    when ${dispatched(db)} then ${milliseconds(db, db`now() - started_at`)} end,
-  completed_at = coalesce(event.completed_at, now())
-`;
-
-const milliseconds = (db: Db, interval: Fragment) =>
-  // greatest() would make 0 of null
-  db`case when ${interval} is not null then greatest(0, round(extract(epoch from ${interval}) * 1000)) end::bigint`;
-
-/** Adds outcomes as withOutcome of learning.ts does, all of one agent and work type at once. */
 function addPerformance(db: Db, settings: LearnSettings): Fragment {
   const old = fade(db, settings, db`excluded.observed_at - known.observed_at`);
   const fresh = fade(db, settings, db`known.observed_at - excluded.observed_at`);
@@ -131,9 +108,9 @@ function addPerformance(db: Db, settings: LearnSettings): Fragment {
   `;
 }
 
-/** 0.5 ^ (elapsed / half-life), as fade of learning.ts: 1 for the future, and nothing after 100 half-lives, before floats give up. */
-function fade(db: Db, { ROUTER_HALF_LIFE_DAYS }: LearnSettings, elapsed: Fragment) {
-  const halves = db`extract(epoch from ${elapsed})::float8 / ${ROUTER_HALF_LIFE_DAYS * 86_400}::float8`;
+/** 0.5 ^ (elapsed / half-life), as fade of fading.ts: 1 for the future, and nothing after 100 half-lives, before floats give up. */
+function fade(db: Db, { halfLifeDays }: LearnSettings, elapsed: Fragment) {
+  const halves = db`extract(epoch from ${elapsed})::float8 / ${halfLifeDays * 86_400}::float8`;
   return db`(case when ${halves} > 100 then 0 else 0.5::float8 ^ greatest(0, ${halves}) end)`;
 }
 

@@ -27,6 +27,7 @@ const MOST_FILES = 100;
 /** A longer path matches nothing. */
 const LONGEST_PATH = 1000;
 
+/** Compiles where a definition says that its agent belongs; names compare in lower case. */
 export function indexContext({ routing }: Pick<Routable, "routing">): ContextIndex {
   return {
     projects: lowerCase(routing.projects),
@@ -57,7 +58,7 @@ export function surroundingsOf({ project_id, parent_agent, hints }: RouteRequest
   return { ...surroundings, stated: Object.values(surroundings).some((list) => list.length > 0) };
 }
 
-/** The mean over the dimensions that the request states, each 1 where the definition names it, 0 where it names others, 0.5 where it names none. */
+/** 0 to 1: the mean over the dimensions that the request states, each 1 where the definition names it, 0 where it names others, 0.5 where it names none; 0.5 where it states nothing. */
 export function contextScore(index: ContextIndex, surroundings: Surroundings): number {
   if (!surroundings.stated) return NEUTRAL;
   const stated = [

@@ -1,5 +1,7 @@
+import type { Routing } from "../../work/core/routing.ts";
+
 /** The four parts of a confidence, each from 0 to 1. */
-export type Parts = { trigger: number; context: number; capability: number; historical: number };
+export type Parts = Routing["parts"];
 
 /** An agent with its score for a request. */
 export type Candidate = {
@@ -32,19 +34,5 @@ export type Unavailable = { kind: "absent" | "limit"; reason: string };
 /** The agents that cannot take work now; who is not in it can. */
 export type Availability = ReadonlyMap<string, Unavailable>;
 
-export type Strategy = "explicit" | "work_type" | "scored" | "fallback" | "none";
-
-export type Alternative = { agent: string; confidence: number; parts: Parts; passed_over?: string };
-
-/** Who gets the work and why; agent null: nobody, and the work waits. */
-export type Decision = {
-  agent: string | null;
-  /** 0 where nobody is chosen. */
-  confidence: number;
-  parts: Parts;
-  strategy: Strategy;
-  /** One sentence. */
-  reason: string;
-  /** The best of the others, in order. */
-  alternatives: Alternative[];
-};
+/** A decision as it stays with the work, and who was chosen; agent null: nobody, and the work waits. Confidence is 0 then. */
+export type Decision = Routing & { agent: string | null };

@@ -1,6 +1,9 @@
+// Own, for want of a library that keeps sums under exponential decay with values dated back: the whole is one power of a half. The same
+// formula is in SQL where outcomes are added set by set (../learn/learn.ts); tests hold both to one worked-out table.
+
 /**
  * What is known of an agent's work of one type: sums that fade, each outcome counting half after a half-life. The sums hold for the
- * instant observed_at; read at `now` they are multiplied by fade(now - observed_at).
+ * instant observed_at; read at `now` they are multiplied by fade(now - observed_at). `weight` counts outcomes, as faded as they are.
  */
 export type Performance = {
   agent: string;
@@ -14,47 +17,15 @@ export type Performance = {
   /** Epoch milliseconds. */
   observed_at: number;
 };
+/** The sums alone, whoever's they are. */
 export type Sums = Omit<Performance, "agent" | "work_type">;
-
-/** How a piece of work ended. `time_ms` null: it never ran. */
-export type Outcome = { succeeded: boolean; quality: number; time_ms: number | null; completed_at: number };
 
 /** A person's word counts as much as so many outcomes. */
 export const FEEDBACK_WEIGHT = 3;
 
-/** 0.5 ^ (elapsed / half-life). The future counts as now: clocks differ. */
+/** What is left of 1 after so long, 0 to 1: 0.5 ^ (elapsed / half-life). The future counts as now: clocks differ. */
 export function fade(elapsedMs: number, halfLifeMs: number): number {
   return elapsedMs <= 0 ? 1 : 0.5 ** (elapsedMs / halfLifeMs);
-}
-
-/** The quality where no person has spoken: 1 for work done at the first attempt, 0.2 less for each further one that counted, at least 0.5; 0 for failed. */
-export function automaticQuality(succeeded: boolean, attemptsUsed: number): number {
-  return succeeded ? Math.max(0.5, 1 - 0.2 * Math.max(0, attemptsUsed - 1)) : 0;
-}
-
-/** How far the confidence was off, -1 to 1: above 0 the work went better than thought. */
-export function predictionError(quality: number, confidence: number): number {
-  return quality - confidence;
-}
-
-/**
- * The sums after one more outcome. With t = max(observed_at, completed_at), every sum becomes
- *   sum * 0.5^((t - observed_at) / h) + value * 0.5^((t - completed_at) / h)
- * and observed_at becomes t. So an outcome told late counts what it would count, had it been told in time: the order does not matter.
- */
-export function withOutcome(before: Sums | undefined, outcome: Outcome, halfLifeMs: number): Sums {
-  const { old, fresh, at } = factors(before, outcome.completed_at, halfLifeMs);
-  const sums = before ?? NOTHING;
-  const timed = outcome.time_ms === null ? 0 : 1;
-  return {
-    weight: sums.weight * old + fresh,
-    success_sum: sums.success_sum * old + (outcome.succeeded ? fresh : 0),
-    quality_weight: sums.quality_weight * old + fresh,
-    quality_sum: sums.quality_sum * old + outcome.quality * fresh,
-    time_weight: sums.time_weight * old + timed * fresh,
-    time_ms_sum: sums.time_ms_sum * old + (outcome.time_ms ?? 0) * fresh,
-    observed_at: at,
-  };
 }
 
 /**
@@ -62,7 +33,7 @@ export function withOutcome(before: Sums | undefined, outcome: Outcome, halfLife
  * or the word before with weight 3). It is dated to the end of the work, as the outcome was, so the earlier one is taken back exactly:
  *   quality_weight = quality_weight * old + (3 - earlier.weight) * fresh
  *   quality_sum    = quality_sum    * old + (3 * score - earlier.weight * earlier.quality) * fresh
- * with old and fresh as for an outcome; success and time stay. Never below 0, where rounding would lead.
+ * where old fades the sums to, and fresh the outcome from, the later of observed_at and completed_at; success and time only fade. Never below 0, where rounding would lead.
  */
 export function withFeedback(
   before: Sums,
@@ -86,18 +57,7 @@ export function withFeedback(
   };
 }
 
-const NOTHING: Sums = {
-  weight: 0,
-  success_sum: 0,
-  quality_weight: 0,
-  quality_sum: 0,
-  time_weight: 0,
-  time_ms_sum: 0,
-  observed_at: 0,
-};
-
-function factors(before: Sums | undefined, completedAt: number, halfLifeMs: number) {
-  const observedAt = before?.observed_at ?? completedAt;
-  const at = Math.max(observedAt, completedAt);
-  return { old: fade(at - observedAt, halfLifeMs), fresh: fade(at - completedAt, halfLifeMs), at };
+function factors(before: Sums, completedAt: number, halfLifeMs: number) {
+  const at = Math.max(before.observed_at, completedAt);
+  return { old: fade(at - before.observed_at, halfLifeMs), fresh: fade(at - completedAt, halfLifeMs), at };
 }

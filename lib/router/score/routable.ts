@@ -1,3 +1,5 @@
+import type { Ask } from "../../work/core/router-seam.ts";
+
 /** What the router reads of an agent's definition, with the defaults filled in; lists are empty where the file says nothing. */
 export type Routable = {
   name: string;
@@ -18,22 +20,13 @@ export type Routable = {
   };
 };
 
-/** What is asked, named as on the wire. */
-export type RouteRequest = {
-  request_text: string;
-  work_type?: string | undefined;
-  to_agent?: string | undefined;
-  project_id?: string | undefined;
-  hints?: Readonly<Record<string, unknown>> | undefined;
-  /** The agent of hints.parent_task_id, which the caller of the router looks up. */
+/** What is asked of the router, and what it has looked up for it. */
+export type RouteRequest = Ask & {
+  /** The agent of hints.parent_task_id. */
   parent_agent?: string | undefined;
-  /** Required beside hints.capabilities: what a hand-over asks for. */
-  capabilities?: readonly string[] | undefined;
-  /** Never chosen unless to_agent names them: who hands over does not get its work back. */
-  exclude?: readonly string[] | undefined;
 };
 
-/** The work types that a definition names, as for the approval policy: a last `*` stands for anything. */
+/** Whether a rule of a definition is for this work type, as for the approval policy: a last `*` stands for anything. */
 export function offers(rule: string, workType: string): boolean {
   return rule.endsWith("*") ? workType.startsWith(rule.slice(0, -1)) : rule === workType;
 }

@@ -1,12 +1,12 @@
+import type { Policy, Weights } from "../settings.ts";
 import { capabilityScore, requiredCapabilities } from "./capability.ts";
 import { type ContextIndex, contextScore, indexContext, surroundingsOf, texts } from "./context.ts";
 import type { Candidate, Parts, Ranking } from "./decision.ts";
 import { expectationsAt, type History } from "./historical.ts";
 import { offers, type Routable, type RouteRequest } from "./routable.ts";
-import type { Policy, Weights } from "./settings.ts";
 import { indexTriggers, matchTriggers, type TriggerIndex } from "./trigger.ts";
 
-/** Who fits a piece of work, and how well. Pure: what is known and the time are arguments. choice.ts decides among them. */
+// Who fits a piece of work, and how well. Pure: what is known and the time are arguments. choice.ts decides among them.
 
 /** The definitions, compiled once per revision of the registry. */
 export type RouterIndex = { agents: readonly IndexedAgent[]; triggers: TriggerIndex };
@@ -18,7 +18,7 @@ type IndexedAgent = {
   context: ContextIndex;
 };
 
-/** Compiles the active definitions. 1,000 agents with 5 triggers each take some 20 ms. */
+/** Compiles the active definitions, in their order. 1,000 agents with 5 triggers each take some 20 ms. */
 export function buildIndex(definitions: readonly Routable[]): RouterIndex {
   return {
     triggers: indexTriggers(definitions),
@@ -33,9 +33,9 @@ export function buildIndex(definitions: readonly Routable[]): RouterIndex {
 }
 
 /**
- * All eligible agents with their confidence, best first: 0.40 trigger + 0.30 context + 0.20 capability + 0.10 historical, or as
- * ROUTER_WEIGHTS says. Ties go to the name that comes first. Eligible: routable, offers the work type and what a hand-over
- * asks for, not excluded.
+ * All eligible agents with their confidence, best first: 0.40 trigger + 0.30 context + 0.20 capability + 0.10 historical, or as the policy weighs
+ * them. Ties go to the name that comes first. Eligible: routable, offers the work type and what a handover
+ * asks for, not excluded. `now` in epoch milliseconds.
  */
 export function score(
   index: RouterIndex,
@@ -53,10 +53,10 @@ export function score(
       !excluded.has(agent.name),
   );
   const isNamed = ({ name }: IndexedAgent) => name === request.to_agent;
-  const isFallback = ({ name }: IndexedAgent) => name === policy.ROUTER_FALLBACK_AGENT && !excluded.has(name);
+  const isFallback = ({ name }: IndexedAgent) => name === policy.fallbackAgent && !excluded.has(name);
   const asked = index.agents.map((agent, position) => eligible[position] || isNamed(agent) || isFallback(agent));
 
-  const scored = scorer(index, history, request, policy.ROUTER_WEIGHTS, now, (agent) => asked[agent] === true);
+  const scored = scorer(index, history, request, policy.weights, now, (agent) => asked[agent] === true);
   const candidates: Candidate[] = [];
   let named: Candidate | undefined;
   let fallback: Candidate | undefined;

@@ -13,6 +13,7 @@ type Phrase = { agent: number; written: string; run: string; total: number };
 type Pattern = { agent: number; written: string; regex: ReturnType<typeof compilePattern> };
 type Posting = { phrase: number; weight: number };
 
+/** All triggers, compiled. `agents` is how many definitions there are. */
 export type TriggerIndex = {
   agents: number;
   phrases: readonly Phrase[];

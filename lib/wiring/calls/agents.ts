@@ -4,7 +4,6 @@ import {
   keepPresence,
   listAgents,
   putAgent,
-  readBody,
   type Surroundings,
 } from "../../registry/agents.ts";
 import type * as routes from "../../registry/routes.ts";
@@ -13,51 +12,47 @@ import type { ControlPlane } from "../control-plane.ts";
 import type { Answers } from "../serve.ts";
 
 /** A page of the agents by name, whether each is there, and what it has shown. */
-export const list: Answers<typeof routes.listAgents> = async (plane, _actor, { query }) => {
-  return { status: 200, body: await listAgents(plane.db, surroundings(plane), query) };
+export const list: Answers<typeof routes.listAgents> = async (plane, actor, { query }) => {
+  return { status: 200, body: await listAgents(plane.db, actor, surroundings(plane), query) };
 };
 
 /** One agent with its versions, its rates, its presence and its work. */
-export const show: Answers<typeof routes.getAgent> = async (plane, _actor, { params }) => {
-  return { status: 200, body: await describeAgent(plane.db, surroundings(plane), params.name) };
+export const show: Answers<typeof routes.getAgent> = async (plane, actor, { params }) => {
+  return { status: 200, body: await describeAgent(plane.db, actor, surroundings(plane), params.name) };
 };
 
 /** Stores a definition, with the queue of its agent. */
-export const put: Answers<typeof routes.putAgent> = async (plane, _actor, call) => {
-  const { params, query, body, callId, log } = call;
-  const { db, settings } = plane;
-  const around = surroundings(plane);
-  const read = readBody(params.name, body);
-  const outcome = await putAgent(db, around, {
-    read,
+export const put: Answers<typeof routes.putAgent> = async (plane, actor, { params, query, body, callId, log }) => {
+  const { outcome, agent } = await putAgent(plane.db, actor, surroundings(plane), {
+    name: params.name,
+    body,
     allowOlder: query.allow_older,
     reactivate: query.reactivate,
     definitionId: callId,
-    queueFor: async (definition) => await queueFor(settings.agentQueues, definition),
+    queueFor: async (definition) => await queueFor(plane.settings.agentQueues, definition),
   });
-  log.info("agent stored", { agent: params.name, version: read.definition.version, outcome });
-  const answer = { ...(await describeAgent(db, around, params.name)), changed: outcome !== "unchanged" };
-  if (outcome !== "created") return { status: 200, body: answer };
-  return { status: 201, body: answer, headers: { location: `/agents/${params.name}` } };
+  log.info("agent stored", { agent: agent.name, version: agent.version, outcome });
+  if (outcome !== "created") return { status: 200, body: agent };
+  return { status: 201, body: agent, headers: { location: `/agents/${params.name}` } };
 };
 
 /** Deactivates an agent. */
-export const remove: Answers<typeof routes.deleteAgent> = async (plane, _actor, { params, log }) => {
-  const changed = await deleteAgent(plane.db, params.name);
+export const remove: Answers<typeof routes.deleteAgent> = async (plane, actor, { params, log }) => {
+  const { changed, agent } = await deleteAgent(plane.db, actor, surroundings(plane), params.name);
   log.info("agent deactivated", { agent: params.name, changed });
-  return { status: 200, body: await describeAgent(plane.db, surroundings(plane), params.name) };
+  return { status: 200, body: agent };
 };
 
 /** Keeps that an agent is there. */
-export const presence: Answers<typeof routes.reportPresence> = async ({ db }, _actor, { params, body }) => {
-  return { status: 200, body: await keepPresence(db, params.name, body.instance) };
+export const presence: Answers<typeof routes.reportPresence> = async ({ db }, actor, { params, body }) => {
+  return { status: 200, body: await keepPresence(db, actor, params.name, body.instance) };
 };
 
 /** What answers about agents need beside the database. */
 function surroundings({ settings }: ControlPlane): Surroundings {
   return {
     queues: settings.queues.agents,
-    silentSeconds: settings.router.AGENT_PRESENCE_SECONDS,
+    silentSeconds: settings.router.presenceSeconds,
     howToCreate: (definition) => howToCreate(settings.agentQueues, definition),
   };
 }

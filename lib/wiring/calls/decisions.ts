@@ -1,35 +1,34 @@
-import { canonicalJson } from "../../input/json.ts";
 import { giveFeedback } from "../../router/learn/feedback.ts";
+import type { Answer } from "../../runtime/http/route.ts";
 import { uuidOf } from "../../runtime/ids.ts";
 import type { Decision } from "../../work/core/lifecycle.ts";
 import { deliver } from "../../work/core/outbox.ts";
 import type { approveWork, giveFeedback as feedbackRoute, handOverWork } from "../../work/core/routes.ts";
 import { toTask } from "../../work/reading/task.ts";
-import { type Decided, decide as decideUseCase } from "../../work/submission/decide.ts";
-import { handOver as handOverUseCase } from "../../work/submission/handover-by-person.ts";
+import { type Decided, decide as decideWork } from "../../work/submission/decide.ts";
+import { handOver as handOverByPerson } from "../../work/submission/handover-by-person.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { router } from "../router.ts";
 import type { Answers } from "../serve.ts";
 
 /** Carries out what a person decided, then tells whoever must know. */
 export function decide(decision: Decision): Answers<typeof approveWork> {
-  return async (plane, _actor, call) => {
-    const { params, body, log, tell } = call;
-    tell({ task_id: params.task_id });
-    const decided = await decideUseCase(plane.db, plane.part(router), decision, params.task_id, body, plane.stamp);
-    const { taskId, traceId, status } = decided.row;
+  return async (plane, actor, { params, body, log, tell }) => {
+    const { task_id } = params;
+    tell({ task_id });
+    const decided = await decideWork(plane.db, actor, plane.part(router), decision, task_id, body, plane.stamp);
+    const { traceId, status } = decided.row;
     tell({ task_trace_id: traceId });
-    log.info("work decided", { task_id: taskId, trace_id: traceId, decision, status });
+    log.info("work decided", { task_id, trace_id: traceId, decision, status });
     return await answer(plane, decided);
   };
 }
 
 /** Passes work on to another agent, or keeps that its agent takes a role; said again in the same run it changes nothing. */
-export const handOver: Answers<typeof handOverWork> = async (plane, _actor, { params, body, log, tell }) => {
+export const handOver: Answers<typeof handOverWork> = async (plane, actor, { params, body, log, tell }) => {
   const { task_id } = params;
   tell({ task_id });
-  const eventOf = (runId: string) => uuidOf(`handover/${runId}/${canonicalJson(body)}`);
-  const decided = await handOverUseCase(plane.db, plane.part(router), task_id, body, eventOf, plane.stamp);
+  const decided = await handOverByPerson(plane.db, actor, plane.part(router), task_id, body, uuidOf, plane.stamp);
   const { traceId, status, toAgent } = decided.row;
   tell({ task_trace_id: traceId });
   log.info("work handed over", { task_id, trace_id: traceId, status, to_agent: toAgent });
@@ -37,15 +36,15 @@ export const handOver: Answers<typeof handOverWork> = async (plane, _actor, { pa
 };
 
 /** Keeps how well work was done. */
-export const feedback: Answers<typeof feedbackRoute> = async (plane, _actor, { params, body, log, tell }) => {
+export const feedback: Answers<typeof feedbackRoute> = async (plane, actor, { params, body, log, tell }) => {
   tell({ task_id: params.task_id });
-  const given = await giveFeedback(plane.db, plane.settings.router, params.task_id, body);
+  const given = await giveFeedback(plane.db, actor, plane.settings.router, params.task_id, body);
   log.info("feedback given", { task_id: given.task_id, agent: given.agent, score: given.score });
   return { status: 200, body: given };
 };
 
 /** Sends what was decided to whom it concerns, and answers the work as it is now. */
-async function answer(plane: ControlPlane, { row, outgoing }: Decided): ReturnType<Answers<typeof approveWork>> {
+async function answer(plane: ControlPlane, { row, outgoing }: Decided): Promise<Answer> {
   await deliver(plane.db, outgoing, plane.send);
   if (row.status === "approved") await plane.wake(row);
   return { status: 200, body: toTask(row) };

@@ -6,6 +6,6 @@ import type { Answers } from "../serve.ts";
 export const list: Answers<typeof listReports> = async () => ({ status: 200, body: { reports: allReports() } });
 
 /** The rows of one report. */
-export const run: Answers<typeof getReport> = async ({ db }, _actor, { params: { name }, query }) => {
-  return { status: 200, body: { report: name, ...(await findReport(name).run(db, query)) } };
+export const run: Answers<typeof getReport> = async ({ db }, actor, { params: { name }, query }) => {
+  return { status: 200, body: { report: name, ...(await findReport(name).run(db, actor, query)) } };
 };

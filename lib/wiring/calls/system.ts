@@ -6,14 +6,14 @@ import type { getHealth } from "../../runtime/http/routes.ts";
 import type { Answers } from "../serve.ts";
 
 /** 200 where database, queues and migrations are as they must be, 503 with the same body otherwise. */
-export const health: Answers<typeof getHealth> = async ({ db, settings }) => {
+export const health: Answers<typeof getHealth> = async ({ db, settings }, actor) => {
   const { work, results, agents } = settings.queues;
   const ofAgents = Object.entries(agents).map(([agent, url]) => [`agent.${agent}`, url] as const);
   const found = await checkHealth({
     applied: async () => (await appliedMigrations(db)).map(({ name }) => name),
     expected,
     queues: { work, results, ...Object.fromEntries(ofAgents) },
-    warnings: async () => await routerWarnings(db, settings.router),
+    warnings: async () => await routerWarnings(db, actor, settings.router),
   });
   return { status: found.status === "ok" ? 200 : 503, body: found };
 };

@@ -1,5 +1,6 @@
 /** The states of a piece of work and what leads from one to another. Pure: no database, no clock, no log. */
 
+/** The states, from submitted to ended. */
 export const STATUSES = ["pending", "approved", "executing", "completed", "failed", "rejected", "cancelled"] as const;
 export type Status = (typeof STATUSES)[number];
 
@@ -52,15 +53,6 @@ export function ended(ending: Ending, attemptsLeft: number): Status {
     case "lease_expired":
       return attemptsLeft > 0 ? "approved" : "failed";
   }
-}
-
-/** Backoff between attempts, in seconds: 2, 4, 8 … at most 300, of which a random half is taken off (equal jitter). */
-export const BACKOFF = { baseSeconds: 2, maxSeconds: 300 } as const;
-
-/** Seconds to wait before the attempt that follows `attemptsUsed` attempts; `random` is in [0, 1). */
-export function backoffSeconds(attemptsUsed: number, random: number): number {
-  const full = Math.min(BACKOFF.maxSeconds, BACKOFF.baseSeconds * 2 ** Math.max(0, attemptsUsed - 1));
-  return full * (1 - random / 2);
 }
 
 /** Whether work of this type waits for a person, whatever its caller asked: by name, or by a prefix such as `infra.*`. */

@@ -3,7 +3,7 @@ import type { Db } from "../../runtime/postgres/db.ts";
 /** A message of ours on its way to an agent. It counts only while the work executes `attempt`, where that is given. */
 export type Outgoing = { id: string; body: string; toAgent: string; taskId: string; attempt?: number };
 
-/** Puts messages on the agents' queues and answers the ids that the queues have taken. Never throws. */
+/** Puts messages on the agents' queues and answers the ids that the queues have taken. Never throws: what a queue does not take stays in the outbox. */
 export type Send = (messages: Outgoing[]) => Promise<string[]>;
 
 /** Seconds before the sweep looks after a message: longer than any function that would send it itself runs. */
@@ -25,7 +25,7 @@ export async function insertOutbox(db: Db, messages: Outgoing[]): Promise<void> 
   `;
 }
 
-/** Sends messages after their commit and forgets those that the queues have taken. Sent twice does no harm, lost does. */
+/** Sends messages after their commit; those that the queues have taken leave the outbox. Sent twice does no harm, lost does. Answers how many. */
 export async function deliver(db: Db, messages: Outgoing[], send: Send): Promise<number> {
   if (messages.length === 0) return 0;
   const sent = await send(messages);

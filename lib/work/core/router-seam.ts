@@ -1,42 +1,13 @@
-import * as z from "zod";
 import type { Db, Fragment } from "../../runtime/postgres/db.ts";
-import type { Transformation } from "./handover.ts";
+import type { Routing } from "./routing.ts";
 
-// What work knows of the router: the registry implements it, and the entry points hand it over.
-
-const share = z.number().min(0).max(1);
-
-/** The four parts of a confidence. */
-const Parts = z.strictObject({ trigger: share, context: share, capability: share, historical: share });
-
-/** Why this agent: the decision of the router that stays with the work. */
-export const Routing = z
-  .strictObject({
-    strategy: z
-      .enum(["explicit", "work_type", "scored", "fallback", "none"])
-      .describe("by to_agent, as the only one of its type, by score, for want of a better one, or nobody"),
-    confidence: share,
-    parts: Parts,
-    reason: z.string().describe("one sentence"),
-    alternatives: z
-      .array(
-        z.strictObject({
-          agent: z.string(),
-          confidence: share,
-          parts: Parts,
-          passed_over: z.string().optional().describe("why not, where it is not for the confidence"),
-        }),
-      )
-      .describe("the best of the others, in order"),
-  })
-  .meta({ id: "Routing" });
-export type Routing = z.infer<typeof Routing>;
+// The port to the router: what work asks of it and tells it. lib/router implements it, lib/wiring hands it over.
 
 /** What is asked of the router, named as on the wire. */
 export type Ask = {
   request_text: string;
   work_type?: string | undefined;
-  hints: Record<string, unknown>;
+  hints?: Readonly<Record<string, unknown>> | undefined;
   project_id?: string | undefined;
   to_agent?: string | undefined;
   /** Required beside hints.capabilities. */
@@ -45,7 +16,7 @@ export type Ask = {
   exclude?: readonly string[] | undefined;
 };
 
-/** What is asked again for work that is there. */
+/** What the router is asked for work that is kept already. */
 export function askOf(task: {
   requestText: string;
   workType: string;
@@ -56,15 +27,17 @@ export function askOf(task: {
   return { request_text: requestText, work_type: workType, hints, project_id: projectId ?? undefined };
 }
 
-/** A decision. `keep` writes its row of the time series, from rows named `decided` with task_id, routed_at and work_type. */
+/** A decision of the router. */
 export type Routed = {
   routingId: string;
+  /** Null: nobody, and the work waits for a person. */
   agent: string | null;
   routing: Routing;
   /** Microseconds that it took, and how old the scores were: null where they were made for it. */
   measured: { us: number; cacheAgeSeconds: number | null };
+  /** The end of a statement: writes its row of the time series for the rows named `decided` (task_id, routed_at, work_type). */
   keep: (db: Db) => Fragment;
-  /** A condition: what this was decided on is so still. Of what was looked up for it that goes without saying. */
+  /** A condition for a statement: what was remembered and decided on is still so; true where it was looked up for this decision. */
   holds: (db: Db) => Fragment;
 };
 
@@ -78,15 +51,33 @@ export type Route = (db: Db, ask: Ask, how?: { provisional: boolean }) => Promis
 /** Learns from work that has just ended, in the transaction that ends it; once for each end. */
 export type Learn = (db: Db, taskIds: readonly string[]) => Promise<void>;
 
-/** What the registry does for work. */
-export type Registry = {
+/** Work that changes hands, or an agent that takes another part in it (`sub_role`): what the router is told of it. */
+export type NewHandover = {
+  eventId: string;
+  taskId: string;
+  type: "handover" | "sub_role";
+  source: string;
+  target: string;
+  /** The part that is taken; null where the work changes hands. */
+  role: string | null;
+  reason: string | null;
+  context: Record<string, unknown>;
+  /** The decision that chose the target; null for a part. */
+  routed: { confidence: number; strategy: string } | null;
+  /** Why nobody was found, where the target is nobody. */
+  error: string | null;
+};
+
+/** What the router does for work. */
+export type Router = {
   route: Route;
   learn: Learn;
-  /** Keeps an event with what is known now; call it before the task changes. The same event again changes nothing. */
-  insertEvent: (db: Db, event: Transformation) => Promise<void>;
-  /** Ends the events of work that has been cancelled, in the transaction that cancels it. */
-  closeCancelled: (db: Db, taskId: string) => Promise<void>;
-  hasEvent: (db: Db, taskId: string, eventId: string) => Promise<boolean>;
-  /** How often this run of the work has changed hands. */
+  /** Keeps a handover with what is known now; call it before the task changes. The same eventId again changes nothing. */
+  insertHandover: (db: Db, handover: NewHandover) => Promise<void>;
+  /** Ends the open handovers of work that has been cancelled, in the transaction that cancels it. */
+  closeHandovers: (db: Db, taskId: string) => Promise<void>;
+  /** Whether this handover of the work is kept. */
+  hasHandover: (db: Db, taskId: string, eventId: string) => Promise<boolean>;
+  /** How often this run of the work has changed hands; parts do not count. */
   countHandovers: (db: Db, taskId: string, runId: string) => Promise<number>;
 };

@@ -2,21 +2,9 @@ import * as z from "zod";
 import { whole } from "../../input/whole.ts";
 import { Uuid } from "../../protocol/messages.ts";
 import type { Route } from "../../runtime/http/route.ts";
+import { Explained, Feedback, LoggedStep, Task, TaskSummary, TaskWithSteps } from "./answers.ts";
 import { type Decision, STATUSES } from "./lifecycle.ts";
-import {
-  Approve,
-  AskRouter,
-  Decide,
-  Explained,
-  Feedback,
-  GiveFeedback,
-  HandOver,
-  LoggedStep,
-  SubmitWork,
-  Task,
-  TaskSummary,
-  TaskWithSteps,
-} from "./schema.ts";
+import { Approve, AskRouter, Decide, GiveFeedback, HandOver, SubmitWork } from "./schema.ts";
 
 const params = z.object({ task_id: Uuid });
 

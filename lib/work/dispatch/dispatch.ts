@@ -1,8 +1,9 @@
+import type { Actor } from "../../access/actor.ts";
 import type { Db, Pool } from "../../runtime/postgres/db.ts";
 import { type Claimed, type Stamp, workRequest } from "../core/messages.ts";
 import { deliver, insertOutbox, type Outgoing, type Send } from "../core/outbox.ts";
-import type { WorkSettings } from "../core/schema.ts";
-import { claim, type Ready } from "./claim.ts";
+import { claim } from "./claim.ts";
+import type { ClaimSettings, Ready } from "./claim-ready.ts";
 
 /** An attempt that a dispatcher has started. */
 export type Started = Pick<Claimed, "taskId" | "traceId" | "attempt" | "toAgent">;
@@ -13,10 +14,12 @@ export type Dispatched = { started: Started[]; freeAt: Date | null };
 /**
  * Claims what is ready, best first, and sends it, until nothing more is ready or no agent has room. `queues` are the agents whose
  * queue the environment names; others have theirs in the registry. What could not be sent stays in the outbox for the sweep.
+ * Answers the attempts in the order in which they began.
  */
 export async function dispatch(
   pool: Pool,
-  settings: WorkSettings,
+  _actor: Actor,
+  settings: ClaimSettings,
   queues: readonly string[],
   send: Send,
   stamp: Stamp,
@@ -34,12 +37,12 @@ export async function dispatch(
 }
 
 /** Writes the requests for work that was claimed. */
-async function request(db: Db, settings: WorkSettings, tasks: Ready[], stamp: Stamp): Promise<Outgoing[]> {
+async function request(db: Db, settings: ClaimSettings, tasks: Ready[], stamp: Stamp): Promise<Outgoing[]> {
   const outgoing: Outgoing[] = [];
   for (const task of tasks) {
     const { taskId, toAgent, attempt } = task;
     try {
-      outgoing.push({ ...workRequest(task, settings.LEASE_SECONDS, stamp), toAgent, taskId, attempt });
+      outgoing.push({ ...workRequest(task, settings.leaseSeconds, stamp), toAgent, taskId, attempt });
     } catch (error) {
       // A row that no message can be made of would otherwise come first again and again, and hold up all work behind it.
       await failUnsendable(db, taskId, (error as Error).message);

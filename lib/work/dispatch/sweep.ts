@@ -1,5 +1,6 @@
+import type { Actor } from "../../access/actor.ts";
 import type { Db, Pool } from "../../runtime/postgres/db.ts";
-import { backoff } from "../core/attempts.ts";
+import { backoff } from "../core/backoff.ts";
 import { cancelled, type Stamp } from "../core/messages.ts";
 import { claimLeftovers, deliver, insertOutbox, type Send } from "../core/outbox.ts";
 import type { Learn } from "../core/router-seam.ts";
@@ -11,7 +12,13 @@ const SWEEP_LIMIT = 100;
  * Ends the attempts whose lease ran out: tried again after a backoff while attempts are left, else failed with the reason. An
  * agent whose work has failed for good is told to stop, should it still live. Answers the attempts that it ended.
  */
-export async function expireLeases(pool: Pool, learn: Learn, send: Send, stamp: Stamp): Promise<Expired[]> {
+export async function expireLeases(
+  pool: Pool,
+  _actor: Actor,
+  learn: Learn,
+  send: Send,
+  stamp: Stamp,
+): Promise<Expired[]> {
   const all: Expired[] = [];
   for (;;) {
     const { rows, stops } = await pool.begin(async (db) => {
@@ -71,7 +78,7 @@ async function endExpired(db: Db): Promise<Expired[]> {
 }
 
 /** Sends what a crash left in the outbox. Answers how many messages the queues have taken. */
-export async function sendLeftovers(db: Db, send: Send): Promise<number> {
+export async function sendLeftovers(db: Db, _actor: Actor, send: Send): Promise<number> {
   let sent = 0;
   for (;;) {
     const leftovers = await claimLeftovers(db, SWEEP_LIMIT);

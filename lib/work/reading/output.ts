@@ -1,6 +1,34 @@
 import parseRange from "range-parser";
+import type { Actor } from "../../access/actor.ts";
 import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
+import { findStatus } from "../core/task-row.ts";
+import { unknownWork } from "../core/unknown-work.ts";
+
+/** Which output is asked for: of the latest attempt and all its steps unless told otherwise; `range` as the Range header has it. */
+export type OutputAsked = {
+  taskId: string;
+  attempt?: number | undefined;
+  step?: number | undefined;
+  range?: string | undefined;
+  /** What one answer carries at most. */
+  maxBytes: number;
+};
+
+/**
+ * The output of work in step order, byte for byte, or the part that `range` names: the bytes `start` to `end` (inclusive) of `size`;
+ * empty, with end -1, where nothing was written. Throws a CallerError: 404 where there is no such work, 413 and 416 as rangeOf does.
+ */
+export async function readOutput(
+  db: Db,
+  _actor: Actor,
+  { taskId, attempt, step, range, maxBytes }: OutputAsked,
+): Promise<OutputRange & { bytes: Buffer }> {
+  const pieces = await findPieces(db, taskId, attempt, step);
+  if (pieces.length === 0 && (await findStatus(db, taskId)) === undefined) throw unknownWork(taskId);
+  const part = rangeOf(pieces, range, maxBytes);
+  return { ...part, bytes: await readRange(db, pieces, part.start, part.end) };
+}
 
 /** A stored piece of output and how many bytes it stands for. */
 export type Piece = { outputId: string; size: number };
@@ -45,6 +73,7 @@ export async function readRange(db: Db, pieces: Piece[], start: number, end: num
   return bytes.subarray(start - before, end - before + 1);
 }
 
+/** The bytes `start` to `end` (inclusive) of `size`; 206 where they are a part that was asked for. */
 export type OutputRange = { status: 200 | 206; start: number; end: number; size: number };
 
 /**

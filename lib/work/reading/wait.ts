@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { FINAL } from "../core/lifecycle.ts";
-import { findStatus } from "../core/queries.ts";
+import { findStatus } from "../core/task-row.ts";
 
 /** Between two looks: short at first, so that quick work answers quickly, then twice a second. */
 const FIRST_LOOK_MS = 50;
 const LAST_LOOK_MS = 500;
 
-/** Waits until work is final, gone, or `waitMs` are over. Holds no connection between looks. */
+/** Waits until work is final, gone, or `waitMs` milliseconds are over; which of them is not told. Holds no connection between looks. */
 export async function waitForFinal(db: Db, taskId: string, waitMs: number): Promise<void> {
   const until = performance.now() + waitMs;
   for (let pause = FIRST_LOOK_MS; ; pause = Math.min(LAST_LOOK_MS, pause * 1.5)) {

@@ -1,12 +1,13 @@
 import type { ErrorReport, ExternalAiUse, Message, WorkResult, WorkStatus } from "../../protocol/messages.ts";
-import { characters } from "../core/characters.ts";
 import { type Ending, ended, UNCOUNTED } from "../core/lifecycle.ts";
-import type { EndRow, Held } from "../core/locked-task.ts";
+import type { EndRow } from "./changes.ts";
+import { characters } from "./characters.ts";
+import type { LockedTask } from "./locked-task.ts";
 
 const ERROR_CHARACTERS = 10_000;
 
-/** What a message does to its attempt, if it ends it. */
-export function endOf(task: Held, message: Message): EndRow | undefined {
+/** How a message ends its attempt; undefined where it does not. */
+export function endOf(task: LockedTask, message: Message): EndRow | undefined {
   switch (message.type) {
     case "work_request":
       return undefined;
@@ -19,27 +20,27 @@ export function endOf(task: Held, message: Message): EndRow | undefined {
   }
 }
 
-function givenAway(task: Held, { handover }: WorkStatus, messageId: string): EndRow {
+function givenAway(task: LockedTask, { handover }: WorkStatus, messageId: string): EndRow {
   if (handover === undefined) return endRow(task, "handed_back", {});
-  return endRow(task, "handed_over", { passedOn: { handover, messageId } });
+  return endRow(task, "handed_over", { handedOver: { handover, messageId } });
 }
 
-/** The end of an attempt whose agent could not pass its work on as it said: it counts, so that it cannot go round for ever. */
-export function handoverFailed(task: Held, errorMessage: string): EndRow {
+/** The end of an attempt whose agent could not hand its work over as it said: it counts, so that it cannot go round for ever. */
+export function handoverFailed(task: LockedTask, errorMessage: string): EndRow {
   return endRow(task, "failed_retryable", { errorMessage: characters(errorMessage, ERROR_CHARACTERS) });
 }
 
-function endRow(task: Held, ending: Ending, more: Partial<EndRow>): EndRow {
+function endRow(task: LockedTask, ending: Ending, more: Partial<EndRow>): EndRow {
   const attemptsUsed = UNCOUNTED.includes(ending) ? Math.max(0, task.attemptsUsed - 1) : task.attemptsUsed;
   const status = ended(ending, task.maxAttempts - attemptsUsed);
   const { taskId, traceId, attempt } = task;
-  const nothing = { exitCode: null, errorMessage: null, metrics: null, externalAi: null, passedOn: null };
+  const nothing = { exitCode: null, errorMessage: null, metrics: null, externalAi: null, handedOver: null };
   const backoff = ending === "failed_retryable";
   const row = { ...nothing, ...more, taskId, traceId, attempt, status, attemptsUsed, backoff };
   return status === "failed" ? row : { ...row, errorMessage: null };
 }
 
-function resultEnd(task: Held, result: WorkResult): EndRow {
+function resultEnd(task: LockedTask, result: WorkResult): EndRow {
   const ending = result.status === "completed" ? "completed" : result.retryable ? "failed_retryable" : "failed";
   return endRow(task, ending, {
     exitCode: result.exit_code ?? null,
@@ -53,7 +54,7 @@ function reasonOf(result: WorkResult): string {
   return result.exit_code == null ? "failed; its agent gave no reason" : `failed with exit code ${result.exit_code}`;
 }
 
-function errorEnd(task: Held, report: ErrorReport): EndRow {
+function errorEnd(task: LockedTask, report: ErrorReport): EndRow {
   const errorMessage = characters(`${report.error_message} (error ${report.error_code})`, ERROR_CHARACTERS);
   return endRow(task, report.error_code === 5001 ? "failed_retryable" : "failed", { errorMessage });
 }

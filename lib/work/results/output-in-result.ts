@@ -1,6 +1,7 @@
 import type { Message, OutputChunk, Step } from "../../protocol/messages.ts";
-import { characters } from "../core/characters.ts";
-import type { ChunkRow, Held, Present, StepRow } from "../core/locked-task.ts";
+import type { ChunkRow, StepRow } from "./changes.ts";
+import { characters } from "./characters.ts";
+import type { LockedTask, SpokenOf } from "./locked-task.ts";
 
 /** Where the output goes that a result carries itself: behind all that was streamed for the first step. */
 const RESULT_STEP = 1;
@@ -8,8 +9,8 @@ const RESULT_CHUNK = 2_000_000_000;
 
 const SUMMARY_CHARACTERS = 500;
 
-/** The steps that a message tells; output that a result carries itself is one. */
-export function stepsOf(message: Message): Step[] {
+/** The steps that a message tells, in its order; output that a result carries itself is one more, the last. None for other messages. */
+export function stepsIn(message: Message): Step[] {
   if (message.type === "work_status") return message.payload.step === undefined ? [] : [message.payload.step];
   if (message.type !== "work_result") return [];
   const { steps = [], output, status, error_message } = message.payload;
@@ -25,8 +26,8 @@ export function stepsOf(message: Message): Step[] {
   return [...steps, said];
 }
 
-/** A step as it is kept. */
-export function stepRow(task: Present, step: Step, told: string): StepRow {
+/** A step as it is kept. `told`, ISO 8601, stands for its start where its agent gives none. */
+export function stepRow(task: SpokenOf, step: Step, told: string): StepRow {
   const { output, ...rest } = step;
   // Of the first chunk only: of whichever comes first, a later one would give its middle as the summary.
   const opens = output?.encoding === "utf8" && output.chunk_number === 0;
@@ -52,7 +53,7 @@ export function mergeSteps(a: StepRow, b: StepRow): StepRow {
 }
 
 /** A piece of output as it is kept. */
-export function chunkRow(task: Held, step: Step, output: OutputChunk): ChunkRow {
+export function chunkRow(task: LockedTask, step: Step, output: OutputChunk): ChunkRow {
   const bytes = output.encoding === "utf8" ? Buffer.byteLength(output.text) : Buffer.from(output.text, "base64").length;
   return { ...output, taskId: task.taskId, attempt: task.attempt, stepNumber: step.step_number, bytes };
 }

@@ -1,13 +1,15 @@
 import { type Message, ORCHESTRATOR } from "../../protocol/messages.ts";
-import type { ChunkRow, EndRow, Held, Plan, Present, Renewal, RoleRow, StepRow } from "../core/locked-task.ts";
+import type { Changes, ChunkRow, EndRow, Renewal, RoleRow, StepRow } from "./changes.ts";
+import type { LockedTask, SpokenOf } from "./locked-task.ts";
 import { endOf } from "./outcome.ts";
-import { chunkRow, mergeSteps, stepRow, stepsOf } from "./output-in-result.ts";
+import { chunkRow, mergeSteps, stepRow, stepsIn } from "./output-in-result.ts";
 
 /**
- * Decides what messages from agents change, given the locked tasks they are about. Pure. Messages may come twice, late and in any
- * order: only the present attempt of the right agent counts, the first end of an attempt counts, a step never leaves its end.
+ * Decides what messages from agents change, given the locked tasks that they are about, by task_id. Pure. Messages may come
+ * twice, late and in any order: only the latest attempt, told by the agent that has it, counts; of an attempt the first end counts;
+ * a step never leaves its end. Rows are sorted by task (roles by their messages), so that two batches write in one order.
  */
-export function settle(held: ReadonlyMap<string, Held>, messages: readonly Message[]): Plan {
+export function settle(held: ReadonlyMap<string, LockedTask>, messages: readonly Message[]): Changes {
   const steps = new Map<string, StepRow>();
   const chunks = new Map<string, ChunkRow>();
   const roles = new Map<string, RoleRow>();
@@ -20,7 +22,7 @@ export function settle(held: ReadonlyMap<string, Held>, messages: readonly Messa
       stale.push(message);
       continue;
     }
-    for (const step of stepsOf(message)) {
+    for (const step of stepsIn(message)) {
       const key = `${task.taskId} ${step.step_number}`;
       const row = stepRow(task, step, message.timestamp);
       const before = steps.get(key);
@@ -56,16 +58,15 @@ function sorted<T>(rows: Map<string, T>): T[] {
   return [...rows].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
 
-/** The task that a message from an agent is about, if the message belongs to its present attempt. */
-function taskOf(held: ReadonlyMap<string, Held>, message: Message): Present | undefined {
+/** The task that a message from an agent is about, where it belongs to the latest attempt. */
+function taskOf(held: ReadonlyMap<string, LockedTask>, message: Message): SpokenOf | undefined {
   if (message.type === "work_request" || message.payload.task_id === undefined) return undefined;
   const task = held.get(message.payload.task_id);
   if (task === undefined || task.attempt === 0 || task.toAgent !== message.from_agent) return undefined;
   if (message.request_id !== task.runId || message.to_agent !== ORCHESTRATOR) return undefined;
   // An agent that could not read a request may not know its attempt; the run's request_id then says which it was.
   const { attempt = task.attempt } = message.payload;
-  const present = attempt === task.attempt;
-  return present ? { ...task, toAgent: message.from_agent } : undefined;
+  return attempt === task.attempt ? { ...task, toAgent: message.from_agent } : undefined;
 }
 
 function largest(a: number | null, b: number | null): number | null {

@@ -1,5 +1,5 @@
 import type { Db } from "../../runtime/postgres/db.ts";
-import type { ChunkRow, StepRow } from "../core/locked-task.ts";
+import type { ChunkRow, StepRow } from "./changes.ts";
 
 /** Writes steps; of a step that is there, only one still running changes. */
 export async function upsertSteps(db: Db, newId: () => string, steps: StepRow[]): Promise<void> {

@@ -1,13 +1,16 @@
+import type { Actor } from "../../access/actor.ts";
 import { CallerError } from "../../errors.ts";
 import type { Db, Pool } from "../../runtime/postgres/db.ts";
-import { approve, assign, close, insertDecision, lockIfIn, restart } from "../core/decisions.ts";
 import { type Decision, decided, possibleFrom } from "../core/lifecycle.ts";
 import { cancelled, type Stamp } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
-import { findTask, type TaskRow } from "../core/queries.ts";
-import { askOf, type Registry, type Route } from "../core/router-seam.ts";
+import { askOf, type Route, type Router } from "../core/router-seam.ts";
 import type { Approve } from "../core/schema.ts";
+import { findTask, type TaskRow } from "../core/task-row.ts";
+import { unknownWork } from "../core/unknown-work.ts";
+import { approve, assign, close, insertDecision, lockIfIn, restart } from "./decisions.ts";
 
+/** The work as a decision left it, and what is to be sent because of it; it is in the outbox already. */
 export type Decided = { row: TaskRow; outgoing: Outgoing[] };
 
 /**
@@ -17,7 +20,8 @@ export type Decided = { row: TaskRow; outgoing: Outgoing[] };
  */
 export async function decide(
   pool: Pool,
-  { route, closeCancelled }: Pick<Registry, "route" | "closeCancelled">,
+  _actor: Actor,
+  { route, closeHandovers }: Pick<Router, "route" | "closeHandovers">,
   decision: Decision,
   taskId: string,
   said: Approve,
@@ -31,7 +35,7 @@ export async function decide(
     const row = await change(db, decision, before, said, stamp);
     // The row is locked in a state that allows the change, so this is a fault of ours, never a race.
     if (row === undefined) throw new Error(`${decision} of task ${before.taskId} changed nothing`);
-    if (decision === "cancel") await closeCancelled(db, taskId);
+    if (decision === "cancel") await closeHandovers(db, taskId);
     const { by, reason } = said;
     await insertDecision(db, { decisionId: stamp.newId(), taskId, decision, by, reason, before: before.status, after });
     const outgoing = decision === "cancel" && before.status === "executing" ? stopMessages(before, stamp) : [];
@@ -71,7 +75,7 @@ async function change(
   }
 }
 
-/** Tells the agent that executes this work to stop. */
+/** The message that tells the agent of this work to stop; none where it has no agent. */
 export function stopMessages(task: TaskRow, stamp: Stamp): Outgoing[] {
   const { toAgent, taskId } = task;
   return toAgent === null ? [] : [{ ...cancelled({ ...task, toAgent }, stamp), toAgent, taskId }];
@@ -83,9 +87,4 @@ async function impossible(db: Db, decision: Decision, taskId: string): Promise<C
   const from = possibleFrom[decision].join(" or ");
   const message = `The work is ${task.status}; ${decision} is possible only while it is ${from}.`;
   return new CallerError(409, `not_possible_from_${task.status}`, message);
-}
-
-/** The answer for a task_id that names nothing. */
-export function unknownWork(taskId: string): CallerError {
-  return new CallerError(404, "not_found", `No work has the task_id ${taskId}.`);
 }

@@ -1,45 +1,49 @@
+import type { Actor } from "../../access/actor.ts";
 import { CallerError } from "../../errors.ts";
+import { canonicalJson } from "../../input/json.ts";
 import type { Pool } from "../../runtime/postgres/db.ts";
-import { lockIfIn } from "../core/decisions.ts";
+import { handOverLocked } from "../core/handover.ts";
 import type { Status } from "../core/lifecycle.ts";
 import type { Stamp } from "../core/messages.ts";
 import { insertOutbox } from "../core/outbox.ts";
-import { findTask, type TaskRow } from "../core/queries.ts";
-import type { Registry } from "../core/router-seam.ts";
+import type { Router } from "../core/router-seam.ts";
 import type { HandOver } from "../core/schema.ts";
-import { pass } from "../results/handover-by-agent.ts";
-import { type Decided, stopMessages, unknownWork } from "./decide.ts";
+import { findTask, type TaskRow } from "../core/task-row.ts";
+import { unknownWork } from "../core/unknown-work.ts";
+import { type Decided, stopMessages } from "./decide.ts";
+import { lockIfIn } from "./decisions.ts";
 
 const FROM: readonly Status[] = ["approved", "executing"];
 const ROLE_FROM: readonly Status[] = ["executing"];
 
 /**
- * Passes work on because a caller says so: to to_agent, or to whom the router chooses; its agent is told to stop. With a role the
- * work stays and the event alone is kept. `eventOf` makes the id of what is said about a run: said again it changes nothing.
- * Throws 404 for unknown work, 409 where it is not approved or executing, at another attempt, or nobody else is found.
+ * Hands work over because a caller says so: to to_agent, or to whom the router chooses; its agent is told to stop. With a role the
+ * work stays and the event alone is kept. The same said again in the same run changes nothing: `uuidOf` makes the id under which it
+ * is kept, the same UUID for the same text. Throws 404 for unknown work, 409 where it is not approved or executing, at another attempt, or nobody else is found.
  */
 export async function handOver(
   pool: Pool,
-  registry: Registry,
+  _actor: Actor,
+  router: Router,
   taskId: string,
   said: HandOver,
-  eventOf: (runId: string) => string,
+  uuidOf: (text: string) => string,
   stamp: Stamp,
 ): Promise<Decided> {
   return await pool.begin(async (db) => {
     const task = await lockIfIn(db, taskId, FROM);
     const known = task ?? (await findTask(db, taskId));
     if (known === undefined) throw unknownWork(taskId);
-    const eventId = eventOf(known.runId);
-    if (await registry.hasEvent(db, taskId, eventId)) return { row: known, outgoing: [] };
+    const eventId = uuidOf(`handover/${known.runId}/${canonicalJson(said)}`);
+    if (await router.hasHandover(db, taskId, eventId)) return { row: known, outgoing: [] };
     const from = toAgentOf(task, known, said);
     const { role, reason, context = {} } = said;
     if (role !== undefined) {
       const about = { eventId, taskId, source: from, target: from, role, reason, context, routed: null, error: null };
-      await registry.insertEvent(db, { ...about, type: "sub_role" });
+      await router.insertHandover(db, { ...about, type: "sub_role" });
       return { row: known, outgoing: [] };
     }
-    await pass(db, registry, { task: known, from, handover: said, eventId }, true);
+    await handOverLocked(db, router, { task: known, from, handover: said, eventId }, true);
     const outgoing = known.status === "executing" ? stopMessages(known, stamp) : [];
     await insertOutbox(db, outgoing);
     const row = await findTask(db, taskId);

@@ -1,16 +1,20 @@
 import { createHash } from "node:crypto";
+import type { Actor } from "../../access/actor.ts";
 import { CallerError } from "../../errors.ts";
 import { canonicalJson, stringifyForQueue } from "../../input/json.ts";
 import { MAX_MESSAGE_BYTES } from "../../protocol/messages.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { needsApproval } from "../core/lifecycle.ts";
-import { findByRequest, insertOnce, type NewTask, type TaskRow } from "../core/queries.ts";
 import type { Route, Routed } from "../core/router-seam.ts";
-import type { SubmitWork, WorkSettings } from "../core/schema.ts";
+import type { SubmitWork } from "../core/schema.ts";
+import type { TaskRow } from "../core/task-row.ts";
+import type { WorkSettings } from "../settings.ts";
+import { findByRequest, insertOnce, type NewTask } from "./insert-work.ts";
 
 /** What a work_request says beside its parameters, hints and text: ids, times, numbers, names. Measured: under 900 bytes. */
 const ENVELOPE_BYTES = 2_048;
 
+/** What is submitted, and the ids under which it is kept. */
 export type Submission = {
   work: SubmitWork;
   /** The UUID of the Idempotency-Key header, if there was one. */
@@ -27,7 +31,8 @@ export type Submission = {
  */
 export async function submit(
   db: Db,
-  settings: WorkSettings,
+  _actor: Actor,
+  settings: Pick<WorkSettings, "approvalRequired">,
   route: Route,
   submission: Submission,
 ): Promise<{ row: TaskRow; replayed: boolean }> {
@@ -51,7 +56,7 @@ export async function submit(
       if (known === undefined) throw error;
       return { row: known, replayed: known.taskId !== taskId };
     }
-    const reason = routed.agent === null ? undefined : approvalReason(work, settings.APPROVAL_REQUIRED);
+    const reason = routed.agent === null ? undefined : approvalReason(work, settings.approvalRequired);
     const task: NewTask = {
       ...content,
       task_id: taskId,

@@ -1,22 +1,24 @@
+import type { Actor } from "../../access/actor.ts";
 import type { Pool } from "../../runtime/postgres/db.ts";
-import { approve, assign, lockIfIn } from "../core/decisions.ts";
-import type { TaskRow } from "../core/queries.ts";
 import { askOf, type Route } from "../core/router-seam.ts";
-import type { WorkSettings } from "../core/schema.ts";
+import type { TaskRow } from "../core/task-row.ts";
+import type { WorkSettings } from "../settings.ts";
+import { approve, assign, lockIfIn } from "./decisions.ts";
 import { approvalReason } from "./submit.ts";
 
 const PAGE = 100;
 
-/** Work without an agent; `fromAgent` passed it on, to one with these capabilities, when there was nobody else. */
+/** Work without an agent; `fromAgent` handed it over, to one with these capabilities, when there was nobody else. */
 type Undecided = { taskId: string; workType: string; fromAgent: string | null; capabilities: string[] };
 
 /**
  * Has an agent chosen again for work that waits for nothing else: what a person must approve stays with the person. Answers the work
- * that has an agent now and is approved. Goes on from the oldest for at most `budgetMs`.
+ * that has an agent now and is approved, oldest first. Goes on from the oldest for at most `budgetMs` milliseconds.
  */
 export async function routeUndecided(
   pool: Pool,
-  settings: WorkSettings,
+  _actor: Actor,
+  settings: Pick<WorkSettings, "approvalRequired">,
   route: Route,
   budgetMs: number,
 ): Promise<TaskRow[]> {
@@ -32,7 +34,7 @@ export async function routeUndecided(
     `;
     for (const work of page) {
       if (performance.now() > until) return found;
-      const reason = approvalReason({ approval: "auto", work_type: work.workType }, settings.APPROVAL_REQUIRED);
+      const reason = approvalReason({ approval: "auto", work_type: work.workType }, settings.approvalRequired);
       const row = reason === undefined ? undefined : await routeAgain(pool, route, work, reason);
       if (row !== undefined) found.push(row);
     }

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { setSwitch } from "../../../lib/llm/accounts/queries.ts";
 import { findReport } from "../../../lib/reports/all.ts";
+import { ACTOR } from "../../support/database/actor.ts";
 import { ANSWER } from "../../support/llm/vendor-stream.ts";
 import { llmWorld, PROMPT } from "../../support/llm/world.ts";
 
@@ -143,9 +144,9 @@ test("Anthropic's client is answered by either kind of vendor, streaming include
 });
 
 test("the reports tell fallbacks by day, delays by model and spending by agent", async () => {
-  const fallbacks = await findReport("llm-fallbacks").run(db, { days: "1" });
-  const latency = await findReport("llm-latency").run(db, {});
-  const spend = await findReport("llm-spend").run(db, {});
+  const fallbacks = await findReport("llm-fallbacks").run(db, ACTOR, { days: "1" });
+  const latency = await findReport("llm-latency").run(db, ACTOR, {});
+  const spend = await findReport("llm-spend").run(db, ACTOR, {});
 
   expect(fallbacks.rows).toContainEqual(
     expect.objectContaining({ model: "fb-503", main_error: "server_error", fallbacks: expect.any(Number) }),

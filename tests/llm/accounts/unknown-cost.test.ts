@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { findReport } from "../../../lib/reports/all.ts";
+import { ACTOR } from "../../support/database/actor.ts";
 import { llmWorld, PROMPT } from "../../support/llm/world.ts";
 
 // Unknown is NULL, never 0: only what never left, or what the vendor refused, is known to be free.
@@ -100,8 +101,8 @@ test("the reports count what is unknown beside what is known", async () => {
   await ask("fb-reset-once", { headers });
   await expect.poll(async () => (await usesOf(headers["x-waybill-task-id"]))?.[1]?.cost).toBe(0.00014);
 
-  const uses = await findReport("external-ai-use").run(db, {});
-  const costs = await findReport("ai-cost-by-model").run(db, {});
+  const uses = await findReport("external-ai-use").run(db, ACTOR, {});
+  const costs = await findReport("ai-cost-by-model").run(db, ACTOR, {});
 
   expect(uses.rows).toContainEqual(
     expect.objectContaining({

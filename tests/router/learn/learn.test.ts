@@ -1,11 +1,13 @@
 import fc from "fast-check";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
+import { automaticQuality, withOutcome } from "../../../bench/router/outcomes.ts";
 import { giveFeedback } from "../../../lib/router/learn/feedback.ts";
 import { learn } from "../../../lib/router/learn/learn.ts";
-import { automaticQuality, type Sums, withFeedback, withOutcome } from "../../../lib/router/score/fading.ts";
-import { findPerformance } from "../../../lib/router/score/snapshot.ts";
+import { type Sums, withFeedback } from "../../../lib/router/score/fading.ts";
+import { findPerformance } from "../../../lib/router/snapshot/performance.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
 import { until } from "../../support/agents/agent.ts";
+import { ACTOR } from "../../support/database/actor.ts";
 import { defineAgents } from "../../support/database/registry.ts";
 import { worldOf } from "../../support/database/world.ts";
 import { call, reply } from "../../support/http/events.ts";
@@ -14,7 +16,7 @@ vi.stubEnv("DATABASE_POOL_MAX", "10");
 const { handler: decideWork } = await import("../../../functions/work/decide-work.ts");
 
 const db = connect();
-const settings = { ROUTER_HALF_LIFE_DAYS: 14 };
+const settings = { halfLifeDays: 14 };
 const HALF_LIFE_MS = 14 * 86_400_000;
 
 beforeEach(async () => {
@@ -209,7 +211,7 @@ test("feedback adds up as the formula does, long after the work", async () => {
   const [before] = await findPerformance(db);
   const [{ completedAt } = {}] = await db<{ completedAt: Date }[]>`select completed_at from tasks`;
 
-  await giveFeedback(db, settings, taskId, { score: 0.25, by: "ada" });
+  await giveFeedback(db, ACTOR, settings, taskId, { score: 0.25, by: "ada" });
 
   const [after] = await findPerformance(db);
   if (before === undefined || completedAt === undefined) throw new Error("nothing was learnt");

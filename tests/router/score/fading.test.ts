@@ -1,15 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import {
-  automaticQuality,
-  fade,
-  type Outcome,
-  predictionError,
-  type Sums,
-  withFeedback,
-  withOutcome,
-} from "../../../lib/router/score/fading.ts";
-import { FEEDBACK_STEPS, HALF_LIFE_MS, OUTCOME_STEPS } from "./fading-table.ts";
+import { type Outcome, withOutcome } from "../../../bench/router/outcomes.ts";
+import { fade, type Sums, withFeedback } from "../../../lib/router/score/fading.ts";
+import { FEEDBACK_STEPS, HALF_LIFE_MS, OUTCOME_STEPS } from "../learn/fading-table.ts";
 
 const Outcomes = fc.record({
   succeeded: fc.boolean(),
@@ -78,21 +71,4 @@ test("an outcome counts half after a half-life, and the future counts as now", (
   expect(fade(HALF_LIFE_MS, HALF_LIFE_MS)).toBe(0.5);
   expect(fade(0, HALF_LIFE_MS)).toBe(1);
   expect(fade(-5, HALF_LIFE_MS)).toBe(1);
-});
-
-test.each([
-  [true, 1, 1],
-  [true, 2, 0.8],
-  [true, 3, 0.6],
-  [true, 4, 0.5],
-  [true, 50, 0.5],
-  [true, 0, 1],
-  [false, 1, 0],
-])("automatic quality: succeeded %s with %i attempts is %f", (succeeded, attempts, quality) => {
-  expect(automaticQuality(succeeded, attempts)).toBeCloseTo(quality);
-});
-
-test("the prediction error is above 0 where work went better than thought", () => {
-  expect(predictionError(0.9, 0.6)).toBeCloseTo(0.3);
-  expect(predictionError(0, 0.6)).toBeCloseTo(-0.6);
 });

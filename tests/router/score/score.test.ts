@@ -6,13 +6,14 @@ import type { Performance } from "../../../lib/router/score/fading.ts";
 import { buildHistory } from "../../../lib/router/score/historical.ts";
 import type { Routable, RouteRequest } from "../../../lib/router/score/routable.ts";
 import { buildIndex, score } from "../../../lib/router/score/score.ts";
-import { RouterSettings } from "../../../lib/router/score/settings.ts";
+import { routerSettings } from "../../../lib/router/settings.ts";
+import { readSettings } from "../../../lib/runtime/settings.ts";
 
 const DAY = 86_400_000;
 const NOW = 1_800_000_000_000;
 const EVERYBODY_THERE: Availability = new Map();
 /** No request is used for a trial. */
-const defaults = RouterSettings.parse({ ROUTER_EXPLORE: "0" });
+const defaults = readSettings(routerSettings, { ROUTER_EXPLORE: "0" });
 
 function agent(
   name: string,
@@ -111,7 +112,7 @@ test("every part and every confidence is from 0 to 1, and the confidence is the 
   fc.assert(
     fc.property(Definitions, Requests, Weights, Histories, (definitions, request, weights, histories) => {
       const performance = histories.map(({ name, type, count, rate }) => outcomes(name, type, count, rate));
-      const { candidates } = rank(definitions, request, performance, { ...defaults, ROUTER_WEIGHTS: weights });
+      const { candidates } = rank(definitions, request, performance, { ...defaults, weights });
       for (const { parts, confidence } of candidates) {
         for (const part of Object.values(parts)) expect(part).toSatisfy((value: number) => value >= 0 && value <= 1);
         const sum =
@@ -165,9 +166,7 @@ test("who is absent is never chosen but by name; who is at a limit only where no
       const { candidates } = rank(definitions, request);
       const decision = decide(definitions, request, { availability });
       const state = availability.get(decision.agent ?? "");
-      const withRoom = candidates.filter(
-        (one) => one.confidence >= defaults.ROUTER_THRESHOLD && !availability.has(one.agent),
-      );
+      const withRoom = candidates.filter((one) => one.confidence >= defaults.threshold && !availability.has(one.agent));
       expect(state?.kind).not.toBe("absent");
       expect(state?.kind === "limit" && withRoom.length > 0).toBe(false);
       const first = definitions[0]?.name ?? "";
@@ -202,7 +201,7 @@ test("the one agent that names the work type gets it without a threshold, howeve
     agent("infra", { work_types: ["infra.*"] }),
     agent("omni", { work_types: ["*"], triggers: [{ phrase: "look" }] }),
   ];
-  const settings = RouterSettings.parse({ ROUTER_THRESHOLD: "0.99" });
+  const settings = readSettings(routerSettings, { ROUTER_THRESHOLD: "0.99" });
   const decision = decide(definitions, { request_text: "look", work_type: "infra.check" }, { settings });
   expect(decision).toMatchObject({
     agent: "infra",
@@ -294,14 +293,14 @@ test("below the threshold the fallback agent gets it, and without one nobody, wi
     strategy: "none",
     alternatives: [{ agent: "a" }, { agent: "b" }],
   });
-  const settings = RouterSettings.parse({ ROUTER_FALLBACK_AGENT: "clerk" });
+  const settings = readSettings(routerSettings, { ROUTER_FALLBACK_AGENT: "clerk" });
   expect(decide(definitions, request, { settings })).toMatchObject({ agent: "clerk", strategy: "fallback" });
 });
 
 test("a fallback agent that cannot take the work is in the reason, and one that hands it over is not", () => {
   const definitions = [agent("a"), agent("clerk", { routable: false })];
   const request = { request_text: "knit a scarf", work_type: "craft.knit" };
-  const settings = RouterSettings.parse({ ROUTER_FALLBACK_AGENT: "clerk" });
+  const settings = readSettings(routerSettings, { ROUTER_FALLBACK_AGENT: "clerk" });
   const availability: Availability = new Map([["clerk", { kind: "absent", reason: "no sign of life" }]]);
 
   expect(decide(definitions, request, { settings, availability })).toMatchObject({
@@ -331,7 +330,7 @@ test("an agent that is not routable, does not offer the work or hands it over is
   });
 });
 
-test("what a hand-over asks for is required, what hints ask for counts in the score", () => {
+test("what a handover asks for is required, what hints ask for counts in the score", () => {
   const agents = [agent("ada", { capabilities: ["Letters", "poems"] }), agent("bob", { capabilities: ["letters"] })];
   const ranked = (request: RouteRequest) =>
     rank(agents, request)
@@ -434,14 +433,14 @@ test("many better outcomes outweigh a better score within the margin, and say so
   expect(proven).toMatchObject({ agent: "loose", strategy: "scored", alternatives: [{ agent: "exact" }] });
   expect(proven.reason).toMatch(/near exact .* its 50 outcomes of this type are better/);
   expect(decide(definitions, request, { performance: known(10) }).agent).toBe("exact");
-  const settings = RouterSettings.parse({ ROUTER_MARGIN: "0", ROUTER_EXPLORE: "0" });
+  const settings = readSettings(routerSettings, { ROUTER_MARGIN: "0", ROUTER_EXPLORE: "0" });
   expect(decide(definitions, request, { performance: known(50), settings }).agent).toBe("exact");
 });
 
 test("a share of the requests tries a little known agent near the best; the same request gets the same answer", () => {
   const performance = [outcomes("steady", "code.test", 100, 0.9)];
   const definitions = rivals.slice(0, 2);
-  const settings = RouterSettings.parse({ ROUTER_EXPLORE: "0.2" });
+  const settings = readSettings(routerSettings, { ROUTER_EXPLORE: "0.2" });
   const chosen = Array.from({ length: 500 }, (_, turn) =>
     decide(definitions, testing, { performance, settings, dice: turn / 500 }),
   );

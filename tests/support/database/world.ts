@@ -4,56 +4,56 @@ import {
   serialiseMessage,
   type WorkRequestMessage,
 } from "../../../lib/protocol/messages.ts";
-import { countHandovers, hasEvent, insertEvent } from "../../../lib/router/learn/handovers.ts";
-import { closeCancelled, learn } from "../../../lib/router/learn/learn.ts";
-import { openRouter } from "../../../lib/router/route.ts";
-import { RouterSettings } from "../../../lib/router/score/settings.ts";
 import { uuidv7 } from "../../../lib/runtime/ids.ts";
+import { log } from "../../../lib/runtime/log.ts";
 import type { Pool } from "../../../lib/runtime/postgres/db.ts";
+import { controlPlane } from "../../../lib/wiring/control-plane.ts";
+import type { Edges } from "../../../lib/wiring/edges.ts";
+import { router as routerPart } from "../../../lib/wiring/router.ts";
+import { readPlaneSettings } from "../../../lib/wiring/settings.ts";
 import type { Decision } from "../../../lib/work/core/lifecycle.ts";
-import { deliver, type Outgoing } from "../../../lib/work/core/outbox.ts";
-import type { Registry } from "../../../lib/work/core/router-seam.ts";
-import { SubmitWork, WorkSettings } from "../../../lib/work/core/schema.ts";
+import { deliver } from "../../../lib/work/core/outbox.ts";
+import { SubmitWork } from "../../../lib/work/core/schema.ts";
 import { dispatch } from "../../../lib/work/dispatch/dispatch.ts";
 import { expireLeases, sendLeftovers } from "../../../lib/work/dispatch/sweep.ts";
 import { recordBatch } from "../../../lib/work/results/record.ts";
 import { decide } from "../../../lib/work/submission/decide.ts";
 import { submit } from "../../../lib/work/submission/submit.ts";
 import { routeUndecided } from "../../../lib/work/submission/undecided.ts";
+import { ACTOR } from "./actor.ts";
 
-const AGENTS = ["infra", "desktop", "code", "research"];
+/** A message that was sent, and to whom. */
+type Sent = { id: string; body: string; toAgent: string };
+
+/** The queues of this test file, as tests/support/setup.ts has named them. */
+const QUEUES = Object.fromEntries(
+  ["WORK_QUEUE_URL", "RESULTS_QUEUE_URL", "AGENT_QUEUES"].map((name) => [name, process.env[name]]),
+);
 
 /** The control plane on a real database, with queues that are lists: what is sent is kept, and sending can be made to fail. */
 export function worldOf(pool: Pool, env: Record<string, string> = {}) {
-  const settings = WorkSettings.parse(env);
-  const routing = RouterSettings.parse(env);
-  const stamp = { newId: () => uuidv7(), now: () => new Date() };
-  const inFlight = settings.AGENT_IN_FLIGHT;
-  const route = openRouter({ settings: routing, inFlight, queues: AGENTS, newId: stamp.newId });
-  const registry: Registry = {
-    route,
-    learn: async (db, taskIds) => await learn(db, routing, taskIds),
-    insertEvent,
-    closeCancelled,
-    hasEvent,
-    countHandovers,
-  };
-  const sent: Outgoing[] = [];
+  const sent: Sent[] = [];
   const queues = { down: false };
-  const send = async (messages: Outgoing[]) => {
-    if (queues.down) return [];
-    sent.push(...messages);
-    return messages.map(({ id }) => id);
+  const keep: Edges["send"] = async (messages) => {
+    if (queues.down) return { sent: [] };
+    sent.push(...messages.map(({ id, body }) => ({ id, body, toAgent: (JSON.parse(body) as Message).to_agent })));
+    return { sent: messages.map(({ id }) => id) };
   };
+  const edges = { db: pool, send: keep, now: () => new Date(), newId: () => uuidv7(), log };
+  const plane = controlPlane({ settings: readPlaneSettings({ ...QUEUES, ...env }), edges });
+  const { agents, send, stamp } = plane;
+  const settings = plane.settings.work;
+  const router = plane.part(routerPart);
+  const { route } = router;
   return {
-    registry,
+    router,
     sent,
     queues,
     /** Submits code.run work with these differences and answers its task_id. */
     submit: async (more: Partial<SubmitWork> = {}): Promise<string> => {
       const work = SubmitWork.parse({ request_text: "do it", work_type: "code.run", ...more });
       const submission = { work, key: undefined, taskId: uuidv7(), traceId: uuidv7() };
-      return (await submit(pool, settings, route, submission)).row.taskId;
+      return (await submit(pool, ACTOR, settings, route, submission)).row.taskId;
     },
     decide: async (
       decision: Decision,
@@ -61,19 +61,19 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}) {
       by = "ada",
       more: { reason?: string; to_agent?: string } = {},
     ) => {
-      const outcome = await decide(pool, registry, decision, taskId, { by, ...more }, stamp);
+      const outcome = await decide(pool, ACTOR, router, decision, taskId, { by, ...more }, stamp);
       await deliver(pool, outcome.outgoing, send);
       return outcome.row;
     },
-    dispatchNow: async () => await dispatch(pool, settings, AGENTS, send, stamp),
-    dispatch: async () => (await dispatch(pool, settings, AGENTS, send, stamp)).started.length,
+    dispatchNow: async () => await dispatch(pool, ACTOR, settings, agents, send, stamp),
+    dispatch: async () => (await dispatch(pool, ACTOR, settings, agents, send, stamp)).started.length,
     expire: async () => {
-      const expired = await expireLeases(pool, registry.learn, send, stamp);
+      const expired = await expireLeases(pool, ACTOR, router.learn, send, stamp);
       const failed = expired.filter(({ status }) => status === "failed").length;
       return { retried: expired.length - failed, failed };
     },
-    routeUndecided: async () => await routeUndecided(pool, settings, route, 10_000),
-    leftovers: async () => await sendLeftovers(pool, send),
+    routeUndecided: async () => await routeUndecided(pool, ACTOR, settings, route, 10_000),
+    leftovers: async () => await sendLeftovers(pool, ACTOR, send),
     /** Records messages as they come off a queue. */
     record: async (...messages: Message[]) => {
       const received = messages.map((message) => {
@@ -81,7 +81,7 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}) {
         if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
         return { recordId: message.message_id, message: parsed.message };
       });
-      const recorded = await recordBatch(pool, settings, registry, stamp, received);
+      const recorded = await recordBatch(pool, ACTOR, settings, router, stamp, received);
       await deliver(pool, recorded.outgoing, send);
       return recorded;
     },

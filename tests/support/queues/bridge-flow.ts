@@ -5,9 +5,11 @@ import { bulkSubmit } from "../../../bench/work.ts";
 import type { Topology } from "../../../lib/agent-kit/transports/amqp-topology.ts";
 import { parseMessage, serialiseMessage } from "../../../lib/protocol/messages.ts";
 import type { Pool } from "../../../lib/runtime/postgres/db.ts";
-import { WorkSettings } from "../../../lib/work/core/schema.ts";
+import { readSettings } from "../../../lib/runtime/settings.ts";
 import { dispatch } from "../../../lib/work/dispatch/dispatch.ts";
 import { sendLeftovers } from "../../../lib/work/dispatch/sweep.ts";
+import { workSettings } from "../../../lib/work/settings.ts";
+import { ACTOR } from "../database/actor.ts";
 import { reply } from "../http/events.ts";
 
 /** A bridge as a process of its own, started again whenever a test has killed it. */
@@ -93,16 +95,16 @@ const STEP = { step_number: 1, action: "echo", status: "completed", summary: "he
 export async function sendWork(
   pool: Pool,
   count: number,
-  send: Parameters<typeof sendLeftovers>[1],
-  stamp: Parameters<typeof dispatch>[4],
+  send: Parameters<typeof sendLeftovers>[2],
+  stamp: Parameters<typeof dispatch>[5],
 ): Promise<void> {
   await bulkSubmit(pool, count);
-  const settings = WorkSettings.parse({ AGENT_IN_FLIGHT: "10000" });
-  while ((await dispatch(pool, settings, ["code"], send, stamp)).started.length > 0);
+  const settings = readSettings(workSettings, { AGENT_IN_FLIGHT: "10000" });
+  while ((await dispatch(pool, ACTOR, settings, ["code"], send, stamp)).started.length > 0);
   for (;;) {
     const [left] = await pool<{ count: number }[]>`select count(*)::int from outbox`;
     if (left?.count === 0) return;
     await pool`update outbox set send_after = now()`;
-    await sendLeftovers(pool, send);
+    await sendLeftovers(pool, ACTOR, send);
   }
 }

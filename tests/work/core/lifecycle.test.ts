@@ -1,8 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
-  BACKOFF,
-  backoffSeconds,
   DECISIONS,
   decided,
   type Ending,
@@ -44,22 +41,6 @@ test("an attempt that nobody answered for is tried again while attempts are left
 
   expect(outcomes(1)).toEqual(["completed", "failed", "approved", "approved", "approved", "approved"]);
   expect(outcomes(0)).toEqual(["completed", "failed", "failed", "approved", "approved", "failed"]);
-});
-
-test("backoff doubles from its base to its maximum and loses at most half of it to jitter", () => {
-  fc.assert(
-    fc.property(
-      fc.integer({ min: 1, max: 100 }),
-      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
-      (used, random) => {
-        const full = Math.min(BACKOFF.maxSeconds, BACKOFF.baseSeconds * 2 ** (used - 1));
-        const seconds = backoffSeconds(used, random);
-        expect(seconds).toBeLessThanOrEqual(full);
-        expect(seconds).toBeGreaterThan(full / 2 - 1e-9);
-      },
-    ),
-  );
-  expect([1, 2, 3, 9].map((used) => backoffSeconds(used, 0))).toEqual([2, 4, 8, 300]);
 });
 
 test("a policy names a work type whole or by its beginning", () => {

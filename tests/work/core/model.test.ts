@@ -10,7 +10,7 @@ import {
   possibleFrom,
   type Status,
 } from "../../../lib/work/core/lifecycle.ts";
-import { findTask } from "../../../lib/work/core/queries.ts";
+import { findTask } from "../../../lib/work/core/task-row.ts";
 import { worldOf } from "../../support/database/world.ts";
 import { reply } from "../../support/http/events.ts";
 

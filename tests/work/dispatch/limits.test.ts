@@ -1,9 +1,10 @@
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { uuidv7 } from "../../../lib/runtime/ids.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
+import { readSettings } from "../../../lib/runtime/settings.ts";
 import { wakeUp } from "../../../lib/work/core/messages.ts";
-import { WorkSettings } from "../../../lib/work/core/schema.ts";
 import { claim } from "../../../lib/work/dispatch/claim.ts";
+import { workSettings } from "../../../lib/work/settings.ts";
 import { until } from "../../support/agents/agent.ts";
 import { defineAgents } from "../../support/database/registry.ts";
 import { worldOf } from "../../support/database/world.ts";
@@ -82,7 +83,7 @@ test.each([
 
     let second: Promise<number> | undefined;
     await db.begin(async (tx) => {
-      expect((await claim(tx, WorkSettings.parse({}), ["code"])).tasks).toHaveLength(3);
+      expect((await claim(tx, readSettings(workSettings, {}), ["code"])).tasks).toHaveLength(3);
       // More urgent than what the first one took, so the second one would choose it.
       await submitMany(world, 1, { ...more, priority: 9 });
       second = world.dispatch();

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
-import { findTask } from "../../../lib/work/core/queries.ts";
+import { findTask } from "../../../lib/work/core/task-row.ts";
 import { worldOf } from "../../support/database/world.ts";
 import { reply } from "../../support/http/events.ts";
 

@@ -1,11 +1,12 @@
 import type { Db } from "../../runtime/postgres/db.ts";
-import type { Ranking } from "./decision.ts";
-import { DecisionCache } from "./decision-cache.ts";
-import { buildHistory, type History } from "./historical.ts";
-import type { RouteRequest } from "./routable.ts";
-import { buildIndex, type RouterIndex, score } from "./score.ts";
-import type { RouterSettings } from "./settings.ts";
-import { findDefinitions, findPerformance } from "./snapshot.ts";
+import type { Ranking } from "../score/decision.ts";
+import { buildHistory, type History } from "../score/historical.ts";
+import type { RouteRequest } from "../score/routable.ts";
+import { buildIndex, type RouterIndex, score } from "../score/score.ts";
+import type { RouterSettings } from "../settings.ts";
+import { findDefinitions } from "./definitions.ts";
+import { findPerformance } from "./performance.ts";
+import { RankingCache } from "./ranking-cache.ts";
 
 /** Who fits a request by the registry as this revision has it; `names` are those of all agents. */
 export type Scored = {
@@ -18,19 +19,20 @@ export type Scored = {
 
 type Definitions = { revision: string; index: RouterIndex; names: string[] };
 
-/** Scores requests. The instance keeps what that takes, so that most scores need no round trip, and many no scoring. */
-export class Scores {
+/** Ranks agents for requests. An instance keeps what that takes, so that most rankings need no round trip, and many no scoring. */
+export class Candidates {
   /** Until the registry changes. */
   #definitions: Definitions | undefined;
-  /** What the agents have shown, for ROUTER_SNAPSHOT_SECONDS. */
+  /** What the agents have shown, for snapshotSeconds. */
   #history: { of: History; at: number } | undefined;
-  /** For ROUTER_CACHE_SECONDS. */
-  readonly #rankings: DecisionCache;
+  /** For cacheSeconds. */
+  readonly #rankings: RankingCache;
   readonly #settings: RouterSettings;
   readonly #now: () => number;
 
+  /** `now` in epoch milliseconds. */
   constructor(settings: RouterSettings, now: () => number) {
-    this.#rankings = new DecisionCache(settings.ROUTER_CACHE_SECONDS);
+    this.#rankings = new RankingCache(settings.cacheSeconds);
     this.#settings = settings;
     this.#now = now;
   }
@@ -52,9 +54,9 @@ export class Scores {
   }
 
   async #historyOf(db: Db): Promise<History> {
-    const { ROUTER_SNAPSHOT_SECONDS, ROUTER_HALF_LIFE_DAYS } = this.#settings;
-    if (this.#history === undefined || this.#now() - this.#history.at >= ROUTER_SNAPSHOT_SECONDS * 1000) {
-      const of = buildHistory(await findPerformance(db), ROUTER_HALF_LIFE_DAYS * 86_400_000);
+    const { snapshotSeconds, halfLifeDays } = this.#settings;
+    if (this.#history === undefined || this.#now() - this.#history.at >= snapshotSeconds * 1000) {
+      const of = buildHistory(await findPerformance(db), halfLifeDays * 86_400_000);
       this.#history = { of, at: this.#now() };
     }
     return this.#history.of;

@@ -1,6 +1,6 @@
 import type { Db } from "../../runtime/postgres/db.ts";
-import { BACKOFF } from "./lifecycle.ts";
-import type { EndRow, Renewal } from "./locked-task.ts";
+import { backoff } from "../core/backoff.ts";
+import type { EndRow, Renewal } from "./changes.ts";
 
 /** Gives attempts whose agents spoke another lease, never past their deadline; the first word starts the clock of the timeout. */
 export async function renewLeases(db: Db, renewals: Renewal[], leaseSeconds: number): Promise<void> {
@@ -77,13 +77,5 @@ function mergedAiUse(db: Db) {
         )
       )
     end
-  `;
-}
-
-/** The backoff after tasks.attempts_used attempts, in seconds, as backoffSeconds of lifecycle.ts has it. */
-export function backoff(db: Db) {
-  return db`
-    least(${BACKOFF.maxSeconds}::float8, ${BACKOFF.baseSeconds}::float8 * 2 ^ greatest(0, tasks.attempts_used - 1))
-      * (1 - random() / 2)
   `;
 }

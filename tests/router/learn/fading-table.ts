@@ -1,6 +1,7 @@
-import type { Outcome, Sums } from "../../../lib/router/score/fading.ts";
+import type { Outcome } from "../../../bench/router/outcomes.ts";
+import type { Sums } from "../../../lib/router/score/fading.ts";
 
-/** What the sums must be, step by step, worked out by hand: for lib/router/score/fading.ts and for the SQL that does the same. */
+/** What the sums must be, step by step, worked out by hand: for the SQL that adds outcomes and for what a simulation has in its place. */
 export const HALF_LIFE_MS = 14 * 86_400_000;
 const START = 1_800_000_000_000;
 

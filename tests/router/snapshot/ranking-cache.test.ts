@@ -1,65 +1,7 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ConfigError } from "../../../lib/errors.ts";
 import type { Ranking } from "../../../lib/router/score/decision.ts";
-import { DecisionCache, diceOf, requestHash } from "../../../lib/router/score/decision-cache.ts";
-import { RouterSettings } from "../../../lib/router/score/settings.ts";
-import { readEnv } from "../../../lib/runtime/env.ts";
-
-function read(environment: Record<string, string>) {
-  return readEnv(RouterSettings, environment);
-}
-
-test("without variables the router has its documented defaults", () => {
-  expect(read({})).toEqual({
-    ROUTER_WEIGHTS: { trigger: 0.4, context: 0.3, capability: 0.2, historical: 0.1 },
-    ROUTER_THRESHOLD: 0.4,
-    ROUTER_EXPLORE: 0.1,
-    ROUTER_MARGIN: 0.3,
-    ROUTER_HALF_LIFE_DAYS: 14,
-    ROUTER_CACHE_SECONDS: 60,
-    ROUTER_SNAPSHOT_SECONDS: 5,
-    AGENT_PRESENCE_SECONDS: 900,
-  });
-});
-
-test.each([
-  "0.4,0.3,0.2",
-  "0.4,0.3,0.2,0.2",
-  "1,0,0,0,0",
-  "0.4,0.3,0.2,x",
-  "1.4,-0.4,0,0",
-  "0.4;0.3;0.2;0.1",
-  ",,,1",
-  "0x1,0,0,0",
-])("weights %s refuse the start, naming the variable", (ROUTER_WEIGHTS) => {
-  expect(() => read({ ROUTER_WEIGHTS })).toThrow(ConfigError);
-  expect(() => read({ ROUTER_WEIGHTS })).toThrow(/ROUTER_WEIGHTS must be four numbers from 0 to 1 that add up to 1/);
-});
-
-test("weights of thousandths that add up to 1 are taken", () => {
-  fc.assert(
-    fc.property(fc.tuple(fc.nat(1000), fc.nat(1000), fc.nat(1000)), (cuts) => {
-      const [a = 0, b = 0, c = 0] = cuts.toSorted((x, y) => x - y);
-      const parts = [a, b - a, c - b, 1000 - c].map((part) => part / 1000);
-      const { trigger, context, capability, historical } = read({ ROUTER_WEIGHTS: parts.join(", ") }).ROUTER_WEIGHTS;
-      expect([trigger, context, capability, historical]).toEqual(parts);
-    }),
-  );
-});
-
-test.each([
-  ["ROUTER_THRESHOLD", "1.1", "a number from 0 to 1"],
-  ["ROUTER_EXPLORE", "0.6", "a number from 0 to 0.5"],
-  ["ROUTER_HALF_LIFE_DAYS", "0", "a number from 0.01 to 3650"],
-  ["ROUTER_CACHE_SECONDS", "soon", "a number from 0 to 86400"],
-  ["ROUTER_CACHE_SECONDS", " 60 ", "a number from 0 to 86400"],
-  ["ROUTER_FALLBACK_AGENT", "No One", "lower-case name"],
-  ["ROUTER_FALLBACK_AGENT", "orchestrator", "must be an agent"],
-])("%s=%s is refused by name", (name, value, words) => {
-  expect(() => read({ [name]: value })).toThrow(name);
-  expect(() => read({ [name]: value })).toThrow(words);
-});
+import { RankingCache } from "../../../lib/router/snapshot/ranking-cache.ts";
+import { diceOf, requestHash } from "../../../lib/router/snapshot/request-hash.ts";
 
 const request = { request_text: "run the tests", work_type: "code.test", hints: { b: 1, a: [2, { d: 3, c: 4 }] } };
 
@@ -96,7 +38,7 @@ function ranking(candidates: number): Ranking {
 }
 
 test("a ranking is kept with its age until it is too old or the registry has changed", () => {
-  const cache = new DecisionCache(60);
+  const cache = new RankingCache(60);
   const hash = requestHash(request);
   const kept = ranking(2);
   expect(cache.get(hash, "1", 0)).toBeUndefined();
@@ -110,11 +52,11 @@ test("a ranking is kept with its age until it is too old or the registry has cha
 });
 
 test("a cache of 0 seconds keeps nothing, and a full one lets go of what was asked for longest ago", () => {
-  const off = new DecisionCache(0);
+  const off = new RankingCache(0);
   off.set(requestHash(request), "1", ranking(1), 0);
   expect(off.get(requestHash(request), "1", 0)).toBeUndefined();
 
-  const cache = new DecisionCache(60);
+  const cache = new RankingCache(60);
   const hashes = Array.from({ length: 60 }, (_, number) => requestHash({ request_text: `request ${number}` }));
   for (const hash of hashes) cache.set(hash, "1", ranking(999), 0);
   const kept = hashes.filter((hash) => cache.get(hash, "1", 0) !== undefined);

@@ -1,54 +1,4 @@
 import type { Db, Fragment } from "../../runtime/postgres/db.ts";
-import type { Performance, Sums } from "./fading.ts";
-import type { Routable } from "./routable.ts";
-
-/** The active definitions, and of which revision of the registry they are. */
-export async function findDefinitions(db: Db): Promise<{ revision: string; definitions: Routable[] }> {
-  const [row] = await db<{ revision: string; definitions: Routable[] }[]>`
-    select revision::text, coalesce((
-      select jsonb_agg(
-        parsed_metadata || jsonb_build_object('name', agent_name, 'routable', routable) order by agent_name
-      ) from agent_definitions where active
-    ), '[]') as definitions
-    from registry_state
-  `;
-  return row ?? { revision: "0", definitions: [] };
-}
-
-/** What all agents have shown. */
-export async function findPerformance(db: Db): Promise<Performance[]> {
-  const rows = await db<PerformanceRow[]>`
-    select agent_name, work_type, weight, success_sum, quality_weight, quality_sum, time_weight, time_ms_sum, observed_at
-    from agent_performance
-  `;
-  return rows.map((row) => ({ agent: row.agentName, work_type: row.workType, ...sumsOf(row) }));
-}
-
-/** The sums of a row, as the formulas of learning.ts take them. */
-export function sumsOf(row: PerformanceRow): Sums {
-  return {
-    weight: row.weight,
-    success_sum: row.successSum,
-    quality_weight: row.qualityWeight,
-    quality_sum: row.qualitySum,
-    time_weight: row.timeWeight,
-    time_ms_sum: row.timeMsSum,
-    observed_at: row.observedAt.getTime(),
-  };
-}
-
-/** A row of agent_performance as the driver gives it. */
-export type PerformanceRow = {
-  agentName: string;
-  workType: string;
-  weight: number;
-  successSum: number;
-  qualityWeight: number;
-  qualitySum: number;
-  timeWeight: number;
-  timeMsSum: number;
-  observedAt: Date;
-};
 
 /** Why an agent cannot take work: it has no queue, it is silent, or it is at its limit of work at once or of starts in a time. */
 export type Obstacle = "no_queue" | "silent" | "busy" | "rate";
@@ -65,20 +15,15 @@ export type State = {
   recent: number;
 };
 
+/** The registry's revision, and how agents were at one moment. */
 export type Look = { revision: string; states: State[] };
 
 /** What the database does not know. `silentSeconds` 0: nobody is silent; `inFlight`: the limit where a definition has none. */
 export type Known = { queues: readonly string[]; silentSeconds: number; inFlight: number };
 
-/** The agent that work has; null where it has none, or there is no such work. */
-export async function findAgentOf(db: Db, taskId: string): Promise<string | null> {
-  const [row] = await db<{ toAgent: string | null }[]>`select to_agent from tasks where task_id = ${taskId}`;
-  return row?.toAgent ?? null;
-}
-
 /**
  * What a decision needs of this very moment, in one statement: the registry's revision, and these agents' signs of life, load and
- * recent starts.
+ * recent starts. In no order; without those that are not active.
  */
 export async function look(db: Db, agents: readonly string[], known: Known): Promise<Look> {
   const [row] = await db<Look[]>`

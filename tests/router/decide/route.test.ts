@@ -1,9 +1,10 @@
 import { afterAll, beforeEach, expect, test } from "vitest";
-import { openRouter } from "../../lib/router/route.ts";
-import { RouterSettings } from "../../lib/router/score/settings.ts";
-import { uuidv7 } from "../../lib/runtime/ids.ts";
-import { connect, type Db } from "../../lib/runtime/postgres/db.ts";
-import { defineAgents } from "../support/database/registry.ts";
+import { openRouter } from "../../../lib/router/decide/route.ts";
+import { routerSettings } from "../../../lib/router/settings.ts";
+import { uuidv7 } from "../../../lib/runtime/ids.ts";
+import { connect, type Db } from "../../../lib/runtime/postgres/db.ts";
+import { readSettings } from "../../../lib/runtime/settings.ts";
+import { defineAgents } from "../../support/database/registry.ts";
 
 const db = connect();
 /** A database that must not be asked. */
@@ -14,7 +15,7 @@ const names = Array.from({ length: 22 }, (_, number) => `agent${String(number).p
 const request = { request_text: "paint the fence" };
 const open = () =>
   openRouter({
-    settings: RouterSettings.parse({ ROUTER_EXPLORE: "0" }),
+    settings: readSettings(routerSettings, { ROUTER_EXPLORE: "0" }),
     inFlight: 10,
     queues: [],
     newId: () => uuidv7(),

@@ -1,9 +1,9 @@
 import type { Db } from "../../runtime/postgres/db.ts";
-import type { Decision, Status } from "./lifecycle.ts";
-import { type TaskRow, taskColumns } from "./queries.ts";
-import type { Routed } from "./router-seam.ts";
+import type { Decision, Status } from "../core/lifecycle.ts";
+import type { Routed } from "../core/router-seam.ts";
+import { type TaskRow, taskColumns } from "../core/task-row.ts";
 
-/** Locks work for a decision, if it is in one of these states. */
+/** Locks work for a decision; undefined where there is none in one of these states. */
 export async function lockIfIn(db: Db, taskId: string, statuses: readonly Status[]): Promise<TaskRow | undefined> {
   const [row] = await db<TaskRow[]>`
     select ${taskColumns(db)} from tasks where task_id = ${taskId} and status = any(${statuses as Status[]}::task_status[])
@@ -25,7 +25,7 @@ export async function assign(db: Db, taskId: string, routed: Routed): Promise<vo
   `;
 }
 
-/** Approves pending work. */
+/** Approves pending work; undefined where it is not pending. */
 export async function approve(db: Db, taskId: string, by: string, reason?: string): Promise<TaskRow | undefined> {
   const [row] = await db<TaskRow[]>`
     update tasks set status = 'approved', approved_by = ${by}, approved_at = now(), approval_reason = ${reason ?? null},
@@ -36,7 +36,7 @@ export async function approve(db: Db, taskId: string, by: string, reason?: strin
   return row;
 }
 
-/** Ends work by decision: rejected from pending, cancelled from any state that is not final. */
+/** Ends work that is not final by a decision; undefined where it is final. Whether the decision is possible is seen to before. */
 export async function close(db: Db, taskId: string, status: "rejected" | "cancelled"): Promise<TaskRow | undefined> {
   const [row] = await db<TaskRow[]>`
     update tasks set status = ${status}, completed_at = now(), ready_at = null, lease_until = null, deadline = null
@@ -46,7 +46,7 @@ export async function close(db: Db, taskId: string, status: "rejected" | "cancel
   return row;
 }
 
-/** Starts a new run of ended work: agents see a new request_id, the attempts count from none again. */
+/** Starts a new run of failed or cancelled work: agents see a new request_id, the attempts count from none again. Undefined where it is neither. */
 export async function restart(
   db: Db,
   taskId: string,

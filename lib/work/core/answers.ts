@@ -1,0 +1,140 @@
+import * as z from "zod";
+import { ExternalAiUse, JsonObject, Uuid } from "../../protocol/messages.ts";
+import { STATUSES } from "./lifecycle.ts";
+import { Routing } from "./routing.ts";
+
+// What callers are answered about work. Columns keep their names; times are ISO 8601 with an offset.
+
+/** What the router would do. */
+export const Explained = Routing.extend({
+  agent: z.string().nullable().describe("null: nobody, and the work would wait for a person"),
+  routing_time_us: z.int().describe("microseconds"),
+  cache_hit: z.boolean(),
+  cache_age_seconds: z.number().nullable(),
+}).meta({ id: "Explained" });
+
+const Time = z.iso.datetime({ offset: true });
+
+const summary = {
+  task_id: Uuid,
+  status: z.enum(STATUSES),
+  request_id: Uuid,
+  run_id: Uuid.describe("the request_id that agents see: kept over the attempts of a run, new with each retry"),
+  trace_id: Uuid,
+  project_id: Uuid.nullable(),
+  created_by: z.string(),
+  request_text: z.string(),
+  work_type: z.string(),
+  to_agent: z.string().nullable().describe("null while nobody is chosen: approve names one"),
+  priority: z.int(),
+  not_before: Time.nullable(),
+  timeout_seconds: z.int(),
+  max_attempts: z.int(),
+  approval: z.enum(["auto", "required"]),
+  approved_by: z.string().nullable().describe("a person, or policy"),
+  approved_at: Time.nullable(),
+  approval_reason: z.string().nullable(),
+  attempt: z.int().describe("number of the latest attempt, 0 before the first"),
+  attempts_used: z.int().describe("attempts that count against max_attempts; 0 again after a retry"),
+  ready_at: Time.nullable().describe("while approved: when it may be dispatched"),
+  dispatched_at: Time.nullable(),
+  started_at: Time.nullable().describe("when the agent first spoke of the latest attempt"),
+  lease_until: Time.nullable().describe("while executing: when the attempt is over unless its agent speaks"),
+  progress: z.number().nullable(),
+  exit_code: z.int().nullable(),
+  error_message: z.string().nullable(),
+  created_at: Time,
+  completed_at: Time.nullable(),
+};
+
+/** One step of one attempt. */
+export const LoggedStep = z.strictObject({
+  attempt: z.int(),
+  step_number: z.int(),
+  agent_type: z.string(),
+  action: z.string(),
+  status: z.enum(["running", "completed", "failed"]),
+  output_summary: z.string().nullable(),
+  output_size_bytes: z.int(),
+  timestamp: Time,
+  duration_ms: z.number().nullable(),
+});
+export type LoggedStep = z.infer<typeof LoggedStep>;
+
+/** One decision that a person took. */
+export const TakenDecision = z.strictObject({
+  decision: z.string(),
+  decided_by: z.string(),
+  reason: z.string().nullable(),
+  status_before: z.enum(STATUSES),
+  status_after: z.enum(STATUSES),
+  decided_at: Time,
+});
+export type TakenDecision = z.infer<typeof TakenDecision>;
+
+/** Work that changed hands once, or a part that its agent took; nested by parent_event_id. */
+export const LoggedHandover = z.strictObject({
+  event_id: Uuid,
+  parent_event_id: Uuid.nullable(),
+  occurred_at: Time,
+  event_type: z.enum(["handover", "sub_role"]),
+  role: z.string().nullable(),
+  source_agent: z.string(),
+  target_agent: z.string().describe("orchestrator: nobody was found, and the work waited for a person"),
+  reason: z.string().nullable(),
+  context: JsonObject,
+  routing_confidence: z.number().nullable(),
+  routing_strategy: z.string().nullable(),
+  transformation_time_ms: z.number().nullable().describe("from the call to the dispatch of the request"),
+  initialisation_time_ms: z.number().nullable().describe("from there to the agent's first word"),
+  execution_time_ms: z.number().nullable(),
+  quality_score: z.number().nullable().describe("of the work as a whole, once it has ended"),
+  error_message: z.string().nullable(),
+  completed_at: Time.nullable(),
+});
+export type LoggedHandover = z.infer<typeof LoggedHandover>;
+
+/** What feedback has come to. */
+export const Feedback = z
+  .strictObject({
+    task_id: Uuid,
+    agent: z.string(),
+    confidence: z.number().describe("of the decision"),
+    actual_quality_score: z.number(),
+    prediction_error: z.number().describe("actual_quality_score - confidence"),
+    score: z.number(),
+    by: z.string(),
+    comment: z.string().nullable(),
+  })
+  .meta({ id: "Feedback" });
+export type Feedback = z.infer<typeof Feedback>;
+
+/** One piece of work in a list: without what may be large. */
+export const TaskSummary = z.strictObject(summary).meta({ id: "TaskSummary" });
+export type TaskSummary = z.infer<typeof TaskSummary>;
+
+/** One piece of work. */
+export const Task = z
+  .strictObject({
+    ...summary,
+    parameters: JsonObject,
+    hints: JsonObject,
+    routing: Routing.nullable().describe("why this agent; null for work older than the router"),
+    estimated_resources: JsonObject.nullable(),
+    actual_resources: JsonObject.nullable(),
+    external_ai_used: z.array(ExternalAiUse).nullable(),
+  })
+  .meta({ id: "Task" });
+export type Task = z.infer<typeof Task>;
+
+/** One piece of work with what happened to it. */
+export const TaskWithSteps = z
+  .strictObject({
+    ...Task.shape,
+    steps: z.array(LoggedStep),
+    decisions: z.array(TakenDecision),
+    handovers: z.array(LoggedHandover),
+    held_up: z.string().nullable().describe("while approved: why it cannot be dispatched, and what to do about it"),
+  })
+  .meta({ id: "TaskWithSteps" });
+export type TaskWithSteps = z.infer<typeof TaskWithSteps>;

@@ -1,0 +1,50 @@
+import * as z from "zod";
+import { whole } from "../input/whole.ts";
+import { setting, type Values } from "../runtime/settings.ts";
+
+/** What decides how work is handled. */
+export const workSettings = {
+  approvalRequired: setting({
+    env: "APPROVAL_REQUIRED",
+    takes: z.string().transform(toRules),
+    default: "",
+    says: "Work types that always wait for a person, comma separated; infra.* is a group.",
+  }),
+  leaseSeconds: setting({
+    env: "LEASE_SECONDS",
+    takes: whole(1, 3600),
+    default: "60",
+    unit: "seconds",
+    says: "How long an agent may be silent while it works, before its attempt is over.",
+  }),
+  pickupSeconds: setting({
+    env: "PICKUP_SECONDS",
+    takes: whole(1, 86_400),
+    default: "900",
+    unit: "seconds",
+    says: "How long a request may wait in its agent's queue, before the attempt is over.",
+  }),
+  agentInFlight: setting({
+    env: "AGENT_IN_FLIGHT",
+    takes: whole(1, 10_000),
+    default: "10",
+    unit: "pieces of work",
+    says: "Pieces of work that one agent has at once; the rest waits in the database, where priority counts.",
+  }),
+  outputResponseBytes: setting({
+    env: "OUTPUT_RESPONSE_BYTES",
+    takes: whole(1_024, 1_000_000_000),
+    default: "4194304",
+    unit: "bytes",
+    says: "Output that one answer of GET /work/{task_id}/output carries; more is asked for by Range.",
+  }),
+};
+/** As readSettings reads them. */
+export type WorkSettings = Values<typeof workSettings>;
+
+function toRules(text: string): string[] {
+  return text
+    .split(",")
+    .map((rule) => rule.trim())
+    .filter(Boolean);
+}
