@@ -33,7 +33,8 @@ export function fade(elapsedMs: number, halfLifeMs: number): number {
  * or the word before with weight 3). It is dated to the end of the work, as the outcome was, so the earlier one is taken back exactly:
  *   quality_weight = quality_weight * old + (3 - earlier.weight) * fresh
  *   quality_sum    = quality_sum    * old + (3 * score - earlier.weight * earlier.quality) * fresh
- * where old fades the sums to, and fresh the outcome from, the later of observed_at and completed_at; success and time only fade. Never below 0, where rounding would lead.
+ * where old fades the sums to, and fresh the outcome from, the later of observed_at and completed_at; success and time only fade. Never
+ * below 0, where rounding would lead.
  */
 export function withFeedback(
   before: Sums,
