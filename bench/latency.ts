@@ -1,3 +1,4 @@
+import { lineOf } from "../lib/terminal/table.ts";
 import type { Stack } from "../localstack/stack.ts";
 import { percentile } from "./measure.ts";
 
@@ -25,14 +26,13 @@ export async function measureLatency(stack: Stack, pieces = 60): Promise<void> {
     submitted.push(acceptedMs);
     finished.push(performance.now() - started);
   }
-  console.log(`${"latency over the local stack, ms".padEnd(36)}${"p50".padStart(10)}${"p99".padStart(10)}`);
+  const line = lineOf(-36, 10, 10);
+  console.log(line("latency over the local stack, ms", "p50", "p99"));
   for (const [name, values] of [
     ["POST /work", submitted],
     ["POST /work to its result seen", finished],
   ] as const) {
-    console.log(
-      name.padEnd(36) + [0.5, 0.99].map((share) => percentile(values, share).toFixed(1).padStart(10)).join(""),
-    );
+    console.log(line(name, ...[0.5, 0.99].map((share) => percentile(values, share).toFixed(1))));
   }
 }
 

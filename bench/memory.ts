@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { build } from "esbuild";
+import { lineOf } from "../lib/terminal/table.ts";
 import type { Stack } from "../localstack/stack.ts";
 import { bundling } from "./llm/bundling.ts";
 
@@ -16,14 +17,16 @@ const CALLS = 50;
 export async function measureMemory(stack: Stack): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "waybill-bench-"));
   try {
-    console.log(
-      `${`function, after ${CALLS} calls`.padEnd(36)}${"RSS, MB".padStart(10)}${"import, ms".padStart(12)}${"bundle, kB".padStart(12)}`,
-    );
-    for (const file of readdirSync(join(ROOT, "functions"))) {
+    const line = lineOf(-36, 10, 12, 12);
+    console.log(line(`function, after ${CALLS} calls`, "RSS, MB", "import, ms", "bundle, kB"));
+    const files = readdirSync(join(ROOT, "functions"), { recursive: true, encoding: "utf8" });
+    for (const file of files.filter((each) => each.endsWith(".ts"))) {
       const name = basename(file, ".ts");
       await build({ ...bundling(), entryPoints: [join(ROOT, "functions", file)], outdir: dir, logLevel: "silent" });
       const bundle = join(dir, `${name}.cjs`);
-      print(name, run(bundle, eventOf(name), stack.environment), readFileSync(bundle).length);
+      const { rssMb, importMs } = run(bundle, eventOf(name), stack.environment);
+      const kilobytes = readFileSync(bundle).length / 1e3;
+      console.log(line(name, ...[rssMb, importMs, kilobytes].map((figure) => figure.toFixed(0))));
     }
   } finally {
     rmSync(dir, { recursive: true, force: true });
@@ -43,15 +46,6 @@ function run(bundle: string, event: unknown, environment: Record<string, string>
   if (status !== 0) throw new Error(`${basename(bundle)} ended with ${status}: ${stderr.slice(-500)}`);
   const { megabytes, loadMs } = JSON.parse(stdout) as { megabytes: number; loadMs: number };
   return { rssMb: megabytes, importMs: loadMs };
-}
-
-function print(name: string, { rssMb, importMs }: { rssMb: number; importMs: number }, bytes: number): void {
-  const cells = [
-    rssMb.toFixed(0).padStart(10),
-    importMs.toFixed(0).padStart(12),
-    (bytes / 1e3).toFixed(0).padStart(12),
-  ];
-  console.log(name.padEnd(36) + cells.join(""));
 }
 
 function http(method: string, path: string, more: object = {}): object {

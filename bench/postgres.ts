@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
+import { migrate } from "../lib/migrations/migrator.ts";
 import { prepareDatabase } from "../lib/wiring/database.ts";
 import { freePort } from "../localstack/parts/ports.ts";
 import { startPostgres } from "../localstack/parts/postgres.ts";
@@ -15,7 +16,6 @@ export async function startBenchDatabase(): Promise<{ url: string; stop: () => P
   await admin`create database bench`;
   await admin.end();
   const url = server.url("bench");
-  const { migrate } = await import("../lib/migrations/migrator.ts");
   await migrate({ command: "up" }, { ...process.env, DATABASE_URL: url });
   await prepareDatabase({ ...process.env, DATABASE_URL: url });
   return {

@@ -1,28 +1,28 @@
 import postgres from "postgres";
-import { CallerError, ConfigError, Unavailable } from "../lib/errors.ts";
 import { connect, isConnectionError, type Pool } from "../lib/runtime/postgres/db.ts";
+import { Failed } from "../lib/terminal/command.ts";
 import { runningOver } from "../localstack/parts/data-dir.ts";
 
-/** The database could not be used as the command needs it; the message is for the person who typed it. */
-const EXPECTED = [CallerError, ConfigError, Unavailable, postgres.PostgresError];
+/**
+ * The environment of a command: this process's; where that names no database, completed by that of the stack that runs over .waybill,
+ * whose port is another where the usual one was taken.
+ */
+export function environmentHere(): NodeJS.ProcessEnv {
+  const running = process.env["DATABASE_URL"] ? undefined : runningOver(".waybill");
+  return { ...process.env, ...running?.environment };
+}
 
 /**
- * Runs a command on the database of DATABASE_URL; where that is not set on that of the stack that runs over .waybill, whose port
- * is another where the usual one was taken, or else on the documented local one. Answers the exit code: 1 with what to do on
- * stderr where the database is away or not migrated, or the command was asked for what it cannot do.
+ * What `run` answers on the database of the environment, or else on the documented local one. Throws Failed, with what to do, where the
+ * database is away or not migrated, or refuses a statement.
  */
-export async function onDatabase(run: (db: Pool) => Promise<void>): Promise<number> {
+export async function onDatabase<T>(run: (db: Pool) => Promise<T>, env = environmentHere()): Promise<T> {
   let db: Pool | undefined;
   try {
-    const url = process.env["DATABASE_URL"] || runningOver(".waybill")?.environment["DATABASE_URL"];
-    db = connect(process.env, url, { max: 1 });
-    await run(db);
-    return 0;
+    db = connect(env, undefined, { max: 1 });
+    return await run(db);
   } catch (error) {
-    const message = explain(error, db);
-    if (message === undefined) throw error;
-    console.error(message);
-    return 1;
+    throw inWords(error, db && nameOf(db));
   } finally {
     await db?.end({ timeout: 1 });
   }
@@ -34,12 +34,15 @@ export function nameOf(db: Pool): string {
   return `${host.join()}:${port.join()}/${database}`;
 }
 
-function explain(error: unknown, db: Pool | undefined): string | undefined {
-  if (isConnectionError(error) && db !== undefined) {
-    return `The database at ${nameOf(db)} does not answer. Start the local stack (npm start), or set DATABASE_URL.`;
+/** An error of the database as Failed, in words for whoever typed the command; any other as it is. */
+export function inWords(cause: unknown, name = "DATABASE_URL"): unknown {
+  if (isConnectionError(cause)) {
+    const todo = "Start the local stack (npm start), or set DATABASE_URL.";
+    return new Failed(`The database at ${name} does not answer. ${todo}`, { cause });
   }
-  if (!EXPECTED.some((kind) => error instanceof kind)) return undefined;
-  const { message, code } = error as Error & { code?: string };
+  if (!(cause instanceof postgres.PostgresError)) return cause;
+  const { code, message } = cause;
   const notMigrated = code === "42P01" || code === "42703" || code === "42704";
-  return notMigrated ? `The database lacks what this needs: ${message}. Run: npm run migrate` : message;
+  const told = notMigrated ? `The database lacks what this needs: ${message}. Run: npm run migrate` : message;
+  return new Failed(told, { cause });
 }

@@ -1,11 +1,12 @@
 // npm run deploy -- --stage NAME --region REGION [--param name=value …] [--dry-run]
-// Deploys in this order, and stops where a step fails: check, package, deploy, migrate. New functions may meet the old
+// Deploys in this order, and stops where a step fails: package, check, deploy, migrate. New functions may meet the old
 // schema for the seconds between the last two, so a migration must suit both: add first, remove in a later deployment.
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { parseArgs } from "node:util";
 import { GetParametersCommand, SSMClient } from "@aws-sdk/client-ssm";
+import { ConfigError } from "../lib/errors.ts";
+import { asArgument, command, Failed, WrongUse } from "../lib/terminal/command.ts";
 
 type Step = { name: string; args: string[]; onFailure: string };
 
@@ -47,7 +48,7 @@ export async function deploy(
 ): Promise<void> {
   for (const { name, args, onFailure } of steps) {
     const code = await run(args);
-    if (code !== 0) throw new Error(`${name} failed (exit code ${code}). ${onFailure}`);
+    if (code !== 0) throw new Failed(`${name} failed (exit code ${code}). ${onFailure}`);
     if (name === "package") await check();
   }
 }
@@ -70,7 +71,7 @@ async function checkCredentials(ssm: SSMClient): Promise<void> {
   try {
     await ssm.config.credentials();
   } catch (cause) {
-    throw new Error(
+    throw new Failed(
       "No AWS credentials were found. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run: aws sso login",
       { cause },
     );
@@ -81,10 +82,13 @@ async function checkParameters(ssm: SSMClient, region: string): Promise<void> {
   const template = await readFile(".serverless/cloudformation-template-update-stack.json", "utf8");
   const Names = parametersOf(template);
   if (Names.length === 0) return;
-  const { Parameters = [], InvalidParameters = [] } = await ssm.send(new GetParametersCommand({ Names }));
+  const found = await ssm.send(new GetParametersCommand({ Names })).catch((cause: Error) => {
+    throw new Failed(cause.message, { cause });
+  });
+  const { Parameters = [], InvalidParameters = [] } = found;
   if (InvalidParameters.length > 0) {
     const put = (name: string) => `  aws ssm put-parameter --region ${region} --type String --name ${name} --value …`;
-    throw new Error(
+    throw new Failed(
       `These SSM parameters are missing in ${region}:\n${InvalidParameters.map(put).join("\n")}\n` +
         "Put them there, or give the values: npm run deploy -- --param databaseUrl=… --param databaseSecretArn=…\n" +
         "The connection string carries no password; the secret holds it.",
@@ -95,54 +99,61 @@ async function checkParameters(ssm: SSMClient, region: string): Promise<void> {
   }
 }
 
-/** Throws where a connection string is none, or carries a password, which belongs into the secret. */
+/** Throws a ConfigError where a connection string is none, or carries a password, which belongs into the secret. */
 export function checkDatabaseUrl(text: string, from: string): void {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^postgres(ql)?:$/.test(url.protocol)) {
-    throw new Error(
+    throw new ConfigError(
       `${from} is not a connection string. Write it as postgres://user@host:5432/database?sslmode=require`,
     );
   }
   if (url.password !== "") {
-    throw new Error(`${from} carries a password. Take it out and keep it in the secret that databaseSecretArn names.`);
+    throw new ConfigError(
+      `${from} carries a password. Take it out and keep it in the secret that databaseSecretArn names.`,
+    );
   }
 }
 
-const USAGE = "Usage: npm run deploy -- --stage NAME --region REGION [--param name=value …] [--dry-run]";
+const usage = `Usage: npm run deploy -- --stage NAME --region REGION [--param name=value …] [--dry-run]
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      stage: { type: "string" },
-      region: { type: "string", default: process.env["AWS_REGION"] ?? process.env["AWS_DEFAULT_REGION"] ?? "" },
-      param: { type: "string", multiple: true, default: [] },
-      "dry-run": { type: "boolean", default: false },
-    },
-  });
-  const { stage, region, param: params } = values;
-  if (stage === undefined) throw new Error(`Which stage? Say --stage dev, for example.\n${USAGE}`);
-  if (region === "")
-    throw new Error(`Which region? Say --region eu-central-1, for example, or set AWS_REGION.\n${USAGE}`);
+Packages, checks that the stage's parameters are there, deploys and migrates, and stops where a step fails. --dry-run prints the
+commands alone. Environment: AWS_REGION, and AWS credentials as the AWS CLI finds them.`;
+
+/** As the options give it; throws WrongUse with what is missing. */
+function readTarget(stage: string | undefined, region: string, params: string[]) {
+  if (stage === undefined) throw new WrongUse("Which stage? Say --stage dev, for example.");
+  if (region === "") throw new WrongUse("Which region? Say --region eu-central-1, for example, or set AWS_REGION.");
   for (const param of params) {
-    if (!/^\w+=/.test(param)) throw new Error(`--param ${param} is not name=value.\n${USAGE}`);
-    if (param.startsWith("databaseUrl=")) checkDatabaseUrl(param.slice("databaseUrl=".length), "databaseUrl");
+    if (!/^\w+=/.test(param)) throw new WrongUse(`--param ${param} is not name=value.`);
+    const url = /^databaseUrl=(.*)$/s.exec(param)?.[1];
+    if (url !== undefined) asArgument(() => checkDatabaseUrl(url, "databaseUrl"));
   }
-  const steps = stepsOf({ stage, region, params });
-  if (values["dry-run"]) {
-    for (const { args } of steps) console.log(`serverless ${args.map(quoted).join(" ")}`);
-    return;
-  }
+  return { stage, region, params };
+}
+
+async function deployTo(target: ReturnType<typeof readTarget>): Promise<void> {
+  const { stage, region } = target;
   const ssm = new SSMClient({ region });
   await checkCredentials(ssm);
-  await deploy(steps, serverless, () => checkParameters(ssm, region));
+  await deploy(stepsOf(target), serverless, () => checkParameters(ssm, region));
   console.log(
     `\nDeployed to ${stage} in ${region}. See its addresses with: serverless info --stage ${stage} --region ${region}`,
   );
 }
 
 if (import.meta.main) {
-  await main().catch((error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
+  process.exitCode = await command({
+    usage,
+    options: {
+      stage: { type: "string" },
+      region: { type: "string", default: process.env["AWS_REGION"] ?? process.env["AWS_DEFAULT_REGION"] ?? "" },
+      param: { type: "string", multiple: true, default: [] },
+      "dry-run": { type: "boolean", default: false },
+    },
+    run: async ({ values }) => {
+      const target = readTarget(values.stage, values.region, values.param);
+      if (!values["dry-run"]) return await deployTo(target);
+      for (const { args } of stepsOf(target)) console.log(`serverless ${args.map(quoted).join(" ")}`);
+    },
   });
 }

@@ -2,20 +2,25 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { readMigrations } from "../lib/migrations/files.ts";
+import { command } from "../lib/terminal/command.ts";
 import { numberingFaults, sqlFaults } from "./sql-rules.ts";
 
 /** Taking away is what a down file is for. */
 const DOWN_MAY = ["ban-drop-table", "ban-drop-column"];
 const dir = process.env["MIGRATIONS_DIR"] || "migrations";
 
-try {
-  const faults = [...ownFaults(), ...squawkFaults()];
-  for (const fault of faults) console.error(fault);
-  if (faults.length > 0) process.exitCode = 1;
-} catch (error) {
-  console.error((error as Error).message);
-  process.exitCode = 1;
-}
+const usage = `Usage: npm run sql
+
+Prints each fault of the migrations as file:line: message, and exits 1 where there is one. Environment: MIGRATIONS_DIR (./migrations).`;
+
+process.exitCode = await command({
+  usage,
+  run: async () => {
+    const faults = [...ownFaults(), ...squawkFaults()];
+    for (const fault of faults) console.error(fault);
+    return faults.length > 0 ? 1 : 0;
+  },
+});
 
 function ownFaults(): string[] {
   const migrations = readMigrations(dir);

@@ -1,33 +1,39 @@
 // npm run llm:compare -- --prompt FILE [--chain NAME] [--url URL]: one prompt to each model of a chain, side by side.
 import { readFile } from "node:fs/promises";
-import { parseArgs } from "node:util";
+import { command, Failed, WrongUse, wholeOption } from "../lib/terminal/command.ts";
+import { align } from "../lib/terminal/table.ts";
 import { runningOver } from "../localstack/parts/data-dir.ts";
 
-const USAGE = `Usage: npm run llm:compare -- --prompt FILE [--chain default] [--url URL] [--times 1]
+const usage = `Usage: npm run llm:compare -- --prompt FILE [--chain default] [--url URL] [--times 1]
 
 Sends the prompt to each model of the chain through the gateway and prints latency, tokens and cost side by side.
 --url is the gateway's URL before /llm (default: the running local stack's).`;
 
-const { values } = parseArgs({
+process.exitCode = await command({
+  usage,
   options: {
     prompt: { type: "string" },
     chain: { type: "string", default: "default" },
     url: { type: "string" },
     times: { type: "string", default: "1" },
-    help: { type: "boolean", default: false },
+  },
+  run: async ({ values: { prompt, chain, url = gatewayHere(), times } }) => {
+    if (prompt === undefined) throw new WrongUse("Which prompt? Say --prompt FILE.");
+    const rounds = wholeOption("times", times, 1);
+    const text = await readFile(prompt, "utf8").catch((cause: Error) => {
+      throw new Failed(`${prompt} cannot be read: ${cause.message}`, { cause });
+    });
+    return await compare(url.replace(/\/$/, ""), chain, text, rounds);
   },
 });
-if (values.help || values.prompt === undefined) {
-  console.error(USAGE);
-  process.exit(values.help ? 0 : 2);
-}
-const local = runningOver(process.env["WAYBILL_DATA"] || ".waybill");
-const url = (values.url ?? local?.environment["LLM_STREAM_URL"] ?? local?.url ?? "http://127.0.0.1:3000").replace(
-  /\/$/,
-  "",
-);
-const prompt = await readFile(values.prompt, "utf8");
 
+/** The gateway of the stack that runs here, or else where `npm start` puts it. */
+function gatewayHere(): string {
+  const local = runningOver(process.env["WAYBILL_DATA"] || ".waybill");
+  return local?.environment["LLM_STREAM_URL"] ?? local?.url ?? "http://127.0.0.1:3000";
+}
+
+/** What came of one request to one model; times in milliseconds, cost in USD as the gateway has it. */
 type Row = {
   model: string;
   ttft?: number;
@@ -38,40 +44,36 @@ type Row = {
   error?: string;
 };
 
-const explained = await ask("/llm/route", { model: values.chain }).catch((error: unknown) => {
-  console.error(
-    `No gateway answers at ${url}: ${(error as Error).message}. Start one (npm start), or name it: --url URL`,
-  );
-  process.exit(1);
-});
-const {
-  tries = [],
-  skipped = [],
-  detail,
-} = (await explained.json()) as {
-  tries?: { model: string }[];
-  skipped?: { model: string; reason: string }[];
-  detail?: string;
-};
-if (!explained.ok) {
-  console.error(detail ?? `The gateway answered ${explained.status}.`);
-  process.exit(1);
+/** Prints the comparison; answers the exit code, which is 1 where no model answered. */
+async function compare(url: string, chain: string, prompt: string, rounds: number): Promise<number> {
+  const { tries, skipped } = await explain(url, chain);
+  const rows: Row[] = [];
+  for (const { model } of tries) {
+    for (let round = 0; round < rounds; round++) rows.push(await measure(url, model, prompt));
+  }
+  for (const { model, reason } of skipped) rows.push({ model, error: reason });
+  console.log(tell(rows));
+  return rows.some(({ error }) => error === undefined) ? 0 : 1;
 }
-const rows: Row[] = [];
-for (const { model } of tries) for (let time = 0; time < Number(values.times); time++) rows.push(await measure(model));
-for (const { model, reason } of skipped) rows.push({ model, error: reason });
-print(rows);
-process.exitCode = rows.some(({ error }) => error === undefined) ? 0 : 1;
 
-async function measure(model: string): Promise<Row> {
+type Explained = { tries?: { model: string }[]; skipped?: { model: string; reason: string }[]; detail?: string };
+
+/** Which models of the chain the gateway would try, and which it would not and why. */
+async function explain(url: string, chain: string): Promise<Required<Pick<Explained, "tries" | "skipped">>> {
+  const answer = await ask(`${url}/llm/route`, { model: chain }).catch((cause: Error) => {
+    const todo = "Start one (npm start), or name it: --url URL";
+    throw new Failed(`No gateway answers at ${url}: ${cause.message}. ${todo}`, { cause });
+  });
+  const { tries = [], skipped = [], detail } = (await answer.json()) as Explained;
+  if (!answer.ok) throw new Failed(detail ?? `The gateway answered ${answer.status}.`);
+  return { tries, skipped };
+}
+
+async function measure(url: string, model: string, prompt: string): Promise<Row> {
   const began = performance.now();
   const messages = [{ role: "user", content: prompt }];
-  const response = await ask("/llm/v1/chat/completions", {
-    model,
-    messages,
-    stream: true,
-    stream_options: { include_usage: true },
-  });
+  const request = { model, messages, stream: true, stream_options: { include_usage: true } };
+  const response = await ask(`${url}/llm/v1/chat/completions`, request);
   const row: Row = { model };
   let text = "";
   for await (const part of response.body ?? []) {
@@ -79,9 +81,9 @@ async function measure(model: string): Promise<Row> {
     if (row.ttft === undefined && /"content":\s*"[^"]/.test(text)) row.ttft = performance.now() - began;
   }
   row.ms = performance.now() - began;
-  const usage = /"usage":\s*(\{.*?\})[,}\s]/s.exec(text)?.[1];
-  const input = /"prompt_tokens":\s*(\d+)/.exec(usage ?? "")?.[1];
-  const output = /"completion_tokens":\s*(\d+)/.exec(usage ?? "")?.[1];
+  const usageSent = /"usage":\s*(\{.*?\})[,}\s]/s.exec(text)?.[1];
+  const input = /"prompt_tokens":\s*(\d+)/.exec(usageSent ?? "")?.[1];
+  const output = /"completion_tokens":\s*(\d+)/.exec(usageSent ?? "")?.[1];
   const told = /^: waybill (.*)$/m.exec(text)?.[1];
   const error = /"error":\s*\{"message":\s*"([^"]*)"/.exec(text)?.[1];
   const cost = told === undefined ? null : (JSON.parse(told) as { cost_usd: string | null }).cost_usd;
@@ -94,36 +96,26 @@ async function measure(model: string): Promise<Row> {
   };
 }
 
-async function ask(path: string, body: object): Promise<Response> {
-  return await fetch(url + path, {
+async function ask(url: string, body: object): Promise<Response> {
+  return await fetch(url, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body),
   });
 }
 
-function print(all: Row[]): void {
-  const table = [
-    ["model", "first token", "whole", "in", "out", "tokens/s", "USD", ""],
-    ...all.map(({ model, ttft, ms: whole, input, output, cost, error }) => [
-      model,
-      ms(ttft),
-      ms(whole),
-      String(input ?? "-"),
-      String(output ?? "-"),
-      output === undefined || whole === undefined ? "-" : (output / (whole / 1000)).toFixed(1),
-      cost ?? "-",
-      error ?? "",
-    ]),
-  ];
-  const widths = (table[0] ?? []).map((_, column) => Math.max(...table.map((row) => (row[column] ?? "").length)));
-  for (const row of table)
-    console.log(
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    );
+function tell(rows: Row[]): string {
+  const cells = rows.map(({ model, ttft, ms: whole, input, output, cost, error }) => [
+    model,
+    ms(ttft),
+    ms(whole),
+    String(input ?? "-"),
+    String(output ?? "-"),
+    output === undefined || whole === undefined ? "-" : (output / (whole / 1000)).toFixed(1),
+    cost ?? "-",
+    error ?? "",
+  ]);
+  return align([["model", "first token", "whole", "in", "out", "tokens/s", "USD", ""], ...cells]).join("\n");
 }
 
 function ms(value: number | undefined): string {

@@ -1,21 +1,29 @@
 // npm run llm:switch -- off|on [REASON]: stops, or allows again, every call to an external vendor, within a second. Without an
 // argument: which of the two it is, since when and why.
 import { findSwitch, setSwitch } from "../lib/llm/accounts/queries.ts";
+import { command, WrongUse } from "../lib/terminal/command.ts";
 import { onDatabase } from "./database.ts";
 
 const CALLS = "Calls to external vendors are";
-const USAGE = "Set it with: npm run llm:switch -- off|on [REASON]";
+const SET = "Set it with: npm run llm:switch -- off|on [REASON]";
+const usage = `Usage: npm run llm:switch -- [off|on] [REASON]
 
-const [position, ...reason] = process.argv.slice(2);
-if (position === undefined || position === "on" || position === "off") {
-  process.exitCode = await onDatabase(async (db) => {
-    if (position !== undefined) await setSwitch(db, position === "on", reason.join(" ") || null);
-    console.log(position === undefined ? `${describe(await findSwitch(db))}\n${USAGE}` : `${CALLS} ${position}.`);
-  });
-} else {
-  console.error(`${position} is not a position of the switch. ${USAGE}`);
-  process.exitCode = 2;
-}
+Stops every call to an external vendor within a second, or allows them again. Without a position: which it is, since when and why.
+Environment: DATABASE_URL.`;
+
+process.exitCode = await command({
+  usage,
+  positionals: true,
+  run: async ({ positionals: [position, ...reason] }) => {
+    if (position !== undefined && position !== "on" && position !== "off") {
+      throw new WrongUse(`${position} is not a position of the switch. ${SET}`);
+    }
+    await onDatabase(async (db) => {
+      if (position !== undefined) await setSwitch(db, position === "on", reason.join(" ") || null);
+      console.log(position === undefined ? `${describe(await findSwitch(db))}\n${SET}` : `${CALLS} ${position}.`);
+    });
+  },
+});
 
 function describe(found: Awaited<ReturnType<typeof findSwitch>>): string {
   if (found === undefined) return `${CALLS} on: nobody has set the switch yet.`;

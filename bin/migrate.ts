@@ -1,12 +1,12 @@
-import { parseArgs } from "node:util";
-import postgres from "postgres";
-import { CallerError, ConfigError, MigrationFault, Unavailable } from "../lib/errors.ts";
+// npm run migrate: brings the database to where the migrations of MIGRATIONS_DIR say, or tells where it is.
 import { type Changed, type Migrated, parseCommand, type Status } from "../lib/migrations/command.ts";
 import { migrate } from "../lib/migrations/migrator.ts";
 import type { Synced } from "../lib/registry/sync.ts";
+import { asArgument, command, WrongUse } from "../lib/terminal/command.ts";
 import { prepareDatabase } from "../lib/wiring/database.ts";
+import { inWords } from "./database.ts";
 
-const USAGE = `Usage: npm run migrate -- [command] [--to TARGET] [--step N]
+const usage = `Usage: npm run migrate -- [command] [--to TARGET] [--step N]
 
   up       apply what is pending (the default); --to the last to apply, --step how many. Stores the agents that ship
   down     take back the last one; --to the last that stays, or 0 for none; --step how many
@@ -17,45 +17,25 @@ const USAGE = `Usage: npm run migrate -- [command] [--to TARGET] [--step N]
 TARGET is a migration's name or number: 0002_execution, 0002 or 2.
 Environment: DATABASE_URL (the database itself, not a pooler), MIGRATIONS_DIR (./migrations).`;
 
-const EXPECTED = [CallerError, ConfigError, MigrationFault, Unavailable, postgres.PostgresError];
+process.exitCode = await command({
+  usage,
+  options: { to: { type: "string" }, step: { type: "string" }, direction: { type: "string" } },
+  positionals: true,
+  run: async ({ values: { to, step, direction }, positionals: [name = "up", ...more] }) => {
+    if (more.length > 0) throw new WrongUse(`One command at a time, not also ${more.join(" ")}.`);
+    const event = { command: name, to, direction, ...(step === undefined ? {} : { step: Number(step) }) };
+    const asked = asArgument(() => parseCommand(event));
+    return await run(asked).catch((error: unknown) => {
+      throw inWords(error);
+    });
+  },
+});
 
-process.exitCode = await main();
-
-async function main(): Promise<number> {
-  try {
-    const { values, positionals } = readArguments();
-    if (values.help) {
-      console.log(USAGE);
-      return 0;
-    }
-    const { to, step, direction } = values;
-    const [command = "up", ...rest] = positionals;
-    if (rest.length > 0)
-      throw new CallerError(400, "invalid_input", `One command at a time, not also ${rest.join(" ")}.`);
-    const event = { command, to, direction, ...(step === undefined ? {} : { step: Number(step) }) };
-    const migrated = await migrate(parseCommand(event));
-    console.log(tell(migrated));
-    if (migrated.command === "up") tellAgents(await prepareDatabase());
-    return migrated.command === "status" && migrated.faults.length > 0 ? 1 : 0;
-  } catch (error) {
-    if (!EXPECTED.some((kind) => error instanceof kind)) throw error;
-    console.error((error as Error).message);
-    return 1;
-  }
-}
-
-function readArguments() {
-  const options = {
-    to: { type: "string" },
-    step: { type: "string" },
-    direction: { type: "string" },
-    help: { type: "boolean", short: "h" },
-  } as const;
-  try {
-    return parseArgs({ options, allowPositionals: true });
-  } catch (cause) {
-    throw new CallerError(400, "invalid_input", `${(cause as Error).message}\n\n${USAGE}`, { cause });
-  }
+async function run(asked: ReturnType<typeof parseCommand>): Promise<number> {
+  const migrated = await migrate(asked);
+  console.log(tell(migrated));
+  if (migrated.command === "up") tellAgents(await prepareDatabase());
+  return migrated.command === "status" && migrated.faults.length > 0 ? 1 : 0;
 }
 
 function tell(migrated: Migrated): string {

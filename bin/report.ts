@@ -1,13 +1,12 @@
 // npm run report -- NAME: one of the post-mortem reports as a table. Without a name: which there are.
-
-import { parseArgs } from "node:util";
 import { system } from "../lib/access/actor.ts";
 import { CallerError } from "../lib/errors.ts";
 import { findReport, type ListedReport, listReports } from "../lib/reports/all.ts";
+import { asArgument, command, WrongUse } from "../lib/terminal/command.ts";
+import { showRows } from "../lib/terminal/rows.ts";
 import { onDatabase } from "./database.ts";
-import { showRows } from "./table.ts";
 
-const USAGE = `Usage: npm run report -- NAME [--PARAMETER VALUE …] [--json]
+const usage = `Usage: npm run report -- NAME [--PARAMETER VALUE …] [--json]
 
   npm run report                          lists the reports with their parameters
   npm run report -- failed-tasks --days 30
@@ -15,44 +14,39 @@ const USAGE = `Usage: npm run report -- NAME [--PARAMETER VALUE …] [--json]
 
 --json prints what GET /reports/NAME answers. Environment: DATABASE_URL.`;
 
-process.exitCode = await main(process.argv.slice(2));
+/** Every parameter of any report is an option; the report itself refuses those that it does not take. */
+const taken = listReports().flatMap((report) => Object.keys(propertiesOf(report)));
+const filters = Object.fromEntries(taken.map((name) => [optionOf(name), { type: "string" } as const]));
+const words = process.argv.slice(2).map((word) => word.replace(/^--[a-z_]+/, optionOf));
 
-async function main(given: string[]): Promise<number> {
-  let asked: ReturnType<typeof readArguments>;
-  try {
-    asked = readArguments(given);
-  } catch (error) {
-    console.error(`${(error as Error).message}\n\n${USAGE}`);
-    return 1;
+process.exitCode = await command(
+  { usage, options: { ...filters, json: { type: "boolean", default: false } }, positionals: true, run },
+  words,
+);
+
+async function run(given: { values: Record<string, unknown>; positionals: string[] }): Promise<void> {
+  const { json, ...values } = given.values;
+  const [name, ...more] = given.positionals;
+  if (more.length > 0) throw new WrongUse(`One report at a time, not also ${more.join(" ")}.`);
+  if (name !== undefined) {
+    const asked = Object.entries(values).map(([option, value]) => [option.replaceAll("-", "_"), value]);
+    await ask(name, Object.fromEntries(asked), json === true);
+  } else if (json === true || Object.keys(values).length > 0) {
+    throw new WrongUse("Name the report first.");
+  } else {
+    console.log(`${usage}\n\n${listReports().map(describe).join("\n\n")}`);
   }
-  const { name, json, help, parameters } = asked;
-  if (help || name === undefined) {
-    console.log(help ? USAGE : `${USAGE}\n\n${listReports().map(describe).join("\n\n")}`);
-    return 0;
-  }
-  return await onDatabase(async (db) => {
-    const answer = { report: name, ...(await findReport(name).run(db, system("report"), parameters)) };
-    console.log(json ? JSON.stringify(answer, null, 2) : tell(answer));
-  });
 }
 
-/** Every parameter of any report is an option; the report itself refuses those that it does not take. */
-function readArguments(given: string[]) {
-  const flags = { json: { type: "boolean" }, help: { type: "boolean", short: "h" } } as const;
-  const taken = listReports().flatMap((report) => Object.keys(propertiesOf(report)));
-  const options = Object.fromEntries(taken.map((name) => [optionOf(name), { type: "string" } as const]));
-  const args = given.map((word) => word.replace(/^--[a-z_]+/, optionOf));
-  const { values, positionals } = parseArgs({ args, options: { ...options, ...flags }, allowPositionals: true });
-  const { json = false, help = false, ...rest } = values as { json?: boolean; help?: boolean } & Record<string, string>;
-  const [name, ...more] = positionals;
-  if (more.length > 0) throw new CallerError(400, "invalid_input", `One report at a time, not also ${more.join(" ")}.`);
-  if (name === undefined && (json || Object.keys(rest).length > 0)) {
-    throw new CallerError(400, "invalid_input", "Name the report first.");
-  }
-  const parameters = Object.fromEntries(
-    Object.entries(rest).map(([option, value]) => [option.replaceAll("-", "_"), value]),
-  );
-  return { name, json, help, parameters };
+/** Prints what a report answers. */
+async function ask(name: string, parameters: Record<string, unknown>, json: boolean): Promise<void> {
+  const report = asArgument(() => findReport(name));
+  const answered = await onDatabase((db) => report.run(db, system("report"), parameters)).catch((error: unknown) => {
+    // 400: the parameters are not those of the report. 404: they are, and nothing is there.
+    throw error instanceof CallerError && error.status === 400 ? new WrongUse(error.message) : error;
+  });
+  const answer = { report: name, ...answered };
+  console.log(json ? JSON.stringify(answer, null, 2) : tell(answer));
 }
 
 function optionOf(name: string): string {

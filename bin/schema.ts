@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
+import { migrate } from "../lib/migrations/migrator.ts";
 import { freePort } from "../localstack/parts/ports.ts";
 import { startPostgres } from "../localstack/parts/postgres.ts";
 import { type Catalog, readCatalog, type Table } from "./catalog.ts";
@@ -16,8 +17,6 @@ export async function makeSchemaSql(): Promise<string> {
   try {
     const server = await startPostgres({ dataDir: join(dir, "postgres"), port: await freePort(), durable: false });
     try {
-      // Imported here: most of what bin/generate.ts makes needs no database.
-      const { migrate } = await import("../lib/migrations/migrator.ts");
       await migrate({ command: "up" }, { DATABASE_URL: server.url("postgres") });
       const db = postgres(server.url("postgres"), { max: 1, onnotice: () => {} });
       const dump = await dumpSchema(db);

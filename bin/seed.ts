@@ -1,26 +1,21 @@
 // npm run seed: fills the database with sample work of every status. Run again, it changes nothing.
+import { command } from "../lib/terminal/command.ts";
 import { nameOf, onDatabase } from "./database.ts";
 import { type Written, writeSamples } from "./seed/write.ts";
 
-const USAGE = `Usage: npm run seed
+const usage = `Usage: npm run seed
 
 Writes ten sample tasks, one status after the other, with steps, decisions, output and what language models cost. What is there stays as it is.
 Environment: DATABASE_URL.`;
 
-process.exitCode = await main(process.argv.slice(2));
-
-async function main(given: string[]): Promise<number> {
-  if (given.length > 0) {
-    const asked = given.length === 1 && ["--help", "-h"].includes(given[0] ?? "");
-    if (asked) console.log(USAGE);
-    else console.error(`npm run seed takes nothing, not ${given.join(" ")}.\n\n${USAGE}`);
-    return asked ? 0 : 1;
-  }
-  return await onDatabase(async (db) => {
-    const written = await writeSamples(db);
-    console.log(tell(written, nameOf(db)));
-  });
-}
+process.exitCode = await command({
+  usage,
+  run: () =>
+    onDatabase(async (db) => {
+      const written = await writeSamples(db);
+      console.log(tell(written, nameOf(db)));
+    }),
+});
 
 function tell({ tasks, steps, outputs, calls, of }: Written, database: string): string {
   if (tasks === 0) return `All ${of} sample tasks are in ${database} already; nothing was changed.`;

@@ -1,16 +1,12 @@
-/** Whether the output is a terminal that was not told otherwise. */
-const coloured = process.stdout.isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
+import { styleText } from "node:util";
 
-function style(open: number, close: number): (text: string) => string {
-  return (text) => (coloured ? `\u001B[${open}m${text}\u001B[${close}m` : text);
-}
-
-export const bold: (text: string) => string = style(1, 22);
-export const dim: (text: string) => string = style(2, 22);
-export const red: (text: string) => string = style(31, 39);
-export const green: (text: string) => string = style(32, 39);
-export const yellow: (text: string) => string = style(33, 39);
-export const cyan: (text: string) => string = style(36, 39);
+// Coloured where stdout is a terminal that was not told otherwise (NO_COLOR, TERM=dumb).
+export const bold = (text: string): string => styleText("bold", text);
+export const dim = (text: string): string => styleText("dim", text);
+export const red = (text: string): string => styleText("red", text);
+export const green = (text: string): string => styleText("green", text);
+export const yellow = (text: string): string => styleText("yellow", text);
+export const cyan = (text: string): string => styleText("cyan", text);
 
 /** Events that say nothing to one who watches: they are in the log files. */
 const QUIET = new Set(["request answered", "request refused", "batch handled", "swept", "database migrated"]);

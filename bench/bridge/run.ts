@@ -8,6 +8,7 @@ import { SQSClient } from "@aws-sdk/client-sqs";
 import { connect } from "amqplib";
 import { declareTopology, deleteTopology } from "../../lib/agent-kit/transports/amqp-topology.ts";
 import { serialiseMessage } from "../../lib/protocol/messages.ts";
+import { lineOf } from "../../lib/terminal/table.ts";
 import { findBroker, prefix } from "../../tests/support/queues/rabbitmq.ts";
 import { median } from "../measure.ts";
 import { callsOfBridge, callsOfSdk, consume, makeQueue, publish, sendToSqs, takeFromSqs } from "./ends.ts";
@@ -42,6 +43,7 @@ const before = prefix();
 const names = await declareTopology(rabbit, ["code"], before);
 const bodies = Array.from({ length: count }, (_, i) => bodyOf(i));
 
+const line = lineOf(-18, 8, 14, 14, 20, 34);
 type Rates = Record<"bridge" | "takes" | "gives", number>;
 const work = await makeQueue(sqs, `work-${randomUUID()}`);
 const results = await makeQueue(sqs, `results-${randomUUID()}`);
@@ -76,9 +78,7 @@ try {
     into.push(measured.in);
   }
   console.log(`${count} messages of ${bodies[0]?.length} bytes, ${rounds} rounds in turn; medians, messages/s\n`);
-  console.log(
-    "                    bridge   takes alone   gives alone   ratio to the slower end   CPU µs a message, bridge / both ends",
-  );
+  console.log(line("", "bridge", "takes alone", "gives alone", "to the slower end", "CPU µs a message, bridge / ends"));
   print("SQS -> RabbitMQ", out, cpu.out);
   print("RabbitMQ -> SQS", into, cpu.in);
 } finally {
@@ -162,14 +162,12 @@ async function empty(queue: string): Promise<void> {
 function print(name: string, rates: Rates[], used: { bridge: number; ends: number }): void {
   const of = (key: keyof Rates) => median(rates.map((rate) => rate[key]));
   const ratio = median(rates.map((rate) => rate.bridge / Math.min(rate.takes, rate.gives)));
-  const cells = [of("bridge"), of("takes"), of("gives")].map((rate, i) => rate.toFixed(0).padStart(i === 0 ? 8 : 14));
+  const cells = [of("bridge"), of("takes"), of("gives")].map((rate) => rate.toFixed(0));
   for (const rate of rates) {
     console.error(`  ${name}: ${rate.bridge.toFixed(0)} beside ${rate.takes.toFixed(0)} and ${rate.gives.toFixed(0)}`);
   }
   const [ofBridge, ofEnds] = [used.bridge, used.ends].map((all) => (all / count / rates.length).toFixed(0));
-  console.log(
-    `${name.padEnd(18)}${cells.join("")}${ratio.toFixed(2).padStart(10)}${`${ofBridge} / ${ofEnds}`.padStart(32)}`,
-  );
+  console.log(line(name, ...cells, ratio.toFixed(2), `${ofBridge} / ${ofEnds}`));
 }
 
 /** A work request as agents get it. */

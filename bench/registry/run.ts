@@ -10,6 +10,7 @@ import { findReport } from "../../lib/reports/all.ts";
 import { look } from "../../lib/router/decide/agent-states.ts";
 import { findDefinitions } from "../../lib/router/snapshot/definitions.ts";
 import { connect, type Pool } from "../../lib/runtime/postgres/db.ts";
+import { lineOf } from "../../lib/terminal/table.ts";
 import { median } from "../measure.ts";
 import { startBenchDatabase } from "../postgres.ts";
 import { fillRegistry, plantTask } from "./data.ts";
@@ -32,12 +33,11 @@ console.log(
   `${cpus()[0]?.model ?? "unknown processor"}, ${availableParallelism()} cores; Node ${process.version}; embedded Postgres, fsync on`,
 );
 console.log(`${rows} decisions, ${rows} events and a fifth, ${agents} agents. Medians of 15, in milliseconds.\n`);
-console.log(`${"".padEnd(56)}${"measured".padStart(10)}${"target".padStart(10)}`);
+const line = lineOf(-56, 10, 10, 9);
+console.log(line("", "measured", "target"));
 
 function tell(what: string, ms: number, target: number): void {
-  console.log(
-    `${what.padEnd(56)}${ms.toFixed(1).padStart(10)}${`< ${target}`.padStart(10)}${ms < target ? "" : "   MISSED"}`,
-  );
+  console.log(line(what, ms.toFixed(1), `< ${target}`, ms < target ? "" : "MISSED"));
   if (ms >= target) missed.push(what);
 }
 
@@ -114,25 +114,24 @@ try {
     200,
   );
 
-  console.log(`\n${"index".padEnd(48)}needed by`);
+  const needed = lineOf(-48);
+  console.log(`\n${needed("index", "needed by")}`);
   for (const { index, query, plan, run } of needs.slice(0, -1)) {
     explained.plans.length = 0;
     await run(explained.db, taskId);
     const used = plan.test(explained.plans.join("\n"));
     if (!used) missed.push(`${index} is not used`);
-    console.log(`${index.padEnd(48)}${query}${used ? "" : "   NOT USED"}`);
+    console.log(needed(index, query, used ? "" : "   NOT USED"));
   }
   await explained.db.end();
 
   const ours = await writes(db);
   await db.unsafe(readFileSync(new URL("../sql/system-c-indexes.sql", import.meta.url), "utf8"));
   const theirs = await writes(db);
-  console.log(`\n${"rows a second".padEnd(56)}${"ours".padStart(10)}${"all of C".padStart(10)}${"ratio".padStart(8)}`);
+  console.log(`\n${line("rows a second", "ours", "all of C", "ratio")}`);
   for (const [what, perSecond] of Object.entries(ours)) {
     const full = theirs[what] ?? Number.NaN;
-    console.log(
-      `${what.padEnd(56)}${perSecond.toFixed(0).padStart(10)}${full.toFixed(0).padStart(10)}${(perSecond / full).toFixed(1).padStart(8)}`,
-    );
+    console.log(line(what, perSecond.toFixed(0), full.toFixed(0), (perSecond / full).toFixed(1)));
   }
 
   console.log();

@@ -1,5 +1,6 @@
 // npm run bench:router -- [--seed 1] [--seeds 8] [--decisions 10000]: how well the router chooses, learns and foretells, and how fast.
 import { parseArgs } from "node:util";
+import { lineOf } from "../../lib/terminal/table.ts";
 import { calibrate, mean } from "./calibration.ts";
 import { type Names, type Simulated, simulate } from "./simulation.ts";
 import { measureSpeed } from "./speed.ts";
@@ -41,14 +42,15 @@ process.exitCode = failures.length === 0 ? 0 : 1;
 
 function printCourse({ seed, runs }: Simulated): void {
   console.log(`\nseed ${seed}, per ${SLICE}: share of best choices, and regret (expected quality below the oracle's)`);
-  console.log(["outcomes".padEnd(14), ...WAYS.slice(0, 3).map((way) => way.padStart(22))].join(""));
+  const line = lineOf(-14, 22, 22, 22);
+  console.log(line("outcomes", ...WAYS.slice(0, 3)));
   for (let from = 0; from < decisions; from += SLICE) {
     const part = (list: readonly (number | boolean)[]) => mean(list.slice(from, from + SLICE).map(Number));
     const cells = WAYS.slice(0, 3).map((way) => {
       const regret = part(runs.oracle.expected) - part(runs[way].expected);
-      return `${percent(part(runs[way].best))} ${regret.toFixed(3)}`.padStart(22);
+      return `${percent(part(runs[way].best))} ${regret.toFixed(3)}`;
     });
-    console.log(`${`to ${Math.min(from + SLICE, decisions)}`.padEnd(14)}${cells.join("")}`);
+    console.log(line(`to ${Math.min(from + SLICE, decisions)}`, ...cells));
   }
 }
 
@@ -84,7 +86,9 @@ function printCalibration({ predictions }: Simulated): void {
 }
 
 function printSpeed(): void {
-  console.log("\nagents  with a pattern   index, ms   decision, µs p50 / p99   from the cache, µs p50 / p99");
+  const line = lineOf(6, 16, 12, 25, 31);
+  const titles = ["agents", "with a pattern", "index, ms", "decision, µs p50 / p99", "from the cache, µs p50 / p99"];
+  console.log(`\n${line(...titles)}`);
   const crowds: [agents: number, patterns: number][] = [
     [10, 2],
     [100, 20],
@@ -94,9 +98,7 @@ function printSpeed(): void {
   ];
   for (const [agents, patterns] of crowds) {
     const { indexMs, coldUs, cachedUs } = measureSpeed(world, agents, patterns, first);
-    console.log(
-      `${String(agents).padStart(6)}${String(patterns).padStart(16)}${indexMs.toFixed(1).padStart(12)}${pair(coldUs).padStart(25)}${pair(cachedUs).padStart(31)}`,
-    );
+    console.log(line(String(agents), String(patterns), indexMs.toFixed(1), pair(coldUs), pair(cachedUs)));
     claim(coldUs[1] < 100_000, `${agents} agents: a decision takes under 100 ms`);
   }
 }

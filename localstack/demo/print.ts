@@ -1,4 +1,4 @@
-import { stripVTControlCharacters } from "node:util";
+import { align, cut, lengthOf } from "../../lib/terminal/table.ts";
 import { bold, dim, green, red, yellow } from "../terminal.ts";
 import type { Step, TaskWithSteps } from "./api.ts";
 
@@ -26,7 +26,7 @@ export function timeline(name: string, task: TaskWithSteps): string {
   const rows = task.steps.map((step) => [
     String(step.step_number),
     step.agent_type,
-    shorten(step.action, 36),
+    cut(step.action, 36),
     showDuration(step.duration_ms),
     showStatus(step.status),
     dim(resultOf(step)),
@@ -35,7 +35,7 @@ export function timeline(name: string, task: TaskWithSteps): string {
 }
 
 function resultOf({ output_summary, output_size_bytes }: Step): string {
-  const said = shorten(output_summary?.trim().split("\n").at(-1) ?? "", 40);
+  const said = cut(output_summary?.trim().split("\n").at(-1) ?? "", 40);
   return output_size_bytes > 100_000 ? `${(output_size_bytes / 1e6).toFixed(2)} MB of output` : said;
 }
 
@@ -45,9 +45,9 @@ const WIDTH = 110;
 /** The rows of a report under the names of its columns; a wide one turned, a line for each column. */
 export function reportTable(rows: Record<string, unknown>[]): string {
   const names = Object.keys(rows[0] ?? {});
-  const cells = rows.map((row) => names.map((name) => shorten(showCell(row[name]), 40)));
+  const cells = rows.map((row) => names.map((name) => cut(showCell(row[name]), 40)));
   const upright = table([names.map(dim), ...cells]);
-  if (Math.max(...upright.map(length)) <= WIDTH) return upright.join("\n");
+  if (Math.max(...upright.map(lengthOf)) <= WIDTH) return upright.join("\n");
   return table(names.map((name, i) => [dim(name), ...cells.map((row) => row[i] ?? "")])).join("\n");
 }
 
@@ -57,18 +57,6 @@ function showCell(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** How many columns a text takes, colours not counted. */
-function length(text: string): number {
-  return stripVTControlCharacters(text).length;
-}
-
 function table(rows: string[][]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => length(row[column] ?? ""))));
-  return rows.map((row) =>
-    `  ${row.map((cell, column) => cell + " ".repeat((widths[column] ?? 0) - length(cell))).join("  ")}`.trimEnd(),
-  );
-}
-
-function shorten(text: string, most: number): string {
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+  return align(rows).map((line) => `  ${line}`.trimEnd());
 }

@@ -63,12 +63,25 @@ test.each([
   [["failed-tasks", "resource-use"], "One report at a time"],
   [["--days", "7"], "Name the report first"],
   [["task-timeline"], "task_id is missing"],
-  [["task-timeline", "--task-id", "0198c5f2-7c1e-7000-8000-0123456789ab"], "No work has the task_id"],
-])("%j ends with 1 and says what is wrong", async (args, message) => {
+])("%j ends with 2 and says what is wrong, and the usage", async (args, message) => {
   const { code, out, err } = await run("report", args);
 
-  expect([code, out]).toEqual([1, ""]);
+  expect([code, out]).toEqual([2, ""]);
   expect(err).toContain(message);
+  expect(err).toContain("\n\nUsage: npm run report");
+  expect(err).not.toContain("    at ");
+});
+
+test("what is not there ends with 1 and the message alone", async () => {
+  const { code, out, err } = await run("report", [
+    "task-timeline",
+    "--task-id",
+    "0198c5f2-7c1e-7000-8000-0123456789ab",
+  ]);
+
+  expect([code, out]).toEqual([1, ""]);
+  expect(err).toContain("No work has the task_id");
+  expect(err).not.toContain("Usage");
   expect(err).not.toContain("    at ");
 });
 

@@ -169,6 +169,6 @@ test("a running stack leaves the samples alone: none is dispatched, none ends, a
 test("it takes nothing, and says so", async () => {
   const { code, err } = await run("seed", ["--force"]);
 
-  expect(code).toBe(1);
+  expect(code).toBe(2);
   expect(err).toContain("takes nothing");
 });

@@ -102,14 +102,14 @@ test("--dry-run prints the commands and needs no credentials", () => {
 });
 
 test.each([
-  [["--region", "eu-central-1"], "Which stage?"],
-  [["--stage", "prod"], "Which region?"],
-  [["--stage", "prod", "--region", "eu-central-1", "--param", "x"], "--param x is not name=value"],
-  [["--stage", "prod", "--region", "eu-central-1"], "No AWS credentials were found"],
-])("%j is refused with what is missing", (args, message) => {
+  [["--region", "eu-central-1"], 2, "Which stage?"],
+  [["--stage", "prod"], 2, "Which region?"],
+  [["--stage", "prod", "--region", "eu-central-1", "--param", "x"], 2, "--param x is not name=value"],
+  [["--stage", "prod", "--region", "eu-central-1"], 1, "No AWS credentials were found"],
+])("%j is refused with %i and what is missing", (args, exit, message) => {
   const { status, stdout, stderr } = run(...args);
 
-  expect(status).toBe(1);
+  expect(status).toBe(exit);
   expect(stderr).toContain(message);
   expect(stdout).toBe("");
 });

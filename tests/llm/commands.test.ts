@@ -66,6 +66,27 @@ test("llm:check lists every fault with its line, and fails", async () => {
   expect(out).toMatch(/2 faults/);
 });
 
+test.each([
+  ["bin/llm-compare.ts", [], "Which prompt? Say --prompt FILE."],
+  ["bin/llm-compare.ts", ["--prompt", "package.json", "--times", "0"], "--times must be a whole number of at least 1"],
+  ["bin/llm-check.ts", ["a.yaml", "b.yaml"], "One file at a time, not also b.yaml."],
+])("%s %j is wrong use", async (file, args, message) => {
+  const { code, out } = await run(file, ...args);
+
+  expect(code).toBe(2);
+  expect(out).toMatch(new RegExp(`^${message.replaceAll(".", "\\.").replace("?", "\\?")}`));
+  expect(out).toContain("\n\nUsage: npm run llm:");
+});
+
+test.each([
+  ["bin/llm-check.ts", ["/no/such"]],
+  ["bin/llm-compare.ts", ["--prompt", "/no/such"]],
+])("%s names a file that cannot be read", async (file, args) => {
+  const { code, out } = await run(file, ...args);
+
+  expect([code, out]).toEqual([1, expect.stringMatching(/^\/no\/such cannot be read: ENOENT/)]);
+});
+
 test("llm:switch turns external calls off and on", async () => {
   expect(await run("bin/llm-switch.ts", "off", "too", "dear")).toEqual({
     code: 0,

@@ -78,18 +78,18 @@ test("the command line tells what it does, and what to do where it does not", as
 });
 
 test.each([
-  [["sideways"], "command: Invalid option"],
-  [["up", "down"], "One command at a time, not also down."],
-  [["up", "--to", "9"], "There is no migration 9. There are: 0001_shop, 0002_item, 0003_price."],
-  [["up", "--step", "many"], "step: "],
-  [["up", "--step", ""], "step: "],
-  [["--fast"], "Usage: npm run migrate"],
-])("the command line refuses %o without a stack trace", async (args, message) => {
+  [["sideways"], 2, "command: Invalid option"],
+  [["up", "down"], 2, "One command at a time, not also down."],
+  [["up", "--to", "9"], 1, "There is no migration 9. There are: 0001_shop, 0002_item, 0003_price."],
+  [["up", "--step", "many"], 2, "step: "],
+  [["up", "--step", ""], 2, "step: "],
+  [["--fast"], 2, "Usage: npm run migrate"],
+])("the command line refuses %o with %i and no stack trace", async (args, exit, message) => {
   const env = await fresh(folder(small));
 
   const { status, stdout, stderr } = cli(args, env);
 
-  expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+  expect({ status, stdout }).toEqual({ status: exit, stdout: "" });
   expect(stderr).toContain(message);
   expect(stderr).not.toMatch(/^ +at /m);
 });

@@ -130,12 +130,12 @@ test("a database that is away is said to be that, not a folder that cannot be re
 });
 
 test.each([
-  ["without a folder", [], "Name one folder."],
-  ["of a folder that is not there", ["/nowhere/at/all"], "/nowhere/at/all cannot be read"],
-])("a sync %s says what to do", async (_, args, message) => {
+  ["without a folder", [], 2, "Name one folder."],
+  ["of a folder that is not there", ["/nowhere/at/all"], 1, "/nowhere/at/all cannot be read"],
+])("a sync %s says what to do", async (_, args, exit, message) => {
   const { code, err } = await run("agents-sync", args);
 
-  expect(code).toBe(1);
+  expect(code).toBe(exit);
   expect(err).toContain(message);
 });
 

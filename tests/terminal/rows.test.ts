@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { showDuration, showRows } from "../../bin/table.ts";
+import { showDuration, showRows } from "../../lib/terminal/rows.ts";
 
 test("rows are told as a table: numbers to the right, times short, empty columns left out, durations with their unit", () => {
   const rows = [

@@ -1,7 +1,8 @@
+import { align, cut, GAP, lengthOf } from "./table.ts";
+
 /** The longest cell, and how far a column of text is narrowed to make a table fit. */
 const LONGEST = 60;
 const NARROWEST = 16;
-const GAP = "  ";
 
 /**
  * Rows as text: a table under the names of its columns, or one block a row where a table does not fit into `width` characters.
@@ -40,16 +41,15 @@ function widthOf(columns: Column[]): number {
 }
 
 function table(columns: Column[]): string {
-  const rows = columns[0]?.cells.keys() ?? [];
-  return [
-    line(columns.map((column) => pad(column.title, column))),
-    line(columns.map((column) => "-".repeat(column.width))),
-    ...Array.from(rows, (at) => line(columns.map((column) => pad(cut(column.cells[at] ?? "", column.width), column)))),
-  ].join("\n");
-}
-
-function line(cells: string[]): string {
-  return cells.join(GAP).trimEnd();
+  const rows = Array.from(columns[0]?.cells.keys() ?? [], (at) =>
+    columns.map(({ cells, width }) => cut(cells[at] ?? "", width)),
+  );
+  const titles = columns.map(({ title }) => title);
+  const rule = columns.map(({ width }) => "-".repeat(width));
+  return align(
+    [titles, rule, ...rows],
+    columns.map(({ right }) => right),
+  ).join("\n");
 }
 
 function blocks(names: string[], rows: readonly Record<string, unknown>[], width: number): string {
@@ -65,11 +65,6 @@ function blocks(names: string[], rows: readonly Record<string, unknown>[], width
       ].join("\n"),
     )
     .join("\n");
-}
-
-function pad(text: string, { width, right }: Column): string {
-  const space = " ".repeat(Math.max(0, width - lengthOf(text)));
-  return right ? space + text : text + space;
 }
 
 /** Durations are shown with their unit, so their names need none, unless another column then had the same. */
@@ -95,16 +90,7 @@ function oneLine(text: string): string {
   return text.replaceAll(/[\s\p{Cc}\p{Cf}]+/gu, " ").trim();
 }
 
-function cut(text: string, longest: number): string {
-  const characters = Array.from(text);
-  return characters.length > longest ? `${characters.slice(0, Math.max(0, longest - 1)).join("")}…` : text;
-}
-
-function lengthOf(text: string): number {
-  return Array.from(text).length;
-}
-
-/** Milliseconds in the two units that matter. */
+/** Milliseconds in the two units that matter: 84 ms, 1.3 s, 2 min 5 s, 1 d 3 h. */
 export function showDuration(ms: number): string {
   if (ms < 0) return `-${showDuration(-ms)}`;
   if (ms < 999.5) return `${Math.round(ms)} ms`;
