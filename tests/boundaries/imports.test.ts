@@ -6,11 +6,12 @@ import { readSource, readSources, type Source } from "./source.ts";
 
 const sources = readSources();
 const rules: Rules = { folders: FOLDERS, reasons: REASONS, pure: PURE, toMend: TO_MEND };
+const present = faultsIn(sources, rules);
 
 test("every import is allowed by the table, goes one way, and leaves the pure files pure", () => {
   expect(sources.length).toBeGreaterThan(250);
   expect(sources.flatMap(({ imports }) => imports).length).toBeGreaterThan(1000);
-  expect(faultsIn(sources, rules)).toEqual([]);
+  expect(present).toEqual([]);
 });
 
 test("what the table allows goes one way, too", () => {
@@ -32,12 +33,17 @@ test("the table names only what there is", () => {
 
 test("every entry of TO_MEND still excuses something", () => {
   const stale = TO_MEND.filter(
-    (entry) => faultsIn(sources, { ...rules, toMend: TO_MEND.filter((other) => other !== entry) }).length === 0,
+    (entry) =>
+      faultsIn(sources, { ...rules, toMend: TO_MEND.filter((other) => other !== entry) }).length <= present.length,
   );
   expect(stale).toEqual([]);
 });
 
-/** The code as it would be with this text in one of its files, or in a new one. Nothing is written. */
+/** What the test says of the code only with this text in one of its files, or in a new one. Nothing is written. */
+function faultsWith(path: string, text: string): string[] {
+  return faultsIn(planted(path, text), rules).filter((fault) => !present.includes(fault));
+}
+
 function planted(path: string, text: string): Source[] {
   const own = sources.find((source) => source.path === path);
   const added = readSource(path, text);
@@ -109,7 +115,7 @@ const REFUSED: [file: string, text: string, says: RegExp][] = [
 ];
 
 test.each(REFUSED)("%s may not say: %s", (file, text, says) => {
-  expect(faultsIn(planted(file, text), rules)).toContainEqual(expect.stringMatching(says));
+  expect(faultsWith(file, text)).toContainEqual(expect.stringMatching(says));
 });
 
 test("what stands in a comment, a text, a type or a property is no import and no clock", () => {
@@ -127,5 +133,5 @@ test("what stands in a comment, a text, a type or a property is no import and no
     { of: "lib/protocol/messages.ts", file: true, names: ["Timestamp"], typeOnly: true, line: 4 },
   ]);
   expect(names).not.toContain("Date");
-  expect(faultsIn(planted("lib/work/core/lifecycle.ts", text), rules)).toEqual([]);
+  expect(faultsWith("lib/work/core/lifecycle.ts", text)).toEqual([]);
 });

@@ -85,11 +85,11 @@ export const FOLDERS: Record<string, Row> = {
   "lib/llm/dialects": room(["lib/llm/config"], ["eventsource-parser"], ["openai", "@anthropic-ai/sdk"]),
   "lib/llm/routing": room(["lib/llm/{config,dialects}"]),
   "lib/llm/accounts": room(["lib/llm/{config,dialects,routing}"], ["lru-cache", "p-limit"]),
-  "lib/llm/attempt": room(["lib/llm/{config,dialects,routing,accounts}"]),
+  "lib/llm/attempt": room(["lib/llm/{config,dialects,routing,accounts}"], ["eventsource-parser"]),
   "lib/llm": room(["lib/llm/{config,dialects,routing,accounts,attempt}"]),
 
-  // Reads the tables of every room, and no room imports it. The names of the states are the life cycle's.
-  "lib/reports": room(["lib/work/core/lifecycle.ts"]),
+  // Reads the tables of every room, and no room imports it. The names of the states are those of the life cycle.
+  "lib/reports": room(["lib/work/core/{lifecycle,unknown-work}.ts"]),
 
   // Where the rooms meet: builds them, and alone opens the database.
   "lib/wiring": program(
@@ -111,11 +111,11 @@ export const FOLDERS: Record<string, Row> = {
     ["@aws-sdk/client-sqs", "amqplib", "fauxqs", "postgres", "yaml"],
   ),
   "localstack/functions": program(
-    ["localstack/{parts,processes}", "lib/runtime/http", "a computed name"],
+    ["localstack/{parts,processes}", "lib/runtime", "lib/runtime/http", "a computed name"],
     ["@aws-sdk/client-sqs", "aws-lambda", "esbuild"],
   ),
-  localstack: program(["localstack/{parts,functions,processes}"]),
-  "localstack/demo": program(["localstack", "localstack/parts"]),
+  localstack: program(["localstack/{parts,functions,processes}", "lib/runtime/{env,settings}.ts"]),
+  "localstack/demo": program(["localstack", "localstack/parts", "lib/work/core/schema.ts"]),
   "localstack/bridge": program(
     ["lib/protocol", "lib/runtime", "lib/runtime/aws", "lib/agent-kit", "lib/agent-kit/transports"],
     ["@aws-sdk/client-sqs", "@smithy/signature-v4", "amqplib"],

@@ -1,21 +1,24 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { type TableRules, tableFaults } from "./check-tables.ts";
-import { readSource, readSources, type Source } from "./source.ts";
+import { readSource, readSources } from "./source.ts";
 import { tablesOf, usesOf } from "./sql.ts";
 import { DYNAMIC, type Guest, READS_ALL, TABLES, TO_MEND } from "./tables.ts";
 
 const schema = tablesOf(readFileSync("migrations/schema.sql", "utf8"));
 const sources = readSources();
 const rules: TableRules = { tables: TABLES, readsAll: READS_ALL, dynamic: DYNAMIC, toMend: TO_MEND };
+const present = tableFaults(sources, schema, rules);
 
 test("each table has an owner, and others do to it only what the table of tables says", () => {
   expect(schema.length).toBeGreaterThan(15);
-  expect(tableFaults(sources, schema, rules)).toEqual([]);
+  expect(present).toEqual([]);
 });
 
-function planted(path: string, sql: string): Source[] {
-  return [...sources, readSource(path, sql)];
+/** What the test says of the code only with a file like this. Nothing is written. */
+function faultsWith(path: string, code: string): string[] {
+  const faults = tableFaults([...sources, readSource(path, code)], schema, rules);
+  return faults.filter((fault) => !present.includes(fault));
 }
 
 const REFUSED: [file: string, code: string, says: RegExp][] = [
@@ -51,7 +54,7 @@ const REFUSED: [file: string, code: string, says: RegExp][] = [
 ];
 
 test.each(REFUSED)("%s may not say: %s", (file, code, says) => {
-  expect(tableFaults(planted(file, code), schema, rules)).toEqual([expect.stringMatching(says)]);
+  expect(faultsWith(file, code)).toEqual([expect.stringMatching(says)]);
 });
 
 test("a table without an owner, an owner without a table and an entry that nothing uses are told", () => {
