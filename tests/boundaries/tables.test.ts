@@ -67,7 +67,8 @@ test("a table without an owner, an owner without a table and an entry that nothi
   };
   const dynamic = { ...DYNAMIC, "lib/input/json.ts": { tables: ["tasks"], because: "" } };
   expect(outbox).toBeDefined();
-  expect(tableFaults(sources, schema, { ...rules, tables, dynamic, toMend: { llm_calls: [guest] } })).toEqual([
+  const faults = tableFaults(sources, schema, { ...rules, tables, dynamic, toMend: { llm_calls: [guest] } });
+  expect(faults.filter((fault) => !present.includes(fault))).toEqual([
     "outbox has no owner. Name one in tests/boundaries/tables.ts.",
     expect.stringMatching(/^plans is no table of migrations\/schema\.sql/),
     "lib/input/json.ts in DYNAMIC may name tasks, which is not its room's.",
