@@ -1,0 +1,204 @@
+// Who may import whom. Read it top to bottom: a folder may import only what stands above it, `lib/wiring` is where the rooms meet,
+// and below that come the entry points, the local stack and the commands. imports.test.ts holds the code to it; tests are exempt.
+
+/** What the files of a folder, or one file, may import besides their own folder. What is not here is refused. */
+export type Row = {
+  /** `lib/x`: the files of a folder; `lib/x/**`: also of those below it; `lib/x.ts`: one file; a package; `node:*`: what starts so. */
+  may?: string[];
+  /** The same, but only by `import type`. */
+  types?: string[];
+  /** Its settings.ts declares settings, with the value of lib/runtime/settings.ts. */
+  settings?: true;
+};
+
+/** What all of lib may build on. */
+const plain = ["lib/errors.ts", "lib/time.ts", "lib/input", "zod"];
+
+/** The edge, where the process ends. It knows no message and no room. */
+const edge = (ours: string[], packages: string[]): Row => ({ may: [...plain, ...ours, ...packages] });
+
+/** A room of the domain: of the edge and of rooms above it in the list it may take types; values are introduced by lib/wiring. */
+const room = (ours: string[], packages: string[] = [], types: string[] = []): Row => ({
+  may: [...plain, "lib/protocol", "lib/access", ...ours, ...packages],
+  types: ["lib/runtime/**", ...types],
+  settings: true,
+});
+
+/** An entry point: its routes, its use cases, and the wiring that has put them together. It opens no database itself. */
+const entry = (ours: string[], packages: string[] = []): Row => ({
+  may: [...plain, "lib/wiring", "lib/access", "lib/runtime", "lib/runtime/{aws,health,http}", ...ours, ...packages],
+  types: ["lib/**", "aws-lambda"],
+});
+
+/** What runs on a machine of its own: whatever Node has, and of ours what is named. */
+const program = (ours: string[], packages: string[] = []): Row => ({
+  may: [...plain, "node:*", ...ours, ...packages],
+});
+
+export const FOLDERS: Record<string, Row> = {
+  // Beneath everything.
+  "lib/errors.ts": {},
+  "lib/time.ts": {},
+  "lib/input": { may: ["zod", "yaml"] },
+  "lib/protocol": { may: ["lib/input", "zod"] },
+  "lib/access": { may: ["lib/errors.ts"] },
+
+  // The edge.
+  "lib/runtime": edge([], ["node:crypto", "node:http", "node:https"]),
+  "lib/runtime/aws": edge(["lib/runtime"], ["@aws-sdk/*", "aws-lambda"]),
+  "lib/runtime/postgres": edge(["lib/runtime", "lib/runtime/aws"], ["postgres", "node:net"]),
+  "lib/runtime/health": edge(["lib/runtime", "lib/runtime/{aws,postgres}"], ["@aws-sdk/client-sqs"]),
+  "lib/runtime/http": edge(
+    ["lib/access", "lib/runtime", "lib/runtime/{health,postgres}"],
+    ["aws-lambda", "node:crypto"],
+  ),
+  "lib/migrations": edge(["lib/runtime", "lib/runtime/postgres"], ["umzug", "node:*"]),
+
+  // The kit, and the agents that are written with it, depend on the protocol and a queue, never on the control plane.
+  "lib/agent-kit/journal": program(["lib/protocol", "lib/runtime"]),
+  "lib/agent-kit/transports": program(
+    ["lib/protocol", "lib/runtime", "lib/runtime/aws"],
+    ["@aws-sdk/client-sqs", "@smithy/signature-v4", "amqplib"],
+  ),
+  "lib/agent-kit": program(["lib/protocol", "lib/runtime", "lib/agent-kit/{journal,transports}"]),
+  "agents/code": program(["lib/agent-kit", "lib/runtime/{env,settings}.ts"]),
+  "agents/infra": program(["lib/agent-kit"]),
+  agents: program(["lib/agent-kit", "agents/{code,infra}"]),
+
+  // The rooms of the domain.
+  "lib/registry/patterns": room([], ["picomatch", "re2js", "stemmer"]),
+  "lib/registry": room(["lib/registry/patterns"], ["compare-versions", "node:crypto", "node:fs/promises", "node:path"]),
+
+  "lib/work": room([]),
+  "lib/work/core": room(["lib/work"]),
+  "lib/work/reading": room(["lib/work", "lib/work/core"], ["range-parser", "node:timers/promises"]),
+  "lib/work/results": room(["lib/work", "lib/work/core"]),
+  "lib/work/dispatch": room(["lib/work", "lib/work/core"]),
+  "lib/work/submission": room(["lib/work", "lib/work/{core,results}"], ["node:crypto"]),
+
+  // The patterns are pure: the router runs those that the registry has checked.
+  "lib/router": room([]),
+  "lib/router/score": room(["lib/registry/patterns"], ["minisearch"], ["lib/router", "lib/work/core"]),
+  "lib/router/snapshot": room(
+    ["lib/router", "lib/router/score"],
+    ["lru-cache", "node:crypto"],
+    ["lib/registry", "lib/work/core"],
+  ),
+  "lib/router/decide": room(["lib/router", "lib/router/{score,snapshot}"], [], ["lib/work/core"]),
+  "lib/router/learn": room(["lib/router", "lib/router/{score,snapshot}"], [], ["lib/work/core"]),
+
+  "lib/llm/config": room([], ["@pydantic/genai-prices"]),
+  "lib/llm/dialects": room(["lib/llm/config"], ["eventsource-parser"], ["openai", "@anthropic-ai/sdk"]),
+  "lib/llm/routing": room(["lib/llm/{config,dialects}"]),
+  "lib/llm/accounts": room(["lib/llm/{config,dialects,routing}"], ["lru-cache", "p-limit"]),
+  "lib/llm/attempt": room(["lib/llm/{config,dialects,routing,accounts}"], ["eventsource-parser"]),
+  "lib/llm": room(["lib/llm/{config,dialects,routing,accounts,attempt}"]),
+
+  // Reads the tables of every room, and no room imports it. The names of the states are those of the life cycle.
+  "lib/reports": room(["lib/work/core/{lifecycle,unknown-work}.ts"]),
+
+  // Where the rooms meet: builds them, and alone opens the database.
+  "lib/wiring": program(
+    ["lib/{access,migrations,protocol}", "lib/{runtime,registry,work,router,llm,reports}/**"],
+    ["aws-lambda"],
+  ),
+
+  // Entry points. serverless.yml names them, and nothing imports them but tests.
+  "functions/agents": entry(["lib/registry"]),
+  "functions/llm": entry(["lib/llm"], ["node:events", "node:stream"]),
+  "functions/reports": entry(["lib/reports"]),
+  "functions/system": entry(["lib/migrations", "lib/router", "lib/router/decide", "migrations/names.json"]),
+  "functions/work": entry(["lib/work/**", "lib/router/**", "lib/registry"]),
+
+  // The local stack: runs the entry points as bundles, whose names only a run knows.
+  "localstack/processes": program([]),
+  "localstack/parts": program(
+    ["localstack/processes", "lib/runtime", "lib/runtime/aws", "lib/agent-kit/transports"],
+    ["@aws-sdk/client-sqs", "amqplib", "fauxqs", "postgres", "yaml"],
+  ),
+  "localstack/functions": program(
+    ["localstack/{parts,processes}", "lib/runtime", "lib/runtime/http", "a computed name"],
+    ["@aws-sdk/client-sqs", "aws-lambda", "esbuild"],
+  ),
+  localstack: program(["localstack/{parts,functions,processes}", "lib/runtime/{env,settings}.ts"]),
+  "localstack/demo": program(["localstack", "localstack/parts", "lib/work/core/schema.ts"]),
+  "localstack/bridge": program(
+    ["lib/protocol", "lib/runtime", "lib/runtime/aws", "lib/agent-kit", "lib/agent-kit/transports"],
+    ["@aws-sdk/client-sqs", "@smithy/signature-v4", "amqplib"],
+  ),
+
+  // Developers' commands, and the benchmarks: those may reach into the rooms that they measure.
+  "bin/seed": program(["lib/runtime/**", "lib/{work,router,llm}/**"], ["postgres"]),
+  bin: program(
+    [
+      "bin/seed",
+      "localstack/parts",
+      "lib/{access,migrations,protocol,reports,wiring}",
+      "lib/{runtime,registry,router,llm}/**",
+    ],
+    ["postgres", "@aws-sdk/client-ssm", "yaml"],
+  ),
+  bench: program(["lib/**", "localstack", "localstack/parts"], ["esbuild", "postgres"]),
+  "bench/bridge": program(
+    ["bench", "lib/**", "localstack/bridge", "tests/support/queues"],
+    ["amqplib", "@aws-sdk/client-sqs"],
+  ),
+  "bench/llm": program(["bench", "lib/**", "localstack/{parts,functions}"], ["esbuild", "yaml"]),
+  "bench/registry": program(["bench", "lib/**"], ["postgres"]),
+  "bench/router": program(["bench", "lib/**"], ["pure-rand", "yaml"]),
+};
+
+/** What a person who meets a refusal is told first: the reason of the rule. The first that fits counts. */
+export const REASONS: [of: string, reason: string][] = [
+  ["functions/**", "Nothing but tests imports an entry point."],
+  ["lib/reports/**", "Reports read every room and no room imports them."],
+  ["lib/wiring/**", "What a room needs of others is handed to it by lib/wiring; it does not fetch it."],
+  ["lib/agent-kit/**", "The kit is for agents; the control plane speaks to them by messages."],
+  [
+    "lib/runtime/postgres/**",
+    "Only lib/wiring opens the database; others take db: Db, a type, as their first argument.",
+  ],
+  ["lib/runtime/**", "Of lib/runtime a room takes the types; lib/wiring hands over the value."],
+  ["postgres", "Domain code takes db: Db as its first argument; the driver lives in lib/runtime/postgres."],
+  ["umzug", "Only lib/migrations migrates."],
+  ["@aws-sdk/*", "AWS lives in lib/runtime/aws."],
+  ["aws-lambda", "AWS lives in lib/runtime; a use case knows no event."],
+  ["lib/**", "Rooms import what is below them, and of other rooms the types; values meet in lib/wiring."],
+  ["*", "A package is named in the row of each folder that needs it."],
+];
+
+/**
+ * Pure: what they answer follows from their arguments alone, so a test needs no clock, no database and no stand-in. A folder
+ * means its files but settings.ts. Held over what they import as values, too, however far away.
+ */
+export const PURE = [
+  "lib/work/core/lifecycle.ts",
+  "lib/work/results/settle.ts",
+  "lib/registry/patterns",
+  "lib/router/score",
+  "lib/router/decide/choice.ts",
+  "lib/llm/routing/rules.ts",
+  "lib/llm/routing/needs.ts",
+  "lib/time.ts",
+];
+
+/** A present fault: the file, what it imports, and what is to become of it. */
+export type Mend = [from: string, to: string, because: string];
+
+/** To become empty: an entry that excuses nothing any more fails the test. */
+export const TO_MEND: Mend[] = [
+  ["functions/**", "lib/runtime/postgres/**", "lib/wiring is to open the database for them"],
+  [
+    "lib/runtime/aws/*",
+    "lib/protocol/**",
+    "the edge is to know no message: queue.ts takes the parser, sqs.ts the limit",
+  ],
+  ["lib/runtime/aws/queue.ts", "lib/runtime/postgres/pool.ts", "a circle, as postgres/db.ts needs aws/secrets.ts"],
+  ["lib/llm/dialects/chat-to-messages.ts", "lib/llm/routing/needs.ts", "a circle: givenLimit belongs to the dialects"],
+  ["lib/llm/before-call.ts", "lib/llm/gateway.ts", "a circle: GatewayDeps belongs below both"],
+  ["lib/llm/routing/rules.ts", "lib/llm/config/kill-switch.ts", "it reads the clock: SWITCHED_OFF belongs elsewhere"],
+  ["lib/router/decide/reasons.ts", "lib/router/decide/fallback.ts", "it reads the database: unknownFallback goes"],
+  ["lib/reports/report.ts", "lib/work/reading/task.ts", "toWire belongs below both"],
+  ["localstack/parts/sqs.ts", "node_modules/**", "a private file of a library"],
+  ["bench/memory.ts", "bench/llm/bundling.ts", "a circle: bundling.ts belongs to bench"],
+];
