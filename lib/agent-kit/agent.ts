@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { envelope } from "../protocol/envelope.ts";
 import { AgentName, ORCHESTRATOR, serialiseMessage } from "../protocol/messages.ts";
 import { uuidv7 } from "../runtime/ids.ts";
 import { log } from "../runtime/log.ts";
@@ -150,20 +151,18 @@ function answerInterrupted(journal: Journal): void {
   }
 }
 
-async function beat(transport: Transport, name: string, run: Run, progress: Progress): Promise<void> {
-  const { request_id, trace_id, x_custom_fields, payload } = run.request;
-  const body = serialiseMessage({
-    protocol_version: "1.0",
-    message_id: uuidv7(),
-    from_agent: name,
-    to_agent: ORCHESTRATOR,
-    timestamp: new Date().toISOString(),
-    trace_id,
-    request_id,
-    type: "work_status",
-    payload: { task_id: payload.task_id, attempt: payload.attempt, status: "executing", ...progress },
-    ...(x_custom_fields === undefined ? {} : { x_custom_fields }),
-  });
+async function beat(transport: Transport, name: string, { request }: Run, progress: Progress): Promise<void> {
+  const { request_id, trace_id, x_custom_fields } = request;
+  const { task_id, attempt } = request.payload;
+  const alive = { task_id, attempt, status: "executing" as const, ...progress };
+  const identity = {
+    messageId: uuidv7(),
+    at: new Date(),
+    traceId: trace_id,
+    requestId: request_id,
+    customFields: x_custom_fields,
+  };
+  const body = serialiseMessage(envelope("work_status", name, ORCHESTRATOR, alive, identity));
   const { error } = await transport.send([{ id: request_id, body }]);
-  if (error !== undefined) log.warn("lease not renewed", { task_id: payload.task_id, trace_id, error });
+  if (error !== undefined) log.warn("lease not renewed", { task_id, trace_id, error });
 }

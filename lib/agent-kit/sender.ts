@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { envelope } from "../protocol/envelope.ts";
 import { type Message, ORCHESTRATOR, serialiseMessage } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
 import { backoffMs } from "./backoff.ts";
@@ -74,18 +75,8 @@ function letterOf(row: Unsent, name: string): Letter[] {
   }
 }
 
-function toMessage(row: Unsent, name: string): Message {
-  const { said } = row;
-  return {
-    protocol_version: "1.0",
-    message_id: row.messageId,
-    from_agent: name,
-    to_agent: ORCHESTRATOR,
-    timestamp: new Date().toISOString(),
-    trace_id: row.traceId,
-    request_id: row.requestId,
-    type: said.type,
-    payload: { ...said.payload, attempt: row.attempt },
-    ...(row.customFields === undefined ? {} : { x_custom_fields: row.customFields }),
-  } as Message;
+function toMessage({ said, attempt, messageId, traceId, requestId, customFields }: Unsent, name: string): Message {
+  const payload = { ...said.payload, attempt };
+  const identity = { messageId, at: new Date(), traceId, requestId, customFields };
+  return envelope(said.type, name, ORCHESTRATOR, payload, identity);
 }
