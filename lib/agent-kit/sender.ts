@@ -2,9 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { envelope } from "../protocol/envelope.ts";
 import { type Message, ORCHESTRATOR, serialiseMessage } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
-import { backoffMs } from "./backoff.ts";
+import { within } from "../time.ts";
 import type { Journal, Unsent } from "./journal/journal.ts";
-import type { Letter, Transport } from "./transports/transport.ts";
+import { type Letter, retryMs, type Transport } from "./transports/transport.ts";
 
 /** At most this many messages are read from the journal and on their way at once: 6 MB. */
 const IN_FLIGHT = 20;
@@ -40,7 +40,7 @@ export function startSender(journal: Journal, transport: Transport, name: string
       journal.markSent(rows.filter((row) => taken.has(String(row.seq))));
       if (error === undefined) failures = 0;
       else {
-        const wait_ms = backoffMs(failures++);
+        const wait_ms = retryMs(failures++);
         log.warn("messages not sent", { unsent: letters.length - sent.length, wait_ms, error });
         await sleep(wait_ms, undefined, { signal: closing.signal }).catch(() => {});
       }
@@ -58,9 +58,7 @@ export function startSender(journal: Journal, transport: Transport, name: string
   return {
     wake,
     stop: async (ms) => {
-      const limit = new AbortController();
-      await Promise.race([draining, sleep(ms, undefined, { signal: limit.signal }).catch(() => {})]);
-      limit.abort();
+      await within(ms, draining, () => {});
       closing.abort();
     },
   };

@@ -5,12 +5,12 @@ import { sendAll } from "../../lib/runtime/aws/sqs.ts";
 import { log } from "../../lib/runtime/log.ts";
 import { acknowledge, type Lent } from "./acks.ts";
 import type { Counters } from "./counters.ts";
-import { textOf } from "./envelope.ts";
 import type { Bury } from "./poison.ts";
 import { CALLS } from "./settings.ts";
 import { backOff, condition, type Signals } from "./signals.ts";
 import { sendMessages } from "./sqs-call.ts";
 import type { SqsQueue } from "./sqs-queue.ts";
+import { textOf } from "./text-for-sqs.ts";
 import { openWindow, type Window } from "./window.ts";
 
 type Parts = {

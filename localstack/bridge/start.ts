@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel, ConfirmChannel } from "amqplib";
+import { publisherOver } from "../../lib/agent-kit/transports/amqp-publisher.ts";
 import { declareTopology, topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
 import { AgentName } from "../../lib/protocol/fields.ts";
 import { log } from "../../lib/runtime/log.ts";
-import { keepOpen } from "./broker.ts";
+import { KeptConnection, outletOf } from "./broker.ts";
 import { type Counters, counters } from "./counters.ts";
 import { serveHealth } from "./health.ts";
 import { inbound } from "./inbound.ts";
 import { startOutbound } from "./outbound.ts";
 import { burial } from "./poison.ts";
-import { publisherOf } from "./publisher.ts";
 import type { BridgeSettings } from "./settings.ts";
 import { backOff } from "./signals.ts";
 import { checkQueue, listQueues, sqsQueue } from "./sqs-queue.ts";
@@ -41,17 +41,17 @@ export async function startBridge(settings: BridgeSettings): Promise<Bridge> {
   const both = { out: counters(), in: counters() };
 
   // Two connections: a broker that is short of memory stops reading from one that publishes, and acks must not wait for that.
-  const outgoing = keepOpen<ConfirmChannel>({
+  const outgoing = new KeptConnection<ConfirmChannel>({
     url,
     name: "waybill bridge: publishes",
     create: (connection) => connection.createConfirmChannel(),
     prepare: async (_, connection) => void (await declareTopology(connection, [...agents.keys()], rabbitPrefix)),
   });
-  const publisher = publisherOf(outgoing);
-  const bury = burial(publisher, names, signals);
+  const publish = publisherOver(outletOf(outgoing));
+  const bury = burial(publish, names, signals);
   const results = sqsQueue(settings.resultsUrl, visibilitySeconds);
   const into = inbound({ queue: results, names, bury, counters: both.in, signals, renew: () => incoming.renew() });
-  const incoming = keepOpen<Channel>({
+  const incoming = new KeptConnection<Channel>({
     url,
     name: "waybill bridge: consumes",
     create: (connection) => connection.createChannel(),
@@ -62,18 +62,19 @@ export async function startBridge(settings: BridgeSettings): Promise<Bridge> {
     onLost: into.onLost,
   });
 
+  const ready = (signal: AbortSignal) => outgoing.ready(signal);
   const add = async (agent: string, queueUrl: string, found: boolean) => {
     if (agents.has(agent) || !AgentName.safeParse(agent).success) return;
     const queue = sqsQueue(queueUrl, visibilitySeconds);
     const limits = { visibilitySeconds, pollSeconds, inHand, found };
-    const parts = { agent, queue, publisher, names, bury, counters: both.out, signals, ...limits };
+    const parts = { agent, queue, ready, publish, names, bury, counters: both.out, signals, ...limits };
     const carried = startOutbound(parts).finally(() => {
       if (stop.signal.aborted) return;
       agents.delete(agent);
       log.info("agent gone", { agent, queue: queueUrl });
     });
     agents.set(agent, carried);
-    const connection = outgoing.open()?.connection;
+    const connection = outgoing.opened()?.connection;
     // Where this fails, the first message finds no queue, and then all is declared anew.
     if (connection !== undefined) await declareTopology(connection, [agent], rabbitPrefix).catch(() => {});
     log.info("agent bridged", { agent, queue: queueUrl });

@@ -1,3 +1,5 @@
+import { backoff } from "../../time.ts";
+
 /** How messages reach an agent and leave it: over SQS, or AMQP. Everything else in the kit knows only this. */
 export type Transport = {
   /** Takes up to `max` messages, waiting a few seconds for the first. Throws while the queue does not answer. */
@@ -28,3 +30,8 @@ export type Delivery = {
 };
 
 export type Letter = { id: string; body: string };
+
+/** How long to leave a side alone that has not answered `failures` times before, in milliseconds: a quarter of a second to ten. */
+export function retryMs(failures: number): number {
+  return Math.round(backoff(failures, { first: 250, most: 10_000 }, 0.5, Math.random()));
+}
