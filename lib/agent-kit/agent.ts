@@ -7,14 +7,16 @@ import { within } from "../time.ts";
 import type { Work } from "./define-work.ts";
 import { Inbox, MOST_WAITING } from "./inbox.ts";
 import { type Journal, openJournal } from "./journal/journal.ts";
+import type { Progress } from "./pulse.ts";
 import { type Definition, register } from "./register.ts";
-import { execute, type Progress, type Run, type RunTools } from "./run.ts";
+import { execute, type Run, type RunTools } from "./run.ts";
 import { startSender } from "./sender.ts";
 import { amqpTransport } from "./transports/amqp-transport.ts";
 import { type AgentSettings, readAgentEnv } from "./transports/env.ts";
 import { sqsTransport } from "./transports/sqs-transport.ts";
 import { retryMs, type Transport } from "./transports/transport.ts";
 
+/** What makes an agent this one. */
 export type AgentOptions = {
   /** The name that messages and the registry know it by. */
   name: string;

@@ -3,9 +3,10 @@ import { answerTo, type Refusal } from "../protocol/refusal.ts";
 import { uuidv7 } from "../runtime/ids.ts";
 import { log } from "../runtime/log.ts";
 import { within } from "../time.ts";
+import { Stopped } from "./ending.ts";
 import type { Journal } from "./journal/journal.ts";
 import { readMessage } from "./read-message.ts";
-import { type Run, Stopped } from "./run.ts";
+import type { Run } from "./run.ts";
 import type { Delivery, Transport } from "./transports/transport.ts";
 
 type Parts = {

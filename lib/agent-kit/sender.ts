@@ -9,6 +9,7 @@ import { type Letter, retryMs, type Transport } from "./transports/transport.ts"
 /** At most this many messages are read from the journal and on their way at once: 6 MB. */
 const IN_FLIGHT = 20;
 
+/** What sends an agent's journal to the results queue. */
 export type Sender = {
   /** Something new is in the journal. */
   wake: () => void;

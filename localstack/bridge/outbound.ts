@@ -5,7 +5,7 @@ import { type Publish, Refused } from "../../lib/agent-kit/transports/amqp-publi
 import type { Topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
 import { log } from "../../lib/runtime/log.ts";
 import type { Counters } from "./counters.ts";
-import { holdWhile } from "./in-hand.ts";
+import { InHand } from "./in-hand.ts";
 import type { Bury } from "./poison.ts";
 import { CALLS } from "./settings.ts";
 import { backOff, type Signals } from "./signals.ts";
@@ -37,12 +37,12 @@ type Parts = {
 export async function startOutbound(parts: Parts): Promise<void> {
   const { agent, queue, ready, counters, signals } = parts;
   const { stopping } = signals;
-  const hand = holdWhile(queue, parts.visibilitySeconds, counters, signals);
+  const hand = new InHand(queue, parts.visibilitySeconds, counters, signals);
   const pass = (message: Message) =>
     void deliver(parts, message).then((gone) => (gone ? hand.remove(message) : hand.giveBack(message)));
   const take = async (waitSeconds: number) => {
     await ready(stopping);
-    return await hand.within(parts.inHand, async (count) => await queue.receive(waitSeconds, count), pass);
+    return await hand.take(parts.inHand, async (count) => await queue.receive(waitSeconds, count), pass);
   };
   const takeAll = async () => {
     while (await take(0));

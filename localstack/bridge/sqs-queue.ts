@@ -6,7 +6,7 @@ import {
   type ReceiveMessageCommandInput,
 } from "@aws-sdk/client-sqs";
 import { deadLetterUrl } from "../../lib/runtime/aws/dead-letters.ts";
-import { deleteMessages, receiveMessages, sqs, within } from "./sqs-call.ts";
+import { deadline, deleteMessages, receiveMessages, sqs } from "./sqs-call.ts";
 
 /** A call that takes longer is broken off and made again. */
 const CALL_MS = 10_000;
@@ -40,7 +40,7 @@ export function sqsQueue(url: string, visibilitySeconds: number): SqsQueue {
     },
     hold: async (messages, VisibilityTimeout) => {
       const Entries = entriesOf(messages).map((entry) => ({ ...entry, VisibilityTimeout }));
-      await sqs.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }), within(CALL_MS));
+      await sqs.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }), deadline(CALL_MS));
     },
     remove: async (messages) => {
       const { Failed = [] } = await deleteMessages({ QueueUrl: url, Entries: entriesOf(messages) }, CALL_MS);
@@ -55,7 +55,7 @@ export function sqsQueue(url: string, visibilitySeconds: number): SqsQueue {
 /** Rejects, saying why, where the queue cannot be reached. */
 export async function checkQueue(QueueUrl: string, ms: number): Promise<void> {
   const command = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["QueueArn"] });
-  await sqs.send(command, within(ms));
+  await sqs.send(command, deadline(ms));
 }
 
 /** The queues whose names begin so, by what follows it in their names; dead letter queues are none. */
@@ -64,7 +64,7 @@ export async function listQueues(prefix: string): Promise<Record<string, string>
   let NextToken: string | undefined;
   do {
     const command = new ListQueuesCommand({ QueueNamePrefix: prefix, MaxResults: 1000, NextToken });
-    const page = await sqs.send(command, within(CALL_MS));
+    const page = await sqs.send(command, deadline(CALL_MS));
     urls.push(...(page.QueueUrls ?? []));
     NextToken = page.NextToken;
   } while (NextToken !== undefined);

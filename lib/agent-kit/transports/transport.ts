@@ -29,6 +29,7 @@ export type Delivery = {
   reject: () => Promise<void>;
 };
 
+/** A message to send. The id is by which `send` tells what was taken; it is not part of the message. */
 export type Letter = { id: string; body: string };
 
 /** How long to leave a side alone that has not answered `failures` times before, in milliseconds: a quarter of a second to ten. */
