@@ -61,7 +61,7 @@ test("a queue that is not there is asked for again the next time", async () => {
   const { url } = await makeQueue(sqs);
   calls.length = 0;
 
-  for (let i = 0; i < 2; i++) await expect(deadLetterUrl(sqs, `${url}-gone`, 5000)).rejects.toThrow();
+  for (let i = 0; i < 2; i++) await expect(deadLetterUrl(sqs, `${url}-gone`, 5000)).rejects.toThrow(/queue/i);
 
   expect(calls).toHaveLength(2);
 });
