@@ -1,7 +1,8 @@
 import { realpathSync, statSync } from "node:fs";
 import { delimiter } from "node:path";
 import * as z from "zod";
-import { integer, readEnv } from "../../lib/runtime/env.ts";
+import { whole } from "../../lib/input/whole.ts";
+import { readSettings, setting } from "../../lib/runtime/settings.ts";
 
 /** What this agent may touch. */
 export type Rules = {
@@ -13,21 +14,43 @@ export type Rules = {
   outputBytes: number;
 };
 
-const DEFAULT_COMMANDS = "node,npm,git,ls,cat,wc,grep,find,echo,printf,seq,sleep,true,false";
-const OutputEnv = z.object({ WAYBILL_CODE_OUTPUT_BYTES: integer(1, 1e12, 64 * 1024 * 1024) });
+/** The variables that the agent `code` reads. */
+export const codeAgentSettings = {
+  commands: setting({
+    env: "WAYBILL_CODE_COMMANDS",
+    says: "Agent `code`: the commands it may run, by bare name.",
+    takes: z.string(),
+    default: "node,npm,git,ls,cat,wc,grep,find,echo,printf,seq,sleep,true,false",
+  }),
+  folders: setting({
+    env: "WAYBILL_CODE_FOLDERS",
+    says: "Agent `code`: the folders it may work in, joined by colons; the first is the default. By default where it was started.",
+    takes: z.string(),
+    optional: true,
+  }),
+  outputBytes: setting({
+    env: "WAYBILL_CODE_OUTPUT_BYTES",
+    says: "Agent `code`: a command that writes more than this is stopped.",
+    unit: "bytes",
+    takes: whole(1, 1e12),
+    default: "67108864",
+  }),
+};
 
 /** Reads WAYBILL_CODE_*. Throws where a folder does not exist or a number is none, naming the variable. */
-export function readCodeEnv(source: NodeJS.ProcessEnv = process.env): Rules {
-  const commands = (source["WAYBILL_CODE_COMMANDS"] || DEFAULT_COMMANDS).split(",").map((name) => name.trim());
-  const wrong = commands.find((name) => !/^[A-Za-z0-9._+-]+$/.test(name));
-  if (wrong !== undefined) {
-    throw new Error(
-      `WAYBILL_CODE_COMMANDS: "${wrong}" is not a bare command name. Write names with commas: node,git,ls`,
-    );
-  }
-  const folders = (source["WAYBILL_CODE_FOLDERS"] || process.cwd()).split(delimiter).map(realFolder);
-  const { WAYBILL_CODE_OUTPUT_BYTES: outputBytes } = readEnv(OutputEnv, source);
-  return { commands, folders, outputBytes };
+export function readCodeEnv(source?: NodeJS.ProcessEnv): Rules {
+  const { commands, folders = process.cwd(), outputBytes } = readSettings(codeAgentSettings, source);
+  return {
+    commands: commands.split(",").map(bareName),
+    folders: folders.split(delimiter).map(realFolder),
+    outputBytes,
+  };
+}
+
+function bareName(given: string): string {
+  const name = given.trim();
+  if (/^[A-Za-z0-9._+-]+$/.test(name)) return name;
+  throw new Error(`WAYBILL_CODE_COMMANDS: "${name}" is not a bare command name. Write names with commas: node,git,ls`);
 }
 
 function realFolder(path: string): string {

@@ -7,7 +7,8 @@ import { parseArgs } from "node:util";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { connect } from "amqplib";
 import { declareTopology, deleteTopology } from "../../lib/agent-kit/transports/amqp-topology.ts";
-import { serialiseMessage } from "../../lib/protocol/messages.ts";
+import { envelope } from "../../lib/protocol/envelope.ts";
+import { ORCHESTRATOR, serialiseMessage } from "../../lib/protocol/messages.ts";
 import { lineOf } from "../../lib/terminal/table.ts";
 import { findBroker, prefix } from "../../tests/support/queues/rabbitmq.ts";
 import { median } from "../measure.ts";
@@ -172,24 +173,16 @@ function print(name: string, rates: Rates[], used: { bridge: number; ends: numbe
 
 /** A work request as agents get it. */
 function bodyOf(index: number): string {
-  return serialiseMessage({
-    protocol_version: "1.0",
-    message_id: randomUUID(),
-    from_agent: "orchestrator",
-    to_agent: "code",
-    timestamp: new Date().toISOString(),
-    trace_id: randomUUID(),
-    request_id: randomUUID(),
-    type: "work_request",
-    payload: {
-      task_id: randomUUID(),
-      attempt: 1,
-      work_type: "code.run",
-      request_text: `message ${index}`,
-      parameters: { command: "echo", args: ["hello"] },
-      hints: {},
-      lease_seconds: 60,
-      timeout_seconds: 300,
-    },
-  });
+  const payload = {
+    task_id: randomUUID(),
+    attempt: 1,
+    work_type: "code.run",
+    request_text: `message ${index}`,
+    parameters: { command: "echo", args: ["hello"] },
+    hints: {},
+    lease_seconds: 60,
+    timeout_seconds: 300,
+  };
+  const identity = { messageId: randomUUID(), at: new Date(), traceId: randomUUID(), requestId: randomUUID() };
+  return serialiseMessage(envelope("work_request", ORCHESTRATOR, "code", payload, identity));
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { readMigrations } from "../../lib/migrations/files.ts";
 import { asyncApi, protocolSchema } from "../../lib/protocol/documents.ts";
 import { openApi } from "../../lib/runtime/http/openapi.ts";
+import { command } from "../../lib/terminal/command.ts";
 import { routes } from "../../lib/wiring/routes.ts";
 import { initScript } from "../../localstack/parts/init-script.ts";
 import { makeSchemaSql } from "../schema.ts";
@@ -31,21 +32,26 @@ function json(document: unknown): string {
   return `${JSON.stringify(document, null, 2)}\n`;
 }
 
-const [mode, ...rest] = process.argv.slice(2);
-if ((mode !== undefined && mode !== "--check") || rest.length > 0) {
-  console.error("Usage: node bin/generate/main.ts [--check]");
-  process.exit(2);
-}
-
-for (const { file, make } of generated) {
-  const made = await make();
-  const kept = await readFile(new URL(file, root), "utf8").catch(() => undefined);
-  if (kept === made) continue;
-  if (mode === "--check") {
-    console.error(`${file} ${kept === undefined ? "is missing" : "is not what the code makes"}. Run: npm run generate`);
-    process.exitCode = 1;
-  } else {
-    await writeFile(new URL(file, root), made);
-    console.log(`wrote ${file}`);
-  }
-}
+process.exitCode = await command({
+  usage:
+    "Usage: node bin/generate/main.ts [--check]\n\nWrites every generated file; with --check compares them and fails on drift.",
+  options: { check: { type: "boolean" } },
+  run: async ({ values: { check } }) => {
+    let drift = 0;
+    for (const { file, make } of generated) {
+      const made = await make();
+      const kept = await readFile(new URL(file, root), "utf8").catch(() => undefined);
+      if (kept === made) continue;
+      if (check) {
+        console.error(
+          `${file} ${kept === undefined ? "is missing" : "is not what the code makes"}. Run: npm run generate`,
+        );
+        drift = 1;
+      } else {
+        await writeFile(new URL(file, root), made);
+        console.log(`wrote ${file}`);
+      }
+    }
+    return drift;
+  },
+});

@@ -1,19 +1,22 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { envelope } from "../protocol/envelope.ts";
 import { AgentName, ORCHESTRATOR, serialiseMessage } from "../protocol/messages.ts";
 import { uuidv7 } from "../runtime/ids.ts";
 import { log } from "../runtime/log.ts";
-import { backoffMs } from "./backoff.ts";
+import { within } from "../time.ts";
 import type { Work } from "./define-work.ts";
-import { MOST_WAITING, openInbox } from "./inbox.ts";
+import { Inbox, MOST_WAITING } from "./inbox.ts";
 import { type Journal, openJournal } from "./journal/journal.ts";
+import type { Progress } from "./pulse.ts";
 import { type Definition, register } from "./register.ts";
-import { execute, type Progress, type Run, type RunTools } from "./run.ts";
+import { execute, type Run, type RunTools } from "./run.ts";
 import { startSender } from "./sender.ts";
 import { amqpTransport } from "./transports/amqp-transport.ts";
 import { type AgentSettings, readAgentEnv } from "./transports/env.ts";
 import { sqsTransport } from "./transports/sqs-transport.ts";
-import type { Transport } from "./transports/transport.ts";
+import { retryMs, type Transport } from "./transports/transport.ts";
 
+/** What makes an agent this one. */
 export type AgentOptions = {
   /** The name that messages and the registry know it by. */
   name: string;
@@ -71,7 +74,7 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
 
   const sender = startSender(journal, transport, name);
   const tools: RunTools = { journal, wake: sender.wake, beat: (run, progress) => beat(transport, name, run, progress) };
-  const inbox = openInbox({
+  const inbox = new Inbox({
     name,
     concurrency,
     journal,
@@ -80,7 +83,7 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
     execute: (run) => execute(run, options.work, tools),
   });
   const forgetting = setInterval(() => journal.forgetBefore(Date.now() - RETENTION_MS), 3_600_000);
-  const extending = setInterval(inbox.extend, (settings.visibilitySeconds * 1000) / 3);
+  const extending = setInterval(() => inbox.extend(), (settings.visibilitySeconds * 1000) / 3);
   const stopping = new AbortController();
   const polling = poll(transport, inbox, stopping.signal);
   const registration = register(name, options.definition, settings.api);
@@ -90,7 +93,7 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
     const graceMs = settings.graceSeconds * 1000;
     registration.stop();
     await transport.stop?.();
-    await Promise.all([Promise.race([polling, sleep(graceMs, undefined, { ref: false })]), inbox.finish(graceMs)]);
+    await Promise.all([within(graceMs, polling, () => {}), inbox.finish(graceMs)]);
     // What the last poll still brought in, after the others had been given back.
     await inbox.finish(0);
     clearInterval(forgetting);
@@ -112,7 +115,7 @@ function chosenTransport({ queue, ...settings }: AgentSettings, name: string): T
     : amqpTransport({ ...settings, queue }, name, MOST_WAITING);
 }
 
-async function poll(transport: Transport, inbox: ReturnType<typeof openInbox>, signal: AbortSignal): Promise<void> {
+async function poll(transport: Transport, inbox: Inbox, signal: AbortSignal): Promise<void> {
   for (let failures = 0; !signal.aborted; ) {
     try {
       const room = inbox.room();
@@ -122,7 +125,7 @@ async function poll(transport: Transport, inbox: ReturnType<typeof openInbox>, s
       // With every place taken, another agent on the same queue gets the next work first.
       if (room === 0 || (deliveries.length > 0 && inbox.isBusy())) await pause(BUSY_PAUSE_MS, signal);
     } catch (error) {
-      const wait_ms = backoffMs(failures++);
+      const wait_ms = retryMs(failures++);
       log.warn("queue not reachable", { wait_ms, error });
       await pause(wait_ms, signal);
     }
@@ -150,20 +153,18 @@ function answerInterrupted(journal: Journal): void {
   }
 }
 
-async function beat(transport: Transport, name: string, run: Run, progress: Progress): Promise<void> {
-  const { request_id, trace_id, x_custom_fields, payload } = run.request;
-  const body = serialiseMessage({
-    protocol_version: "1.0",
-    message_id: uuidv7(),
-    from_agent: name,
-    to_agent: ORCHESTRATOR,
-    timestamp: new Date().toISOString(),
-    trace_id,
-    request_id,
-    type: "work_status",
-    payload: { task_id: payload.task_id, attempt: payload.attempt, status: "executing", ...progress },
-    ...(x_custom_fields === undefined ? {} : { x_custom_fields }),
-  });
+async function beat(transport: Transport, name: string, { request }: Run, progress: Progress): Promise<void> {
+  const { request_id, trace_id, x_custom_fields } = request;
+  const { task_id, attempt } = request.payload;
+  const alive = { task_id, attempt, status: "executing" as const, ...progress };
+  const identity = {
+    messageId: uuidv7(),
+    at: new Date(),
+    traceId: trace_id,
+    requestId: request_id,
+    customFields: x_custom_fields,
+  };
+  const body = serialiseMessage(envelope("work_status", name, ORCHESTRATOR, alive, identity));
   const { error } = await transport.send([{ id: request_id, body }]);
-  if (error !== undefined) log.warn("lease not renewed", { task_id: payload.task_id, trace_id, error });
+  if (error !== undefined) log.warn("lease not renewed", { task_id, trace_id, error });
 }

@@ -21,11 +21,6 @@ export function encodeChunk(bytes: Uint8Array): Piece {
   return { encoding: "base64", text: Buffer.from(bytes).toString("base64") };
 }
 
-/** The bytes that a chunk stands for. */
-export function decodeChunk({ encoding, text }: Piece): Buffer {
-  return Buffer.from(text, encoding);
-}
-
 /** How many of the bytes to send now: all but a character that is not whole yet, and at most `max`. */
 export function cutLength(bytes: Uint8Array, max: number): number {
   const end = Math.min(bytes.length, max);

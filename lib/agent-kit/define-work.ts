@@ -18,6 +18,7 @@ export type WorkContext = {
   role: (name: string, more?: Omit<Role, "name">) => void;
 };
 
+/** A step as its author has it while it runs. */
 export type StepHandle = {
   /** Streams output, byte for byte: what is written here is what GET /work/{id}/output answers. */
   write: (piece: string | Uint8Array) => void;
@@ -47,6 +48,7 @@ export type Work = {
   prepare: (parameters: unknown) => { ok: true; run: RunWork } | { ok: false; faults: Fault[] };
 };
 
+/** Does the work with parameters that have been read. */
 export type RunWork = (context: WorkContext) => Promise<Outcome | undefined>;
 
 /**

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../runtime/log.ts";
-import { backoffMs } from "./backoff.ts";
 import { type Api, type Call, callApi } from "./transports/api.ts";
+import { retryMs } from "./transports/transport.ts";
 
 /** An agent's definition: the path of its YAML or JSON file, or the definition itself. */
 export type Definition = string | URL | Readonly<Record<string, unknown>>;
@@ -50,17 +50,17 @@ async function stayRegistered(name: string, put: Call | undefined, api: Api, sig
     if (heard === "refused") toPut = put;
     failures = heard === "taken" ? 0 : failures + 1;
     const everyMs = api.everySeconds * 1000;
-    const waitMs = failures === 0 ? everyMs : Math.min(everyMs, backoffMs(failures));
+    const waitMs = failures === 0 ? everyMs : Math.min(everyMs, retryMs(failures));
     await sleep(waitMs, undefined, { signal, ref: false }).catch(() => {});
   }
 }
 
-type Outcome = "taken" | "refused" | "unanswered";
+type Answered = "taken" | "refused" | "unanswered";
 
 /** Makes calls and logs how they went; a failure that goes on is logged once. */
-function speaker(name: string, api: Api): (what: string, call: Call) => Promise<Outcome> {
+function speaker(name: string, api: Api): (what: string, call: Call) => Promise<Answered> {
   let failing = "";
-  const fail = (what: string, outcome: Outcome, more: object): Outcome => {
+  const fail = (what: string, outcome: Answered, more: object): Answered => {
     if (failing !== `${what} ${outcome}`) log.warn(`${what}: ${outcome}`, { agent: name, url: api.url, ...more });
     failing = `${what} ${outcome}`;
     return outcome;

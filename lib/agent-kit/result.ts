@@ -1,3 +1,4 @@
+import { envelope } from "../protocol/envelope.ts";
 import {
   type Message,
   parseMessage,
@@ -38,20 +39,16 @@ export function toResult(
 /** Why no queue can carry this as an answer to the request, or undefined where it can. */
 export function unsendable(request: WorkRequestMessage, type: Message["type"], said: object): string | undefined {
   const { request_id, trace_id, from_agent, to_agent, x_custom_fields, payload } = request;
+  const identity = {
+    messageId: request_id,
+    at: new Date(),
+    traceId: trace_id,
+    requestId: request_id,
+    customFields: x_custom_fields,
+  };
   try {
-    const text = serialiseMessage({
-      protocol_version: "1.0",
-      message_id: request_id,
-      from_agent,
-      to_agent,
-      timestamp: new Date().toISOString(),
-      trace_id,
-      request_id,
-      type,
-      payload: { ...said, attempt: payload.attempt },
-      ...(x_custom_fields === undefined ? {} : { x_custom_fields }),
-    } as Message);
-    const parsed = parseMessage(text);
+    const answer = { ...said, attempt: payload.attempt } as Message["payload"];
+    const parsed = parseMessage(serialiseMessage(envelope(type, from_agent, to_agent, answer, identity)));
     return parsed.ok ? undefined : parsed.faults.map(({ field, message }) => `${field} ${message}`).join("; ");
   } catch (error) {
     return messageOf(error);

@@ -1,33 +1,23 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Step, WorkRequestMessage, WorkStatus } from "../protocol/messages.ts";
+import type { WorkRequestMessage, WorkStatus } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
 import { coded, type Outcome, type Work, type WorkContext, WorkFailed } from "./define-work.ts";
+import { type Ending, endingOf, failed, Stopped } from "./ending.ts";
 import type { Journal, Said } from "./journal/journal.ts";
-import { toResult, unsendable } from "./result.ts";
+import { type Progress, startPulse } from "./pulse.ts";
+import { type Measured, toResult, unsendable } from "./result.ts";
 import { recordSteps } from "./steps.ts";
-import { clip, messageOf } from "./text.ts";
+import { messageOf } from "./text.ts";
 
 /** How long work may take to end after its signal has been aborted; then it is left to itself. */
 const SETTLE_MS = 500;
-/** Progress is told at most this often. */
-const PROGRESS_MS = 500;
 /** setTimeout fires at once for more than this. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-/** Why a run was stopped: the reason of its signal. */
-export class Stopped extends Error {
-  override name = "Stopped";
-  readonly why: "cancelled" | "timed out" | "shutting down";
-
-  constructor(why: Stopped["why"], message: string) {
-    super(message);
-    this.why = why;
-  }
-}
 
 /** A run as the agent holds it. The request's attempt rises when the same work is asked for again meanwhile. */
 export type Run = { request: WorkRequestMessage; controller: AbortController };
 
+/** What a run needs of its agent. */
 export type RunTools = {
   journal: Journal;
   /** The journal has something new to send. */
@@ -36,69 +26,82 @@ export type RunTools = {
   beat: (run: Run, progress: Progress) => Promise<void>;
 };
 
-export type Progress = { progress?: number; message?: string };
-
 /**
  * Does one piece of work from beginning to end: parameters, steps, lease, timeout, result. When it answers, all that is to be
  * said is in the journal. Throws only where the journal cannot be written.
  */
 export async function execute(run: Run, works: Record<string, Work>, tools: RunTools): Promise<void> {
-  const { journal, wake } = tools;
-  const { request_id, trace_id, payload } = run.request;
-  const { task_id, work_type } = payload;
-  const bound = log.with({ task_id, trace_id, work_type, attempt: payload.attempt });
+  const { request, controller } = run;
+  const { request_id, trace_id, payload } = request;
+  const { task_id, work_type, attempt } = payload;
+  const bound = log.with({ task_id, trace_id, work_type, attempt });
   const started = performance.now();
-  const say = (said: Said, last?: "done" | "stopped") => {
-    journal.say(request_id, said, last);
-    wake();
+  const say = (said: Said, last?: LastWord["state"]) => {
+    tools.journal.say(request_id, said, last);
+    tools.wake();
   };
-
-  journal.begin(run.request);
-  bound.info("work started");
-  const { signal } = run.controller;
   const tellStatus = (more: Partial<WorkStatus>) =>
     say({ type: "work_status", payload: { task_id, status: "executing", ...more } });
-  const tell = (step: Step) => tellStatus({ step });
-  const steps = recordSteps(tell, signal);
-  const pulse = startPulse(run, tools.beat);
-  const timeout = abortLater(run.controller, payload.timeout_seconds);
-  const role: WorkContext["role"] = (name, more = {}) => {
-    const said = { task_id, status: "executing", role: { name, ...more } } as const;
-    const fault = unsendable(run.request, "work_status", said);
-    if (fault !== undefined) throw new Error(`the role cannot be told: ${fault}`);
-    if (!ended) tellStatus(said);
-  };
-  let ended = false;
-  const told = await settle(run, works, { step: steps.step, progress: pulse.progress, role });
-  ended = true;
-  const ending = passable(run.request, told);
+
+  tools.journal.begin(request);
+  bound.info("work started");
+  const steps = recordSteps((step) => tellStatus({ step }), controller.signal);
+  const everyMs = Math.min((payload.lease_seconds * 1000) / 3, LONGEST_TIMER_MS);
+  const pulse = startPulse(everyMs, (latest) => void tools.beat(run, latest));
+  const timeout = abortLater(controller, payload.timeout_seconds);
+  const roles = openRoles(request, tellStatus);
+  const told = await settle(run, works, { step: steps.step, progress: pulse.progress, role: roles.role });
+  roles.close();
+  const ending = endingOf(passable(request, told), controller.signal.reason);
   clearTimeout(timeout);
   pulse.stop();
 
   const duration_ms = Math.round(performance.now() - started);
-  const stopped: unknown = signal.reason;
-  const why = stopped instanceof Stopped ? stopped.why : undefined;
-  if (why === "cancelled") {
-    steps.close(messageOf(stopped));
-    journal.stop(request_id);
-    bound.info("work cancelled", { duration_ms });
-  } else if (ending.handover !== undefined && why !== "timed out") {
-    steps.close("still open when its work was handed over");
-    const { handover } = ending;
-    say({ type: "work_status", payload: { task_id, status: "approved", handover } }, "stopped");
-    bound.info("work handed over", { duration_ms, to_agent: handover.to_agent });
-  } else if (why === "shutting down" && ending.status !== "completed") {
-    steps.close(messageOf(stopped));
-    say({ type: "work_status", payload: { task_id, status: "approved", message: "the agent stopped" } }, "stopped");
-    bound.info("work handed back", { duration_ms });
-  } else {
-    const outcome = why === "timed out" ? failed(coded(5006, messageOf(stopped))) : ending;
-    steps.close(outcome.error ?? "still open when its work ended");
-    const result = toResult(run.request, outcome, { duration_ms, ...steps.totals() });
-    // What another attempt may mend is not kept as the answer to it.
-    say({ type: "work_result", payload: result }, result.retryable === true ? "stopped" : "done");
-    bound.info("work ended", { status: result.status, exit_code: result.exit_code, duration_ms });
+  steps.close(ending.openSteps);
+  if (ending.how === "cancelled") {
+    tools.journal.stop(request_id);
+    return bound.info("work cancelled", { duration_ms });
   }
+  const { said, state, details } = lastWord(request, ending, { duration_ms, ...steps.totals() });
+  say(said, state);
+  bound.info(`work ${ending.how}`, { ...details, duration_ms });
+}
+
+/** What closes a run, how the journal keeps it, and what the log says of it. */
+type LastWord = { said: Said; state: "done" | "stopped"; details: object };
+
+function lastWord(
+  request: WorkRequestMessage,
+  ending: Exclude<Ending, { how: "cancelled" }>,
+  measured: Measured,
+): LastWord {
+  const { task_id } = request.payload;
+  if (ending.how === "ended") {
+    const result = toResult(request, ending.outcome, measured);
+    const { status, exit_code } = result;
+    // What another attempt may mend is not kept as the answer to it.
+    const state = result.retryable === true ? "stopped" : "done";
+    return { said: { type: "work_result", payload: result }, state, details: { status, exit_code } };
+  }
+  const over = ending.how === "handed over";
+  const more = over ? { handover: ending.handover } : { message: "the agent stopped" };
+  return {
+    said: { type: "work_status", payload: { task_id, status: "approved", ...more } },
+    state: "stopped",
+    details: over ? { to_agent: ending.handover.to_agent } : {},
+  };
+}
+
+/** Tells the parts that the agent takes in the work, until it is closed. */
+function openRoles(request: WorkRequestMessage, tellStatus: (more: Partial<WorkStatus>) => void) {
+  let closed = false;
+  const role: WorkContext["role"] = (name, more = {}) => {
+    const said = { task_id: request.payload.task_id, status: "executing", role: { name, ...more } } as const;
+    const fault = unsendable(request, "work_status", said);
+    if (fault !== undefined) throw new Error(`the role cannot be told: ${fault}`);
+    if (!closed) tellStatus(said);
+  };
+  return { role, close: () => (closed = true) };
 }
 
 async function settle(
@@ -156,35 +159,4 @@ async function afterAbort(signal: AbortSignal): Promise<never> {
 function abortLater(controller: AbortController, seconds: number): NodeJS.Timeout {
   const stop = () => controller.abort(new Stopped("timed out", `timed out after ${seconds} s`));
   return setTimeout(stop, Math.min(seconds * 1000, LONGEST_TIMER_MS));
-}
-
-/** Tells at once, and then three times a lease, that the run is alive, with its latest progress. */
-function startPulse(run: Run, beat: RunTools["beat"]): { progress: WorkContext["progress"]; stop: () => void } {
-  let latest: Progress = {};
-  let soon: NodeJS.Timeout | undefined;
-  const tell = () => {
-    soon = undefined;
-    void beat(run, latest);
-  };
-  const everyMs = Math.min((run.request.payload.lease_seconds * 1000) / 3, LONGEST_TIMER_MS);
-  const timer = setInterval(tell, everyMs);
-  let stopped = false;
-  tell();
-  return {
-    progress: (fraction, message) => {
-      if (stopped) return;
-      const progress = Number.isFinite(fraction) ? Math.min(1, Math.max(0, fraction)) : 0;
-      latest = { progress, ...(message === undefined ? {} : { message: clip(message, 500) }) };
-      soon ??= setTimeout(tell, PROGRESS_MS);
-    },
-    stop: () => {
-      stopped = true;
-      clearInterval(timer);
-      clearTimeout(soon);
-    },
-  };
-}
-
-function failed(error: string): Outcome {
-  return { status: "failed", error };
 }

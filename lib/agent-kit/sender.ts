@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { envelope } from "../protocol/envelope.ts";
 import { type Message, ORCHESTRATOR, serialiseMessage } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
-import { backoffMs } from "./backoff.ts";
+import { within } from "../time.ts";
 import type { Journal, Unsent } from "./journal/journal.ts";
-import type { Letter, Transport } from "./transports/transport.ts";
+import { type Letter, retryMs, type Transport } from "./transports/transport.ts";
 
 /** At most this many messages are read from the journal and on their way at once: 6 MB. */
 const IN_FLIGHT = 20;
 
+/** What sends an agent's journal to the results queue. */
 export type Sender = {
   /** Something new is in the journal. */
   wake: () => void;
@@ -39,7 +41,7 @@ export function startSender(journal: Journal, transport: Transport, name: string
       journal.markSent(rows.filter((row) => taken.has(String(row.seq))));
       if (error === undefined) failures = 0;
       else {
-        const wait_ms = backoffMs(failures++);
+        const wait_ms = retryMs(failures++);
         log.warn("messages not sent", { unsent: letters.length - sent.length, wait_ms, error });
         await sleep(wait_ms, undefined, { signal: closing.signal }).catch(() => {});
       }
@@ -57,9 +59,7 @@ export function startSender(journal: Journal, transport: Transport, name: string
   return {
     wake,
     stop: async (ms) => {
-      const limit = new AbortController();
-      await Promise.race([draining, sleep(ms, undefined, { signal: limit.signal }).catch(() => {})]);
-      limit.abort();
+      await within(ms, draining, () => {});
       closing.abort();
     },
   };
@@ -74,18 +74,8 @@ function letterOf(row: Unsent, name: string): Letter[] {
   }
 }
 
-function toMessage(row: Unsent, name: string): Message {
-  const { said } = row;
-  return {
-    protocol_version: "1.0",
-    message_id: row.messageId,
-    from_agent: name,
-    to_agent: ORCHESTRATOR,
-    timestamp: new Date().toISOString(),
-    trace_id: row.traceId,
-    request_id: row.requestId,
-    type: said.type,
-    payload: { ...said.payload, attempt: row.attempt },
-    ...(row.customFields === undefined ? {} : { x_custom_fields: row.customFields }),
-  } as Message;
+function toMessage({ said, attempt, messageId, traceId, requestId, customFields }: Unsent, name: string): Message {
+  const payload = { ...said.payload, attempt };
+  const identity = { messageId, at: new Date(), traceId, requestId, customFields };
+  return envelope(said.type, name, ORCHESTRATOR, payload, identity);
 }

@@ -26,12 +26,12 @@ export function recordSteps(tell: (step: Step) => void, signal?: AbortSignal): S
   let count = 0;
   let outputBytes = 0;
   let closed = false;
-  const open = new Set<ReturnType<typeof openStep>>();
+  const open = new Set<OpenStep>();
   return {
     step: async (action, run) => {
       if (closed) throw new Error(`The step "${action}" came after the end of its work.`);
       if (count === MAX_STEPS) throw new Error(`The work has ${MAX_STEPS} steps already; tell less in more output.`);
-      const current = openStep(++count, action, tell, (bytes) => {
+      const current = new OpenStep(++count, action, tell, (bytes) => {
         outputBytes += bytes;
       });
       open.add(current);
@@ -40,7 +40,7 @@ export function recordSteps(tell: (step: Step) => void, signal?: AbortSignal): S
         current.end();
         return answer;
       } catch (error) {
-        current.handle.fail(messageOf(signal?.aborted ? signal.reason : error));
+        current.fail(messageOf(signal?.aborted ? signal.reason : error));
         current.end();
         throw error;
       } finally {
@@ -50,7 +50,7 @@ export function recordSteps(tell: (step: Step) => void, signal?: AbortSignal): S
     close: (reason) => {
       closed = true;
       for (const step of open) {
-        step.handle.fail(reason);
+        step.fail(reason);
         step.end();
       }
       open.clear();
@@ -59,73 +59,97 @@ export function recordSteps(tell: (step: Step) => void, signal?: AbortSignal): S
   };
 }
 
-function openStep(number: number, action: string, tell: (step: Step) => void, counted: (bytes: number) => void) {
-  const started = performance.now();
-  const base = {
-    step_number: number,
-    action: clip(action.trim() || "step", 200),
-    started_at: new Date().toISOString(),
-  };
-  let ended = false;
-  let failure: string | undefined;
-  let summary: string | undefined;
-  let head = Buffer.alloc(0);
-  let pieces: Buffer[] = [];
-  let pendingBytes = 0;
-  let chunks = 0;
-  let timer: NodeJS.Timeout | undefined;
+/** A step from its first word to its last. What is written to it is told in chunks, a moment after it came. */
+class OpenStep {
+  readonly #tell: (step: Step) => void;
+  readonly #counted: (bytes: number) => void;
+  readonly #started = performance.now();
+  readonly #base: Pick<Step, "step_number" | "action" | "started_at">;
+  #ended = false;
+  #failure: string | undefined;
+  #summary: string | undefined;
+  /** The beginning of the output, for a step without a summary. */
+  #head = Buffer.alloc(0);
+  /** Output that is not told yet. */
+  #pieces: Buffer[] = [];
+  #pendingBytes = 0;
+  #chunks = 0;
+  #flushing: NodeJS.Timeout | undefined;
 
-  const nextChunk = (bytes: Buffer): OutputChunk => ({ chunk_number: chunks++, ...encodeChunk(bytes) });
+  /** What its author has of it. */
+  readonly handle: StepHandle = {
+    write: (piece) => this.#write(piece),
+    summary: (text) => {
+      this.#summary = text;
+    },
+    fail: (reason) => this.fail(reason),
+  };
+
+  /** Tells that it runs. */
+  constructor(number: number, action: string, tell: (step: Step) => void, counted: (bytes: number) => void) {
+    this.#tell = tell;
+    this.#counted = counted;
+    this.#base = {
+      step_number: number,
+      action: clip(action.trim() || "step", 200),
+      started_at: new Date().toISOString(),
+    };
+    tell({ ...this.#base, status: "running" });
+  }
+
+  /** It will end as failed. */
+  fail(reason: string): void {
+    this.#failure = reason;
+  }
+
+  /** Tells how it ended, once; what is written to it later is ignored. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearTimeout(this.#flushing);
+    const summary = clip((this.#failure ?? this.#summary ?? this.#head.toString()).trim(), SUMMARY_LENGTH);
+    const last = joined(this.#pieces);
+    this.#tell({
+      ...this.#base,
+      status: this.#failure === undefined ? "completed" : "failed",
+      duration_ms: Math.round(performance.now() - this.#started),
+      ...(summary === "" ? {} : { summary }),
+      ...(last.length === 0 ? {} : { output: this.#nextChunk(last) }),
+    });
+  }
+
+  #write(piece: string | Uint8Array): void {
+    if (this.#ended || piece.length === 0) return;
+    const bytes = Buffer.from(piece as Uint8Array);
+    this.#counted(bytes.length);
+    if (this.#head.length < HEAD_BYTES) this.#head = Buffer.concat([this.#head, bytes.subarray(0, HEAD_BYTES)]);
+    this.#pieces.push(bytes);
+    this.#pendingBytes += bytes.length;
+    if (this.#pendingBytes >= CHUNK_BYTES) this.#flush(CHUNK_BYTES);
+    if (this.#pendingBytes > 0) this.#flushing ??= setTimeout(() => this.#flushAll(), FLUSH_MS);
+  }
+
+  #flushAll(): void {
+    this.#flushing = undefined;
+    this.#flush(1);
+  }
+
   /** Tells the output in chunks while at least `least` bytes wait, and keeps the rest. */
-  const flush = (least: number) => {
-    let rest = joined(pieces);
+  #flush(least: number): void {
+    let rest = joined(this.#pieces);
     while (rest.length >= least) {
       const length = cutLength(rest, CHUNK_BYTES);
       if (length === 0) break;
-      tell({ ...base, status: "running", output: nextChunk(rest.subarray(0, length)) });
+      this.#tell({ ...this.#base, status: "running", output: this.#nextChunk(rest.subarray(0, length)) });
       rest = rest.subarray(length);
     }
-    pieces = [rest];
-    pendingBytes = rest.length;
-  };
-  const flushLater = () => {
-    timer = undefined;
-    flush(1);
-  };
-  const handle: StepHandle = {
-    write: (piece) => {
-      if (ended || piece.length === 0) return;
-      const bytes = Buffer.from(piece as Uint8Array);
-      counted(bytes.length);
-      if (head.length < HEAD_BYTES) head = Buffer.concat([head, bytes.subarray(0, HEAD_BYTES)]);
-      pieces.push(bytes);
-      pendingBytes += bytes.length;
-      if (pendingBytes >= CHUNK_BYTES) flush(CHUNK_BYTES);
-      if (pendingBytes > 0) timer ??= setTimeout(flushLater, FLUSH_MS);
-    },
-    summary: (text) => {
-      summary = text;
-    },
-    fail: (reason) => {
-      failure = reason;
-    },
-  };
-  const end = () => {
-    if (ended) return;
-    ended = true;
-    clearTimeout(timer);
-    const told = clip((failure ?? summary ?? head.toString()).trim(), SUMMARY_LENGTH);
-    const last = joined(pieces);
-    tell({
-      ...base,
-      status: failure === undefined ? "completed" : "failed",
-      duration_ms: Math.round(performance.now() - started),
-      ...(told === "" ? {} : { summary: told }),
-      ...(last.length === 0 ? {} : { output: nextChunk(last) }),
-    });
-  };
-  tell({ ...base, status: "running" });
-  return { handle, end };
+    this.#pieces = [rest];
+    this.#pendingBytes = rest.length;
+  }
+
+  #nextChunk(bytes: Buffer): OutputChunk {
+    return { chunk_number: this.#chunks++, ...encodeChunk(bytes) };
+  }
 }
 
 function joined(pieces: Buffer[]): Buffer {

@@ -73,6 +73,7 @@ export type Remains = Partial<
   Record<"from_agent" | "to_agent" | "trace_id" | "request_id" | "message_id" | "task_id", string>
 >;
 
+/** A message, or why it is none: at least one fault, and what can be read of it all the same. */
 export type Parsed =
   | { ok: true; message: Message }
   | { ok: false; error_code: typeof INVALID_MESSAGE; faults: [Fault, ...Fault[]]; remains: Remains };

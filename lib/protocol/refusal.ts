@@ -1,5 +1,6 @@
 import { printable } from "../input/json.ts";
-import { type Parsed, PROTOCOL_VERSION, serialiseMessage } from "./messages.ts";
+import { envelope } from "./envelope.ts";
+import { type Parsed, serialiseMessage } from "./messages.ts";
 
 /** Why a message is not taken, and what is known of it. */
 export type Refusal = Pick<Extract<Parsed, { ok: false }>, "error_code" | "remains"> & {
@@ -27,20 +28,17 @@ export function answerTo(
   const { from_agent, trace_id, request_id, message_id, task_id } = remains;
   // An error is not answered with an error: two sides that misunderstand each other would never end.
   if (from_agent === undefined || isError) return undefined;
-  return serialiseMessage({
-    protocol_version: PROTOCOL_VERSION,
-    message_id: newId(),
-    from_agent: from,
-    to_agent: from_agent,
-    timestamp: now.toISOString(),
-    trace_id: trace_id ?? newId(),
-    request_id: request_id ?? newId(),
-    type: "error",
-    payload: {
-      error_code,
-      error_message: printable(reason, 10_000),
-      failed_message_id: message_id ?? deliveryId,
-      ...(task_id === undefined ? {} : { task_id }),
-    },
-  });
+  const payload = {
+    error_code,
+    error_message: printable(reason, 10_000),
+    failed_message_id: message_id ?? deliveryId,
+    ...(task_id === undefined ? {} : { task_id }),
+  };
+  const identity = {
+    messageId: newId(),
+    at: now,
+    traceId: trace_id ?? newId(),
+    requestId: request_id ?? newId(),
+  };
+  return serialiseMessage(envelope("error", from, from_agent, payload, identity));
 }

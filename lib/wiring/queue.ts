@@ -1,8 +1,8 @@
-import { GetQueueAttributesCommand, GetQueueUrlCommand } from "@aws-sdk/client-sqs";
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { printable } from "../input/json.ts";
 import { type Message, ORCHESTRATOR, parseMessage } from "../protocol/messages.ts";
 import { answerTo, type Refusal, refusalOf } from "../protocol/refusal.ts";
+import { deadLetterUrl } from "../runtime/aws/dead-letters.ts";
 import { type Outgoing, sqs } from "../runtime/aws/sqs.ts";
 import { log } from "../runtime/log.ts";
 import { withConnections } from "../runtime/postgres/pool.ts";
@@ -102,32 +102,10 @@ function answerFor({ settings, stamp }: Sending, { record, refusal }: Refused): 
 }
 
 const ASK_MS = 5_000;
-const deadLetterQueues = new Map<string, Promise<string>>();
 
-/** The dead letter queue that a queue's own redrive policy names, asked for once. */
+/** Where a queue's poison goes. Throws where its redrive policy names no queue. */
 async function deadLetterQueueOf(queueArn: string): Promise<string> {
-  const kept = deadLetterQueues.get(queueArn);
-  if (kept !== undefined) return await kept;
-  const asked = askDeadLetterQueue(queueArn);
-  deadLetterQueues.set(queueArn, asked);
-  asked.catch(() => deadLetterQueues.delete(queueArn));
-  return await asked;
-}
-
-async function askDeadLetterQueue(queueArn: string): Promise<string> {
-  const QueueUrl = await urlOf(queueArn);
-  const command = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["RedrivePolicy"] });
-  const answer = await sqs.send(command, { abortSignal: AbortSignal.timeout(ASK_MS) });
-  const policy = JSON.parse(answer.Attributes?.["RedrivePolicy"] ?? "{}") as { deadLetterTargetArn?: string };
-  if (policy.deadLetterTargetArn === undefined)
-    throw new Error(`${queueArn} has no dead letter queue. Set its RedrivePolicy.`);
-  return await urlOf(policy.deadLetterTargetArn);
-}
-
-async function urlOf(arn: string): Promise<string> {
-  const [, , , , QueueOwnerAWSAccountId, QueueName] = arn.split(":");
-  const command = new GetQueueUrlCommand({ QueueName, QueueOwnerAWSAccountId });
-  const { QueueUrl } = await sqs.send(command, { abortSignal: AbortSignal.timeout(ASK_MS) });
-  if (QueueUrl === undefined) throw new Error(`No queue has the ARN ${arn}.`);
-  return QueueUrl;
+  const url = await deadLetterUrl(sqs, queueArn, ASK_MS);
+  if (url === undefined) throw new Error(`${queueArn} has no dead letter queue. Set its RedrivePolicy.`);
+  return url;
 }

@@ -1,21 +1,9 @@
-import type { Channel, ChannelModel } from "amqplib";
-import { describeLink } from "../../lib/agent-kit/transports/amqp-link.ts";
+import type { Channel, ChannelModel, ConfirmChannel } from "amqplib";
+import { Link, type Opened } from "../../lib/agent-kit/transports/amqp-link.ts";
+import type { Outlet } from "../../lib/agent-kit/transports/amqp-publisher.ts";
 import { log } from "../../lib/runtime/log.ts";
+import { gatherWrites } from "./gather-writes.ts";
 import { backOff, condition } from "./signals.ts";
-
-/** A connection with one channel that is opened again for ever, with backoff, whenever it is lost. */
-export type Kept<C extends Channel> = {
-  /** What it is open with now. Undefined while it is lost. */
-  open: () => { connection: ChannelModel; channel: C } | undefined;
-  /** Answers when it is open and the broker takes messages, or when the signal is aborted. */
-  ready: (signal: AbortSignal) => Promise<void>;
-  isReady: () => boolean;
-  /** Why it is not ready; undefined where it is. */
-  trouble: () => string | undefined;
-  /** Opens it anew, and so declares everything anew. */
-  renew: () => void;
-  close: () => Promise<void>;
-};
 
 type Parts<C extends Channel> = {
   url: string;
@@ -25,76 +13,117 @@ type Parts<C extends Channel> = {
   onLost?: (channel: C) => void;
 };
 
-/** Opens the connection and keeps it open until it is closed. */
-export function keepOpen<C extends Channel>(parts: Parts<C>): Kept<C> {
-  const closing = new AbortController();
-  const changes = condition();
-  const lost = new WeakSet<C>();
-  const prepared = new WeakMap<C, ChannelModel>();
-  let opened: { connection: ChannelModel; channel: C } | undefined;
-  let reason: string | undefined = "not connected yet";
-  let blocked: string | undefined;
-  let opening = false;
+/** A connection with one channel that is opened again for ever, with backoff, whenever it is lost, until it is closed. */
+export class KeptConnection<C extends Channel> {
+  readonly #parts: Parts<C>;
+  readonly #link: Link<C>;
+  readonly #closing = new AbortController();
+  readonly #changes = condition();
+  readonly #lost = new WeakSet<C>();
+  #opened: Opened<C> | undefined;
+  #opening = false;
+  /** Why it is not open. */
+  #reason: string | undefined = "not connected yet";
+  /** Why the broker takes no messages over it. */
+  #blocked: string | undefined;
 
-  const link = describeLink<C>({
-    ...parts,
-    prepare: async (channel, connection) => {
-      connection.on("blocked", (why) => block(`the broker takes no messages: ${why}`));
-      connection.on("unblocked", () => block(undefined));
-      await parts.prepare(channel, connection);
-      prepared.set(channel, connection);
-    },
-    onLost: (channel) => {
-      lost.add(channel);
-      if (opened?.channel === channel) {
-        opened = undefined;
-        reason = "the connection was lost";
-      }
-      parts.onLost?.(channel);
-      block(undefined);
-      void open();
-    },
-  });
-  const block = (why: string | undefined) => {
-    if (why !== undefined) log.warn("broker blocked", { connection: parts.name, reason: why });
-    blocked = why;
-    changes.changed();
-  };
-  const open = async () => {
-    if (opening) return;
-    opening = true;
-    for (let failures = 0; !closing.signal.aborted; failures++) {
+  /** Begins to open it at once. */
+  constructor(parts: Parts<C>) {
+    this.#parts = parts;
+    this.#link = new Link<C>({
+      ...parts,
+      prepare: (channel, connection) => this.#prepare(channel, connection),
+      onLost: (channel) => this.#lose(channel),
+    });
+    void this.#open();
+  }
+
+  /** What it is open with now. Undefined while it is lost. */
+  opened(): Opened<C> | undefined {
+    return this.#opened;
+  }
+
+  /** Answers when it is open and the broker takes messages, or when the signal is aborted. */
+  async ready(signal: AbortSignal): Promise<void> {
+    await this.#changes.until(() => this.#opened !== undefined && this.#blocked === undefined, signal);
+  }
+
+  /** Why it is not ready; undefined where it is. */
+  trouble(): string | undefined {
+    return this.#reason ?? this.#blocked;
+  }
+
+  /** Opens it anew, and so declares everything anew. */
+  renew(): void {
+    this.#link.drop();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#link.close();
+  }
+
+  async #open(): Promise<void> {
+    if (this.#opening) return;
+    this.#opening = true;
+    for (let failures = 0; !this.#closing.signal.aborted; failures++) {
       try {
-        const channel = await link.channel();
-        const connection = prepared.get(channel);
-        if (connection === undefined || lost.has(channel)) continue;
-        opened = { connection, channel };
-        reason = undefined;
-        log.info("broker connected", { connection: parts.name });
+        const opened = await this.#link.opened();
+        if (this.#lost.has(opened.channel)) continue;
+        this.#opened = opened;
+        this.#reason = undefined;
+        log.info("broker connected", { connection: this.#parts.name });
         break;
       } catch (error) {
-        if (closing.signal.aborted) break;
-        const said = (error as Error).message;
-        // Once a cause: a broker that is away for a night would fill the log.
-        if (said !== reason) log.warn("broker not connected", { connection: parts.name, error });
-        reason = said;
-        await backOff(failures, closing.signal);
+        if (this.#closing.signal.aborted) break;
+        this.#tellFailure(error as Error);
+        await backOff(failures, this.#closing.signal);
       }
     }
-    opening = false;
-    changes.changed();
-  };
-  void open();
-  const isReady = () => opened !== undefined && blocked === undefined;
+    this.#opening = false;
+    this.#changes.changed();
+  }
+
+  /** Once a cause: a broker that is away for a night would fill the log. */
+  #tellFailure(error: Error): void {
+    if (error.message !== this.#reason) log.warn("broker not connected", { connection: this.#parts.name, error });
+    this.#reason = error.message;
+  }
+
+  async #prepare(channel: C, connection: ChannelModel): Promise<void> {
+    connection.on("blocked", (why) => this.#block(`the broker takes no messages: ${why}`));
+    connection.on("unblocked", () => this.#block(undefined));
+    await this.#parts.prepare(channel, connection);
+  }
+
+  #block(why: string | undefined): void {
+    if (why !== undefined) log.warn("broker blocked", { connection: this.#parts.name, reason: why });
+    this.#blocked = why;
+    this.#changes.changed();
+  }
+
+  #lose(channel: C): void {
+    this.#lost.add(channel);
+    if (this.#opened?.channel === channel) {
+      this.#opened = undefined;
+      this.#reason = "the connection was lost";
+    }
+    this.#parts.onLost?.(channel);
+    this.#block(undefined);
+    void this.#open();
+  }
+}
+
+/** A kept connection as a place to publish: it waits until the broker takes messages, and writes several of them at once. */
+export function outletOf(kept: KeptConnection<ConfirmChannel>): Outlet {
   return {
-    open: () => opened,
-    isReady,
-    ready: (signal) => changes.until(isReady, signal),
-    trouble: () => reason ?? blocked,
-    renew: link.drop,
-    close: async () => {
-      closing.abort();
-      await link.close();
+    opened: async (signal) => {
+      await kept.ready(signal);
+      const opened = kept.opened();
+      if (opened === undefined) throw new Error("the broker is not connected");
+      gatherWrites(opened.channel);
+      return opened;
     },
+    renew: () => kept.renew(),
   };
 }

@@ -1,6 +1,7 @@
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
+/** A server that listens at `url` until it is closed. */
 export type HealthServer = { url: string; close: () => Promise<void> };
 
 /** Serves /health, what `look` sees: 200 where every part is "ok", else 503; and /counters, which asks nobody. */

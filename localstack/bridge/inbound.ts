@@ -5,12 +5,12 @@ import { sendAll } from "../../lib/runtime/aws/sqs.ts";
 import { log } from "../../lib/runtime/log.ts";
 import { acknowledge, type Lent } from "./acks.ts";
 import type { Counters } from "./counters.ts";
-import { textOf } from "./envelope.ts";
 import type { Bury } from "./poison.ts";
 import { CALLS } from "./settings.ts";
 import { backOff, condition, type Signals } from "./signals.ts";
 import { sendMessages } from "./sqs-call.ts";
 import type { SqsQueue } from "./sqs-queue.ts";
+import { textOf } from "./text-for-sqs.ts";
 import { openWindow, type Window } from "./window.ts";
 
 type Parts = {
@@ -23,13 +23,8 @@ type Parts = {
   renew: () => void;
 };
 
-export type Inbound = {
-  /** Consumes on a new channel; what came over an earlier one is void. */
-  consume: (channel: Channel, inHand: number) => Promise<void>;
-  onLost: (channel: Channel) => void;
-  /** Takes nothing more and answers when nothing is in hand, or when it is over. */
-  stop: () => Promise<void>;
-};
+/** Messages that SQS can carry, by their ids in a batch. */
+type Letters = Map<string, { lent: Lent; text: string }>;
 
 /** How long a batch that is not full waits for more while another is under way: ten a call cost little more than one. */
 const GATHER_MS = 5;
@@ -38,131 +33,166 @@ const GATHER_MS = 5;
  * Brings what agents say from the broker to SQS. A message is acked only when SQS has taken it. What came over a channel that
  * is lost is dropped here, since the broker delivers it again.
  */
-export function inbound({ queue, names, bury, counters, signals, renew }: Parts): Inbound {
-  const { over } = signals;
-  const changes = condition();
-  const waiting: Lent[] = [];
-  const lost = new WeakSet<Channel>();
-  let calls = 0;
-  let burying = 0;
-  let consuming: { channel: Channel; window: Window } | undefined;
+export class Inbound {
+  readonly #parts: Parts;
+  readonly #changes = condition();
+  /** Came, and is in no call yet. */
+  readonly #waiting: Lent[] = [];
+  readonly #lost = new WeakSet<Channel>();
+  #consuming: { channel: Channel; window: Window } | undefined;
+  #gathering: NodeJS.Timeout | undefined;
+  /** Batches under way, and messages on their way to the dead letters. */
+  #calls = 0;
+  #burying = 0;
 
-  const settle = (done: Lent[]) => {
-    counters.in_flight -= done.length;
-    acknowledge(done.filter(({ channel }) => !lost.has(channel)));
-    changes.changed();
-  };
-  const letGo = (lent: Lent[]) => {
-    counters.in_flight -= lent.length;
-  };
-  const forward = async (batch: Lent[]): Promise<void> => {
-    let left = withoutPoison(batch);
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Consumes on a new channel; what came over an earlier one is void. */
+  async consume(channel: Channel, inHand: number): Promise<void> {
+    const { names, signals, renew } = this.#parts;
+    const open = new Set<number>();
+    const isDrained = () => open.size <= this.#burying || this.#lost.has(channel);
+    const window = await openWindow(channel, names.resultsQueue, inHand, {
+      take: (message) => this.#take({ channel, message, open }),
+      // Poison may take its time: it stays unacked until both sides have it.
+      drained: async () => await this.#changes.until(isDrained, signals.over),
+      // Where the queue was deleted: on a new channel it is declared again.
+      gone: renew,
+    });
+    this.#consuming = { channel, window };
+  }
+
+  /** The broker gives what came over this channel to somebody again. */
+  lose(channel: Channel): void {
+    this.#lost.add(channel);
+    if (this.#consuming?.channel === channel) this.#consuming = undefined;
+    const kept = this.#waiting.filter((lent) => lent.channel !== channel);
+    this.#parts.counters.in_flight -= this.#waiting.length - kept.length;
+    this.#waiting.splice(0, this.#waiting.length, ...kept);
+    this.#changes.changed();
+  }
+
+  /** Takes nothing more and answers when nothing is in hand, or when it is over. */
+  async stop(): Promise<void> {
+    let closing = this.#consuming !== undefined;
+    const closed = () => {
+      closing = false;
+      this.#changes.changed();
+    };
+    // Not awaited: a broker that has fallen silent never answers.
+    void this.#consuming?.window.close().then(closed, closed);
+    const isIdle = () => !closing && this.#calls + this.#burying === 0 && this.#waiting.length === 0;
+    await this.#changes.until(isIdle, this.#parts.signals.over);
+  }
+
+  #take(lent: Lent): void {
+    const { counters } = this.#parts;
+    const { fields }: ConsumeMessage = lent.message;
+    if (fields.redelivered) counters.redelivered++;
+    counters.in_flight++;
+    this.#waiting.push(lent);
+    lent.open.add(fields.deliveryTag);
+    this.#gather();
+  }
+
+  #gather(): void {
+    if (this.#waiting.length < 10) {
+      this.#gathering ??= setTimeout(() => this.#pump(), this.#calls === 0 ? 0 : GATHER_MS);
+    } else this.#pump();
+  }
+
+  #pump(): void {
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
+    while (this.#calls < CALLS && this.#waiting.length > 0) {
+      this.#calls++;
+      void this.#forward(nextBatch(this.#waiting)).finally(() => {
+        this.#calls--;
+        this.#changes.changed();
+        this.#gather();
+      });
+    }
+  }
+
+  /** Sends a batch until nothing of it is left to send, or it is over. */
+  async #forward(batch: Lent[]): Promise<void> {
+    const { queue, counters, signals } = this.#parts;
+    const left = this.#withoutPoison(batch);
     for (let failures = 0; left.size > 0; ) {
-      if (over.aborted) return letGo([...left.values()].map(({ lent }) => lent));
-      const letters = [...left].map(([id, { text }]) => ({ id, queueUrl: queue.url, body: text }));
-      const { sent, refused = [], error } = await sendAll(letters, sendMessages);
-      const done = sent.flatMap((id) => left.get(id)?.lent ?? []);
-      counters.moved += done.length;
-      settle(done);
-      for (const id of sent) left.delete(id);
-      for (const { id, reason } of refused) {
-        const one = left.get(id);
-        if (one === undefined) continue;
-        void buried(one.lent, reason);
-        left.delete(id);
-      }
-      left = new Map([...left].filter(([, { lent }]) => !lost.has(lent.channel) || letGo([lent])));
+      if (signals.over.aborted) return this.#letGo(left.size);
+      const error = await this.#send(left);
+      this.#dropLost(left);
       if (left.size === 0) return;
       counters.failed++;
       if (failures === 0) log.warn("messages not sent", { queue: queue.url, unsent: left.size, error });
-      await backOff(failures++, over);
+      await backOff(failures++, signals.over);
     }
-  };
-  /** Nobody waits for it: others must not, and until it is done the message stays with the broker. */
-  const buried = async (lent: Lent, reason: string) => {
-    burying++;
-    changes.changed();
-    const { content, properties } = lent.message;
-    // Not all of them: with `userId` or `CC` the broker would refuse the letter, or send it elsewhere too.
-    const { messageId, correlationId, type, contentType, contentEncoding } = properties as Options.Publish;
-    const sourceId = messageId ?? "";
-    const kept = { messageId, correlationId, type, contentType, contentEncoding } as Options.Publish;
-    const poison = {
-      rabbitQueue: names.resultsQueue,
-      sqsQueue: queue,
-      body: content,
-      reason,
-      sourceId,
-      properties: kept,
-    };
-    if (await bury(poison, counters)) settle([lent]);
-    else letGo([lent]);
-    burying--;
-    changes.changed();
-  };
-  const withoutPoison = (batch: Lent[]) => {
-    const good = new Map<string, { lent: Lent; text: string }>();
+  }
+
+  #withoutPoison(batch: Lent[]): Letters {
+    const good: Letters = new Map();
     for (const [index, lent] of batch.entries()) {
       const { text, fault } = textOf(lent.message.content);
       if (fault === undefined) good.set(String(index), { lent, text });
-      else void buried(lent, fault);
+      else void this.#bury(lent, fault);
     }
     return good;
-  };
-  let timer: NodeJS.Timeout | undefined;
-  const pump = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    while (calls < CALLS && waiting.length > 0) {
-      calls++;
-      void forward(nextBatch(waiting)).finally(() => {
-        calls--;
-        changes.changed();
-        gather();
-      });
+  }
+
+  /** Makes one call, takes away from `left` what SQS has taken or never will, and answers why the rest was not sent. */
+  async #send(left: Letters): Promise<unknown> {
+    const { queue, counters } = this.#parts;
+    const letters = [...left].map(([id, { text }]) => ({ id, queueUrl: queue.url, body: text }));
+    const { sent, refused = [], error } = await sendAll(letters, sendMessages);
+    const done = sent.flatMap((id) => left.get(id)?.lent ?? []);
+    counters.moved += done.length;
+    this.#settle(done);
+    for (const id of sent) left.delete(id);
+    for (const { id, reason } of refused) {
+      const letter = left.get(id);
+      if (letter !== undefined) void this.#bury(letter.lent, reason);
+      left.delete(id);
     }
-  };
-  const gather = () => {
-    if (waiting.length < 10) timer ??= setTimeout(pump, calls === 0 ? 0 : GATHER_MS);
-    else pump();
-  };
-  return {
-    consume: async (channel, inHand) => {
-      const open = new Set<number>();
-      const take = (message: ConsumeMessage) => {
-        if (message.fields.redelivered) counters.redelivered++;
-        counters.in_flight++;
-        waiting.push({ channel, message, open });
-        open.add(message.fields.deliveryTag);
-        gather();
-      };
-      // Poison may take its time: it stays unacked until both sides have it.
-      const drained = async () => await changes.until(() => open.size <= burying || lost.has(channel), over);
-      // Where the queue was deleted: on a new channel it is declared again.
-      const window = await openWindow(channel, names.resultsQueue, inHand, { take, drained, gone: renew });
-      consuming = { channel, window };
-    },
-    onLost: (channel) => {
-      lost.add(channel);
-      if (consuming?.channel === channel) consuming = undefined;
-      const kept = waiting.filter((lent) => lent.channel !== channel);
-      counters.in_flight -= waiting.length - kept.length;
-      waiting.splice(0, waiting.length, ...kept);
-      changes.changed();
-    },
-    stop: async () => {
-      let asked = consuming !== undefined;
-      // Not awaited: a broker that has fallen silent never answers.
-      void consuming?.window
-        .close()
-        .catch(() => {})
-        .finally(() => {
-          asked = false;
-          changes.changed();
-        });
-      await changes.until(() => !asked && calls + burying === 0 && waiting.length === 0, over);
-    },
-  };
+    return error;
+  }
+
+  #dropLost(left: Letters): void {
+    for (const [id, { lent }] of left) {
+      if (!this.#lost.has(lent.channel)) continue;
+      left.delete(id);
+      this.#letGo(1);
+    }
+  }
+
+  /** Nobody waits for it: others must not, and until it is done the message stays with the broker. */
+  async #bury(lent: Lent, reason: string): Promise<void> {
+    const { queue, names, bury, counters } = this.#parts;
+    this.#burying++;
+    this.#changes.changed();
+    const { content, properties } = lent.message;
+    // Not all of them: with `userId` or `CC` the broker would refuse the letter, or send it elsewhere too.
+    const { messageId, correlationId, type, contentType, contentEncoding } = properties as Options.Publish;
+    const kept = { messageId, correlationId, type, contentType, contentEncoding } as Options.Publish;
+    const from = { rabbitQueue: names.resultsQueue, sqsQueue: queue, sourceId: messageId ?? "" };
+    if (await bury({ ...from, body: content, reason, properties: kept }, counters)) this.#settle([lent]);
+    else this.#letGo(1);
+    this.#burying--;
+    this.#changes.changed();
+  }
+
+  /** They are safe elsewhere. */
+  #settle(done: Lent[]): void {
+    this.#letGo(done.length);
+    acknowledge(done.filter(({ channel }) => !this.#lost.has(channel)));
+    this.#changes.changed();
+  }
+
+  /** So many are not in hand any more, whoever has them now. */
+  #letGo(count: number): void {
+    this.#parts.counters.in_flight -= count;
+  }
 }
 
 /** Takes as many as SQS takes in one call. */

@@ -1,12 +1,12 @@
 import type { Message } from "@aws-sdk/client-sqs";
 import type { Options } from "amqplib";
+import { propertiesOf } from "../../lib/agent-kit/transports/amqp-properties.ts";
+import { type Publish, Refused } from "../../lib/agent-kit/transports/amqp-publisher.ts";
 import type { Topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
 import { log } from "../../lib/runtime/log.ts";
 import type { Counters } from "./counters.ts";
-import { propertiesOf } from "./envelope.ts";
-import { holdWhile } from "./in-hand.ts";
+import { InHand } from "./in-hand.ts";
 import type { Bury } from "./poison.ts";
-import { type Publisher, Refused } from "./publisher.ts";
 import { CALLS } from "./settings.ts";
 import { backOff, type Signals } from "./signals.ts";
 import type { SqsQueue } from "./sqs-queue.ts";
@@ -14,7 +14,9 @@ import type { SqsQueue } from "./sqs-queue.ts";
 type Parts = {
   agent: string;
   queue: SqsQueue;
-  publisher: Publisher;
+  /** Answers when the broker takes messages, or when the signal is aborted. */
+  ready: (signal: AbortSignal) => Promise<void>;
+  publish: Publish;
   names: Topology;
   bury: Bury;
   counters: Counters;
@@ -33,14 +35,14 @@ type Parts = {
  * have been lent messages already.
  */
 export async function startOutbound(parts: Parts): Promise<void> {
-  const { agent, queue, publisher, counters, signals } = parts;
+  const { agent, queue, ready, counters, signals } = parts;
   const { stopping } = signals;
-  const hand = holdWhile(queue, parts.visibilitySeconds, counters, signals);
+  const hand = new InHand(queue, parts.visibilitySeconds, counters, signals);
   const pass = (message: Message) =>
     void deliver(parts, message).then((gone) => (gone ? hand.remove(message) : hand.giveBack(message)));
   const take = async (waitSeconds: number) => {
-    await publisher.ready(stopping);
-    return await hand.within(parts.inHand, async (count) => await queue.receive(waitSeconds, count), pass);
+    await ready(stopping);
+    return await hand.take(parts.inHand, async (count) => await queue.receive(waitSeconds, count), pass);
   };
   const takeAll = async () => {
     while (await take(0));
@@ -66,7 +68,7 @@ export async function startOutbound(parts: Parts): Promise<void> {
 
 /** Answers whether the message is safe elsewhere: with the broker, or with the dead letters. */
 async function deliver(parts: Parts, message: Message): Promise<boolean> {
-  const { agent, queue, publisher, names, bury, counters, signals } = parts;
+  const { agent, queue, publish, names, bury, counters, signals } = parts;
   const { Body = "", MessageId = "" } = message;
   if (Number(message.Attributes?.["ApproximateReceiveCount"]) > 1) counters.redelivered++;
   const body = Buffer.from(Body);
@@ -80,7 +82,7 @@ async function deliver(parts: Parts, message: Message): Promise<boolean> {
   const letter = { exchange: names.work, routingKey: agent, body, properties };
   for (let failures = 0; !signals.over.aborted; ) {
     try {
-      await publisher.publish(letter, signals.over);
+      await publish(letter, signals.over);
       counters.moved++;
       return true;
     } catch (error) {

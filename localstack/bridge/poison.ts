@@ -1,14 +1,14 @@
 import type { Options } from "amqplib";
+import { type Publish, Refused } from "../../lib/agent-kit/transports/amqp-publisher.ts";
 import type { Topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
 import { printable } from "../../lib/input/json.ts";
 import { MAX_MESSAGE_BYTES } from "../../lib/protocol/messages.ts";
 import { sendAll } from "../../lib/runtime/aws/sqs.ts";
 import { log } from "../../lib/runtime/log.ts";
 import type { Counters } from "./counters.ts";
-import { textOf } from "./envelope.ts";
-import { type Publisher, Refused } from "./publisher.ts";
 import { backOff, type Signals } from "./signals.ts";
 import type { SqsQueue } from "./sqs-queue.ts";
+import { textOf } from "./text-for-sqs.ts";
 
 /** A message that one side can never take, and what is known of it. */
 export type Poison = {
@@ -33,7 +33,7 @@ const ROOM_FOR_ATTRIBUTES = 8192;
  * Puts poison with the dead letters of the broker and, for the alarms there, with those of SQS, both with the evidence; a side
  * that cannot carry the body gets a note instead. Only then is it removed from where it came from.
  */
-export function burial(publisher: Publisher, names: Topology, { over }: Signals): Bury {
+export function burial(publish: Publish, names: Topology, { over }: Signals): Bury {
   const toRabbit = async (poison: Poison, body: Buffer): Promise<void> => {
     const { rabbitQueue, properties } = poison;
     const letter = {
@@ -43,7 +43,7 @@ export function burial(publisher: Publisher, names: Topology, { over }: Signals)
       properties: { ...properties, headers: evidenceOf(poison) },
     };
     try {
-      await publisher.publish(letter, over);
+      await publish(letter, over);
     } catch (error) {
       if (!(error instanceof Refused) || body.length < 10_000) throw error;
       await toRabbit(poison, noteOf(poison));

@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { must } from "../../lib/input/faults.ts";
+import { whole } from "../../lib/input/whole.ts";
 import { JsonMap } from "../../lib/runtime/aws/queue-settings.ts";
-import { integer, readEnv } from "../../lib/runtime/env.ts";
+import { readSettings, setting, type Values } from "../../lib/runtime/settings.ts";
 
 /** The most bytes of one queue in hand at once, by the size of its last messages, each way. */
 export const MOST_BYTES = 16_777_216;
@@ -9,59 +10,85 @@ export const MOST_BYTES = 16_777_216;
 /** The most calls of SQS at once for one queue, each way. */
 export const CALLS = 8;
 
-/** What the bridge is told by its environment; docs/queues.md has the table. */
-export type BridgeSettings = {
-  rabbitUrl: string;
-  /** What the names on the broker begin with. */
-  rabbitPrefix: string;
-  resultsUrl: string;
-  /** Agent name to queue URL. */
-  agentQueues: Record<string, string>;
-  /** Queues whose names begin so are agents' too, found while it runs: what follows is the agent's name. */
-  queuePrefix: string | undefined;
-  /** Of the health endpoint; 0 is any free one. */
-  port: number;
-  host: string;
-  /** How long a message that was taken from SQS stays invisible; it is prolonged while needed. */
-  visibilitySeconds: number;
-  /** How long one call waits for messages. A stopping bridge waits for its last one. */
-  pollSeconds: number;
-  /** Messages of one queue in hand at once, each way. */
-  inHand: number;
-  graceSeconds: number;
+/** The variables that the bridge reads. */
+export const bridgeSettings = {
+  rabbitUrl: setting({
+    env: "RABBITMQ_URL",
+    says: "The broker.",
+    takes: z.url({ protocol: /^amqps?$/, ...must("be the broker's URL, such as amqp://user:password@host:5672") }),
+    default: "amqp://guest:guest@127.0.0.1:5672",
+  }),
+  rabbitPrefix: setting({
+    env: "RABBITMQ_PREFIX",
+    says: "What the names on the broker begin with.",
+    takes: z.string().max(100),
+    default: "",
+  }),
+  resultsUrl: setting({
+    env: "RESULTS_QUEUE_URL",
+    says: "The queue of SQS that what agents say is brought to.",
+    takes: z.url(must("be the URL of the results queue")),
+  }),
+  agentQueues: setting({
+    env: "AGENT_QUEUES",
+    says: "The queues of SQS whose messages are brought to agents, as JSON: agent name to queue URL.",
+    takes: JsonMap,
+    default: "{}",
+    example: '{"code":"https://…/waybill-agent-code"}',
+  }),
+  queuePrefix: setting({
+    env: "BRIDGE_QUEUE_PREFIX",
+    says: "Queues whose names begin so are agents' as well, found while it runs; what follows is the agent's name.",
+    takes: z.string(),
+    optional: true,
+    example: "waybill-agent-",
+  }),
+  host: setting({
+    env: "BRIDGE_HOST",
+    says: "Where its /health and /counters are.",
+    takes: z.string(),
+    default: "127.0.0.1",
+  }),
+  port: setting({
+    env: "BRIDGE_PORT",
+    says: "The port of its /health and /counters; 0 is any free one.",
+    takes: whole(0, 65_535),
+    default: "9326",
+  }),
+  visibilitySeconds: setting({
+    env: "BRIDGE_VISIBILITY_SECONDS",
+    says: "How long a message that it has taken from SQS stays invisible; it is prolonged while needed.",
+    unit: "seconds",
+    takes: whole(2, 43_200),
+    default: "30",
+  }),
+  pollSeconds: setting({
+    env: "BRIDGE_POLL_SECONDS",
+    says: "How long one call waits for messages. A stopping bridge waits for its last one.",
+    unit: "seconds",
+    takes: whole(1, 20),
+    default: "2",
+  }),
+  inHand: setting({
+    env: "BRIDGE_IN_HAND",
+    says: "Messages of one queue in hand at once, each way.",
+    unit: "messages",
+    takes: whole(10, 10_000),
+    default: "100",
+  }),
+  graceSeconds: setting({
+    env: "BRIDGE_GRACE_SECONDS",
+    says: "How long a stopping bridge may finish what it has in hand, before it gives the rest back.",
+    unit: "seconds",
+    takes: whole(0, 3600),
+    default: "8",
+  }),
 };
+
+/** What the bridge is told by its environment. */
+export type BridgeSettings = Values<typeof bridgeSettings>;
 
 /** Reads the bridge's environment. Throws a ConfigError that names every variable that is wrong. */
 export function readBridgeEnv(source?: NodeJS.ProcessEnv): BridgeSettings {
-  const env = readEnv(
-    z.object({
-      RABBITMQ_URL: z
-        .url({ protocol: /^amqps?$/, ...must("be the broker's URL, such as amqp://user:password@host:5672") })
-        .default("amqp://guest:guest@127.0.0.1:5672"),
-      RABBITMQ_PREFIX: z.string().max(100).default(""),
-      RESULTS_QUEUE_URL: z.url(must("be the URL of the results queue")),
-      AGENT_QUEUES: JsonMap.prefault("{}"),
-      BRIDGE_QUEUE_PREFIX: z.string().optional(),
-      BRIDGE_PORT: integer(0, 65_535, 9326),
-      BRIDGE_HOST: z.string().default("127.0.0.1"),
-      BRIDGE_VISIBILITY_SECONDS: integer(2, 43_200, 30),
-      BRIDGE_POLL_SECONDS: integer(1, 20, 2),
-      BRIDGE_IN_HAND: integer(10, 10_000, 100),
-      BRIDGE_GRACE_SECONDS: integer(0, 3600, 8),
-    }),
-    source,
-  );
-  return {
-    rabbitUrl: env.RABBITMQ_URL,
-    rabbitPrefix: env.RABBITMQ_PREFIX,
-    resultsUrl: env.RESULTS_QUEUE_URL,
-    agentQueues: env.AGENT_QUEUES,
-    queuePrefix: env.BRIDGE_QUEUE_PREFIX,
-    port: env.BRIDGE_PORT,
-    host: env.BRIDGE_HOST,
-    visibilitySeconds: env.BRIDGE_VISIBILITY_SECONDS,
-    pollSeconds: env.BRIDGE_POLL_SECONDS,
-    inHand: env.BRIDGE_IN_HAND,
-    graceSeconds: env.BRIDGE_GRACE_SECONDS,
-  };
+  return readSettings(bridgeSettings, source);
 }

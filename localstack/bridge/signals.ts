@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { backoffMs } from "../../lib/agent-kit/backoff.ts";
+import { retryMs } from "../../lib/agent-kit/transports/transport.ts";
 
 /** How the bridge stops: first it takes nothing more, then what is still under way is given back. */
 export type Signals = { stopping: AbortSignal; over: AbortSignal };
 
 /** Waits as long as `failures` earlier failures ask for, or until the signal. */
 export async function backOff(failures: number, signal: AbortSignal): Promise<void> {
-  await sleep(backoffMs(failures), undefined, { signal }).catch(() => {});
+  await sleep(retryMs(failures), undefined, { signal }).catch(() => {});
 }
 
 /** A condition that others wait for; whoever changes what it looks at says so. */

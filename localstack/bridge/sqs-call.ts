@@ -1,3 +1,5 @@
+// Why not the SDK alone: on two cores its call takes 105 µs of processor time, this one 45 to 50 (docs/queues.md), and without that the
+// bridge does not reach 0.7 of the slower of its ends. Every call that is not answered with 200 is the SDK's.
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { text } from "node:stream/consumers";
@@ -43,7 +45,9 @@ const agents = { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent
 
 /** Up to ten messages of a queue. Rejects where SQS refuses, or does not answer within so many milliseconds, as the next two do. */
 export async function receiveMessages(input: ReceiveMessageCommandInput, ms: number): Promise<ReceiveMessageResult> {
-  return (await quickly("ReceiveMessage", input, ms)) ?? (await sqs.send(new ReceiveMessageCommand(input), within(ms)));
+  return (
+    (await quickly("ReceiveMessage", input, ms)) ?? (await sqs.send(new ReceiveMessageCommand(input), deadline(ms)))
+  );
 }
 
 /** Removes up to ten messages. */
@@ -52,17 +56,17 @@ export async function deleteMessages(
   ms: number,
 ): Promise<DeleteMessageBatchResult> {
   const command = new DeleteMessageBatchCommand(input);
-  return (await quickly("DeleteMessageBatch", input, ms)) ?? (await sqs.send(command, within(ms)));
+  return (await quickly("DeleteMessageBatch", input, ms)) ?? (await sqs.send(command, deadline(ms)));
 }
 
 /** Sends up to ten messages. */
 export async function sendMessages(input: SendMessageBatchCommandInput, ms: number): Promise<SendMessageBatchResult> {
   const command = new SendMessageBatchCommand(input);
-  return (await quickly("SendMessageBatch", input, ms)) ?? (await sqs.send(command, within(ms)));
+  return (await quickly("SendMessageBatch", input, ms)) ?? (await sqs.send(command, deadline(ms)));
 }
 
 /** What breaks off a call of the SDK. */
-export function within(ms: number): { abortSignal: AbortSignal } {
+export function deadline(ms: number): { abortSignal: AbortSignal } {
   return { abortSignal: AbortSignal.timeout(ms) };
 }
 

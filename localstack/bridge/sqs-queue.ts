@@ -1,12 +1,12 @@
 import {
   ChangeMessageVisibilityBatchCommand,
   GetQueueAttributesCommand,
-  GetQueueUrlCommand,
   ListQueuesCommand,
   type Message,
   type ReceiveMessageCommandInput,
 } from "@aws-sdk/client-sqs";
-import { deleteMessages, receiveMessages, sqs, within } from "./sqs-call.ts";
+import { deadLetterUrl } from "../../lib/runtime/aws/dead-letters.ts";
+import { deadline, deleteMessages, receiveMessages, sqs } from "./sqs-call.ts";
 
 /** A call that takes longer is broken off and made again. */
 const CALL_MS = 10_000;
@@ -20,13 +20,12 @@ export type SqsQueue = {
   hold: (messages: Message[], seconds: number) => Promise<void>;
   /** Answers those that are still there and are to be removed again. */
   remove: (messages: Message[]) => Promise<Message[]>;
-  /** The queue's own dead letter queue, asked for once. */
+  /** Of the queue's own dead letter queue; undefined where it has none. */
   deadLetterUrl: () => Promise<string | undefined>;
 };
 
 /** The queue of this URL. */
 export function sqsQueue(url: string, visibilitySeconds: number): SqsQueue {
-  let deadLetters: Promise<string | undefined> | undefined;
   return {
     url,
     receive: async (WaitTimeSeconds, MaxNumberOfMessages) => {
@@ -41,7 +40,7 @@ export function sqsQueue(url: string, visibilitySeconds: number): SqsQueue {
     },
     hold: async (messages, VisibilityTimeout) => {
       const Entries = entriesOf(messages).map((entry) => ({ ...entry, VisibilityTimeout }));
-      await sqs.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }), within(CALL_MS));
+      await sqs.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }), deadline(CALL_MS));
     },
     remove: async (messages) => {
       const { Failed = [] } = await deleteMessages({ QueueUrl: url, Entries: entriesOf(messages) }, CALL_MS);
@@ -49,18 +48,14 @@ export function sqsQueue(url: string, visibilitySeconds: number): SqsQueue {
       const again = Failed.filter(({ SenderFault }) => !SenderFault).map(({ Id }) => messages[Number(Id)]);
       return again.filter((message) => message !== undefined);
     },
-    deadLetterUrl: async () => {
-      deadLetters ??= askDeadLetterUrl(url);
-      deadLetters.catch(() => (deadLetters = undefined));
-      return await deadLetters;
-    },
+    deadLetterUrl: async () => await deadLetterUrl(sqs, url, CALL_MS),
   };
 }
 
 /** Rejects, saying why, where the queue cannot be reached. */
 export async function checkQueue(QueueUrl: string, ms: number): Promise<void> {
   const command = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["QueueArn"] });
-  await sqs.send(command, within(ms));
+  await sqs.send(command, deadline(ms));
 }
 
 /** The queues whose names begin so, by what follows it in their names; dead letter queues are none. */
@@ -69,21 +64,12 @@ export async function listQueues(prefix: string): Promise<Record<string, string>
   let NextToken: string | undefined;
   do {
     const command = new ListQueuesCommand({ QueueNamePrefix: prefix, MaxResults: 1000, NextToken });
-    const page = await sqs.send(command, within(CALL_MS));
+    const page = await sqs.send(command, deadline(CALL_MS));
     urls.push(...(page.QueueUrls ?? []));
     NextToken = page.NextToken;
   } while (NextToken !== undefined);
   const named = urls.map((url) => [url.slice(url.lastIndexOf("/") + 1 + prefix.length), url] as const);
   return Object.fromEntries(named.filter(([name]) => name !== "" && !name.endsWith("-dlq")));
-}
-
-async function askDeadLetterUrl(QueueUrl: string): Promise<string | undefined> {
-  const asked = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["RedrivePolicy"] });
-  const { RedrivePolicy = "{}" } = (await sqs.send(asked, within(CALL_MS))).Attributes ?? {};
-  const { deadLetterTargetArn } = JSON.parse(RedrivePolicy) as { deadLetterTargetArn?: string };
-  if (deadLetterTargetArn === undefined) return undefined;
-  const [, , , , QueueOwnerAWSAccountId, QueueName] = deadLetterTargetArn.split(":");
-  return (await sqs.send(new GetQueueUrlCommand({ QueueName, QueueOwnerAWSAccountId }), within(CALL_MS))).QueueUrl;
 }
 
 function entriesOf(messages: Message[]): { Id: string; ReceiptHandle: string | undefined }[] {

@@ -1,19 +1,16 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel, ConfirmChannel } from "amqplib";
+import { publisherOver } from "../../lib/agent-kit/transports/amqp-publisher.ts";
 import { declareTopology, topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
-import { AgentName } from "../../lib/protocol/fields.ts";
-import { log } from "../../lib/runtime/log.ts";
-import { keepOpen } from "./broker.ts";
+import { KeptConnection, outletOf } from "./broker.ts";
+import { CarriedAgents } from "./carried-agents.ts";
 import { type Counters, counters } from "./counters.ts";
 import { serveHealth } from "./health.ts";
-import { inbound } from "./inbound.ts";
-import { startOutbound } from "./outbound.ts";
+import { Inbound } from "./inbound.ts";
 import { burial } from "./poison.ts";
-import { publisherOf } from "./publisher.ts";
 import type { BridgeSettings } from "./settings.ts";
-import { backOff } from "./signals.ts";
-import { checkQueue, listQueues, sqsQueue } from "./sqs-queue.ts";
+import { checkQueue, sqsQueue } from "./sqs-queue.ts";
 
+/** A bridge that runs. */
 export type Bridge = {
   /** Of its own endpoint, which has /health and /counters. */
   url: string;
@@ -24,7 +21,6 @@ export type Bridge = {
   stop: () => Promise<void>;
 };
 
-const LOOK_MS = 10_000;
 const HEALTH_MS = 2000;
 
 /**
@@ -32,91 +28,69 @@ const HEALTH_MS = 2000;
  * Every message arrives at least once: it is removed from one side only when the other has accepted it.
  */
 export async function startBridge(settings: BridgeSettings): Promise<Bridge> {
-  const { rabbitUrl: url, rabbitPrefix, visibilitySeconds, pollSeconds, inHand } = settings;
+  const { rabbitUrl: url, rabbitPrefix, resultsUrl, visibilitySeconds, inHand } = settings;
   const names = topology(rabbitPrefix);
   const stop = new AbortController();
   const end = new AbortController();
   const signals = { stopping: stop.signal, over: end.signal };
-  const agents = new Map<string, Promise<void>>();
   const both = { out: counters(), in: counters() };
 
   // Two connections: a broker that is short of memory stops reading from one that publishes, and acks must not wait for that.
-  const outgoing = keepOpen<ConfirmChannel>({
+  const outgoing = new KeptConnection<ConfirmChannel>({
     url,
     name: "waybill bridge: publishes",
     create: (connection) => connection.createConfirmChannel(),
-    prepare: async (_, connection) => void (await declareTopology(connection, [...agents.keys()], rabbitPrefix)),
+    prepare: async (_, connection) => void (await declareTopology(connection, agents.names(), rabbitPrefix)),
   });
-  const publisher = publisherOf(outgoing);
-  const bury = burial(publisher, names, signals);
-  const results = sqsQueue(settings.resultsUrl, visibilitySeconds);
-  const into = inbound({ queue: results, names, bury, counters: both.in, signals, renew: () => incoming.renew() });
-  const incoming = keepOpen<Channel>({
+  const publish = publisherOver(outletOf(outgoing));
+  const bury = burial(publish, names, signals);
+  const agents = new CarriedAgents({ settings, outgoing, publish, names, bury, counters: both.out, signals });
+
+  const queue = sqsQueue(resultsUrl, visibilitySeconds);
+  const results = new Inbound({ queue, names, bury, counters: both.in, signals, renew: () => incoming.renew() });
+  const incoming = new KeptConnection<Channel>({
     url,
     name: "waybill bridge: consumes",
     create: (connection) => connection.createChannel(),
     prepare: async (channel, connection) => {
       await declareTopology(connection, [], rabbitPrefix);
-      if (!signals.stopping.aborted) await into.consume(channel, inHand);
+      if (!signals.stopping.aborted) await results.consume(channel, inHand);
     },
-    onLost: into.onLost,
+    onLost: (channel) => results.lose(channel),
   });
 
-  const add = async (agent: string, queueUrl: string, found: boolean) => {
-    if (agents.has(agent) || !AgentName.safeParse(agent).success) return;
-    const queue = sqsQueue(queueUrl, visibilitySeconds);
-    const limits = { visibilitySeconds, pollSeconds, inHand, found };
-    const parts = { agent, queue, publisher, names, bury, counters: both.out, signals, ...limits };
-    const carried = startOutbound(parts).finally(() => {
-      if (stop.signal.aborted) return;
-      agents.delete(agent);
-      log.info("agent gone", { agent, queue: queueUrl });
-    });
-    agents.set(agent, carried);
-    const connection = outgoing.open()?.connection;
-    // Where this fails, the first message finds no queue, and then all is declared anew.
-    if (connection !== undefined) await declareTopology(connection, [agent], rabbitPrefix).catch(() => {});
-    log.info("agent bridged", { agent, queue: queueUrl });
-  };
-  const discover = async (prefix: string) => {
-    for (let failures = 0; !stop.signal.aborted; ) {
-      try {
-        for (const [agent, queueUrl] of Object.entries(await listQueues(prefix))) await add(agent, queueUrl, true);
-        failures = 0;
-        await sleep(LOOK_MS, undefined, { signal: stop.signal }).catch(() => {});
-      } catch (error) {
-        if (failures === 0) log.warn("queues not listed", { prefix, error });
-        await backOff(failures++, stop.signal);
-      }
-    }
-  };
-  for (const [agent, queueUrl] of Object.entries(settings.agentQueues)) void add(agent, queueUrl, false);
-  const discovering = settings.queuePrefix === undefined ? undefined : discover(settings.queuePrefix);
-
+  for (const [agent, queueUrl] of Object.entries(settings.agentQueues)) void agents.add(agent, queueUrl, false);
+  const discovering = settings.queuePrefix === undefined ? undefined : agents.discover(settings.queuePrefix);
   const health = await serveHealth(
     settings.port,
     settings.host,
-    () => ({ agents: [...agents.keys()], ...both }),
+    () => ({ agents: agents.names(), ...both }),
     async () => ({
       rabbitmq_publish: outgoing.trouble() ?? "ok",
       rabbitmq_consume: incoming.trouble() ?? "ok",
-      sqs: await checkQueue(settings.resultsUrl, HEALTH_MS).then(
-        () => "ok",
-        (error: Error) => `${error.name}: ${error.message}`,
-      ),
+      sqs: await healthOf(resultsUrl),
     }),
   );
   return {
     url: health.url,
     counters: both,
-    agents: () => [...agents.keys()],
+    agents: () => agents.names(),
     stop: async () => {
       stop.abort();
       const grace = setTimeout(() => end.abort(), settings.graceSeconds * 1000);
-      await Promise.all([discovering, into.stop(), ...agents.values()]);
+      await Promise.all([discovering, results.stop(), agents.ended()]);
       clearTimeout(grace);
       end.abort();
       await Promise.all([incoming.close(), outgoing.close(), health.close()]);
     },
   };
+}
+
+async function healthOf(queueUrl: string): Promise<string> {
+  try {
+    await checkQueue(queueUrl, HEALTH_MS);
+    return "ok";
+  } catch (error) {
+    return `${(error as Error).name}: ${(error as Error).message}`;
+  }
 }

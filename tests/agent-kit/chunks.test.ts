@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { CHUNK_BYTES, cutLength, decodeChunk, encodeChunk } from "../../lib/agent-kit/chunks.ts";
+import { CHUNK_BYTES, cutLength, encodeChunk } from "../../lib/agent-kit/chunks.ts";
 import { recordSteps } from "../../lib/agent-kit/steps.ts";
 import { clip, clipStart, storable } from "../../lib/agent-kit/text.ts";
 import { findUnstorable, stringifyForQueue } from "../../lib/input/json.ts";
@@ -141,4 +141,9 @@ test("steps that are open when the work ends are told as failed, and what is wri
 
 function joined(told: Step[]): Buffer {
   return Buffer.concat(told.flatMap(({ output }) => (output === undefined ? [] : [decodeChunk(output)])));
+}
+
+/** The bytes that a chunk stands for. */
+function decodeChunk({ encoding, text }: ReturnType<typeof encodeChunk>): Buffer {
+  return Buffer.from(text, encoding);
 }

@@ -48,6 +48,7 @@ export type Journal = {
   close: () => void;
 };
 
+/** A run that a crash cut off, and the steps of it that were told as running, in order. */
 export type Interrupted = {
   requestId: string;
   taskId: string;
@@ -73,66 +74,79 @@ export function openJournal(folder: string, name: string): Journal {
       throw error;
     }
   };
-  const insertSaid = db.prepare("insert into said (request_id, last, body) values (?, ?, ?)");
-  const setState = db.prepare("update runs set state = ?, updated_at = ? where request_id = ?");
-  const find = db.prepare("select state, attempt from runs where request_id = ?");
-  const insertRun = db.prepare(`
-    insert into runs (request_id, task_id, trace_id, attempt, state, custom_fields, begun_at, updated_at)
-    values (?, ?, ?, ?, 'running', ?, ?, ?)`);
-  const deleteRun = db.prepare("delete from runs where request_id = ?");
-  const raise = db.prepare(
-    "update runs set attempt = ?, generation = generation + 1, updated_at = ? where request_id = ?",
-  );
-  const sayAgain = db.prepare("update said set sent = 0 where request_id = ?");
-  // The last word waits until the queue has taken the others: who sees the result finds the output complete sooner.
-  const unsent = db.prepare(`
-    select seq, generation, request_id, trace_id, attempt, custom_fields, begun_at, body
-    from said join runs using (request_id)
-    where sent = 0 and (last = 0 or not exists (
-      select 1 from said before where before.request_id = said.request_id and before.sent = 0 and before.seq < said.seq
-    ))
-    order by seq limit ?`);
-  const markSent = db.prepare(`
-    update said set sent = 1
-    where seq = ? and exists (select 1 from runs where runs.request_id = said.request_id and generation = ?)`);
-  const insertCancel = db.prepare(`
-    insert into cancels (task_id, attempt, updated_at) values (?, ?, ?)
-    on conflict do update set attempt = max(attempt, excluded.attempt), updated_at = excluded.updated_at`);
-  const findCancel = db.prepare("select 1 from cancels where task_id = ? and attempt >= ?");
+  const statements = statementsOf(db);
 
   return {
-    find: (requestId) => find.get(requestId) as ReturnType<Journal["find"]>,
+    find: (requestId) => statements.find.get(requestId) as ReturnType<Journal["find"]>,
     begin: ({ request_id, trace_id, payload, x_custom_fields }) => {
       const custom = x_custom_fields === undefined ? null : JSON.stringify(x_custom_fields);
       transaction(() => {
-        deleteRun.run(request_id);
-        insertRun.run(request_id, payload.task_id, trace_id, payload.attempt, custom, Date.now(), Date.now());
+        statements.deleteRun.run(request_id);
+        statements.insertRun.run(
+          request_id,
+          payload.task_id,
+          trace_id,
+          payload.attempt,
+          custom,
+          Date.now(),
+          Date.now(),
+        );
       });
     },
     say: (requestId, said, last) =>
       transaction(() => {
-        insertSaid.run(requestId, last === undefined ? 0 : 1, JSON.stringify(said));
-        if (last !== undefined) setState.run(last, Date.now(), requestId);
+        statements.insertSaid.run(requestId, last === undefined ? 0 : 1, JSON.stringify(said));
+        if (last !== undefined) statements.setState.run(last, Date.now(), requestId);
       }),
-    stop: (requestId) => void setState.run("stopped", Date.now(), requestId),
+    stop: (requestId) => void statements.setState.run("stopped", Date.now(), requestId),
     replay: (requestId, attempt) =>
       transaction(() => {
-        raise.run(attempt, Date.now(), requestId);
-        sayAgain.run(requestId);
+        statements.raise.run(attempt, Date.now(), requestId);
+        statements.sayAgain.run(requestId);
       }),
-    unsent: (limit) => (unsent.all(limit) as UnsentRow[]).map(toUnsent),
+    unsent: (limit) => (statements.unsent.all(limit) as UnsentRow[]).map(toUnsent),
     markSent: (rows) =>
       transaction(() => {
-        for (const { seq, generation } of rows) markSent.run(seq, generation);
+        for (const { seq, generation } of rows) statements.markSent.run(seq, generation);
       }),
-    cancel: (taskId, attempt) => void insertCancel.run(taskId, attempt, Date.now()),
-    isCancelled: (taskId, attempt) => findCancel.get(taskId, attempt) !== undefined,
+    cancel: (taskId, attempt) => void statements.insertCancel.run(taskId, attempt, Date.now()),
+    isCancelled: (taskId, attempt) => statements.findCancel.get(taskId, attempt) !== undefined,
     takeInterrupted: () => transaction(() => takeInterrupted(db)),
     forgetBefore: (time) => {
       transaction(() => forgetBefore(db, time));
       db.exec("pragma incremental_vacuum");
     },
     close: () => db.close(),
+  };
+}
+
+/** All that the journal asks its file more than once, prepared. */
+function statementsOf(db: DatabaseSync) {
+  return {
+    insertSaid: db.prepare("insert into said (request_id, last, body) values (?, ?, ?)"),
+    setState: db.prepare("update runs set state = ?, updated_at = ? where request_id = ?"),
+    find: db.prepare("select state, attempt from runs where request_id = ?"),
+    insertRun: db.prepare(`
+      insert into runs (request_id, task_id, trace_id, attempt, state, custom_fields, begun_at, updated_at)
+      values (?, ?, ?, ?, 'running', ?, ?, ?)`),
+    deleteRun: db.prepare("delete from runs where request_id = ?"),
+    raise: db.prepare("update runs set attempt = ?, generation = generation + 1, updated_at = ? where request_id = ?"),
+    sayAgain: db.prepare("update said set sent = 0 where request_id = ?"),
+    // The last word waits until the queue has taken the others: who sees the result finds the output complete sooner.
+    unsent: db.prepare(`
+      select seq, generation, request_id, trace_id, attempt, custom_fields, begun_at, body
+      from said join runs using (request_id)
+      where sent = 0 and (last = 0 or not exists (
+        select 1 from said before where before.request_id = said.request_id and before.sent = 0 and before.seq < said.seq
+      ))
+      order by seq limit ?`),
+    markSent: db.prepare(`
+      update said set sent = 1
+      where seq = ? and exists (select 1 from runs where runs.request_id = said.request_id and generation = ?)`),
+    insertCancel: db.prepare(`
+      insert into cancels (task_id, attempt, updated_at) values (?, ?, ?)
+      on conflict do update set attempt = max(attempt, excluded.attempt), updated_at = excluded.updated_at`),
+    findCancel: db.prepare("select 1 from cancels where task_id = ? and attempt >= ?"),
   };
 }
 

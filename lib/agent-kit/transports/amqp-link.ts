@@ -1,18 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Channel, type ChannelModel, connect } from "amqplib";
 import { log } from "../../runtime/log.ts";
+import { within } from "../../time.ts";
 
-/** One connection with one channel, opened when it is first asked for and, after it was lost, when it is asked for again. */
-export type Link<C extends Channel> = {
-  /** The channel that works now. Rejects where the broker cannot be reached: who asks decides when to ask again. */
-  channel: () => Promise<C>;
-  /** The channel, where there is one or one is being opened. */
-  ifOpen: () => Promise<C | undefined>;
-  /** The next to ask gets a new connection; what was written to this one may still arrive. */
-  drop: () => void;
-  /** Ends it when what was written has arrived, or after two seconds. Nothing is opened after this. */
-  close: () => Promise<void>;
-};
+/** A connection and its one channel: they live and die together. */
+export type Opened<C extends Channel> = { connection: ChannelModel; channel: C };
 
 type Parts<C extends Channel> = {
   url: string;
@@ -31,18 +22,68 @@ const CONNECT_MS = 10_000;
 const CLOSE_MS = 2000;
 
 /**
- * Describes a link; nothing is opened yet. Channel and connection live and die together, and whoever needs them asks again
- * with a backoff of its own: amqplib's recovery would reconnect, but knows nothing of what was lent over the old channel.
+ * One connection with one channel, opened when it is first asked for and, after it was lost, when it is asked for again. Whoever
+ * asks decides when to ask again: amqplib's own recovery would reconnect, but knows nothing of what was lent over the old channel.
  */
-export function describeLink<C extends Channel>({ url, name, create, prepare, onLost }: Parts<C>): Link<C> {
-  const address = new URL(url);
-  if (!address.searchParams.has("heartbeat")) address.searchParams.set("heartbeat", String(HEARTBEAT_SECONDS));
-  let current: Promise<{ connection: ChannelModel; channel: C }> | undefined;
-  let closed = false;
+export class Link<C extends Channel> {
+  readonly #parts: Parts<C>;
+  readonly #address: string;
+  #current: Promise<Opened<C>> | undefined;
+  #closed = false;
 
-  const open = async (onEnd: () => void) => {
-    if (closed) throw new Error("the link to the broker is closed");
-    const connection = await connect(address.href, {
+  /** Nothing is opened yet. */
+  constructor(parts: Parts<C>) {
+    const address = new URL(parts.url);
+    if (!address.searchParams.has("heartbeat")) address.searchParams.set("heartbeat", String(HEARTBEAT_SECONDS));
+    this.#parts = parts;
+    this.#address = address.href;
+  }
+
+  /** What works now. Rejects where the broker cannot be reached. */
+  async opened(): Promise<Opened<C>> {
+    return await (this.#current ??= this.#open());
+  }
+
+  /** The same, where there is one or one is being opened. */
+  async ifOpen(): Promise<Opened<C> | undefined> {
+    return await this.#current;
+  }
+
+  /** The next to ask gets a new connection; what was written to this one may still arrive. */
+  drop(): void {
+    void this.#current?.then(({ connection }) => connection.close()).catch(() => {});
+    this.#current = undefined;
+  }
+
+  /** Ends it when what was written has arrived, or after two seconds. Nothing is opened after this. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await within(
+      CLOSE_MS,
+      this.#end().catch(() => {}),
+      () => {},
+    );
+  }
+
+  async #end(): Promise<void> {
+    const opened = await this.#current;
+    await opened?.channel.close();
+    await opened?.connection.close();
+  }
+
+  #open(): Promise<Opened<C>> {
+    const forget = () => {
+      if (this.#current === opening) this.#current = undefined;
+    };
+    const opening = this.#connect(forget);
+    opening.catch(forget);
+    return opening;
+  }
+
+  async #connect(onEnd: () => void): Promise<Opened<C>> {
+    if (this.#closed) throw new Error("the link to the broker is closed");
+    const { name, create, prepare, onLost } = this.#parts;
+    const connection = await connect(this.#address, {
       timeout: CONNECT_MS,
       // Acks are small, and must not wait for more to go with them.
       noDelay: true,
@@ -57,7 +98,7 @@ export function describeLink<C extends Channel>({ url, name, create, prepare, on
       let ready = false;
       channel.once("close", () => {
         onEnd();
-        if (ready && !closed) log.warn("broker connection lost", { connection: name, error: reason });
+        if (ready && !this.#closed) log.warn("broker connection lost", { connection: name, error: reason });
         onLost?.(channel);
         connection.close().catch(() => {});
       });
@@ -68,31 +109,5 @@ export function describeLink<C extends Channel>({ url, name, create, prepare, on
       connection.close().catch(() => {});
       throw error;
     }
-  };
-  const ask = () => {
-    const asked = open(() => {
-      if (current === asked) current = undefined;
-    });
-    asked.catch(() => {
-      if (current === asked) current = undefined;
-    });
-    return asked;
-  };
-  const end = async () => {
-    const opened = await current;
-    await opened?.channel.close();
-    await opened?.connection.close();
-  };
-  return {
-    channel: async () => (await (current ??= ask())).channel,
-    ifOpen: async () => (await current)?.channel,
-    drop: () => {
-      void current?.then(({ connection }) => connection.close()).catch(() => {});
-      current = undefined;
-    },
-    close: async () => {
-      closed = true;
-      await Promise.race([end().catch(() => {}), sleep(CLOSE_MS, undefined, { ref: false })]);
-    },
-  };
+  }
 }

@@ -1,96 +1,99 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import type { ConfirmChannel } from "amqplib";
-import type { Message } from "../../protocol/messages.ts";
-import { describeLink } from "./amqp-link.ts";
-import { declareTopology } from "./amqp-topology.ts";
-import type { Letter, Transport } from "./transport.ts";
+import type { ConfirmChannel, Options } from "amqplib";
+import type { Opened } from "./amqp-link.ts";
 
-/** Publishes over a connection of its own, opened when it is first needed. */
-export type Publisher = {
-  /** Answers the ids that the broker has on disk, in a queue; never throws. */
-  publish: (letters: Letter[], to: { exchange: string; key: string }) => ReturnType<Transport["send"]>;
-  close: () => Promise<void>;
+/** One message to publish. */
+export type AmqpLetter = { exchange: string; routingKey: string; body: Buffer; properties: Options.Publish };
+
+/** A connection to publish over, which somebody keeps. */
+export type Outlet = {
+  /** What is open now. Rejects where the broker cannot be reached. */
+  opened: (signal: AbortSignal) => Promise<Opened<ConfirmChannel>>;
+  /** Has it opened anew, and so everything declared anew. */
+  renew: () => void;
 };
 
-/** A connection that has not confirmed by then is given up, or what is tried again would pile up before it. */
-const CONFIRM_MS = 5000;
+/** The broker closed the channel over this very message: it will do so again, however often it is sent. */
+export class Refused extends Error {}
 
-/** Describes a publisher; `name` is what the broker's lists call its connection. */
-export function describePublisher(url: string, prefix: string, name: string): Publisher {
-  const returned = new Set<string>();
-  const link = describeLink<ConfirmChannel>({
-    url,
-    name,
-    create: (connection) => connection.createConfirmChannel(),
-    prepare: async (channel, connection) => {
-      await declareTopology(connection, [], prefix);
-      returned.clear();
-      // Comes before the confirm of the same message.
-      channel.on("return", ({ properties }) => returned.add(String(properties.messageId)));
-    },
-  });
+/** The broker closed the channel over one of several messages, and this may be it. */
+class Suspect extends Error {}
 
-  const one = async (channel: ConfirmChannel, body: string, { exchange, key }: { exchange: string; key: string }) => {
-    const properties = propertiesOf(body);
-    await new Promise<void>((resolve, reject) => {
-      const confirmed = (error: Error | null) => (error === null ? resolve() : reject(error));
-      channel.publish(exchange, key, Buffer.from(body), properties, confirmed);
-    });
-    if (returned.delete(properties.messageId)) {
-      // A queue was removed behind our back: a new connection declares it again.
-      link.drop();
-      throw new Error(`RabbitMQ has no queue for what is published to "${exchange}" with the key "${key}"`);
+/** No queue would have got it: somebody removed one, or a binding. */
+class Unroutable extends Error {}
+
+/**
+ * Answers when the broker has the message in a queue, on disk. Rejects where it is not known to: then it is to be sent again, and
+ * may come twice. Rejects with Refused where sending it again cannot work. Waits no longer than until the signal.
+ */
+export type Publish = (letter: AmqpLetter, signal: AbortSignal) => Promise<void>;
+
+/** Publishes over a connection, each message with a confirm, and renews it where somebody has removed what was declared. */
+export function publisherOver({ opened, renew }: Outlet): Publish {
+  let alone: Promise<unknown> = Promise.resolve();
+
+  /** One at a time, each on a channel of its own: then it is known which message a channel was closed over. */
+  const publishAlone = async (letter: AmqpLetter, signal: AbortSignal): Promise<void> => {
+    const { connection } = await opened(signal);
+    const channel = await connection.createConfirmChannel();
+    try {
+      await send(channel, letter, signal);
+    } catch (error) {
+      throw error instanceof Suspect ? new Refused(error.message) : error;
+    } finally {
+      if (!watch(channel).closed) await channel.close();
     }
   };
-
-  return {
-    publish: async (letters, to) => {
-      const sent: string[] = [];
-      const limit = new AbortController();
-      let error: unknown;
-      const all = async () => {
-        const channel = await link.channel();
-        const each = letters.map(async ({ id, body }) => {
-          try {
-            await one(channel, body, to);
-            sent.push(id);
-          } catch (reason) {
-            error = reason;
-          }
-        });
-        await Promise.all(each);
-      };
-      const late = async () => {
-        await sleep(CONFIRM_MS, undefined, { signal: limit.signal });
-        link.drop();
-        throw new Error(`RabbitMQ has not confirmed within ${CONFIRM_MS / 1000} s`);
-      };
-      try {
-        await Promise.race([all(), late()]);
-      } catch (reason) {
-        error = reason;
-      } finally {
-        limit.abort();
-      }
-      return error === undefined ? { sent } : { sent: [...sent], error };
-    },
-    close: () => link.close(),
+  return async (letter, signal) => {
+    const { channel } = await opened(signal);
+    try {
+      return await send(channel, letter, signal);
+    } catch (error) {
+      if (error instanceof Unroutable) renew();
+      if (!(error instanceof Suspect)) throw error;
+    }
+    const turn = alone.then(() => publishAlone(letter, signal));
+    alone = turn.catch(() => {});
+    return await turn;
   };
 }
 
-/** What a broker's tools show of a message; the body alone is what counts. */
-function propertiesOf(body: string) {
-  const { message_id, trace_id, type, timestamp } = JSON.parse(body) as Message;
-  return {
-    mandatory: true,
-    persistent: true,
-    contentType: "application/json",
-    contentEncoding: "utf-8",
-    messageId: message_id,
-    correlationId: trace_id,
-    headers: { trace_id },
-    type,
-    // AMQP counts in seconds.
-    timestamp: Math.floor(Date.parse(timestamp) / 1000),
-  };
+/** What is to be known of a channel: what it gave back, by the ids of `send`, and why it was closed. */
+type Watch = { returned: Set<number>; closed: boolean; closedOver?: Error };
+const watches = new WeakMap<ConfirmChannel, Watch>();
+
+function watch(channel: ConfirmChannel): Watch {
+  const known = watches.get(channel);
+  if (known !== undefined) return known;
+  const seen: Watch = { returned: new Set(), closed: false };
+  watches.set(channel, seen);
+  channel.on("return", ({ properties }) => seen.returned.add(Number(properties.headers?.["publish_id"])));
+  channel.on("error", (error: Error & { code?: unknown }) => {
+    // An exchange that is missing (404) is nobody's fault here: all is declared anew.
+    if (typeof error.code === "number" && error.code !== 404) seen.closedOver = error;
+  });
+  // Before the listener by which amqplib fails what is unconfirmed.
+  channel.prependListener("close", () => (seen.closed = true));
+  return seen;
+}
+
+let ids = 0;
+
+async function send(channel: ConfirmChannel, letter: AmqpLetter, signal: AbortSignal): Promise<void> {
+  const { exchange, routingKey, body, properties } = letter;
+  const seen = watch(channel);
+  const id = ++ids;
+  // A message that no queue gets is given back, and confirmed all the same; it is known again by this header.
+  const headers = { ...(properties.headers as object), publish_id: id };
+  const options = { ...properties, headers, mandatory: true, persistent: true };
+  await new Promise<void>((resolve, reject) => {
+    const giveUp = () => reject(new Error("not confirmed in time"));
+    signal.addEventListener("abort", giveUp);
+    channel.publish(exchange, routingKey, body, options, (error: Error | null) => {
+      signal.removeEventListener("abort", giveUp);
+      if (seen.returned.delete(id)) {
+        reject(new Unroutable(`RabbitMQ has no queue for what "${exchange}" gets with the key "${routingKey}"`));
+      } else if (error === null) resolve();
+      else reject(seen.closedOver === undefined ? error : new Suspect(seen.closedOver.message));
+    });
+  });
 }

@@ -66,7 +66,7 @@ export async function declareTopology(
   return names;
 }
 
-/** Removes all of it with every message that is on it: for tests on a broker that is shared. */
+/** Removes all of it with every message that is on it. What is not there is no fault. */
 export async function deleteTopology(
   connection: Pick<ChannelModel, "createChannel">,
   agents: string[],

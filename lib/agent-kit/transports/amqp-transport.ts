@@ -1,18 +1,18 @@
 import { EventEmitter, once } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
-import type { Channel, ConsumeMessage } from "amqplib";
+import type { Channel, ChannelModel, ConsumeMessage } from "amqplib";
 import { uuidOf } from "../../runtime/ids.ts";
+import { within } from "../../time.ts";
 import { cancelledOnDeletion } from "./amqp-deletion.ts";
-import { describeLink } from "./amqp-link.ts";
-import { describePublisher } from "./amqp-publisher.ts";
+import { Link } from "./amqp-link.ts";
+import { describeSending, type Sending } from "./amqp-sending.ts";
 import { declareTopology, topology } from "./amqp-topology.ts";
 import type { AgentSettings, AmqpQueue } from "./env.ts";
-import type { Delivery, Transport } from "./transport.ts";
+import type { Delivery, Letter, Transport } from "./transport.ts";
 
 type AmqpSettings = Pick<AgentSettings, "concurrency" | "visibilitySeconds" | "pollSeconds"> & { queue: AmqpQueue };
 
-/** A message that the broker has lent over this channel. */
-type Lent = { channel: Channel; message: ConsumeMessage; since: number; kept: boolean };
+/** A message that the broker has lent over this channel. `acked` where it was told before its work is done. */
+type Lent = { channel: Channel; message: ConsumeMessage; since: number; kept: boolean; acked: boolean };
 type Deal = (channel: Channel, message: ConsumeMessage) => void;
 
 const accept: Deal = (channel, message) => channel.ack(message);
@@ -30,112 +30,152 @@ const STOP_MS = 1000;
  * It takes and sends over two connections: a broker short of memory stops reading from one that publishes, acks included.
  */
 export function amqpTransport(settings: AmqpSettings, name: string, most: number): Transport {
-  const { concurrency, visibilitySeconds, pollSeconds } = settings;
-  const { url, prefix, ackSeconds } = settings.queue;
-  const names = topology(prefix);
-  const queue = names.agentQueue(name);
-  const publisher = describePublisher(url, prefix, `waybill agent ${name}, sending`);
-  const waiting: Lent[] = [];
-  const inHand = new Set<Lent>();
-  let tags: string[] = [];
-  let stopped = false;
-  const news = new EventEmitter();
+  return new AmqpTransport(settings, name, most);
+}
 
-  const link = describeLink<Channel>({
-    url,
-    name: `waybill agent ${name}, taking`,
-    create: (connection) => connection.createChannel(),
-    prepare: async (channel, connection) => {
-      await declareTopology(connection, [name], prefix);
-      const take = (message: ConsumeMessage | null) => {
-        // The queue was deleted: a new connection declares it again.
-        if (message === null) return link.drop();
-        waiting.push({ channel, message, since: Date.now(), kept: true });
-        news.emit("any");
-      };
-      // RabbitMQ serves the higher priority first: a message goes to whoever has a free place. Only what nobody has a place
-      // for is taken to wait, so that a `cancelled` behind it is heard.
-      tags = await cancelledOnDeletion(channel, async () => {
-        await channel.prefetch(concurrency);
-        const places = await channel.consume(queue, take, { priority: 1 });
-        await channel.prefetch(most);
-        const beyond = await channel.consume(queue, take, { priority: 0 });
-        return [places.consumerTag, beyond.consumerTag];
-      });
-    },
-    onLost: (channel) => {
-      for (const lent of inHand) if (lent.channel === channel) inHand.delete(lent);
-      waiting.splice(0, waiting.length, ...waiting.filter((lent) => lent.channel !== channel));
-      news.emit("any");
-    },
-  });
+class AmqpTransport implements Transport {
+  readonly #settings: AmqpSettings;
+  readonly #name: string;
+  readonly #most: number;
+  readonly #queue: string;
+  readonly #link: Link<Channel>;
+  readonly #sending: Sending;
+  readonly #forgetting: NodeJS.Timeout;
+  /** Came, and nobody has asked for it yet. */
+  #waiting: Lent[] = [];
+  readonly #inHand = new Set<Lent>();
+  /** Emits "any" when there is something to receive, or will be nothing more. */
+  readonly #news = new EventEmitter();
+  #consumerTags: string[] = [];
+  #stopped = false;
+
+  constructor(settings: AmqpSettings, name: string, most: number) {
+    const { url, prefix } = settings.queue;
+    this.#settings = settings;
+    this.#name = name;
+    this.#most = most;
+    this.#queue = topology(prefix).agentQueue(name);
+    this.#sending = describeSending(url, prefix, `waybill agent ${name}, sending`);
+    this.#link = new Link<Channel>({
+      url,
+      name: `waybill agent ${name}, taking`,
+      create: (connection) => connection.createChannel(),
+      prepare: (channel, connection) => this.#consume(channel, connection),
+      onLost: (channel) => this.#lose(channel),
+    });
+    this.#forgetting = setInterval(() => this.#giveBackForgotten(), settings.visibilitySeconds * 1000);
+    this.#forgetting.unref();
+  }
+
+  async receive(max: number): Promise<Delivery[]> {
+    if (this.#stopped) return [];
+    await this.#link.opened();
+    const limit = AbortSignal.timeout(this.#settings.pollSeconds * 1000);
+    if (this.#waiting.length === 0) await once(this.#news, "any", { signal: limit }).catch(() => {});
+    return this.#stopped ? [] : this.#waiting.splice(0, max).map((lent) => this.#handOut(lent));
+  }
+
+  async send(letters: Letter[]): ReturnType<Transport["send"]> {
+    const { results } = topology(this.#settings.queue.prefix);
+    return await this.#sending.send(letters, { exchange: results, key: this.#name });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#news.emit("any");
+    await within(
+      STOP_MS,
+      this.#takeNoMore().catch(() => {}),
+      () => {},
+    );
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#forgetting);
+    await Promise.all([this.#link.close(), this.#sending.close()]);
+  }
+
+  /**
+   * RabbitMQ serves the higher priority first: a message goes to whoever has a free place. Only what nobody has a place for is
+   * taken to wait, so that a `cancelled` behind it is heard.
+   */
+  async #consume(channel: Channel, connection: ChannelModel): Promise<void> {
+    await declareTopology(connection, [this.#name], this.#settings.queue.prefix);
+    const take = (message: ConsumeMessage | null) => this.#take(channel, message);
+    this.#consumerTags = await cancelledOnDeletion(channel, async () => {
+      await channel.prefetch(this.#settings.concurrency);
+      const places = await channel.consume(this.#queue, take, { priority: 1 });
+      await channel.prefetch(this.#most);
+      const beyond = await channel.consume(this.#queue, take, { priority: 0 });
+      return [places.consumerTag, beyond.consumerTag];
+    });
+  }
+
+  #take(channel: Channel, message: ConsumeMessage | null): void {
+    // The queue was deleted: a new connection declares it again.
+    if (message === null) return this.#link.drop();
+    this.#waiting.push({ channel, message, since: Date.now(), kept: true, acked: false });
+    this.#news.emit("any");
+  }
+
+  #lose(channel: Channel): void {
+    for (const lent of this.#inHand) if (lent.channel === channel) this.#inHand.delete(lent);
+    this.#waiting = this.#waiting.filter((lent) => lent.channel !== channel);
+    this.#news.emit("any");
+  }
+
+  #handOut(lent: Lent): Delivery {
+    const body = lent.message.content.toString();
+    this.#inHand.add(lent);
+    return {
+      id: uuidOf(body),
+      body,
+      receiveCount: 1 + Number(lent.message.properties.headers?.["x-delivery-count"] ?? 0),
+      extend: async () => this.#extend(lent),
+      accept: async () => this.#settle(lent, accept),
+      release: () => this.#release(lent, body),
+      reject: async () => this.#settle(lent, bury),
+    };
+  }
+
+  #extend(lent: Lent): void {
+    lent.kept = true;
+    if (Date.now() - lent.since < this.#settings.queue.ackSeconds * 1000 || !this.#inHand.has(lent)) return;
+    // A broker closes the channel of whoever keeps a message longer than its consumer_timeout (30 min), and all that is
+    // in hand here would go to others as well. So it is acked before that; from then on the lease alone guards the work.
+    lent.acked = true;
+    this.#settle(lent, accept);
+  }
+
+  /** What the broker has forgotten already is put on the queue anew. */
+  async #release(lent: Lent, body: string): Promise<void> {
+    if (!lent.acked) return this.#settle(lent, giveBack);
+    const { error } = await this.#sending.send([{ id: this.#queue, body }], { exchange: "", key: this.#queue });
+    if (error !== undefined) throw error as Error;
+  }
 
   /** Tells the broker once: told twice, it would close the channel, with everything else that came over it. */
-  const settle = (lent: Lent, deal: Deal) => {
-    if (!inHand.delete(lent)) return;
+  #settle(lent: Lent, deal: Deal): void {
+    if (!this.#inHand.delete(lent)) return;
     try {
       deal(lent.channel, lent.message);
     } catch {
       // The channel is closing: the message comes again.
     }
-  };
-  const handOut = (lent: Lent): Delivery => {
-    const body = lent.message.content.toString();
-    let ours = false;
-    inHand.add(lent);
-    return {
-      id: uuidOf(body),
-      body,
-      receiveCount: 1 + Number(lent.message.properties.headers?.["x-delivery-count"] ?? 0),
-      extend: async () => {
-        lent.kept = true;
-        if (Date.now() - lent.since < ackSeconds * 1000 || !inHand.has(lent)) return;
-        // A broker closes the channel of whoever keeps a message longer than its consumer_timeout (30 min), and all that is
-        // in hand here would go to others as well. So it is acked before that; from then on the lease alone guards the work.
-        ours = true;
-        settle(lent, accept);
-      },
-      accept: async () => settle(lent, accept),
-      release: async () => {
-        if (!ours) return settle(lent, giveBack);
-        const { error } = await publisher.publish([{ id: queue, body }], { exchange: "", key: queue });
-        if (error !== undefined) throw error as Error;
-      },
-      reject: async () => settle(lent, bury),
-    };
-  };
-  /** What nobody has dealt with, and nobody keeps, goes back: as SQS does when a visibility time is over. */
-  const forgotten = setInterval(() => {
-    for (const lent of inHand) {
-      if (lent.kept) lent.kept = false;
-      else settle(lent, giveBack);
-    }
-  }, visibilitySeconds * 1000);
-  forgotten.unref();
-  const takeNoMore = async () => {
-    const channel = await link.ifOpen();
-    // First no more, then back: what is given back by one who still takes may come to him again.
-    for (const tag of tags) await channel?.cancel(tag);
-    for (const lent of waiting.splice(0)) giveBack(lent.channel, lent.message);
-  };
+  }
 
-  return {
-    receive: async (max) => {
-      if (stopped) return [];
-      await link.channel();
-      const limit = AbortSignal.timeout(pollSeconds * 1000);
-      if (waiting.length === 0) await once(news, "any", { signal: limit }).catch(() => {});
-      return stopped ? [] : waiting.splice(0, max).map(handOut);
-    },
-    send: async (letters) => await publisher.publish(letters, { exchange: names.results, key: name }),
-    stop: async () => {
-      stopped = true;
-      news.emit("any");
-      await Promise.race([takeNoMore().catch(() => {}), sleep(STOP_MS, undefined, { ref: false })]);
-    },
-    close: async () => {
-      clearInterval(forgotten);
-      await Promise.all([link.close(), publisher.close()]);
-    },
-  };
+  /** What nobody has dealt with, and nobody keeps, goes back: as SQS does when a visibility time is over. */
+  #giveBackForgotten(): void {
+    for (const lent of this.#inHand) {
+      if (lent.kept) lent.kept = false;
+      else this.#settle(lent, giveBack);
+    }
+  }
+
+  /** First no more, then back: what is given back by one who still takes may come to him again. */
+  async #takeNoMore(): Promise<void> {
+    const opened = await this.#link.ifOpen();
+    for (const tag of this.#consumerTags) await opened?.channel.cancel(tag);
+    for (const lent of this.#waiting.splice(0)) giveBack(lent.channel, lent.message);
+  }
 }

@@ -10,6 +10,7 @@ export type Api = {
   everySeconds: number;
 };
 
+/** A call of it; the path begins with a slash, the body is text of this content type. */
 export type Call = { method: "PUT" | "POST"; path: string; type: string; body: string };
 
 const PATIENCE_MS = 10_000;

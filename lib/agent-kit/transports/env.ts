@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { must } from "../../input/faults.ts";
-import { integer, readEnv } from "../../runtime/env.ts";
+import { whole } from "../../input/whole.ts";
+import { readSettings, setting, type Values } from "../../runtime/settings.ts";
 import type { Api } from "./api.ts";
 
 /** What an agent process is told by its environment; docs/agents.md has the table. */
@@ -17,54 +18,145 @@ export type AgentSettings = {
   api?: Api | undefined;
 };
 
+/** What it reads however its messages come. */
+type Common = Pick<
+  Values<typeof agentSettings>,
+  | "dataDir"
+  | "concurrency"
+  | "visibilitySeconds"
+  | "pollSeconds"
+  | "graceSeconds"
+  | "apiUrl"
+  | "apiSign"
+  | "presenceSeconds"
+>;
+
 /** Where an agent's messages are with SQS. */
 export type SqsQueue = { transport: "sqs"; queueUrl: string; resultsUrl: string };
 
 /** Where they are with AMQP: the names follow from the agent's own. */
 export type AmqpQueue = { transport: "amqp"; url: string; prefix: string; ackSeconds: number };
 
-const Choice = z.object({ AGENT_TRANSPORT: z.enum(["sqs", "amqp"]).default("sqs") });
+/** The variables that an agent reads. */
+export const agentSettings = {
+  transport: setting({
+    env: "AGENT_TRANSPORT",
+    says: "How messages come and go: sqs or amqp.",
+    takes: z.enum(["sqs", "amqp"]),
+    default: "sqs",
+  }),
+  queueUrl: setting({
+    env: "AGENT_QUEUE_URL",
+    says: "With sqs: the queue of this agent.",
+    takes: z.url(must("be the URL of this agent's queue")),
+  }),
+  resultsUrl: setting({
+    env: "RESULTS_QUEUE_URL",
+    says: "With sqs: the queue on which agents answer.",
+    takes: z.url(must("be the URL of the results queue")),
+  }),
+  rabbitUrl: setting({
+    env: "RABBITMQ_URL",
+    says: "With amqp: the broker.",
+    takes: z.url({ protocol: /^amqps?$/, ...must("be the broker's URL, such as amqp://user:password@host:5672") }),
+    example: "amqp://guest:guest@127.0.0.1:5672",
+  }),
+  rabbitPrefix: setting({
+    env: "RABBITMQ_PREFIX",
+    says:
+      "With amqp: what the names on the broker begin with. npm start -- --queue rabbitmq makes it of its data folder unless it is " +
+      "set here, and prints it for agents of yours.",
+    takes: z.string().max(100),
+    default: "",
+  }),
+  ackSeconds: setting({
+    env: "AMQP_ACK_SECONDS",
+    says: "With amqp: a message in hand is acked after this long at the latest; the broker's consumer_timeout (30 min) must be longer.",
+    unit: "seconds",
+    takes: whole(1, 86_400),
+    default: "600",
+  }),
+  dataDir: setting({
+    env: "WAYBILL_AGENT_DATA",
+    says: "Folder of its journal, by which it answers a repeated request instead of doing it again. Keep it between starts.",
+    takes: z.string(),
+    default: ".waybill/agents",
+  }),
+  concurrency: setting({
+    env: "AGENT_CONCURRENCY",
+    says: "Pieces of work at once; what the agent itself says unless this is set.",
+    takes: whole(1, 100),
+    optional: true,
+    example: "4",
+  }),
+  visibilitySeconds: setting({
+    env: "AGENT_VISIBILITY_SECONDS",
+    says: "How long a message that it has received stays invisible; it is prolonged while needed.",
+    unit: "seconds",
+    takes: whole(2, 43_200),
+    default: "30",
+  }),
+  pollSeconds: setting({
+    env: "AGENT_POLL_SECONDS",
+    says: "How long one call waits for messages.",
+    unit: "seconds",
+    takes: whole(1, 20),
+    default: "3",
+  }),
+  graceSeconds: setting({
+    env: "AGENT_GRACE_SECONDS",
+    says: "How long a stopping agent may finish its work, before it hands the rest back.",
+    unit: "seconds",
+    takes: whole(0, 3600),
+    default: "8",
+  }),
+  apiUrl: setting({
+    env: "WAYBILL_API_URL",
+    says: "Waybill's HTTP API, where an agent registers and says that it is there; npm start gives it to its agents.",
+    takes: z.url({ protocol: /^https?$/, ...must("be the URL of Waybill's HTTP API") }),
+    optional: true,
+    example: "http://127.0.0.1:3000",
+  }),
+  apiSign: setting({
+    env: "WAYBILL_API_SIGN",
+    says: "Whether calls there are signed with AWS credentials (AWS_IAM); by default on hosts of amazonaws.com.",
+    takes: z.enum(["true", "false"]),
+    optional: true,
+  }),
+  presenceSeconds: setting({
+    env: "AGENT_PRESENCE_EVERY_SECONDS",
+    says: "How often an agent says that it is there; well below AGENT_PRESENCE_SECONDS.",
+    unit: "seconds",
+    takes: whole(1, 3600),
+    default: "60",
+  }),
+};
 
-const SqsEnv = z.object({
-  AGENT_QUEUE_URL: z.url(must("be the URL of this agent's queue")),
-  RESULTS_QUEUE_URL: z.url(must("be the URL of the results queue")),
-});
-
-const AmqpEnv = z.object({
-  RABBITMQ_URL: z.url({ protocol: /^amqps?$/, ...must("be the broker's URL, such as amqp://user:password@host:5672") }),
-  RABBITMQ_PREFIX: z.string().max(100).default(""),
-  AMQP_ACK_SECONDS: integer(1, 86_400, 600),
-});
-
-/** Reads the agent's environment. Throws a ConfigError that names every variable that is wrong. */
+/**
+ * Reads the agent's environment; `concurrency` counts where AGENT_CONCURRENCY is not set. Throws a ConfigError that names every
+ * variable that is wrong.
+ */
 export function readAgentEnv(concurrency = 4, source?: NodeJS.ProcessEnv): AgentSettings {
-  const { AGENT_TRANSPORT } = readEnv(Choice, source);
-  const AgentEnv = z.object({
-    WAYBILL_AGENT_DATA: z.string().default(".waybill/agents"),
-    AGENT_CONCURRENCY: integer(1, 100, concurrency),
-    AGENT_VISIBILITY_SECONDS: integer(2, 43_200, 30),
-    AGENT_POLL_SECONDS: integer(1, 20, 3),
-    AGENT_GRACE_SECONDS: integer(0, 3600, 8),
-    WAYBILL_API_URL: z.url({ protocol: /^https?$/, ...must("be the URL of Waybill's HTTP API") }).optional(),
-    WAYBILL_API_SIGN: z.enum(["true", "false"]).optional(),
-    AGENT_PRESENCE_EVERY_SECONDS: integer(1, 3600, 60),
-  });
-  const common = (env: z.infer<typeof AgentEnv>) => ({
-    dataDir: env.WAYBILL_AGENT_DATA,
-    concurrency: env.AGENT_CONCURRENCY,
-    visibilitySeconds: env.AGENT_VISIBILITY_SECONDS,
-    pollSeconds: env.AGENT_POLL_SECONDS,
-    graceSeconds: env.AGENT_GRACE_SECONDS,
-    api: apiOf(env.WAYBILL_API_URL, env.WAYBILL_API_SIGN, env.AGENT_PRESENCE_EVERY_SECONDS),
-  });
-  if (AGENT_TRANSPORT === "amqp") {
-    const env = readEnv(AmqpEnv.extend(AgentEnv.shape), source);
-    const queue = { url: env.RABBITMQ_URL, prefix: env.RABBITMQ_PREFIX, ackSeconds: env.AMQP_ACK_SECONDS };
-    return { queue: { transport: "amqp", ...queue }, ...common(env) };
+  const { transport, queueUrl, resultsUrl, rabbitUrl, rabbitPrefix, ackSeconds, ...common } = agentSettings;
+  if (readSettings({ transport }, source).transport === "amqp") {
+    const env = readSettings({ rabbitUrl, rabbitPrefix, ackSeconds, ...common }, source);
+    const queue = { url: env.rabbitUrl, prefix: env.rabbitPrefix, ackSeconds: env.ackSeconds };
+    return settingsOf({ transport: "amqp", ...queue }, env, concurrency);
   }
-  const env = readEnv(SqsEnv.extend(AgentEnv.shape), source);
-  const queue = { queueUrl: env.AGENT_QUEUE_URL, resultsUrl: env.RESULTS_QUEUE_URL };
-  return { queue: { transport: "sqs", ...queue }, ...common(env) };
+  const env = readSettings({ queueUrl, resultsUrl, ...common }, source);
+  return settingsOf({ transport: "sqs", queueUrl: env.queueUrl, resultsUrl: env.resultsUrl }, env, concurrency);
+}
+
+function settingsOf(queue: AgentSettings["queue"], env: Common, concurrency: number): AgentSettings {
+  return {
+    queue,
+    dataDir: env.dataDir,
+    concurrency: env.concurrency ?? concurrency,
+    visibilitySeconds: env.visibilitySeconds,
+    pollSeconds: env.pollSeconds,
+    graceSeconds: env.graceSeconds,
+    api: apiOf(env.apiUrl, env.apiSign, env.presenceSeconds),
+  };
 }
 
 /** API Gateway's own hosts are asked with signatures unless told otherwise. */

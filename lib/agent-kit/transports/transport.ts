@@ -1,3 +1,5 @@
+import { backoff } from "../../time.ts";
+
 /** How messages reach an agent and leave it: over SQS, or AMQP. Everything else in the kit knows only this. */
 export type Transport = {
   /** Takes up to `max` messages, waiting a few seconds for the first. Throws while the queue does not answer. */
@@ -27,4 +29,10 @@ export type Delivery = {
   reject: () => Promise<void>;
 };
 
+/** A message to send. The id is by which `send` tells what was taken; it is not part of the message. */
 export type Letter = { id: string; body: string };
+
+/** How long to leave a side alone that has not answered `failures` times before, in milliseconds: a quarter of a second to ten. */
+export function retryMs(failures: number): number {
+  return Math.round(backoff(failures, { first: 250, most: 10_000 }, 0.5, Math.random()));
+}

@@ -1,27 +1,19 @@
+import { envelope, type Identity } from "../../protocol/envelope.ts";
 import {
   type ErrorReport,
   type HandedOn,
   type Message,
   ORCHESTRATOR,
-  PROTOCOL_VERSION,
   serialiseMessage,
 } from "../../protocol/messages.ts";
 
-/** What a message of ours says about itself; the ids come from the edge. */
+/** Where the ids and the time of our messages come from: the edge. */
 export type Stamp = { newId: () => string; now: () => Date };
 
 type About = { taskId: string; traceId: string; runId: string; toAgent: string; attempt: number };
 
-function envelope(about: About, to: string, stamp: Stamp) {
-  return {
-    protocol_version: PROTOCOL_VERSION,
-    message_id: stamp.newId(),
-    from_agent: ORCHESTRATOR,
-    to_agent: to,
-    timestamp: stamp.now().toISOString(),
-    trace_id: about.traceId,
-    request_id: about.runId,
-  } as const;
+function identity(about: About, stamp: Stamp): Identity {
+  return { messageId: stamp.newId(), at: stamp.now(), traceId: about.traceId, requestId: about.runId };
 }
 
 /** A message of ours, ready for a queue. */
@@ -33,20 +25,14 @@ function write(message: Message): Written {
 
 /** Wakes the dispatcher: this work is approved. A hint; the row itself is what counts. */
 export function wakeUp(about: About, stamp: Stamp): Written {
-  return write({
-    ...envelope(about, ORCHESTRATOR, stamp),
-    type: "work_status",
-    payload: { task_id: about.taskId, attempt: about.attempt, status: "approved" },
-  });
+  const payload = { task_id: about.taskId, attempt: about.attempt, status: "approved" } as const;
+  return write(envelope("work_status", ORCHESTRATOR, ORCHESTRATOR, payload, identity(about, stamp)));
 }
 
 /** Tells an agent to stop this attempt; no answer is waited for. */
 export function cancelled(about: About, stamp: Stamp): Written {
-  return write({
-    ...envelope(about, about.toAgent, stamp),
-    type: "work_status",
-    payload: { task_id: about.taskId, attempt: about.attempt, status: "cancelled" },
-  });
+  const payload = { task_id: about.taskId, attempt: about.attempt, status: "cancelled" } as const;
+  return write(envelope("work_status", ORCHESTRATOR, about.toAgent, payload, identity(about, stamp)));
 }
 
 export type Claimed = About & {
@@ -60,21 +46,18 @@ export type Claimed = About & {
 
 /** Asks an agent to do this attempt. */
 export function workRequest(task: Claimed, leaseSeconds: number, stamp: Stamp): Written {
-  return write({
-    ...envelope(task, task.toAgent, stamp),
-    type: "work_request",
-    payload: {
-      task_id: task.taskId,
-      attempt: task.attempt,
-      work_type: task.workType,
-      request_text: task.requestText,
-      parameters: task.parameters as never,
-      hints: task.hints as never,
-      lease_seconds: leaseSeconds,
-      timeout_seconds: task.timeoutSeconds,
-      ...(task.handover === null ? {} : { handover: task.handover }),
-    },
-  });
+  const payload = {
+    task_id: task.taskId,
+    attempt: task.attempt,
+    work_type: task.workType,
+    request_text: task.requestText,
+    parameters: task.parameters as never,
+    hints: task.hints as never,
+    lease_seconds: leaseSeconds,
+    timeout_seconds: task.timeoutSeconds,
+    ...(task.handover === null ? {} : { handover: task.handover }),
+  };
+  return write(envelope("work_request", ORCHESTRATOR, task.toAgent, payload, identity(task, stamp)));
 }
 
 /** Tells an agent why what it said of this attempt could not be done. */
@@ -84,10 +67,6 @@ export function refusal(
   error_message: string,
   stamp: Stamp,
 ): Written {
-  const { taskId: task_id, attempt } = about;
-  return write({
-    ...envelope(about, about.toAgent, stamp),
-    type: "error",
-    payload: { error_code, error_message, task_id, attempt },
-  });
+  const payload = { error_code, error_message, task_id: about.taskId, attempt: about.attempt };
+  return write(envelope("error", ORCHESTRATOR, about.toAgent, payload, identity(about, stamp)));
 }
