@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { build } from "esbuild";
 import { lineOf } from "../lib/terminal/table.ts";
 import type { Stack } from "../localstack/stack.ts";
-import { bundling } from "./llm/bundling.ts";
+import { bundling } from "./bundling.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const CALLS = 50;

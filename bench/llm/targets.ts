@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { build, stop as stopBundler } from "esbuild";
 import { parse } from "yaml";
 import { freePort } from "../../localstack/parts/ports.ts";
-import { bundling } from "./bundling.ts";
+import { bundling } from "../bundling.ts";
 
 const PORTKEY = process.env["BENCH_PORTKEY"] || "node_modules/@portkey-ai/gateway/build/start-server.js";
 const children: ChildProcess[] = [];

@@ -1,10 +1,9 @@
 import { system } from "../../lib/access/actor.ts";
 import { sendAll } from "../../lib/runtime/aws/sqs.ts";
-import { withConnections } from "../../lib/runtime/postgres/pool.ts";
 import { functionPlane } from "../../lib/wiring/serve.ts";
 import { sweep } from "../../lib/wiring/sweep.ts";
 
 const plane = functionPlane(sendAll);
 
 /** Every minute: does what nobody's message does, and what a crash left undone; lib/wiring/sweep.ts has the list. */
-export const handler = async () => await withConnections(true, () => sweep(plane, system("sweep")));
+export const handler = async () => await sweep(plane, system("sweep"));

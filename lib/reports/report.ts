@@ -4,7 +4,7 @@ import { CallerError } from "../errors.ts";
 import { faultsOf } from "../input/faults.ts";
 import { whole } from "../input/whole.ts";
 import type { Db } from "../runtime/postgres/db.ts";
-import { toWire } from "../work/reading/task.ts";
+import { toWire } from "../work/core/wire.ts";
 
 /** What a report answers: the parameters as they were understood, and rows that end in `truncated` where `limit` cut them. */
 export type Answered = { parameters: Record<string, unknown>; truncated: boolean; rows: Record<string, unknown>[] };

@@ -1,8 +1,9 @@
 import type { Actor } from "../access/actor.ts";
 import { routerWarnings } from "../router/decide/fallback.ts";
 import { keepPartitions } from "../router/series.ts";
+import { withConnections } from "../runtime/postgres/pool.ts";
+import { toWire } from "../work/core/wire.ts";
 import { expireLeases, sendLeftovers } from "../work/dispatch/sweep.ts";
-import { toWire } from "../work/reading/task.ts";
 import { routeUndecided } from "../work/submission/undecided.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { router } from "./router.ts";
@@ -11,11 +12,19 @@ import { startReady } from "./work.ts";
 /** How long it looks for agents for work that has none: the rest waits a minute more. */
 const ROUTING_MS = 15_000;
 
+/** How many attempts expired, leftovers were sent, pieces of work found an agent, attempts started. */
+export type Swept = { expired: number; sent: number; decided: number; started: number };
+
 /**
  * Ends leases that ran out, sends what a crash left in the outbox, finds agents for work that waits for one, starts work whose
- * time has come, and keeps the time series in months. Answers how many of each.
+ * time has come, and keeps the time series in months. Answers how many of each; run again
+ * when the database connection is lost in the middle.
  */
-export async function sweep(plane: ControlPlane, actor: Actor) {
+export async function sweep(plane: ControlPlane, actor: Actor): Promise<Swept> {
+  return await withConnections(true, async () => await round(plane, actor));
+}
+
+async function round(plane: ControlPlane, actor: Actor): Promise<Swept> {
   const { db, settings, send, stamp, log } = plane;
   const { learn, route } = plane.part(router);
   const expired = await expireLeases(db, actor, learn, send, stamp);

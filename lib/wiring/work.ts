@@ -1,8 +1,8 @@
 import type { Actor } from "../access/actor.ts";
 import type { Message } from "../protocol/messages.ts";
 import { deliver } from "../work/core/outbox.ts";
+import { toWire } from "../work/core/wire.ts";
 import { dispatch, type Started } from "../work/dispatch/dispatch.ts";
-import { toWire } from "../work/reading/task.ts";
 import { type Received, recordBatch } from "../work/results/record.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { router } from "./router.ts";

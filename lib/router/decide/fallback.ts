@@ -1,11 +1,7 @@
 import type { Actor } from "../../access/actor.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { RouterSettings } from "../settings.ts";
-
-/** Says of a fallback agent that it cannot be chosen, and what to do. */
-export function unknownFallback(name: string): string {
-  return `ROUTER_FALLBACK_AGENT names ${name}, which is no active agent (PUT its definition to /agents/${name})`;
-}
+import { unknownFallback } from "./reasons.ts";
 
 /** What is wrong with the router's settings as far as only the registry can tell, a sentence each, with what to do; none: all is right. */
 export async function routerWarnings(

@@ -1,12 +1,16 @@
 import type { Availability, Candidate, Decision, Ranking } from "../score/decision.ts";
 import type { RouteRequest } from "../score/routable.ts";
 import type { Policy } from "../settings.ts";
-import { unknownFallback } from "./fallback.ts";
 
 // The words of a decision. Pure.
 
 /** How many agents a decision names beside the chosen one. */
 const MOST_ALTERNATIVES = 5;
+
+/** Says of a fallback agent that it cannot be chosen, and what to do. */
+export function unknownFallback(name: string): string {
+  return `ROUTER_FALLBACK_AGENT names ${name}, which is no active agent (PUT its definition to /agents/${name})`;
+}
 
 /** Why the fallback agent does not get the work, in words that go on a sentence; none where there is to be no such agent. */
 export function whyNoFallback(

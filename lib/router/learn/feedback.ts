@@ -2,6 +2,7 @@ import type { Actor } from "../../access/actor.ts";
 import { CallerError } from "../../errors.ts";
 import type { Db, Pool } from "../../runtime/postgres/db.ts";
 import type { Feedback } from "../../work/core/answers.ts";
+import { unknownWork } from "../../work/core/unknown-work.ts";
 import { FEEDBACK_WEIGHT, type Sums, withFeedback } from "../score/fading.ts";
 import { type PerformanceRow, sumsOf } from "../snapshot/performance.ts";
 import { holdRates, type LearnSettings, updateRates } from "./learn.ts";
@@ -58,7 +59,7 @@ async function lockEnded(db: Db, taskId: string): Promise<Ended> {
   const [task] = await db<Ended[]>`
     select task_id, status, to_agent, work_type, completed_at from tasks where task_id = ${taskId} for no key update
   `;
-  if (task === undefined) throw new CallerError(404, "not_found", `No work has the task_id ${taskId}.`);
+  if (task === undefined) throw unknownWork(taskId);
   if (task.status !== "completed" && task.status !== "failed") {
     const message = `The work is ${task.status}; feedback is possible only once it is completed or failed.`;
     throw new CallerError(409, `not_possible_from_${task.status}`, message);

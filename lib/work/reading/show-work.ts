@@ -3,8 +3,9 @@ import type { Db } from "../../runtime/postgres/db.ts";
 import type { LoggedHandover, LoggedStep, TakenDecision, TaskWithSteps } from "../core/answers.ts";
 import { findStatus, findTask, type TaskRow } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
+import { toWire } from "../core/wire.ts";
 import { findDecisions, findSteps } from "./queries.ts";
-import { toTask, toWire } from "./task.ts";
+import { toTask } from "./task.ts";
 import { waitForFinal } from "./wait.ts";
 
 /** What other rooms know of work. */
