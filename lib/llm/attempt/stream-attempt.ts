@@ -1,8 +1,9 @@
+import type { EventSourceMessage } from "eventsource-parser";
 import type { Inbound } from "../../runtime/upstream.ts";
 import { classify, type Failure, statusOfEvent } from "../config/failure.ts";
 import { chunksOf } from "../dialects/dialect.ts";
 import { type Json, parseObject } from "../dialects/json.ts";
-import { type SseEvent, sseReader, sseText } from "../dialects/sse.ts";
+import { sseReader, sseText } from "../dialects/sse.ts";
 import { type Attempt, failureOf, faultOf, readAll, saysError, send, withoutKey } from "./attempt.ts";
 import { startClock } from "./clock.ts";
 
@@ -63,7 +64,7 @@ async function* askStream(attempt: Attempt): AsyncGenerator<string, Failure | un
         if (watch.started) clock.arm(clocks.idle_ms, "the stream went silent");
         // What came in one piece goes out in one piece: half the CPU time of an event at a time.
         let out = "";
-        const events: SseEvent[] = done ? [] : reader.push(bytes);
+        const events: EventSourceMessage[] = done ? [] : reader.push(bytes);
         for (const event of events) {
           done = event.data === "[DONE]" || watch.done;
           if (done) break;
@@ -103,7 +104,7 @@ async function* askStream(attempt: Attempt): AsyncGenerator<string, Failure | un
 
 type Step = { json: Json; failure?: undefined } | { json?: undefined; failure: Failure };
 
-function readStep(event: SseEvent, { now }: Attempt, { headers }: Inbound): Step {
+function readStep(event: EventSourceMessage, { now }: Attempt, { headers }: Inbound): Step {
   const json = parseObject(event.data);
   // What a broken event held is lost, so going on would make an answer with a hole in it.
   if (json === undefined) return { failure: { class: "bad_answer", message: "an event of the stream is not JSON" } };
