@@ -4,6 +4,7 @@ import type { Failure } from "../config/failure.ts";
 import { SWITCHED_OFF } from "../config/kill-switch.ts";
 import type { Model, Timeouts } from "../config/schema.ts";
 import { bridge } from "../dialects/dialect.ts";
+import { at } from "../dialects/json.ts";
 import { newWatch } from "../dialects/watch.ts";
 import type { Candidate } from "../routing/rules.ts";
 import { MAX_ANSWER_BYTES } from "./attempt.ts";
@@ -124,7 +125,7 @@ function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber:
   if (call.callerGone.aborted) stop();
   call.callerGone.addEventListener("abort", stop, { once: true });
   const leave = model.provider.local ? undefined : deps.killSwitch.enter(() => over.abort(SWITCHED_OFF));
-  const wantsUsage = call.body["stream_options"]?.include_usage === true;
+  const wantsUsage = at(call.body, "stream_options", "include_usage") === true;
   return {
     startedAt,
     stop: () => {
