@@ -68,7 +68,7 @@ async function* askStream(attempt: Attempt): AsyncGenerator<string, Failure | un
         for (const event of events) {
           done = event.data === "[DONE]" || watch.done;
           if (done) break;
-          const { json, failure } = readStep(event, attempt, inbound);
+          const { json, failure } = readEvent(event, attempt, inbound);
           if (failure !== undefined) return failure;
           const wasStarted = watch.started;
           bridge.watch(watch, json);
@@ -102,9 +102,9 @@ async function* askStream(attempt: Attempt): AsyncGenerator<string, Failure | un
   return undefined;
 }
 
-type Step = { json: Json; failure?: undefined } | { json?: undefined; failure: Failure };
+type EventRead = { json: Json; failure?: undefined } | { json?: undefined; failure: Failure };
 
-function readStep(event: EventSourceMessage, { now }: Attempt, { headers }: Inbound): Step {
+function readEvent(event: EventSourceMessage, { now }: Attempt, { headers }: Inbound): EventRead {
   const json = parseObject(event.data);
   // What a broken event held is lost, so going on would make an answer with a hole in it.
   if (json === undefined) return { failure: { class: "bad_answer", message: "an event of the stream is not JSON" } };

@@ -118,7 +118,7 @@ function blocksOf(content: ChatTurn["content"]): MessageBlock[] {
 
 /** A picture inside of a data URL goes as its bytes, any other by its URL. */
 function pictureOf({ image_url }: Extract<ChatPart, { type?: "image_url" | null | undefined }>) {
-  const url = String(image_url?.url ?? "");
+  const url = image_url?.url ?? "";
   const [, media_type, data] = /^data:([^;,]+);base64,(.*)$/s.exec(url) ?? [];
   type MediaType = "image/png";
   return data === undefined

@@ -21,7 +21,7 @@ class Progress {
     if (this.#open?.says === says) return this.#open.index;
     this.close(events);
     this.#open = { index: this.#blocks++, says };
-    events.push({ type: "content_block_start", index: this.#open.index, content_block } as MessageEvent);
+    events.push({ type: "content_block_start", index: this.#open.index, content_block });
     return this.#open.index;
   }
 
@@ -75,7 +75,7 @@ function lastEvents(progress: Progress): MessageEvent[] {
   const events: MessageEvent[] = [];
   progress.close(events);
   const delta = { stop_reason: progress.stop, stop_sequence: null };
-  events.push({ type: "message_delta", delta, usage: messageUsage(chatTokens(progress.usage)) } as MessageEvent);
+  events.push({ type: "message_delta", delta, usage: messageUsage(chatTokens(progress.usage)) });
   events.push({ type: "message_stop" });
   return events;
 }

@@ -6,7 +6,7 @@ import { messageEventsToChunks } from "./message-events-to-chunks.ts";
 import { chatToMessage, messagesRequestToChat } from "./messages-to-chat.ts";
 import { chatTokens, messageTokens } from "./tokens.ts";
 import { type Watch, watchChunk, watchMessageEvent } from "./watch.ts";
-import type { ChatAnswer, ChatChunk, ChatRequest, ChatUsage, MessageAnswer, MessagesRequest } from "./wire.ts";
+import type { ChatAnswer, ChatChunk, ChatRequest, MessageAnswer } from "./wire.ts";
 
 /** How the caller speaks; a vendor speaks `chat` or `messages`. */
 export type Dialect = "chat" | "messages" | "embeddings";
@@ -44,10 +44,9 @@ const named = (data: Json): OutEvent => ({ event: String(data["type"]), data });
 
 const chatVendor = {
   path: "/chat/completions",
-  watch: watchChunk as Bridge["watch"],
-  read: (json: Json, watch: Watch) => {
-    const answer = json as ChatAnswer;
-    if (answer.model) watch.model = String(answer.model);
+  watch: watchChunk,
+  read: (answer: ChatAnswer, watch: Watch) => {
+    if (typeof answer.model === "string" && answer.model !== "") watch.model = answer.model;
     if (answer.usage) watch.tokens = chatTokens(answer.usage);
     const choice = answer.choices?.[0];
     watch.outChars = JSON.stringify(choice?.message ?? "").length;
@@ -58,10 +57,9 @@ const chatVendor = {
 
 const messagesVendor = {
   path: "/v1/messages",
-  watch: watchMessageEvent as Bridge["watch"],
-  read: (json: Json, watch: Watch) => {
-    const answer = json as MessageAnswer;
-    if (answer.model) watch.model = String(answer.model);
+  watch: watchMessageEvent,
+  read: (answer: MessageAnswer, watch: Watch) => {
+    if (typeof answer.model === "string" && answer.model !== "") watch.model = answer.model;
     if (answer.usage) watch.tokens = messageTokens(answer.usage, undefined);
     watch.outChars = JSON.stringify(answer.content ?? "").length;
     return Array.isArray(answer.content) && answer.stop_reason !== null;
@@ -75,8 +73,8 @@ const embeddings: Bridge = {
   request: (body, model) => ({ ...body, model: model.id }),
   watch: () => {},
   read: (answer, watch) => {
-    if (answer["model"]) watch.model = String(answer["model"]);
-    if (answer["usage"]) watch.tokens = chatTokens(answer["usage"] as ChatUsage);
+    if (typeof answer["model"] === "string" && answer["model"] !== "") watch.model = answer["model"];
+    if (answer["usage"]) watch.tokens = chatTokens(answer["usage"]);
     return Array.isArray(answer["data"]);
   },
   stream: () => ({ next: () => [], end: () => [] }),
@@ -120,8 +118,8 @@ const messagesToMessages: Bridge = {
 function chatToMessages(wantsUsage: boolean): Bridge {
   return {
     ...messagesVendor,
-    request: (body, model) => chatRequestToMessages(body as ChatRequest, model),
-    answer: (answer, created) => messageToChat(answer as MessageAnswer, created),
+    request: chatRequestToMessages,
+    answer: messageToChat,
     stream: (created) => {
       const translate = messageEventsToChunks(created);
       return {
@@ -135,15 +133,15 @@ function chatToMessages(wantsUsage: boolean): Bridge {
 const messagesToChat: Bridge = {
   ...chatVendor,
   request: (body, model) => {
-    const sent = messagesRequestToChat(body as MessagesRequest, model);
+    const sent = messagesRequestToChat(body, model);
     if (sent.stream === true) sent.stream_options = { include_usage: true };
     return sent;
   },
-  answer: (answer) => chatToMessage(answer as ChatAnswer),
+  answer: chatToMessage,
   stream: () => {
     const translate = chunksToMessageEvents();
     return {
-      next: (chunk) => translate.next(chunk as ChatChunk).map(named),
+      next: (chunk) => translate.next(chunk).map(named),
       end: () => translate.end().map(named),
     };
   },

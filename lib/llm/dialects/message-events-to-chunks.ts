@@ -59,7 +59,10 @@ function toldBy(event: MessageEvent, progress: Progress): Told | undefined {
       const { structured, callOf } = progress;
       return { delta: {}, finish_reason: structured >= 0 && callOf.size === 0 ? "stop" : finishReason(reason) };
     }
-    default:
+    case "content_block_stop":
+    case "message_stop":
+    case undefined:
+    case null:
       return undefined;
   }
 }

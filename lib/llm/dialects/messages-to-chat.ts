@@ -1,5 +1,5 @@
 // Own, though llm-bridge and @musistudio/llms translate too: both are little used, and the second brings a server with it.
-import { asObject, at, given, type Json, readArguments } from "./json.ts";
+import { at, given, type Json, readArguments } from "./json.ts";
 import { chatTokens, messageUsage } from "./tokens.ts";
 import type {
   ChatAnswer,
@@ -71,7 +71,7 @@ function toolChoice(choice: MessagesRequest["tool_choice"]): ChatRequest["tool_c
 
 /** A turn of the caller's: its tool results first, each alone, then what it says. */
 function turnsOf({ role, content }: NonNullable<MessagesRequest["messages"]>[number]): ChatTurn[] {
-  if (typeof content === "string") return [{ role, content } as ChatTurn];
+  if (typeof content === "string") return [{ role, content }];
   const blocks = content ?? [];
   const parts = blocks.flatMap(partOf);
   const texts = parts.flatMap((part) => (part.type === "text" ? [part.text] : []));
@@ -108,7 +108,8 @@ function partOf(block: MessageBlock): ChatPart[] {
 /** The text of a text, or of the parts of a list, joined. */
 function textOf(content: unknown): string {
   if (typeof content === "string") return content;
-  return ((content ?? []) as unknown[]).map((block) => asObject(block)?.["text"] ?? "").join("");
+  const texts = ((content ?? []) as unknown[]).map((block) => at(block, "text"));
+  return texts.filter((text) => typeof text === "string").join("");
 }
 
 /**

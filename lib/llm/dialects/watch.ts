@@ -61,9 +61,8 @@ export function watchMessageEvent(watch: Watch, event: MessageEvent): void {
       if (event.content_block?.type !== "text" || event.content_block.text) watch.started = true;
       break;
     case "content_block_delta": {
-      const { text, partial_json, thinking } = (event.delta ?? {}) as Json;
       watch.started = true;
-      watch.outChars += String(text ?? partial_json ?? thinking ?? "").length;
+      watch.outChars += charsAdded(event.delta ?? {});
       break;
     }
     case "message_delta":
@@ -73,5 +72,14 @@ export function watchMessageEvent(watch: Watch, event: MessageEvent): void {
     case "message_stop":
       watch.done = true;
       break;
+    case "content_block_stop":
+    case undefined:
+    case null:
+      break;
   }
+}
+
+function charsAdded(delta: Json): number {
+  const said = delta["text"] ?? delta["partial_json"] ?? delta["thinking"];
+  return typeof said === "string" ? said.length : 0;
 }

@@ -47,6 +47,6 @@ test.each([
   ["other fields and comments are passed over", "id: 1\nretry: 5\nother: x\n: y\ndata: a\n\n", [{ data: "a" }]],
 ])("%s", (_rule, stream, expected) => {
   const data = (all: { event?: string | undefined; data: string }[]) =>
-    all.map(({ event, data: text }) => (event === undefined ? { data: text } : { event, data: text }));
+    all.map(({ event, data: said }) => (event === undefined ? { data: said } : { event, data: said }));
   for (const got of bothWays(stream)) expect(data(got)).toEqual(expected);
 });
