@@ -3,6 +3,7 @@ import { SWITCHED_OFF } from "../config/kill-switch.ts";
 import { type Candidate, decide, type NextStep, type Plan } from "../routing/rules.ts";
 import type { CallEnd, GatewayDeps, LlmCall } from "./call.ts";
 import { addFailed, type CallTotal, endOf } from "./call-total.ts";
+import { CandidateKey } from "./candidate-key.ts";
 import { Contender } from "./contender.ts";
 import { firstReady, hedgeDelay } from "./hedge.ts";
 
@@ -49,10 +50,8 @@ class Run {
   #untold = false;
   #open: Contender[] = [];
   #hedgeMs: number | undefined;
-  /** The key that was refused, and the one to try in its place. */
+  #key: CandidateKey;
   #refusedKey: string | undefined;
-  #otherKey: string | undefined;
-  #keyMayChange = true;
 
   constructor(deps: GatewayDeps, call: LlmCall, total: CallTotal, tries: readonly Candidate[], off: AbortSignal) {
     this.#deps = deps;
@@ -60,6 +59,7 @@ class Run {
     this.#total = total;
     this.#rest = tries;
     this.#off = off;
+    this.#key = new CandidateKey(deps);
   }
 
   decide(): NextStep {
@@ -73,7 +73,7 @@ class Run {
       rest: this.#rest,
       underWay: this.#open.length,
       hedgeMs: following !== undefined && this.#mayAsk(following) ? this.#hedgeMs : undefined,
-      keyMayChange: this.#keyMayChange,
+      keyMayChange: this.#key.mayChange(),
       callerGone: this.#call.callerGone.aborted,
       remainingMs: this.#call.deadline - now(),
       dice: dice(),
@@ -97,8 +97,7 @@ class Run {
       case "next":
         [this.#candidate, ...this.#rest] = step.rest;
         this.#tries = 0;
-        this.#otherKey = undefined;
-        this.#keyMayChange = true;
+        this.#key = new CandidateKey(this.#deps);
         await this.#start();
         return undefined;
     }
@@ -157,17 +156,9 @@ class Run {
     const attemptNumber = ++this.#total.attempts;
     const { model, probe } = candidate;
     if (probe) this.#deps.health.probes(model, this.#deps.now());
-    let keyFault: Failure | undefined;
-    const key =
-      this.#otherKey ??
-      (await this.#deps.keys.key(model.provider).catch((error: unknown) => {
-        keyFault = unreadable(model.provider.name, error);
-        return undefined;
-      }));
+    const key = await this.#key.read(model.provider);
     const others = this.#rest.length > 0;
-    this.#open.push(
-      new Contender(this.#deps, this.#call, this.#total, candidate, { attemptNumber, others, key, keyFault }),
-    );
+    this.#open.push(new Contender(this.#deps, this.#call, this.#total, candidate, { attemptNumber, others, ...key }));
     // Only the first attempt of a call is hedged.
     this.#hedgeMs = attemptNumber === 1 ? hedgeDelay(this.#deps, this.#call.chain, candidate) : undefined;
   }
@@ -214,14 +205,10 @@ class Run {
 
   /** Whether there is another key to try. */
   async #renewKey(): Promise<boolean> {
-    this.#keyMayChange = false;
     const provider = this.#candidate?.model.provider;
-    if (provider === undefined) return false;
-    this.#otherKey = await this.#deps.keys.other(provider, this.#refusedKey);
-    if (this.#otherKey === undefined) return false;
-    this.#untold = false;
-    this.#deps.onWarning("llm key refused, another version tried", { provider: provider.name });
-    return true;
+    const renewed = provider !== undefined && (await this.#key.renew(provider, this.#refusedKey));
+    if (renewed) this.#untold = false;
+    return renewed;
   }
 
   #tellFailure(step: NextStep): void {
@@ -239,8 +226,3 @@ class Run {
 }
 
 const LOST: Failure = { class: "network", message: "the vendor's connection ended" };
-
-function unreadable(provider: string, error: unknown): Failure {
-  const reason = error instanceof Error ? error.name : "unknown";
-  return { class: "auth", message: `the key of ${provider} cannot be read (${reason})` };
-}
