@@ -1,28 +1,41 @@
-import type { Refusal, Rules } from "./accounts/ledger.ts";
-import type { Asked } from "./ask.ts";
+import type { TaskRules } from "./accounts/rules.ts";
+import type { FullBudget } from "./accounts/spend.ts";
+import type { GatewayDeps, LlmCall } from "./attempt/call.ts";
 import { SWITCHED_OFF } from "./config/kill-switch.ts";
 import { costOf } from "./config/prices.ts";
 import type { Model } from "./config/schema.ts";
 import type { Json } from "./dialects/json.ts";
-import type { GatewayDeps } from "./gateway.ts";
 import type { Refused } from "./refusals.ts";
 import { inputChars, needsOf, outputLimit } from "./routing/needs.ts";
 import { type Plan, plan } from "./routing/rules.ts";
 
 // What is known before anybody is called: the plan, the most it may cost, and why it is refused where it is.
 
+type Admitted = { ok: true; plan: Plan; keepText: boolean } | { ok: false; refused: Refused };
+
+/**
+ * Plans a call and reserves the most that it may cost, for `seconds` seconds. Refused where no model fits or a budget is full.
+ * `keepText`: what is said is kept with the accounts, as its project wants.
+ */
+export async function admit(deps: GatewayDeps, call: LlmCall, seconds: number): Promise<Admitted> {
+  const { config, ledger } = deps;
+  const rules = await ledger.rules(call.facts.taskId);
+  const planned = planFor(deps, call, rules);
+  if (planned.tries.length === 0) return { ok: false, refused: nobody(call, planned, rules) };
+  const most = Math.max(...planned.tries.map(({ model }) => estimate(model, call.body)));
+  const full = await ledger.reserve(call.facts, most, seconds);
+  if (full !== undefined) return { ok: false, refused: noRoom(full, most) };
+  return { ok: true, plan: planned, keepText: rules.projectId !== null && config.keepTextOf.has(rules.projectId) };
+}
+
 /** The chain as it would be tried now for a body. */
-export function planFor(
-  deps: Pick<GatewayDeps, "config" | "health" | "now">,
-  asked: Pick<Asked, "body" | "chain" | "facts" | "localOnly">,
-  rules: Rules,
-): Plan {
+function planFor(deps: Pick<GatewayDeps, "config" | "health" | "now">, call: LlmCall, rules: TaskRules): Plan {
   // A task whose marks cannot be read may be local-only: then nothing of it leaves.
-  const localOnly = asked.localOnly || rules.localOnly || !rules.known;
-  return plan(asked.chain.models, needsOf(asked.facts.dialect, asked.body, localOnly), {
+  const localOnly = call.localOnly || rules.localOnly || !rules.known;
+  return plan(call.chain.models, needsOf(call.facts.dialect, call.body, localOnly), {
     health: deps.health.of,
     external: deps.config.external && rules.external,
-    usd: (model) => estimate(model, asked.body),
+    usd: (model) => estimate(model, call.body),
     now: deps.now(),
   });
 }
@@ -38,7 +51,7 @@ export function estimate(model: Model, body: Json): number {
 }
 
 /** No model of the chain fits, and why. */
-export function nobody(asked: Asked, { skipped }: Plan, rules: Rules): Refused {
+function nobody(call: LlmCall, { skipped }: Plan, rules: TaskRules): Refused {
   const reasons = skipped.map(({ model, reason }) => `${model.name}: ${reason}`).join("; ");
   const switchedOff = skipped.some(({ reason }) => reason === SWITCHED_OFF.message);
   const tooLong = skipped.length > 0 && skipped.every(({ reason }) => reason.startsWith("the window of"));
@@ -51,12 +64,12 @@ export function nobody(asked: Asked, { skipped }: Plan, rules: Rules): Refused {
     status: ours ? 503 : 400,
     type: ours ? "server_error" : "invalid_request_error",
     code: switchedOff ? "switched_off" : tooLong ? "context_length_exceeded" : "no_model_fits",
-    message: `${why} of ${asked.chain.name} can take this call. ${reasons}.${unknown}`,
+    message: `${why} of ${call.chain.name} can take this call. ${reasons}.${unknown}`,
   };
 }
 
 /** A budget has no room for `mostUsd`. */
-export function noRoom({ budget, limitUsd, usedUsd }: Refusal, mostUsd: number): Refused {
+function noRoom({ budget, limitUsd, usedUsd }: FullBudget, mostUsd: number): Refused {
   const most = Number.isFinite(mostUsd) ? `may cost ${mostUsd.toFixed(6)}` : "may cost nobody knows what";
   const message = `The budget of ${budget} has no room: ${usedUsd.toFixed(6)} of ${limitUsd} USD are spent or reserved, and this call ${most}.`;
   return { status: 402, type: "budget_exceeded", code: "budget_exceeded", message };

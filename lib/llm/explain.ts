@@ -1,9 +1,9 @@
 import type * as z from "zod";
 import { CallerError } from "../errors.ts";
-import { chainNamed } from "./ask.ts";
+import { chainNamed, chainOf } from "./ask.ts";
+import type { GatewayDeps } from "./attempt/call.ts";
 import { costOf } from "./config/prices.ts";
 import type { Capability, Chain, Config } from "./config/schema.ts";
-import type { GatewayDeps } from "./gateway.ts";
 import type { explainRoute } from "./routes.ts";
 import { plan } from "./routing/rules.ts";
 
@@ -12,7 +12,8 @@ type Wish = z.infer<(typeof explainRoute)["body"]>;
 /** The chain that would be tried now, with what each may cost and why others are left out. Calls nobody. */
 export function explain(deps: Pick<GatewayDeps, "config" | "health" | "now">, wish: Wish, external: boolean) {
   const { config } = deps;
-  const chain: Chain | undefined = wish.model === undefined ? everything(config) : chainNamed(config, wish.model);
+  const chain: Chain | undefined =
+    wish.model === undefined ? chainOf("all", [...config.models.values()]) : chainNamed(config, wish.model);
   if (chain === undefined)
     throw new CallerError(404, "model_not_found", `No model or chain is named ${wish.model}. See GET /llm/v1/models.`);
   const can = (["tools", "json_schema", "vision", "embeddings"] satisfies Capability[]).filter((one) => wish[one]);
@@ -46,17 +47,6 @@ export function explain(deps: Pick<GatewayDeps, "config" | "health" | "now">, wi
       probe,
     })),
     skipped: skipped.map(({ model, reason }) => ({ model: model.name, reason })),
-  };
-}
-
-function everything(config: Config): Chain {
-  return {
-    name: "all",
-    models: [...config.models.values()],
-    on: {},
-    stream: "live",
-    rate_limit_wait_ms: 5_000,
-    timeouts: {},
   };
 }
 

@@ -1,26 +1,17 @@
-import type { Kept, Ledger } from "./accounts/ledger.ts";
-import { readAsk } from "./ask.ts";
-import type { Result, RouteDeps } from "./attempt/call.ts";
-import { route } from "./attempt/try-in-order.ts";
-import { estimate, nobody, noRoom, planFor } from "./before-call.ts";
-import type { Config } from "./config/schema.ts";
-import type { Dialect } from "./dialects/dialect.ts";
+import { within } from "../time.ts";
+import type { AttemptRecord } from "./accounts/account.ts";
+import { type GatewayRequest, readCall } from "./ask.ts";
+import type { CallEnd, GatewayDeps, LlmCall } from "./attempt/call.ts";
+import { newTotal } from "./attempt/call-total.ts";
+import { tryInOrder } from "./attempt/try-in-order.ts";
+import { admit } from "./before-call.ts";
 import { type Refused, refusalBody, refusalHeaders, refusalOf } from "./refusals.ts";
-import { streamReply, within } from "./stream-reply.ts";
+import type { Plan } from "./routing/rules.ts";
+import { streamReply } from "./stream-reply.ts";
 
-export type GatewayDeps = Omit<RouteDeps, "onAttempt" | "onSent" | "config" | "killSwitch"> & {
-  config: Config;
-  ledger: Ledger;
-};
+// The folders import one way: config ← dialects ← routing ← accounts ← attempt ← the files beside this one.
 
-export type GatewayRequest = {
-  dialect: Dialect;
-  body: string;
-  headers: Record<string, string | undefined>;
-  traceId: string;
-  remainingMs: number;
-  callerGone: AbortSignal;
-};
+export type { GatewayDeps } from "./attempt/call.ts";
 
 /** An answer; `stream` where it comes in parts. `after` keeps the accounts, and is called when the answer has been given. */
 export type GatewayReply = {
@@ -33,121 +24,153 @@ export type GatewayReply = {
   told: Record<string, unknown>;
 };
 
-/** Kept of the function's time, to answer and to keep the accounts. */
-const RESERVE_MS = 1_500;
 /** A stream's status is sent when it is known, or after so long without it. */
 const HOLD_MS = 8_000;
+/** A reservation outlives the function by so long, in seconds: it is settled after the answer. */
+const SETTLING_SECONDS = 60;
 
 /** Answers one call of a caller: checks, reserves, routes, and tells what it took. Never throws for a vendor's fault. */
 export async function answer(deps: GatewayDeps, request: GatewayRequest): Promise<GatewayReply> {
   const began = performance.now();
-  const { config, ledger } = deps;
   const callId = deps.newId();
-  const { dialect, traceId } = request;
-  const base = { "content-type": "application/json", "x-waybill-call-id": callId, "x-trace-id": traceId };
-  const refuse = (refused: Refused, more: Partial<GatewayReply> = {}): GatewayReply => ({
-    status: refused.status,
-    headers: { ...base, ...refusalHeaders(refused), ...more.headers },
-    body: JSON.stringify(refusalBody(dialect, refused, callId)),
-    after: more.after ?? (async () => {}),
-    told: {
-      call_id: callId,
-      status: refused.status,
-      code: refused.code,
-      tried: refused.tried?.map(brief),
-      ...more.told,
-    },
-  });
+  const read = readCall(deps.config, request, callId, deps.now());
+  if (!read.ok) return refuse(request, callId, read.refused);
+  const seconds = Math.ceil(request.remainingMs / 1000) + SETTLING_SECONDS;
+  const admitted = await admit(deps, read.call, seconds);
+  if (!admitted.ok) return refuse(request, callId, admitted.refused);
+  const answering = new Answering(deps, request, read.call, admitted, began);
+  return read.call.mode === "plain" ? await answering.whole() : await answering.streamed();
+}
 
-  const read = readAsk(config, dialect, request.body, request.headers, { callId, traceId });
-  if (!read.ok) return refuse(read.refused);
-  const { asked } = read;
-  const rules = await ledger.rules(asked.facts.taskId);
-  const planned = planFor(deps, asked, rules);
-  if (planned.tries.length === 0) return refuse(nobody(asked, planned, rules));
-  const deadline =
-    deps.now() + Math.min(request.remainingMs - RESERVE_MS, asked.chain.timeouts.total_ms ?? config.timeouts.total_ms);
-  const most = Math.max(...planned.tries.map(({ model }) => estimate(model, asked.body)));
-  const full = await ledger.reserve(asked.facts, most, Math.ceil(request.remainingMs / 1000) + 60);
-  if (full !== undefined) return refuse(noRoom(full, most));
+/** A call that was let in, on its way to its reply. */
+class Answering {
+  readonly #deps: GatewayDeps;
+  readonly #request: GatewayRequest;
+  readonly #call: LlmCall;
+  /** On the clock of `performance`. */
+  readonly #began: number;
+  readonly #keepText: boolean;
+  readonly #run: AsyncGenerator<string, CallEnd>;
+  readonly #total = newTotal();
+  /** What was given, where text is kept. */
+  readonly #pieces: string[] = [];
 
-  const kept: Kept[] = [];
-  const keepText = rules.projectId !== null && config.keepTextOf.has(rules.projectId);
-  const pieces: string[] = [];
-  const run = route(
-    {
-      ...deps,
-      killSwitch: ledger.killSwitch,
-      onAttempt: (record) => {
-        const text = { prompt: JSON.stringify(asked.body), answer: null };
-        kept.push(keepText ? { record, text } : { record });
+  constructor(
+    deps: GatewayDeps,
+    request: GatewayRequest,
+    call: LlmCall,
+    { plan, keepText }: { plan: Plan; keepText: boolean },
+    began: number,
+  ) {
+    this.#deps = deps;
+    this.#request = request;
+    this.#call = call;
+    this.#keepText = keepText;
+    this.#began = began;
+    this.#run = tryInOrder(deps, call, plan, this.#total);
+  }
+
+  async whole(): Promise<GatewayReply> {
+    const { value } = (await this.#run.next()) as { value: CallEnd };
+    if (!value.ok) return this.#failed(value);
+    const { text = "" } = value;
+    this.#keep(text);
+    const headers = { ...baseHeaders(this.#request, this.#call.facts.callId), ...this.#headers(value) };
+    return { status: 200, headers, body: text, after: this.#after, told: this.#told(value) };
+  }
+
+  async streamed(): Promise<GatewayReply> {
+    const { callId, dialect } = this.#call.facts;
+    const first = this.#run.next();
+    const early = await within(Math.min(HOLD_MS, this.#request.remainingMs / 2), first, () => undefined);
+    if (early?.done && !early.value.ok) return this.#failed(early.value);
+    const reply: GatewayReply = {
+      status: 200,
+      headers: {
+        ...baseHeaders(this.#request, callId),
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-cache",
       },
-      onSent: (model, attemptNumber) => ledger.sent(asked.facts, model, attemptNumber),
-    },
-    { ...asked, plan: planned, callerGone: request.callerGone, deadline },
-  );
-  const after = async () => {
-    // What was held until it was whole is given after its attempt has ended.
-    for (const { record, text } of kept) if (text && record.outcome === "answered") text.answer = pieces.join("");
-    await ledger.write(asked.facts, kept);
+      body: "",
+      after: this.#after,
+      told: { call_id: callId, chain: this.#call.chain.name },
+    };
+    reply.stream = streamReply(this.#run, first, {
+      dialect,
+      callId,
+      facts: (end) => this.#facts(end),
+      onPiece: (piece) => this.#keep(piece),
+      onEnd: (end) => Object.assign(reply.told, this.#told(end)),
+    });
+    return reply;
+  }
+
+  #keep(piece: string): void {
+    if (this.#keepText) this.#pieces.push(piece);
+  }
+
+  readonly #after = async (): Promise<void> => {
+    const kept = this.#total.records.map((record) =>
+      this.#keepText ? { record, text: this.#textOf(record) } : { record },
+    );
+    await this.#deps.ledger.write(this.#call.facts, kept);
   };
-  const facts = (result: Result) => ({
-    model: result.model?.name ?? null,
-    attempts: result.attempts,
-    cost_usd: result.costUsd,
-    overhead_ms: Math.max(0, Math.round((performance.now() - began - result.upstreamMs) * 100) / 100),
-  });
-  const asHeaders = (result: Result): Record<string, string> => {
-    const { model, attempts, cost_usd, overhead_ms } = facts(result);
+
+  /** What was held until it was whole is given after its attempt has ended: this is asked when all is over. */
+  #textOf({ outcome }: AttemptRecord): { prompt: string; answer: string | null } {
+    const prompt = JSON.stringify(this.#call.body);
+    return { prompt, answer: outcome === "answered" ? this.#pieces.join("") : null };
+  }
+
+  #facts({ model, attempts, costUsd, upstreamMs }: CallEnd) {
+    const overhead = performance.now() - this.#began - upstreamMs;
+    return {
+      model: model?.name ?? null,
+      attempts,
+      cost_usd: costUsd,
+      overhead_ms: Math.max(0, Math.round(overhead * 100) / 100),
+    };
+  }
+
+  #headers(end: CallEnd): Record<string, string> {
+    const { model, attempts, cost_usd, overhead_ms } = this.#facts(end);
     return {
       ...(model === null ? {} : { "x-waybill-model": model }),
       "x-waybill-attempts": String(attempts),
       "x-waybill-cost-usd": cost_usd ?? "unknown",
       "x-waybill-overhead-ms": String(overhead_ms),
     };
-  };
-  const told = (result: Result) => ({
-    call_id: callId,
-    chain: asked.chain.name,
-    ...facts(result),
-    tried: result.tried.map(brief),
-  });
-  const failed = (result: Result) =>
-    refuse(
-      refusalOf(result.failure ?? { class: "timeout", message: "no time was left to ask anybody" }, result.tried),
-      {
-        headers: asHeaders(result),
-        after,
-        told: told(result),
-      },
-    );
-
-  const first = run.next();
-  if (asked.mode === "plain") {
-    const { value } = (await first) as { value: Result };
-    if (!value.ok) return failed(value);
-    if (keepText) pieces.push(value.text ?? "");
-    return { status: 200, headers: { ...base, ...asHeaders(value) }, body: value.text ?? "", after, told: told(value) };
   }
-  const early = await within(first, Math.min(HOLD_MS, request.remainingMs / 2));
-  if (early !== undefined && early.done && !early.value.ok) return failed(early.value);
-  const reply: GatewayReply = {
-    status: 200,
-    headers: { ...base, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" },
-    body: "",
-    after,
-    told: { call_id: callId, chain: asked.chain.name },
+
+  #told(end: CallEnd): Record<string, unknown> {
+    const { facts, chain } = this.#call;
+    return { call_id: facts.callId, chain: chain.name, ...this.#facts(end), tried: end.tried.map(brief) };
+  }
+
+  #failed(end: CallEnd): GatewayReply {
+    const more = { headers: this.#headers(end), after: this.#after, told: this.#told(end) };
+    return refuse(this.#request, this.#call.facts.callId, refusalOf(end.failure, end.tried), more);
+  }
+}
+
+function baseHeaders({ traceId }: GatewayRequest, callId: string): Record<string, string> {
+  return { "content-type": "application/json", "x-waybill-call-id": callId, "x-trace-id": traceId };
+}
+
+function refuse(
+  request: GatewayRequest,
+  callId: string,
+  refused: Refused,
+  more: Partial<GatewayReply> = {},
+): GatewayReply {
+  const { status, code, tried } = refused;
+  return {
+    status,
+    headers: { ...baseHeaders(request, callId), ...refusalHeaders(refused), ...more.headers },
+    body: JSON.stringify(refusalBody(request.dialect, refused, callId)),
+    after: more.after ?? (async () => {}),
+    told: { call_id: callId, status, code, tried: tried?.map(brief), ...more.told },
   };
-  reply.stream = streamReply(
-    run,
-    first,
-    { dialect, callId, facts },
-    (piece) => {
-      if (keepText) pieces.push(piece);
-    },
-    (result) => Object.assign(reply.told, told(result)),
-  );
-  return reply;
 }
 
 function brief({ model, class: errorClass }: { model: string; class: string }): string {

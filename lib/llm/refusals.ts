@@ -13,7 +13,11 @@ export type Refused = {
   tried?: Tried[];
 };
 
-// A vendor's 401 is not the caller's: its own key was never looked at.
+/**
+ * The HTTP status for a caller. A vendor's 401 is not the caller's: its own key was never looked at.
+ * @see https://platform.openai.com/docs/guides/error-codes
+ * @see https://docs.anthropic.com/en/api/errors
+ */
 const STATUS: Record<ErrorClass, number> = {
   rate_limit: 429,
   quota: 503,
@@ -30,14 +34,16 @@ const STATUS: Record<ErrorClass, number> = {
   switched_off: 503,
 };
 
+/** Codes that clients of OpenAI's look for. @see https://platform.openai.com/docs/guides/error-codes */
 const OUR_CODES: Partial<Record<ErrorClass, string>> = {
   context_window: "context_length_exceeded",
   content_policy: "content_policy_violation",
   rate_limit: "rate_limit_exceeded",
 };
 
-/** What became of a call that nobody could answer. */
-export function refusalOf(failure: Failure, tried: Tried[]): Refused {
+/** What became of a call that nobody could answer; without a failure nobody was asked, as there was no time. */
+export function refusalOf(asked: Failure | undefined, tried: Tried[]): Refused {
+  const failure = asked ?? NO_TIME;
   const own = failure.class === "bad_request" && failure.status !== undefined && failure.status < 500;
   const status = own ? (failure.status ?? 400) : STATUS[failure.class];
   const told = tried.map(({ model, class: errorClass, message }) => `${model}: ${errorClass}, ${message}`).join("; ");
@@ -53,7 +59,9 @@ export function refusalOf(failure: Failure, tried: Tried[]): Refused {
   };
 }
 
-/** The error's body. */
+const NO_TIME: Failure = { class: "timeout", message: "no time was left to ask anybody" };
+
+/** The error's body in the words of the caller's dialect, with what was tried under `waybill`. */
 export function refusalBody(dialect: Dialect, refused: Refused, callId: string): Json {
   const { type, code, message, tried } = refused;
   const attempts = tried?.map(({ model, class: error_class, status }) => ({
@@ -66,6 +74,7 @@ export function refusalBody(dialect: Dialect, refused: Refused, callId: string):
   return { error: { message, type, param: null, code, waybill } };
 }
 
+/** The headers of an error: `retry-after` in whole seconds, where a wait helps. */
 export function refusalHeaders({ retryAfterMs }: Refused): Record<string, string> {
   // Whoever calls us must not try it all again: trying is what we have done.
   const headers: Record<string, string> = { "x-should-retry": "false" };
@@ -73,6 +82,7 @@ export function refusalHeaders({ retryAfterMs }: Refused): Record<string, string
   return headers;
 }
 
+/** @see https://docs.anthropic.com/en/api/errors */
 function messagesType({ status }: Refused): string {
   if (status === 429) return "rate_limit_error";
   if (status === 404) return "not_found_error";

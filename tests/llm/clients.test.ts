@@ -105,9 +105,9 @@ test.each(vendors)("a question about a picture is answered: %s", async (model) =
 });
 
 test("a picture is told in the words of messages, by its bytes or its address", () => {
-  const image = (url: string) => ({ type: "image_url", image_url: { url } });
+  const image = (url: string) => ({ type: "image_url" as const, image_url: { url } });
   const messages = [
-    { role: "user", content: [image("data:image/png;base64,iVBORw0KGgo="), image("https://x.test/a.png")] },
+    { role: "user" as const, content: [image("data:image/png;base64,iVBORw0KGgo="), image("https://x.test/a.png")] },
   ];
 
   expect(chatRequestToMessages({ messages }, { id: "m" })["messages"]).toEqual([

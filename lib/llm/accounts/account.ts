@@ -6,7 +6,8 @@ import type { Json } from "../dialects/json.ts";
 import type { Watch } from "../dialects/watch.ts";
 import { inputChars } from "../routing/needs.ts";
 
-export type Outcome = "answered" | "failed" | "cut" | "aborted";
+/** How an attempt ended; `cut` is a stream that broke after the caller had some of it. */
+export type AttemptOutcome = "answered" | "failed" | "cut" | "aborted";
 
 /** One attempt as it is kept: everything but what was said. Times in milliseconds, cost in USD as decimal text. */
 export type AttemptRecord = {
@@ -32,7 +33,7 @@ export type AttemptRecord = {
   costUnknown: string | null;
   ttftMs: number | null;
   latencyMs: number;
-  outcome: Outcome;
+  outcome: AttemptOutcome;
   errorClass: string | null;
   errorStatus: number | null;
   startedAt: Date;
@@ -59,7 +60,7 @@ export function recordOf(
     startedAt: number;
     failure: Failure | undefined;
   },
-  outcome: Outcome,
+  outcome: AttemptOutcome,
 ): AttemptRecord {
   const { model, watch, body } = attempt;
   // One that was hung up on has not failed: its connection was lost by our own doing.
@@ -99,7 +100,7 @@ type Usage = { tokens: Tokens | undefined; source: AttemptRecord["usageSource"] 
  * A stream that was broken off has cost what was read and said until then. Of a whole answer that never came nobody knows how
  * far the vendor was, nor of a stream that stayed silent until its clock rang: those have no usage.
  */
-function usageOf(watch: Watch, body: Json, streamSent: boolean, outcome: Outcome): Usage {
+function usageOf(watch: Watch, body: Json, streamSent: boolean, outcome: AttemptOutcome): Usage {
   const complete = watch.tokens !== undefined && (watch.finished || !watch.started);
   if (complete && (watch.tokens?.input ?? 0) + (watch.tokens?.output ?? 0) > 0)
     return { tokens: watch.tokens, source: "provider" };

@@ -45,6 +45,7 @@ export async function insertAttempts(
   `;
 }
 
+/** Keeps what was said in attempts, each once. */
 export async function insertTexts(db: Db, texts: { attempt_id: string; prompt: string; answer: string | null }[]) {
   await db`insert into llm_texts ${db(texts)} on conflict do nothing`;
 }
@@ -78,6 +79,7 @@ export async function lockSpend(db: Db, scopes: Scope[]): Promise<{ scope: strin
   `;
 }
 
+/** Reserves `usd`, as decimal text, in each of the budgets for so many seconds. Their rows are locked by `lockSpend`. */
 export async function insertReservations(db: Db, callId: string, scopes: Scope[], usd: string, seconds: number) {
   await db`
     insert into llm_reservations (call_id, scope, scope_key, usd, expires_at)
@@ -157,6 +159,7 @@ export async function settleExternalUse(db: Db, record: AttemptRecord): Promise<
   `;
 }
 
+/** Sets the switch for calls to external vendors; every instance learns of it within a second of its next call. */
 export async function setSwitch(db: Db, external: boolean, reason: string | null): Promise<void> {
   await db`
     insert into llm_switch (external, reason) values (${external}, ${reason})

@@ -5,6 +5,7 @@ import type { Model, Timeouts } from "../config/schema.ts";
 import type { Bridge } from "../dialects/dialect.ts";
 import type { Json } from "../dialects/json.ts";
 import type { Watch } from "../dialects/watch.ts";
+import type { ChatAnswer } from "../dialects/wire.ts";
 import type { Clock } from "./clock.ts";
 
 // What a plain and a streamed attempt have in common: the request, the reading of an answer, and what its failure is.
@@ -73,7 +74,8 @@ export async function readAll(inbound: Inbound, clock: Clock, idleMs: number): P
 
 /** Whether an answer or an event under HTTP 200 tells of a failure; some vendors tell it beside the choices that they give up. */
 export function saysError(answer: Json): boolean {
-  return answer["error"] != null || answer["choices"]?.[0]?.finish_reason === "error";
+  // No finish reason of OpenAI's: OpenRouter says it so, https://openrouter.ai/docs/api-reference/streaming.
+  return answer["error"] != null || (answer as ChatAnswer).choices?.[0]?.finish_reason === ("error" as string);
 }
 
 /** What the answer says of a failure; undefined where it says none. */

@@ -1,36 +1,40 @@
+import type { AttemptRecord } from "../accounts/account.ts";
 import type { Failure } from "../config/failure.ts";
+import { decimal } from "../config/prices.ts";
 import type { Model } from "../config/schema.ts";
-import type { Result, Tried } from "./call.ts";
+import type { CallEnd, Tried } from "./call.ts";
 
 /** What a call has come to so far. */
-export type Tally = {
+export type CallTotal = {
   tried: Tried[];
+  /** How many attempts were started. */
   attempts: number;
   /** Spent on vendors, and on waiting before the next try, in milliseconds. */
   upstreamMs: number;
   waitedMs: number;
-  costs: (string | null)[];
+  /** One for each attempt that has ended, in that order. */
+  records: AttemptRecord[];
 };
 
-export const newTally = (): Tally => ({ tried: [], attempts: 0, upstreamMs: 0, waitedMs: 0, costs: [] });
+/** The total of a call for which nobody was asked. */
+export const newTotal = (): CallTotal => ({ tried: [], attempts: 0, upstreamMs: 0, waitedMs: 0, records: [] });
 
 /** An attempt that failed, for the list that the caller is told. */
-export function addFailed({ tried }: Tally, model: Model, { class: errorClass, status, message }: Failure): void {
+export function addFailed({ tried }: CallTotal, model: Model, { class: errorClass, status, message }: Failure): void {
   tried.push({ model: model.name, class: errorClass, status, message });
 }
 
 /** How the call ended: failed, where `more` does not say otherwise. */
-export function resultOf({ tried, attempts, upstreamMs, waitedMs, costs }: Tally, more: Partial<Result>): Result {
-  const sums = { upstreamMs: upstreamMs + waitedMs, costUsd: sumOf(costs) };
-  return { ok: false, committed: false, tried, attempts, ...sums, ...more };
+export function endOf({ tried, attempts, upstreamMs, waitedMs, records }: CallTotal, more: Partial<CallEnd>): CallEnd {
+  return { ok: false, tried, attempts, upstreamMs: upstreamMs + waitedMs, costUsd: sumOf(records), ...more };
 }
 
 /** Unknown as soon as one part of it is. */
-function sumOf(costs: (string | null)[]): string | null {
+function sumOf(records: AttemptRecord[]): string | null {
   let sum = 0;
-  for (const cost of costs) {
-    if (cost === null) return null;
-    sum += Number(cost);
+  for (const { costUsd } of records) {
+    if (costUsd === null) return null;
+    sum += Number(costUsd);
   }
-  return sum.toFixed(10).replace(/\.?0+$/, "") || "0";
+  return decimal(sum);
 }

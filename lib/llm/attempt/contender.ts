@@ -1,181 +1,191 @@
 import { abortReason } from "../../errors.ts";
-import { type Outcome, recordOf } from "../accounts/account.ts";
+import { type AttemptOutcome, recordOf } from "../accounts/account.ts";
 import type { Failure } from "../config/failure.ts";
 import { SWITCHED_OFF } from "../config/kill-switch.ts";
 import type { Model, Timeouts } from "../config/schema.ts";
 import { bridge } from "../dialects/dialect.ts";
-import { newWatch } from "../dialects/watch.ts";
+import { at } from "../dialects/json.ts";
+import { newWatch, type Watch } from "../dialects/watch.ts";
 import type { Candidate } from "../routing/rules.ts";
-import { MAX_ANSWER_BYTES } from "./attempt.ts";
-import type { Call, RouteDeps } from "./call.ts";
+import { type Attempt, MAX_ANSWER_BYTES } from "./attempt.ts";
+import type { GatewayDeps, LlmCall } from "./call.ts";
+import type { CallTotal } from "./call-total.ts";
 import { plainAttempt } from "./plain-attempt.ts";
 import { streamAttempt } from "./stream-attempt.ts";
 
-/** One attempt under way. `ready` settles when it has failed, has the whole answer, or (live) has begun to give it. */
-export type Contender = {
-  candidate: Candidate;
-  key: string | undefined;
-  ready: Promise<void>;
-  state: () => "running" | "streaming" | "answered" | "failed";
-  failure: () => Failure | undefined;
+type State = "running" | "streaming" | "answered" | "failed";
+
+/** `others`: more may be asked after this one. Without its key a prompt would leave for a vendor that refuses it: `keyFault`. */
+type Start = { attemptNumber: number; others: boolean; key: string | undefined; keyFault: Failure | undefined };
+
+/** One attempt, under way from the moment it is made. */
+export class Contender {
+  readonly candidate: Candidate;
+  readonly key: string | undefined;
+  /** Settles when it has failed, has the whole answer, or (live) has begun to give it; never rejects. */
+  readonly ready: Promise<void>;
+  readonly #deps: GatewayDeps;
+  readonly #call: LlmCall;
+  readonly #total: CallTotal;
+  readonly #attemptNumber: number;
+  readonly #startedAt: number;
+  readonly #watch: Watch = newWatch();
+  readonly #over = new AbortController();
+  readonly #leave: (() => void) | undefined;
+  readonly #events: AsyncGenerator<string, Failure | undefined> | undefined;
+  readonly #held: string[] = [];
+  #state: State = "running";
+  #failure: Failure | undefined;
+  #text: string | undefined;
+  #sent = false;
+  #ttftMs: number | undefined;
+  #closed = false;
+
+  constructor(deps: GatewayDeps, call: LlmCall, total: CallTotal, candidate: Candidate, start: Start) {
+    this.candidate = candidate;
+    this.key = start.key;
+    this.#deps = deps;
+    this.#call = call;
+    this.#total = total;
+    this.#attemptNumber = start.attemptNumber;
+    this.#startedAt = deps.now();
+    if (call.callerGone.aborted) this.#stop();
+    call.callerGone.addEventListener("abort", this.#stop, { once: true });
+    const { killSwitch } = deps.ledger;
+    this.#leave = candidate.model.provider.local ? undefined : killSwitch.enter(() => this.#over.abort(SWITCHED_OFF));
+    const attempt = this.#attempt(start.others);
+    if (call.mode !== "plain") this.#events = streamAttempt(attempt);
+    this.ready = start.keyFault === undefined ? this.#run(attempt) : this.#fail(start.keyFault);
+  }
+
+  state(): State {
+    return this.#state;
+  }
+
+  failure(): Failure | undefined {
+    return this.#failure;
+  }
+
   /** The answer of a plain call. */
-  text: () => string | undefined;
+  text(): string | undefined {
+    return this.#text;
+  }
+
   /** The events so far, once; more of them come from `next` while it is streaming. */
-  held: () => string;
-  next: () => Promise<string | undefined>;
-  /** Ends it, whatever it is doing, and keeps what it was; only the first outcome counts. */
-  close: (outcome: Outcome) => Promise<void>;
-};
+  takeHeld(): string {
+    return this.#state === "failed" ? "" : this.#held.splice(0).join("");
+  }
 
-/** Starts an attempt at once. `settled` gets its time and cost when it is closed. */
-export function contend(
-  deps: RouteDeps,
-  call: Call,
-  candidate: Candidate,
-  of: { attemptNumber: number; others: boolean; key: string | undefined; keyFault: Failure | undefined },
-  settled: (ms: number, costUsd: string | null) => void,
-): Contender {
-  const { model } = candidate;
-  const run = begin(deps, call, candidate, of.attemptNumber, of.others);
-  const { watch } = run.attempt;
-  const attempt = { ...run.attempt, key: of.key };
-  const events = call.mode === "plain" ? undefined : streamAttempt(attempt);
-  const held: string[] = [];
-  let state: ReturnType<Contender["state"]> = "running";
-  let failure: Failure | undefined;
-  let text: string | undefined;
-  let closed = false;
+  async next(): Promise<string | undefined> {
+    return this.#state === "streaming" ? await this.#read() : undefined;
+  }
 
-  const next = async (): Promise<string | undefined> => {
-    const step = await events?.next();
-    if (step !== undefined && !step.done) return step.value;
-    failure = step?.value ?? undefined;
-    state = failure === undefined ? "answered" : "failed";
-    return undefined;
-  };
-  const ready = (async () => {
-    if (of.keyFault !== undefined) {
-      // Without its key a prompt would leave for a vendor that refuses it.
-      failure = of.keyFault;
-      state = "failed";
-      return;
-    }
-    if (events === undefined) {
-      const answer = await plainAttempt(attempt);
-      if (answer.ok) text = answer.text;
-      else failure = answer.failure;
-      watch.finished = answer.ok;
-      state = answer.ok ? "answered" : "failed";
-      return;
-    }
-    for (let chars = 0; ; ) {
-      const piece = await next();
-      if (piece === undefined) return;
-      held.push(piece);
+  /** Ends it, whatever it is doing, and adds what it was to the total; only the first outcome counts. */
+  async close(outcome: AttemptOutcome): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const ms = this.#deps.now() - this.#startedAt;
+    this.#leave?.();
+    this.#call.callerGone.removeEventListener("abort", this.#stop);
+    this.#stop();
+    // The one that is still reading ends by the signal; a generator that waits at a yield has to be told.
+    if (this.#state === "running") await this.ready;
+    await this.#events?.return(undefined);
+    if (this.#state === "answered" && outcome === "answered") this.#deps.health.answered(this.candidate.model);
+    this.#total.upstreamMs += ms;
+    this.#total.records.push(this.#record(this.#failure?.class === "switched_off" ? "aborted" : outcome));
+  }
+
+  readonly #stop = (): void => this.#over.abort(OVER);
+
+  async #fail(failure: Failure): Promise<void> {
+    this.#failure = failure;
+    this.#state = "failed";
+  }
+
+  async #run(attempt: Attempt): Promise<void> {
+    if (this.#events !== undefined) return await this.#hold();
+    const answer = await plainAttempt(attempt);
+    if (!answer.ok) return await this.#fail(answer.failure);
+    this.#text = answer.text;
+    this.#watch.finished = true;
+    this.#state = "answered";
+  }
+
+  /** Keeps the events of a stream: of a live one until the answer has begun, of the others until it is whole. */
+  async #hold(): Promise<void> {
+    let chars = 0;
+    for (let piece = await this.#read(); piece !== undefined; piece = await this.#read()) {
+      this.#held.push(piece);
       chars += piece.length;
       if (chars > MAX_ANSWER_BYTES) {
-        held.length = 0;
-        failure = {
-          class: "bad_answer",
-          message: `the answer has more than ${MAX_ANSWER_BYTES} characters`,
-          lasting: true,
-        };
-        state = "failed";
-        return;
+        this.#held.length = 0;
+        const message = `the answer has more than ${MAX_ANSWER_BYTES} characters`;
+        return await this.#fail({ class: "bad_answer", message, lasting: true });
       }
-      if (call.mode === "live" && watch.started) {
-        state = "streaming";
+      if (this.#call.mode === "live" && this.#watch.started) {
+        this.#state = "streaming";
         return;
       }
     }
-  })();
-  return {
-    candidate,
-    key: of.key,
-    ready,
-    state: () => state,
-    failure: () => failure,
-    text: () => text,
-    held: () => held.splice(0).join(""),
-    next,
-    close: async (outcome) => {
-      if (closed) return;
-      closed = true;
-      const ms = deps.now() - run.startedAt;
-      run.stop();
-      // The one that is still reading ends by the signal; a generator that waits at a yield has to be told.
-      if (state === "running") await ready;
-      await events?.return(undefined);
-      const record = run.record(failure?.class === "switched_off" ? "aborted" : outcome, failure);
-      if (state === "answered" && outcome === "answered") deps.health.answered(model);
-      settled(ms, record.costUsd);
-      deps.onAttempt(record, watch);
-    },
-  };
-}
+  }
 
-function begin(deps: RouteDeps, call: Call, { model }: Candidate, attemptNumber: number, others: boolean) {
-  const startedAt = deps.now();
-  const watch = newWatch();
-  let sent = false;
-  let ttftMs: number | undefined;
-  const over = new AbortController();
-  const stop = () => over.abort(OVER);
-  if (call.callerGone.aborted) stop();
-  call.callerGone.addEventListener("abort", stop, { once: true });
-  const leave = model.provider.local ? undefined : deps.killSwitch.enter(() => over.abort(SWITCHED_OFF));
-  const wantsUsage = call.body["stream_options"]?.include_usage === true;
-  return {
-    startedAt,
-    stop: () => {
-      leave?.();
-      call.callerGone.removeEventListener("abort", stop);
-      stop();
-    },
-    attempt: {
+  async #read(): Promise<string | undefined> {
+    const step = await this.#events?.next();
+    if (step !== undefined && !step.done) return step.value;
+    this.#failure = step?.value ?? undefined;
+    this.#state = this.#failure === undefined ? "answered" : "failed";
+    return undefined;
+  }
+
+  #attempt(others: boolean): Attempt {
+    const { model } = this.candidate;
+    const { body, facts, headers, deadline } = this.#call;
+    const wantsUsage = at(body, "stream_options", "include_usage") === true;
+    return {
       model,
-      bridge: bridge(call.facts.dialect, model, wantsUsage),
-      body: call.body,
-      headers: call.headers,
-      clocks: clocksFor(deps.config.timeouts, call, model, call.deadline - startedAt, others),
-      stopped: over.signal,
-      watch,
-      post: deps.post,
-      now: deps.now,
+      key: this.key,
+      bridge: bridge(facts.dialect, model, wantsUsage),
+      body,
+      headers,
+      clocks: clocksFor(this.#deps.config.timeouts, this.#call, model, deadline - this.#startedAt, others),
+      stopped: this.#over.signal,
+      watch: this.#watch,
+      post: this.#deps.post,
+      now: this.#deps.now,
       onSent: () => {
-        sent = true;
-        deps.onSent(model, attemptNumber);
+        this.#sent = true;
+        this.#deps.ledger.sent(facts, model, this.#attemptNumber);
       },
       onFirstToken: () => {
-        ttftMs ??= deps.now() - startedAt;
-        deps.health.took(model, ttftMs);
+        this.#ttftMs ??= this.#deps.now() - this.#startedAt;
+        this.#deps.health.took(model, this.#ttftMs);
       },
-    },
-    record: (outcome: Outcome, failure: Failure | undefined) =>
-      recordOf(
-        call.facts,
-        {
-          attemptId: deps.newId(),
-          attemptNumber,
-          model,
-          watch,
-          body: call.body,
-          sent,
-          ttftMs,
-          latencyMs: deps.now() - startedAt,
-          startedAt,
-          failure,
-        },
-        outcome,
-      ),
-  };
+    };
+  }
+
+  #record(outcome: AttemptOutcome) {
+    const attempt = {
+      attemptId: this.#deps.newId(),
+      attemptNumber: this.#attemptNumber,
+      model: this.candidate.model,
+      watch: this.#watch,
+      body: this.#call.body,
+      sent: this.#sent,
+      ttftMs: this.#ttftMs,
+      latencyMs: this.#deps.now() - this.#startedAt,
+      startedAt: this.#startedAt,
+      failure: this.#failure,
+    };
+    return recordOf(this.#call.facts, attempt, outcome);
+  }
 }
 
 /** Made once: an error takes its stack with it, and this ends every attempt. */
 const OVER = abortReason("the attempt is over");
 
 /** The clocks of one attempt, all inside what is left of the call; a silent vendor leaves the others a share of it. */
-function clocksFor(base: Timeouts, { chain }: Call, model: Model, remainingMs: number, others: boolean): Timeouts {
+function clocksFor(base: Timeouts, { chain }: LlmCall, model: Model, remainingMs: number, others: boolean): Timeouts {
   const pick = (name: keyof Timeouts) => model.timeouts[name] ?? chain.timeouts[name] ?? base[name];
   const left = Math.max(1, remainingMs);
   const silence = others ? left * 0.6 : left;

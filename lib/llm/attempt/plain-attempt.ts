@@ -3,15 +3,15 @@ import { parseObject } from "../dialects/json.ts";
 import { type Attempt, failureOf, faultOf, readAll, send, withoutKey } from "./attempt.ts";
 import { startClock } from "./clock.ts";
 
-export type Plain = { ok: true; text: string } | { ok: false; failure: Failure };
+export type PlainEnd = { ok: true; text: string } | { ok: false; failure: Failure };
 
 /** Asks for the whole answer. */
-export async function plainAttempt(attempt: Attempt): Promise<Plain> {
+export async function plainAttempt(attempt: Attempt): Promise<PlainEnd> {
   const answer = await askPlain(attempt);
   return answer.ok ? answer : { ok: false, failure: withoutKey(answer.failure, attempt.key) };
 }
 
-async function askPlain(attempt: Attempt): Promise<Plain> {
+async function askPlain(attempt: Attempt): Promise<PlainEnd> {
   const clock = startClock(attempt);
   try {
     const inbound = await send(attempt, clock, attempt.bridge.request(attempt.body, attempt.model));

@@ -1,8 +1,9 @@
+import type { EventSourceMessage } from "eventsource-parser";
 import type { Inbound } from "../../runtime/upstream.ts";
 import { classify, type Failure, statusOfEvent } from "../config/failure.ts";
 import { chunksOf } from "../dialects/dialect.ts";
 import { type Json, parseObject } from "../dialects/json.ts";
-import { type SseEvent, sseReader, sseText } from "../dialects/sse.ts";
+import { sseReader, sseText } from "../dialects/sse.ts";
 import { type Attempt, failureOf, faultOf, readAll, saysError, send, withoutKey } from "./attempt.ts";
 import { startClock } from "./clock.ts";
 
@@ -63,11 +64,11 @@ async function* askStream(attempt: Attempt): AsyncGenerator<string, Failure | un
         if (watch.started) clock.arm(clocks.idle_ms, "the stream went silent");
         // What came in one piece goes out in one piece: half the CPU time of an event at a time.
         let out = "";
-        const events: SseEvent[] = done ? [] : reader.push(bytes);
+        const events: EventSourceMessage[] = done ? [] : reader.push(bytes);
         for (const event of events) {
           done = event.data === "[DONE]" || watch.done;
           if (done) break;
-          const { json, failure } = readStep(event, attempt, inbound);
+          const { json, failure } = readEvent(event, attempt, inbound);
           if (failure !== undefined) return failure;
           const wasStarted = watch.started;
           bridge.watch(watch, json);
@@ -101,9 +102,9 @@ async function* askStream(attempt: Attempt): AsyncGenerator<string, Failure | un
   return undefined;
 }
 
-type Step = { json: Json; failure?: undefined } | { json?: undefined; failure: Failure };
+type EventRead = { json: Json; failure?: undefined } | { json?: undefined; failure: Failure };
 
-function readStep(event: SseEvent, { now }: Attempt, { headers }: Inbound): Step {
+function readEvent(event: EventSourceMessage, { now }: Attempt, { headers }: Inbound): EventRead {
   const json = parseObject(event.data);
   // What a broken event held is lost, so going on would make an answer with a hole in it.
   if (json === undefined) return { failure: { class: "bad_answer", message: "an event of the stream is not JSON" } };

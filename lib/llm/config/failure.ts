@@ -48,6 +48,12 @@ export class BadAnswer extends Error {
 /** What a vendor answered, for `classify`. `body` is the parsed JSON or the text. */
 export type VendorError = { status: number; headers: Record<string, string | undefined>; body: unknown };
 
+/**
+ * What vendors say of the three faults that have no status of their own.
+ * @see https://platform.openai.com/docs/guides/error-codes
+ * @see https://docs.anthropic.com/en/api/errors
+ * @see https://learn.microsoft.com/en-us/azure/ai-foundry/openai/concepts/content-filter
+ */
 const CONTEXT =
   /context_length_exceeded|maximum context length|context (window|length|size)|prompt is too long|input is too long|too many (input )?tokens in/i;
 const POLICY =
@@ -55,7 +61,11 @@ const POLICY =
 const QUOTA =
   /insufficient_quota|billing|credit balance|payment required|exceeded your current quota|quota_exceeded|spend limit/i;
 
-/** Puts a vendor's error, as HTTP answer or as an event inside a stream, into its class. `now` is epoch milliseconds. */
+/**
+ * Puts a vendor's error, as HTTP answer or as an event inside a stream, into its class. `now` is epoch milliseconds.
+ * @see https://platform.openai.com/docs/guides/error-codes
+ * @see https://docs.anthropic.com/en/api/errors
+ */
 export function classify(answer: VendorError, now: number): Failure {
   const { type, code, message } = errorOf(answer.body);
   const text = `${code} ${type} ${message}`;
@@ -84,7 +94,10 @@ function classOf(status: number, text: string): ErrorClass {
   return status >= 400 ? "bad_request" : "bad_answer";
 }
 
-/** The status that an error event inside a stream stands for: vendors send it under HTTP 200. */
+/**
+ * The status that an error event inside a stream stands for: vendors send it under HTTP 200.
+ * @see https://docs.anthropic.com/en/docs/build-with-claude/streaming#error-events
+ */
 export function statusOfEvent(body: unknown): number {
   const { type, code } = errorOf(body);
   const text = `${code} ${type}`;

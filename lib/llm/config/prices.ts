@@ -1,3 +1,5 @@
+// The table is @pydantic/genai-prices'; own is what it has not: a price from the configuration, and letting go of the models that
+// nobody names.
 import {
   calcPrice,
   type PriceCalculation,
@@ -15,26 +17,26 @@ export type Tokens = { input: number; output: number; cacheRead: number; cacheWr
 /** A cost in USD as a decimal text, or null with the reason: unknown is never 0. */
 export type Cost = { usd: string; reason?: undefined } | { usd: null; reason: string };
 
-type Asked = Pick<Model, "id" | "provider">;
+type PricedModel = Pick<Model, "id" | "provider">;
 
 /** Whether the bundled price table knows this model. */
-export function priced(model: Asked): boolean {
+export function priced(model: PricedModel): boolean {
   return findInTable(model) !== undefined;
 }
 
 const kept = new Map<string, PriceList | undefined>();
 
 /** Keeps what the bundled table says of these models and lets go of the rest: no other model has a price any more. */
-export function keepPricesOf(models: Iterable<Asked>): void {
+export function keepPricesOf(models: Iterable<PricedModel>): void {
   for (const model of models) kept.set(nameOf(model), findInTable(model));
   updatePrices(({ setProviderData }: StorageFactoryParams) => setProviderData([]));
 }
 
-function nameOf({ id, provider }: Asked): string {
+function nameOf({ id, provider }: PricedModel): string {
   return JSON.stringify([provider.type, provider.base_url, id]);
 }
 
-function findInTable({ id, provider }: Asked): PriceList | undefined {
+function findInTable({ id, provider }: PricedModel): PriceList | undefined {
   for (const option of [{ providerApiUrl: provider.base_url }, { providerId: provider.type }]) {
     const found = ask({ input_tokens: 1000, output_tokens: 1000 }, id, option);
     if (found !== undefined) return { ...found.provider, models: [found.model] };
@@ -63,7 +65,7 @@ function byConfig(price: Exclude<Price, 0>, tokens: Tokens): number {
   );
 }
 
-function byTable(model: Asked, tokens: Tokens): number | undefined {
+function byTable(model: PricedModel, tokens: Tokens): number | undefined {
   const name = nameOf(model);
   const provider = kept.has(name) ? kept.get(name) : findInTable(model);
   if (provider === undefined) return undefined;

@@ -1,3 +1,5 @@
+// Own, though cockatiel has circuit breakers: theirs are objects with timers inside, this is arithmetic on a time that is given,
+// and the two rules that are ours (keys apart from models, the vendor's own Retry-After) are most of its fifty lines.
 import type { Failure } from "../config/failure.ts";
 import type { Model } from "../config/schema.ts";
 import { afterFailure, coolsKey, type Health, probing } from "./rules.ts";
@@ -19,6 +21,7 @@ const ENOUGH = 20;
 const modelKey = (model: Model) => `model ${model.name}`;
 const providerKey = (model: Model) => `key ${model.provider.name}`;
 
+/** The book of a process that has called nobody yet. Times are epoch milliseconds, delays milliseconds. */
 export function healthBook(): HealthBook {
   const known = new Map<string, Health>();
   const delays = new Map<string, number[]>();

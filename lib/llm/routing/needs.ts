@@ -1,6 +1,7 @@
 import type { Capability, Model } from "../config/schema.ts";
+import { givenLimit } from "../dialects/chat-to-messages.ts";
 import type { Dialect } from "../dialects/dialect.ts";
-import type { Json } from "../dialects/json.ts";
+import { at, type Json } from "../dialects/json.ts";
 import type { Needs } from "./rules.ts";
 
 /** What a request needs of the model that answers it. */
@@ -9,7 +10,9 @@ export function needsOf(dialect: Dialect, body: Json, localOnly: boolean): Needs
   if (dialect === "embeddings") can.push("embeddings");
   if (Array.isArray(body["tools"]) && body["tools"].length > 0) can.push("tools");
   const schema =
-    body["response_format"]?.type === "json_schema" || body["output_config"]?.format || body["output_format"];
+    at(body, "response_format", "type") === "json_schema" ||
+    at(body, "output_config", "format") ||
+    body["output_format"];
   if (schema) can.push("json_schema");
   if (showsPictures(body)) can.push("vision");
   // Five characters a token: an estimate that is too high would refuse what fits.
@@ -58,9 +61,4 @@ export function outputLimit(body: Json, model: Pick<Model, "max_output" | "provi
   const answers = typeof body["n"] === "number" && body["n"] > 1 ? body["n"] : 1;
   if (typeof asked === "number" && asked > 0) return answers * asked;
   return answers * (model.provider.type === "anthropic" ? givenLimit(model) : (model.max_output ?? 4_096));
-}
-
-/** Anthropic wants a limit with each request; one that names none gets this. */
-export function givenLimit({ max_output = 4_096 }: Pick<Model, "max_output">): number {
-  return Math.min(max_output, 8_192);
 }

@@ -1,3 +1,4 @@
+import { backoff } from "../../time.ts";
 import type { ErrorClass, Failure } from "../config/failure.ts";
 import { SWITCHED_OFF } from "../config/kill-switch.ts";
 import type { Capability, Chain, Model, Rule } from "../config/schema.ts";
@@ -135,23 +136,56 @@ export function coolsKey(failure: Failure): boolean {
   return failure.class === "auth" || failure.class === "quota";
 }
 
-/** What follows a failure. `rest` are the candidates after this one; `tries` counts those of this model, this one included. */
+/** What is known when it is asked what a call does next. */
 export type Situation = {
   chain: Pick<Chain, "on" | "rate_limit_wait_ms">;
-  candidate: Candidate;
-  failure: Failure;
+  /** Who was asked last, and how often in a row; undefined before anybody was. */
+  candidate: Candidate | undefined;
   tries: number;
+  /** Why the last attempt failed. */
+  failure: Failure | undefined;
+  /** The candidates after this one. */
   rest: readonly Candidate[];
+  /** How many attempts are under way; none where it is left out. */
+  underWay?: number;
+  /** How long the first attempt is waited for before a second one is started beside it; undefined where none is. */
+  hedgeMs?: number | undefined;
+  /** The key of this candidate may still be replaced. */
+  keyMayChange?: boolean;
+  callerGone?: boolean;
   remainingMs: number;
   /** From 0 to 1. */
   dice: number;
 };
-export type Step = { do: "retry"; waitMs: number } | { do: "next"; rest: readonly Candidate[] } | { do: "stop" };
 
-/** The one place where retrying is decided. */
-export function decide(situation: Situation): Step {
-  const { chain, candidate, failure, tries, remainingMs, dice } = situation;
-  if (failure.class === "switched_off") return nextOf(situation.rest.filter(({ model }) => model.provider.local));
+/** What a call does next: `next` asks the first of `rest`, beside those under way; `wait` without `ms` is until one is ready. */
+export type NextStep =
+  | { do: "wait"; ms?: number }
+  | { do: "retry"; waitMs: number }
+  | { do: "renew key" }
+  | { do: "next"; rest: readonly Candidate[] }
+  | { do: "stop" };
+
+/** The one place where it is decided who is asked, waited for, or asked again. */
+export function decide(situation: Situation): NextStep {
+  const { candidate, failure, rest, underWay = 0 } = situation;
+  if (situation.callerGone) return { do: "stop" };
+  if (underWay > 0) return whileUnderWay(situation, underWay);
+  if (candidate === undefined || failure === undefined) return nextOf(rest);
+  if (failure.class === "switched_off") return nextOf(rest.filter(({ model }) => model.provider.local));
+  if (failure.class === "auth" && situation.keyMayChange) return { do: "renew key" };
+  return afterFailed(situation, candidate, failure);
+}
+
+/** Hedging: a second model is started where the first one is slow. */
+function whileUnderWay({ rest, hedgeMs }: Situation, underWay: number): NextStep {
+  if (underWay > 1 || hedgeMs === undefined || rest.length === 0) return { do: "wait" };
+  return hedgeMs > 0 ? { do: "wait", ms: hedgeMs } : { do: "next", rest };
+}
+
+function afterFailed(situation: Situation, candidate: Candidate, failure: Failure): NextStep {
+  const { chain, tries, remainingMs, dice } = situation;
+  if (failure.class === "switched_off" || remainingMs <= 0) return { do: "stop" };
   const rule = failure.class === "bad_request" ? "stop" : (chain.on[failure.class] ?? DEFAULT_RULES[failure.class]);
   if (rule === "stop") return { do: "stop" };
   const rest =
@@ -162,13 +196,13 @@ export function decide(situation: Situation): Step {
   if (failure.lasting || !mayRepeat(failure.class)) return next;
   const limit = rest.length > 0 ? (rule === "retry" && !candidate.probe ? 2 : 1) : 3;
   if (tries >= limit) return next;
-  const waitMs = Math.round(failure.retryAfterMs ?? backoffMs(tries, dice));
+  const waitMs = Math.round(failure.retryAfterMs ?? backoff(tries - 1, GROWTH, JITTER, dice));
   // With somebody else to ask, a wait may take half of what is left at most; the last one may have nearly all.
   const longest = rest.length > 0 ? Math.min(chain.rate_limit_wait_ms, remainingMs / 2) : remainingMs - 1_000;
   return waitMs <= longest ? { do: "retry", waitMs } : next;
 }
 
-function nextOf(rest: readonly Candidate[]): Step {
+function nextOf(rest: readonly Candidate[]): NextStep {
   return rest.length > 0 ? { do: "next", rest } : { do: "stop" };
 }
 
@@ -177,7 +211,6 @@ function mayRepeat(errorClass: ErrorClass): boolean {
   return ["rate_limit", "server_error", "network", "cut_stream", "bad_answer"].includes(errorClass);
 }
 
-/** 200 ms, doubled with each try, give or take half: callers that failed together do not come back together. */
-export function backoffMs(tries: number, dice: number): number {
-  return 200 * 2 ** (tries - 1) * (0.5 + dice);
-}
+/** In milliseconds, 100 to 300 before the second try: callers that failed together do not come back together. */
+const GROWTH = { first: 300, most: 1_200 };
+const JITTER = 2 / 3;

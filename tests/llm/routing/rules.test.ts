@@ -46,12 +46,11 @@ function play(models: Model[], on: Chain["on"], failures: Failure[], remainingMs
       dice: 0.5,
     });
     asked.push({ model: candidate.model, failure, waitedMs: step.do === "retry" ? step.waitMs : 0 });
-    if (step.do === "stop") break;
     if (step.do === "retry") left -= step.waitMs;
-    else {
+    else if (step.do === "next") {
       [candidate, ...rest] = step.rest as Candidate[];
       tries = 0;
-    }
+    } else break;
   }
   return { asked, left };
 }
