@@ -10,12 +10,13 @@ const compose = ["docker-compose.yml", "docker-compose.rabbitmq.yml"]
   .join("");
 const NAME = "[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+";
 
-/** What the code reads: the keys of its zod schemas of the environment, and what it looks up by name. */
+/** What the code reads: its settings, the keys of its zod schemas of the environment, and what it looks up by name. */
 const read = new Set(
   sources.flatMap((text) => [
     ...[
       ...text.matchAll(new RegExp(`\\b(${NAME}): ?(?:z\\b|integer\\(|whole\\(|number\\(|[A-Z][a-z]\\w+\\.)`, "g")),
     ].map(([, name]) => name),
+    ...[...text.matchAll(new RegExp(`\\benv: "(${NAME})"`, "g"))].map(([, name]) => name),
     ...[...text.matchAll(new RegExp(`(?:process\\.env|source|env)\\["(${NAME})"\\]`, "g"))].map(([, name]) => name),
   ]),
 );

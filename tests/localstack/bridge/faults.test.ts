@@ -10,7 +10,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { declareTopology, topology } from "../../../lib/agent-kit/transports/amqp-topology.ts";
 import { connect as connectDatabase, type Pool } from "../../../lib/runtime/postgres/db.ts";
-import { type Poller, startPoller } from "../../../localstack/functions/poller.ts";
+import { type Poller, startPoller } from "../../../localstack/functions/sqs-poller.ts";
 import { createQueues } from "../../../localstack/parts/queues.ts";
 import { type LocalSqs, startSqs } from "../../../localstack/parts/sqs.ts";
 import { type Proxy, startProxy } from "../../support/http/proxy.ts";

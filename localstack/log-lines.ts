@@ -1,16 +1,4 @@
-/** Whether the output is a terminal that was not told otherwise. */
-const coloured = process.stdout.isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
-
-function style(open: number, close: number): (text: string) => string {
-  return (text) => (coloured ? `\u001B[${open}m${text}\u001B[${close}m` : text);
-}
-
-export const bold: (text: string) => string = style(1, 22);
-export const dim: (text: string) => string = style(2, 22);
-export const red: (text: string) => string = style(31, 39);
-export const green: (text: string) => string = style(32, 39);
-export const yellow: (text: string) => string = style(33, 39);
-export const cyan: (text: string) => string = style(36, 39);
+import { styleText } from "node:util";
 
 /** Events that say nothing to one who watches: they are in the log files. */
 const QUIET = new Set(["request answered", "request refused", "batch handled", "swept", "database migrated"]);
@@ -23,10 +11,13 @@ export function readable(source: string, line: string): string | undefined {
   if (entry === undefined) return undefined;
   const { time, level, event, ...fields } = entry;
   if (level === "debug" || (level === "info" && QUIET.has(event))) return undefined;
-  const paint = level === "error" ? red : level === "warn" ? yellow : (text: string) => text;
+  const what = event.padEnd(18);
+  const painted = level === "error" ? styleText("red", what) : level === "warn" ? styleText("yellow", what) : what;
   const shown = Object.entries(fields).flatMap(([name, value]) => showField(name, value));
   const clock = new Date(time).toTimeString().slice(0, 8);
-  return [dim(clock), dim(source.padEnd(9)), paint(event.padEnd(18)), dim(shown.join("  "))].join(" ").trimEnd();
+  return [styleText("dim", clock), styleText("dim", source.padEnd(9)), painted, styleText("dim", shown.join("  "))]
+    .join(" ")
+    .trimEnd();
 }
 
 function parse(line: string): LogLine | undefined {
