@@ -1,12 +1,13 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Report } from "./functions/offline.ts";
-import { type Agents, type Broker, startAgents } from "./parts/agents.ts";
+import type { Report } from "./functions/local-cloud.ts";
+import { type Agents, startAgents } from "./parts/agent-processes.ts";
 import { takeDataDir } from "./parts/data-dir.ts";
 import { freePort, tryPort } from "./parts/ports.ts";
 import { stopLeftoverPostgres } from "./parts/postgres.ts";
-import { hasEnded, startProgram, stopProgram } from "./processes/child.ts";
+import type { Broker } from "./parts/rabbitmq.ts";
+import { describeEnding, type Started, start } from "./processes/program.ts";
 
 /** The project's own folder, wherever it was started from. */
 export const ROOT = join(import.meta.dirname, "..");
@@ -41,70 +42,27 @@ export type StackOptions = StackEvents & {
 /** Longest that the functions, SQS and Postgres may take to stop; with the agents' three seconds that is under ten. */
 const STOP_MS = 6000;
 
+type Ready = Extract<Report, { ready: unknown }>["ready"];
+
 /**
  * Starts `serverless offline` with everything around it and the example agents, and answers when it serves. Throws with what
  * to do where it cannot; nothing is left running then.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { port, dataDir } = options;
-  const program = join(ROOT, "node_modules", "serverless", "bin", "serverless.js");
-  if (!existsSync(program)) throw new Error("The project's packages are not installed. Run: npm ci");
-  // Asked here too, so that a second start is refused at once; the stack itself takes it for good.
-  takeDataDir(dataDir).release();
-  if ((await tryPort(port)) === undefined) {
-    throw new Error(`Port ${port} is taken. Start with another one: npm start -- --port ${port + 1}`);
-  }
-  const tail: string[] = [];
-  const logFile = join(dataDir, "logs", "functions.log");
-  const child = startProgram({
-    args: [program, "offline", "start", "--httpPort", String(port), "--lambdaPort", String(await freePort())],
-    cwd: ROOT,
-    env: { ...process.env, WAYBILL_DATA: dataDir },
-    logFile,
-    onLine: (line) => {
-      tail.splice(0, tail.length - 15, line);
-      options.onLine?.("functions", line);
-    },
-  });
-  let agents: Agents | undefined;
-  const stop = async () => {
-    await agents?.stop();
-    await stopProgram(child, STOP_MS);
-    await stopLeftoverPostgres(join(dataDir, "postgres"));
-  };
-  const ended = new Promise<Error>((resolve) => {
-    child.once("close", (code, signal) => {
-      resolve(new Error(`The stack ended (${signal ?? `exit code ${code}`}). Its last lines:\n${tail.join("\n")}`));
-    });
-    child.on("message", (report: Report) => "failed" in report && resolve(new Error(report.failed)));
-  });
-  const ready = new Promise<Extract<Report, { ready: unknown }>["ready"]>((resolve) => {
-    child.on("message", (report: Report) => "ready" in report && resolve(report.ready));
-  });
-  const aborted = new Promise<Error>((resolve) => {
-    options.signal?.addEventListener("abort", () => resolve(new Error("Stopped while it was starting.")));
-  });
-  const outcome = await Promise.race([ready, ended, aborted]);
+  await check(options);
+  const cloud = await startFunctions(options);
+  const { ready, ended } = listenTo(cloud);
+  const outcome = await Promise.race([ready, ended, aborted(options.signal)]);
   if (outcome instanceof Error) {
-    await stop();
+    await stopAll(options.dataDir, cloud);
     throw outcome;
   }
   const { url, environment } = outcome;
-  if (options.agents || options.broker !== undefined) {
-    const { onLine = () => {}, onCrash = () => {}, broker } = options;
-    agents = startAgents({
-      root: ROOT,
-      dataDir,
-      environment: { WAYBILL_API_URL: url, ...environment },
-      agents: options.agents,
-      broker,
-      onLine,
-      onCrash,
-    });
-  }
+  const agents = startPrograms(options, outcome);
+  const stop = async () => await stopAll(options.dataDir, cloud, agents);
   try {
     while (!(await healthy(url))) {
-      if (hasEnded(child)) throw await ended;
+      if (cloud.hasEnded()) throw await ended;
       options.signal?.throwIfAborted();
       await sleep(50);
     }
@@ -112,9 +70,79 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await stop();
     throw error;
   }
-  const pids = [child.pid, ...Object.values(agents?.pids() ?? {})];
+  const pids = [cloud.pid, ...Object.values(agents?.pids() ?? {})];
   const ports = [url, environment["DATABASE_URL"], environment["AWS_ENDPOINT_URL_SQS"]].map(portOf);
   return { url, environment, agents, failed: ended, stop, left: async () => await leftOf(pids, ports) };
+}
+
+const SERVERLESS = join(ROOT, "node_modules", "serverless", "bin", "serverless.js");
+
+/** Throws, with what to do, where the packages, the data directory or the port are not there for this stack. */
+async function check({ port, dataDir }: StackOptions): Promise<void> {
+  if (!existsSync(SERVERLESS)) throw new Error("The project's packages are not installed. Run: npm ci");
+  // Asked here too, so that a second start is refused at once; the stack itself takes it for good.
+  takeDataDir(dataDir).release();
+  if ((await tryPort(port)) === undefined) {
+    throw new Error(`Port ${port} is taken. Start with another one: npm start -- --port ${port + 1}`);
+  }
+}
+
+async function startFunctions({ port, dataDir, onLine }: StackOptions): Promise<Started> {
+  const lambdaPort = String(await freePort());
+  return start({
+    command: process.execPath,
+    args: [SERVERLESS, "offline", "start", "--httpPort", String(port), "--lambdaPort", lambdaPort],
+    cwd: ROOT,
+    env: { ...process.env, WAYBILL_DATA: dataDir, NO_COLOR: "1" },
+    channel: true,
+    logFile: join(dataDir, "logs", "functions.log"),
+    onLine: (line) => onLine?.("functions", line),
+  });
+}
+
+/** What the functions' process says: that it is ready, or why it ended. */
+function listenTo(cloud: Started): { ready: Promise<Ready>; ended: Promise<Error> } {
+  const ready = Promise.withResolvers<Ready>();
+  const failed = Promise.withResolvers<Error>();
+  const over = async () => {
+    const ending = await cloud.ended;
+    failed.resolve(new Error(`The stack ended (${describeEnding(ending)}). Its last lines:\n${cloud.tail()}`));
+  };
+  cloud.onMessage((message) => {
+    const report = message as Report;
+    if ("ready" in report) ready.resolve(report.ready);
+    else if ("failed" in report) failed.resolve(new Error(report.failed));
+  });
+  void over();
+  return { ready: ready.promise, ended: failed.promise };
+}
+
+/** The agents first: they hand back what they have. */
+async function stopAll(dataDir: string, cloud: Started, agents?: Agents): Promise<void> {
+  await agents?.stop();
+  await cloud.stop({ graceMs: STOP_MS });
+  await stopLeftoverPostgres(join(dataDir, "postgres"));
+}
+
+async function aborted(signal: AbortSignal | undefined): Promise<Error> {
+  return await new Promise((resolve) => {
+    signal?.addEventListener("abort", () => resolve(new Error("Stopped while it was starting.")));
+  });
+}
+
+/** The agents and the bridge, as far as they are wanted. */
+function startPrograms(options: StackOptions, { url, environment }: Ready): Agents | undefined {
+  const { dataDir, agents, broker, onLine = () => {}, onCrash = () => {} } = options;
+  if (!agents && broker === undefined) return undefined;
+  return startAgents({
+    root: ROOT,
+    dataDir,
+    environment: { WAYBILL_API_URL: url, ...environment },
+    agents,
+    broker,
+    onLine,
+    onCrash,
+  });
 }
 
 async function leftOf(pids: (number | undefined)[], ports: number[]): Promise<string[]> {

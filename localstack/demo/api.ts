@@ -1,27 +1,3 @@
-/** What the demonstration reads of the API's answers; docs/openapi.json has all of it. */
-export type Task = {
-  task_id: string;
-  status: string;
-  to_agent: string;
-  attempt: number;
-  exit_code: number | null;
-  error_message: string | null;
-  approved_by: string | null;
-  approval_reason: string | null;
-  created_at: string;
-  completed_at: string | null;
-};
-export type Step = {
-  step_number: number;
-  agent_type: string;
-  action: string;
-  status: string;
-  output_summary: string | null;
-  output_size_bytes: number;
-  duration_ms: number | null;
-};
-export type TaskWithSteps = Task & { steps: Step[] };
-
 /** Calls the HTTP API and answers its JSON; throws what the problem says. */
 export async function call<T>(url: string, path: string, body?: unknown): Promise<T> {
   const response = await answerOf(`${url}${path}`, body);

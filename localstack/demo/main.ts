@@ -2,13 +2,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
-import type { Broker } from "../parts/agents.ts";
+import { parseArgs, styleText } from "node:util";
+import type { Task, TaskWithSteps } from "../../lib/work/core/answers.ts";
 import { freePort } from "../parts/ports.ts";
-import { clearBroker, findBroker, readQueue } from "../parts/rabbitmq.ts";
+import { type Broker, clearBroker, findBroker, readQueue } from "../parts/rabbitmq.ts";
 import { type Stack, startStack } from "../stack.ts";
-import { bold, dim, green, red } from "../terminal.ts";
-import { call, type Task, type TaskWithSteps } from "./api.ts";
+import { call } from "./api.ts";
 import { heading, reportTable, showDuration, showStatus, timeline } from "./print.ts";
 import { demoWork, type Piece } from "./work.ts";
 
@@ -33,13 +32,13 @@ let stoppedBy: NodeJS.Signals | undefined;
 
 function tell(name: string, text: string): void {
   const clock = `${((performance.now() - started) / 1000).toFixed(1)} s`.padStart(7);
-  console.log(`${dim(clock)}  ${name.padEnd(8)} ${text}`);
+  console.log(`${styleText("dim", clock)}  ${name.padEnd(8)} ${text}`);
 }
 
 /** Submits a piece of work, approves it where that is wanted, and tells what happens until it is final. */
 async function follow(url: string, { name, work, approval }: Piece): Promise<TaskWithSteps> {
   const { task_id, status, to_agent } = await call<Task>(url, "/work", { ...work, created_by: "demo" });
-  tell(name, `submitted to agent ${to_agent}, ${showStatus(status)}  ${dim(work.request_text)}`);
+  tell(name, `submitted to agent ${to_agent}, ${showStatus(status)}  ${styleText("dim", work.request_text)}`);
   if (approval !== undefined) {
     await sleep(300);
     const { status: after } = await call<Task>(url, `/work/${task_id}/approve`, approval);
@@ -50,9 +49,10 @@ async function follow(url: string, { name, work, approval }: Piece): Promise<Tas
   for (;;) {
     stopping.signal.throwIfAborted();
     const task = await call<TaskWithSteps>(url, `/work/${task_id}`);
-    for (const step of task.steps.slice(steps)) tell(name, dim(`step ${step.step_number}: ${step.action}`));
+    for (const step of task.steps.slice(steps))
+      tell(name, styleText("dim", `step ${step.step_number}: ${step.action}`));
     steps = Math.max(steps, task.steps.length);
-    const reason = task.error_message === null ? "" : dim(`  ${task.error_message.replaceAll("\n", " ")}`);
+    const reason = task.error_message === null ? "" : styleText("dim", `  ${task.error_message.replaceAll("\n", " ")}`);
     if (task.status !== last) tell(name, showStatus(task.status) + reason);
     last = task.status;
     if (FINAL.has(task.status)) return task;
@@ -84,12 +84,12 @@ async function demonstrate(url: string): Promise<void> {
   for (const { piece, task } of tasks) {
     const { whole, found, fault } = await examine(piece, task, url);
     console.log(`\n${timeline(piece.name, whole)}`);
-    console.log(fault === undefined ? `  ${green("✓")} ${found}` : `  ${red("✗")} ${fault}`);
+    console.log(fault === undefined ? `  ${styleText("green", "✓")} ${found}` : `  ${styleText("red", "✗")} ${fault}`);
     if (fault !== undefined) faults.push(`${piece.name}: ${fault}`);
   }
 
   for (const name of REPORTS) {
-    console.log(heading(`Report ${name}`) + dim(`  GET /reports/${name}`));
+    console.log(heading(`Report ${name}`) + styleText("dim", `  GET /reports/${name}`));
     const { rows } = await call<{ rows: Record<string, unknown>[] }>(url, `/reports/${name}`);
     console.log(reportTable(rows));
     if (rows.length === 0) faults.push(`the report ${name} is empty`);
@@ -105,14 +105,14 @@ async function onOwnStack(rabbitmq: boolean): Promise<number> {
       delete process.env[name];
   }
   const dataDir = mkdtempSync(join(tmpdir(), "waybill-demo-"));
-  console.log(dim("Starting Postgres, SQS, the functions and the agents …"));
+  console.log(styleText("dim", "Starting Postgres, SQS, the functions and the agents …"));
   let stack: Stack | undefined;
   let broker: Broker | undefined;
   try {
     // Under names of its own: a stack that uses the same broker sees nothing of it.
     if (rabbitmq) broker = { ...(await findBroker(dataDir)), prefix: `demo${process.pid}.` };
     stack = await startStack({ port: await freePort(), dataDir, agents: true, broker, signal: stopping.signal });
-    tell("stack", `serves ${bold(stack.url)}`);
+    tell("stack", `serves ${styleText("bold", stack.url)}`);
     await Promise.race([demonstrate(stack.url), stack.failed.then((error) => Promise.reject(error))]);
     await stack.stop();
     if (broker !== undefined) await clearBroker(broker);
@@ -126,25 +126,31 @@ async function onOwnStack(rabbitmq: boolean): Promise<number> {
       console.error(`\nStopped by ${stoppedBy}. Nothing is left behind.`);
       return 1;
     }
-    console.error(`\n${red("✗")} ${(error as Error).message}\n  The logs are in ${join(dataDir, "logs")}`);
+    console.error(`\n${styleText("red", "✗")} ${(error as Error).message}\n  The logs are in ${join(dataDir, "logs")}`);
     return 1;
   }
   rmSync(dataDir, { recursive: true, force: true });
   const took = showDuration(performance.now() - started);
-  console.log(`\n${green("✓")} Everything as it should be. Nothing is left running. ${dim(took)}`);
-  console.log(dim("\nStart a stack that stays: npm start"));
+  console.log(
+    `\n${styleText("green", "✓")} Everything as it should be. Nothing is left running. ${styleText("dim", took)}`,
+  );
+  console.log(styleText("dim", "\nStart a stack that stays: npm start"));
   return 0;
 }
 
 async function onRunningStack(url: string): Promise<number> {
   try {
     await demonstrate(url.replace(/\/+$/, ""));
-    console.log(`\n${green("✓")} Everything as it should be. ${dim(showDuration(performance.now() - started))}`);
+    console.log(
+      `\n${styleText("green", "✓")} Everything as it should be. ${styleText("dim", showDuration(performance.now() - started))}`,
+    );
     return 0;
   } catch (error) {
     const { message, cause } = error as Error;
     const hint = message === "fetch failed" ? `${url} does not answer. Start a stack: npm start` : message;
-    console.error(`\n${red("✗")} ${hint}${cause === undefined ? "" : dim(` (${(cause as Error).message})`)}`);
+    console.error(
+      `\n${styleText("red", "✗")} ${hint}${cause === undefined ? "" : styleText("dim", ` (${(cause as Error).message})`)}`,
+    );
     return 1;
   }
 }
@@ -159,7 +165,7 @@ try {
   if (against !== undefined && !/^https?:$/.test(new URL(against).protocol))
     throw new Error(`${against} is no HTTP URL`);
 } catch (error) {
-  console.error(`${red((error as Error).message)}\n\n${USAGE}`);
+  console.error(`${styleText("red", (error as Error).message)}\n\n${USAGE}`);
   process.exit(2);
 }
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

@@ -1,11 +1,11 @@
+import { styleText } from "node:util";
 import { align, cut, lengthOf } from "../../lib/terminal/table.ts";
-import { bold, dim, green, red, yellow } from "../terminal.ts";
-import type { Step, TaskWithSteps } from "./api.ts";
+import type { LoggedStep, TaskWithSteps } from "../../lib/work/core/answers.ts";
 
 /** A status in its colour. */
 export function showStatus(status: string): string {
-  if (status === "completed") return green(status);
-  return status === "failed" ? red(status) : yellow(status);
+  if (status === "completed") return styleText("green", status);
+  return status === "failed" ? styleText("red", status) : styleText("yellow", status);
 }
 
 /** Milliseconds as one reads them: 84 ms, 1.26 s. */
@@ -16,25 +16,31 @@ export function showDuration(ms: number | null): string {
 
 /** A heading with air around it. */
 export function heading(text: string): string {
-  return `\n${bold(text)}`;
+  return `\n${styleText("bold", text)}`;
 }
 
 /** What happened to one piece of work, step by step. */
 export function timeline(name: string, task: TaskWithSteps): string {
   const took = Date.parse(task.completed_at ?? task.created_at) - Date.parse(task.created_at);
-  const title = `${bold(name)}  ${showStatus(task.status)} ${dim(`in ${showDuration(took)}, submitted to finished`)}`;
+  const title = `${styleText("bold", name)}  ${showStatus(task.status)} ${styleText("dim", `in ${showDuration(took)}, submitted to finished`)}`;
   const rows = task.steps.map((step) => [
     String(step.step_number),
     step.agent_type,
     cut(step.action, 36),
     showDuration(step.duration_ms),
     showStatus(step.status),
-    dim(resultOf(step)),
+    styleText("dim", resultOf(step)),
   ]);
-  return [title, ...table([["step", "agent", "action", "duration", "status", "result"].map(dim), ...rows])].join("\n");
+  return [
+    title,
+    ...table([
+      ["step", "agent", "action", "duration", "status", "result"].map((text) => styleText("dim", text)),
+      ...rows,
+    ]),
+  ].join("\n");
 }
 
-function resultOf({ output_summary, output_size_bytes }: Step): string {
+function resultOf({ output_summary, output_size_bytes }: LoggedStep): string {
   const said = cut(output_summary?.trim().split("\n").at(-1) ?? "", 40);
   return output_size_bytes > 100_000 ? `${(output_size_bytes / 1e6).toFixed(2)} MB of output` : said;
 }
@@ -46,9 +52,9 @@ const WIDTH = 110;
 export function reportTable(rows: Record<string, unknown>[]): string {
   const names = Object.keys(rows[0] ?? {});
   const cells = rows.map((row) => names.map((name) => cut(showCell(row[name]), 40)));
-  const upright = table([names.map(dim), ...cells]);
+  const upright = table([names.map((text) => styleText("dim", text)), ...cells]);
   if (Math.max(...upright.map(lengthOf)) <= WIDTH) return upright.join("\n");
-  return table(names.map((name, i) => [dim(name), ...cells.map((row) => row[i] ?? "")])).join("\n");
+  return table(names.map((name, i) => [styleText("dim", name), ...cells.map((row) => row[i] ?? "")])).join("\n");
 }
 
 function showCell(value: unknown): string {

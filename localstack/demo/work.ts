@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { download, type TaskWithSteps } from "./api.ts";
+import type { TaskWithSteps } from "../../lib/work/core/answers.ts";
+import { download } from "./api.ts";
 
 /** One piece of work of the demonstration, and what must have come of it. */
 export type Piece = {

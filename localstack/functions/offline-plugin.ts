@@ -1,9 +1,11 @@
 import { existsSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { stop as stopBundler } from "esbuild";
+import { readSettings } from "../../lib/runtime/settings.ts";
 import { runningOver } from "../parts/data-dir.ts";
-import { localiseEnvironment, type Service } from "../parts/service.ts";
-import { type OfflineServer, type Options, type Report, startOffline } from "./offline.ts";
+import { localSettings } from "../parts/local-settings.ts";
+import { LocalCloud, type OfflineServer, type Options, type Report } from "./local-cloud.ts";
+import { localiseEnvironment, type Service } from "./serverless-service.ts";
 
 type Serverless = {
   serviceDir: string;
@@ -15,14 +17,15 @@ type Serverless = {
 
 /**
  * The local cloud around serverless-offline: `serverless offline` starts Postgres and SQS where the environment names none,
- * gives the functions local values for what only AWS can resolve, migrates through the migrate function, feeds the queues to
- * their functions and runs the schedules. Its data is in .waybill/, or where WAYBILL_DATA says.
+ * gives the functions local values for what only AWS can resolve, migrates through the migrate function, serves the HTTP API and
+ * the function URL (serverless-offline keeps its Lambda API alone), feeds the queues to their functions and runs the schedules.
+ * Its data is in .waybill/, or where WAYBILL_DATA says.
  */
 export default class OfflinePlugin {
   readonly hooks: Record<string, () => Promise<void>>;
   readonly #serverless: Serverless;
   readonly #options: Options;
-  #stack: ReturnType<typeof startOffline> | undefined;
+  #cloud: LocalCloud | undefined;
 
   constructor(serverless: Serverless, options: Options) {
     this.#serverless = serverless;
@@ -31,7 +34,7 @@ export default class OfflinePlugin {
       this.#guarded(async () => {
         // Its process would stay as long as this one, with some 600 MB.
         await stopBundler();
-        await this.#stack?.serve(this.#offlineServer());
+        await this.#cloud?.serve(this.#offlineServer());
       });
     const command = serverless.processedInput.commands.join(" ");
     const isOffline = command.startsWith("offline");
@@ -46,12 +49,12 @@ export default class OfflinePlugin {
       "after:invoke:local:invoke": async () => await stopBundler(),
       "before:offline:start": before,
       "before:offline:start:init": before,
-      "before:offline:start:end": async () => await this.#stack?.stop(0),
+      "before:offline:start:end": async () => await this.#cloud?.stop(0),
     };
   }
 
   get #dataDir(): string {
-    return resolve(this.#serverless.serviceDir, process.env["WAYBILL_DATA"] || ".waybill");
+    return resolve(this.#serverless.serviceDir, readSettings({ dataDir: localSettings.dataDir }).dataDir);
   }
 
   /** The bundler reads its options in its own `initialize`, which comes first: so this is the constructor's, and in place. */
@@ -77,8 +80,8 @@ export default class OfflinePlugin {
   /** Before anything is bundled, so that Postgres starts meanwhile. */
   async #begin(): Promise<void> {
     const { service, serviceDir } = this.#serverless;
-    this.#stack = startOffline({ service, dataDir: this.#dataDir, root: serviceDir, options: this.#options });
-    await this.#stack.checked;
+    this.#cloud = new LocalCloud({ service, dataDir: this.#dataDir, root: serviceDir, options: this.#options });
+    await this.#cloud.checked;
   }
 
   #offlineServer(): OfflineServer {
@@ -104,7 +107,7 @@ export default class OfflinePlugin {
     } catch (error) {
       const { message } = error as Error;
       process.send?.({ failed: message } satisfies Report);
-      await this.#stack?.abandon();
+      await this.#cloud?.abandon();
       throw new this.#serverless.classes.Error(message, "WAYBILL_LOCAL_STACK");
     }
   }

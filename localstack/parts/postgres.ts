@@ -1,8 +1,9 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { appendFileSync, chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { describeEnding, type Ending, type Program, type Started, start } from "../processes/program.ts";
 
 /** A Postgres server of our own, from the binaries that npm installed. Listens on loopback only, trusts whoever is there. */
 export type LocalPostgres = {
@@ -10,7 +11,7 @@ export type LocalPostgres = {
   url: (database: string) => string;
   stop: () => Promise<void>;
   /** Settles when the server has ended, asked or not. */
-  ended: Promise<void>;
+  ended: Promise<Ending>;
 };
 
 const USER = "waybill";
@@ -37,17 +38,25 @@ export async function startPostgres(options: {
     ...(options.durable === false ? ["fsync=off", "synchronous_commit=off", "full_page_writes=off"] : []),
   ].flatMap((setting) => ["-c", setting]);
   const args = ["-D", dataDir, "-p", String(options.port), ...settings];
-  const server = run(join(native, "bin/postgres"), args, ownerOf(dataDir));
-  const { logFile } = options;
-  if (logFile !== undefined) server.stderr?.on("data", (piece: Buffer) => appendFileSync(logFile, piece));
-  const ended = new Promise<void>((resolveEnded) => server.once("close", () => resolveEnded()));
-  await ready(server);
+  const server = await startServer(join(native, "bin/postgres"), args, ownerOf(dataDir), options.logFile);
   return {
     port: options.port,
     url: (database) => `postgres://${USER}@127.0.0.1:${options.port}/${database}`,
-    stop: () => stop(server),
-    ended,
+    stop: async () => await server.stop({ graceMs: 5000, ask: "SIGINT", end: "SIGQUIT" }),
+    ended: server.ended,
   };
+}
+
+/** Starts the server and answers when it takes connections; throws what it said where it does not. */
+async function startServer(program: string, args: string[], uid: number, logFile?: string): Promise<Started> {
+  const ready = Promise.withResolvers<"ready">();
+  const onLine = (line: string) => {
+    if (line.includes("ready to accept connections")) ready.resolve("ready");
+  };
+  const server = start({ ...asUser(program, args, uid), logFile, onLine });
+  const outcome = await Promise.race([ready.promise, server.ended]);
+  if (outcome === "ready") return server;
+  throw failure("Postgres", outcome, server.tail());
 }
 
 function nativeDir(): string {
@@ -71,10 +80,9 @@ async function initialise(native: string, dataDir: string): Promise<void> {
   mkdirSync(fresh, { recursive: true, mode: 0o700 });
   if (asRoot) chownSync(fresh, NOBODY, NOBODY);
   const args = ["-D", fresh, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions"];
-  const initdb = run(join(native, "bin/initdb"), args);
-  const output = collect(initdb);
-  const code = await new Promise((resolveCode) => initdb.once("close", resolveCode));
-  if (code !== 0) throw new Error(`initdb failed with exit code ${String(code)}:\n${output()}`);
+  const initdb = start(asUser(join(native, "bin/initdb"), args, NOBODY));
+  const ending = await initdb.ended;
+  if (ending.code !== 0) throw failure("initdb", ending, initdb.tail());
   mkdirSync(dirname(dataDir), { recursive: true });
   renameSync(fresh, dataDir);
 }
@@ -88,12 +96,13 @@ function ownerOf(dataDir: string): number {
 }
 
 /**
- * Starts a Postgres program in a process group of its own, so that Ctrl-C reaches us and not it. Postgres refuses to run as
- * root; as another user it could not enter a project in a folder of root's alone (/root, mktemp -d). So root starts it as
- * `uid` who may read past folder permissions; no_setuid_fixup because access(2), by which Postgres looks for its
- * own files, otherwise drops that right.
+ * Postgres refuses to run as root; as another user it could not enter a project in a folder of root's alone (/root, mktemp -d).
+ * So root starts it as `uid` who may read past folder permissions; no_setuid_fixup because access(2), by which Postgres looks
+ * for its own files, otherwise drops that right.
  */
-function run(program: string, args: string[], uid = NOBODY): ChildProcess {
+function asUser(program: string, args: string[], uid: number): Program {
+  const env = { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" };
+  if (!asRoot) return { command: program, args, env };
   const drop = [
     `--reuid=${uid}`,
     `--regid=${uid}`,
@@ -102,54 +111,17 @@ function run(program: string, args: string[], uid = NOBODY): ChildProcess {
     "--ambient-caps=+dac_override",
     "--securebits=+no_setuid_fixup",
   ];
-  const [command, all] = asRoot ? ["setpriv", [...drop, program, ...args]] : [program, args];
-  const child = spawn(command, all, {
-    detached: true,
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" },
-  });
-  child.once("error", (cause) => {
+  return { command: "setpriv", args: [...drop, program, ...args], env };
+}
+
+function failure(what: string, ending: Ending, said: string): Error {
+  const cause = ending.error;
+  if (cause !== undefined) {
     const todo = asRoot ? "Install setpriv (package util-linux), or start as another user than root." : "Run: npm ci";
-    child.emit("failed", new Error(`${command} does not start: ${cause.message}. ${todo}`, { cause }));
-  });
-  // Where this process ends without having stopped it, at least it is told to.
-  const tell = () => child.kill("SIGINT");
-  process.once("exit", tell);
-  child.once("close", () => process.off("exit", tell));
-  return child;
-}
-
-function collect(child: ChildProcess): () => string {
-  let text = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.on("data", (piece: Buffer) => {
-      text = (text + piece.toString()).slice(-10_000);
-    });
+    return new Error(`${what} does not start: ${cause.message}. ${todo}`, { cause });
   }
-  return () => text;
-}
-
-async function ready(server: ChildProcess): Promise<void> {
-  const output = collect(server);
-  await new Promise<void>((resolveReady, reject) => {
-    server.stderr?.on("data", () => {
-      if (output().includes("ready to accept connections")) resolveReady();
-    });
-    server.once("failed", reject);
-    server.once("close", (code) => {
-      const taken = output().includes("Address already in use") ? "Its port is taken. " : "";
-      reject(new Error(`Postgres did not start (exit code ${String(code)}). ${taken}It said:\n${output()}`));
-    });
-  });
-}
-
-async function stop(server: ChildProcess): Promise<void> {
-  if (server.exitCode !== null || server.signalCode !== null) return;
-  const closed = new Promise((resolveClosed) => server.once("close", resolveClosed));
-  server.kill("SIGINT");
-  const timer = setTimeout(() => server.kill("SIGQUIT"), 5000);
-  await closed;
-  clearTimeout(timer);
+  const taken = said.includes("Address already in use") ? "Its port is taken. " : "";
+  return new Error(`${what} did not start (${describeEnding(ending)}). ${taken}It said:\n${said}`);
 }
 
 /** Ends a server that a killed stack left running over `dataDir`; the stack's lock says that nobody else uses it. */

@@ -2,8 +2,10 @@ import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { connect } from "amqplib";
 import { deleteTopology } from "../../lib/agent-kit/transports/amqp-topology.ts";
-import type { Broker } from "./agents.ts";
 import { AGENTS } from "./queues.ts";
+
+/** A broker and what the names on it begin with. */
+export type Broker = { url: string; prefix: string };
 
 const DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672";
 

@@ -1,5 +1,5 @@
-import type { ChildProcess } from "node:child_process";
-import { endGroup, hasEnded, type Program, startProgram, stopProgram } from "./child.ts";
+import { backoff } from "../../lib/time.ts";
+import { describeEnding, type Program, type Started, start } from "./program.ts";
 
 /** A program that is started again when it ends by itself. */
 export type Running = { name: string; pid: () => number | undefined; stop: () => Promise<void> };
@@ -12,35 +12,33 @@ type Part = {
   onCrash: (name: string, how: string, waitMs: number) => void;
 };
 
-/** A crashed program starts again after this long, doubling up to the longest; one that lived a while starts afresh. */
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 30_000;
+/** A crashed program starts again after this long, in milliseconds; one that lived a while starts afresh. */
+const WAIT = { first: 500, most: 30_000 };
 const HEALTHY_MS = 30_000;
 
 /** Starts a program, and again whenever it ends without having been told to. */
 export function keepRunning({ name, program, stopMs, onCrash }: Part): Running {
   let stopping = false;
   let timer: NodeJS.Timeout | undefined;
-  let child: ChildProcess;
-  const launch = (waitMs: number) => {
-    const started = Date.now();
-    child = startProgram(program);
-    child.once("exit", (code, signal) => {
-      if (stopping) return;
-      endGroup(child);
-      const wait = Date.now() - started > HEALTHY_MS ? FIRST_WAIT_MS : waitMs;
-      onCrash(name, signal ?? `exit code ${code}`, wait);
-      timer = setTimeout(() => launch(Math.min(wait * 2, LONGEST_WAIT_MS)), wait);
-    });
+  let running: Started | undefined;
+  const launch = async (crashes: number) => {
+    const since = Date.now();
+    running = start(program);
+    const ending = await running.ended;
+    if (stopping) return;
+    const failures = Date.now() - since > HEALTHY_MS ? 0 : crashes;
+    const waitMs = backoff(failures, WAIT, 0, 0);
+    onCrash(name, describeEnding(ending), waitMs);
+    timer = setTimeout(() => void launch(failures + 1), waitMs);
   };
-  launch(FIRST_WAIT_MS);
+  void launch(0);
   return {
     name,
-    pid: () => (hasEnded(child) ? undefined : child.pid),
+    pid: () => (running?.hasEnded() === false ? running.pid : undefined),
     stop: async () => {
       stopping = true;
       clearTimeout(timer);
-      await stopProgram(child, stopMs);
+      await running?.stop({ graceMs: stopMs });
     },
   };
 }

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { declareTopology, topology } from "../../../lib/agent-kit/transports/amqp-topology.ts";
 import { sendAll } from "../../../lib/runtime/aws/sqs.ts";
 import { functionPlane } from "../../../lib/wiring/serve.ts";
-import { type Poller, startPoller } from "../../../localstack/functions/poller.ts";
+import { type Poller, startPoller } from "../../../localstack/functions/sqs-poller.ts";
 import { createQueues } from "../../../localstack/parts/queues.ts";
 import { type LocalSqs, startSqs } from "../../../localstack/parts/sqs.ts";
 import { type Proxy, startProxy } from "../../support/http/proxy.ts";

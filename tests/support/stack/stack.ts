@@ -31,7 +31,7 @@ export function temporaryDir(): { path: string; remove: () => void } {
 /** Starts the stack as `npm start` does; it need not come up. */
 export async function launch({ dataDir, port = 0, args = [], env = {} }: Options): Promise<Started> {
   const chosen = port || (await freePort());
-  const command = ["localstack/start.ts", "--port", String(chosen), "--data", dataDir, ...args];
+  const command = ["localstack/npm-start.ts", "--port", String(chosen), "--data", dataDir, ...args];
   return follow(command, { ...cleanEnv(), ...env }, { port: chosen, dataDir });
 }
 

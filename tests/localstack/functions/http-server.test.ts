@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { answerUnreadable, isForeign } from "../../../localstack/functions/api-gateway.ts";
+import { isForeign } from "../../../localstack/functions/foreign-pages.ts";
+import { answerUnreadable } from "../../../localstack/functions/http-server.ts";
 
 test.each([
   [{ host: "127.0.0.1:3000" }],

@@ -1,10 +1,11 @@
 import { relative, resolve } from "node:path";
-import { parseArgs } from "node:util";
-import type { Broker } from "./parts/agents.ts";
+import { parseArgs, styleText } from "node:util";
+import { readSettings } from "../lib/runtime/settings.ts";
+import { readable } from "./log-lines.ts";
+import { localSettings } from "./parts/local-settings.ts";
 import { freePort } from "./parts/ports.ts";
-import { findBroker, readQueue, shown } from "./parts/rabbitmq.ts";
+import { type Broker, findBroker, readQueue, shown } from "./parts/rabbitmq.ts";
 import { ROOT, type Stack, startStack } from "./stack.ts";
-import { bold, cyan, dim, green, readable, red, yellow } from "./terminal.ts";
 
 const USAGE = `Usage: npm start -- [--port N] [--data DIR] [--no-agents] [--queue sqs|rabbitmq]
 
@@ -21,11 +22,12 @@ type Arguments = { port: number; dataDir: string; agents: boolean; rabbitmq: boo
 
 /** Reads the command line; throws with what is wrong with it. */
 function readArguments(args: string[]): Arguments | "help" {
+  const { dataDir } = readSettings({ dataDir: localSettings.dataDir });
   const { values } = parseArgs({
     args,
     options: {
       port: { type: "string", default: "3000" },
-      data: { type: "string", default: process.env["WAYBILL_DATA"] || resolve(ROOT, ".waybill") },
+      data: { type: "string", default: resolve(ROOT, dataDir) },
       "no-agents": { type: "boolean", default: false },
       queue: { type: "string", default: "sqs" },
       help: { type: "boolean", default: false },
@@ -54,7 +56,7 @@ async function main(args: Arguments): Promise<number> {
       });
     }
   });
-  console.log(dim("Starting Postgres, SQS, the functions and the agents …"));
+  console.log(styleText("dim", "Starting Postgres, SQS, the functions and the agents …"));
   let stack: Stack;
   let broker: Broker | undefined;
   try {
@@ -68,19 +70,20 @@ async function main(args: Arguments): Promise<number> {
         const text = readable(source, line);
         if (text !== undefined) console.log(text);
       },
-      onCrash: (name, how, waitMs) => console.log(yellow(`${name} ended (${how}), starts again in ${waitMs} ms`)),
+      onCrash: (name, how, waitMs) =>
+        console.log(styleText("yellow", `${name} ended (${how}), starts again in ${waitMs} ms`)),
     });
   } catch (error) {
     if (stopping.signal.aborted) return 0;
-    console.error(red((error as Error).message));
+    console.error(styleText("red", (error as Error).message));
     return 1;
   }
   welcome(stack, args, broker);
   const outcome = await Promise.race([asked, stack.failed]);
-  if (outcome === "asked") console.log(dim("\nStopping …"));
-  else console.error(red(outcome.message));
+  if (outcome === "asked") console.log(styleText("dim", "\nStopping …"));
+  else console.error(styleText("red", outcome.message));
   await stack.stop();
-  if (outcome === "asked") console.log(dim("Stopped. Everything is kept for the next start."));
+  if (outcome === "asked") console.log(styleText("dim", "Stopped. Everything is kept for the next start."));
   return outcome === "asked" ? 0 : 1;
 }
 
@@ -99,15 +102,15 @@ function welcome({ url, environment, agents }: Stack, { dataDir }: Arguments, br
   const work = { request_text: "Say hello", work_type: "code.run", parameters: { command: "echo", args: ["hello"] } };
   console.log(
     [
-      ...rows.map(([name = "", value = ""]) => `  ${dim(name.padEnd(9))} ${value}`),
+      ...rows.map(([name = "", value = ""]) => `  ${styleText("dim", name.padEnd(9))} ${value}`),
       "",
-      `${green("ready")} ${bold(url)}`,
+      `${styleText("green", "ready")} ${styleText("bold", url)}`,
       "",
       "Submit a piece of work from another terminal:",
       "",
-      cyan(`curl -s ${url}/work -H 'content-type: application/json' -d '${JSON.stringify(work)}'`),
+      styleText("cyan", `curl -s ${url}/work -H 'content-type: application/json' -d '${JSON.stringify(work)}'`),
       "",
-      dim("Ctrl-C stops everything."),
+      styleText("dim", "Ctrl-C stops everything."),
       "",
     ].join("\n"),
   );
@@ -117,7 +120,7 @@ let parsed: Arguments | "help";
 try {
   parsed = readArguments(process.argv.slice(2));
 } catch (error) {
-  console.error(`${red((error as Error).message)}\n\n${USAGE}`);
+  console.error(`${styleText("red", (error as Error).message)}\n\n${USAGE}`);
   process.exit(2);
 }
 if (parsed === "help") console.log(USAGE);

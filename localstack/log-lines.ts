@@ -1,13 +1,5 @@
 import { styleText } from "node:util";
 
-// Coloured where stdout is a terminal that was not told otherwise (NO_COLOR, TERM=dumb).
-export const bold = (text: string): string => styleText("bold", text);
-export const dim = (text: string): string => styleText("dim", text);
-export const red = (text: string): string => styleText("red", text);
-export const green = (text: string): string => styleText("green", text);
-export const yellow = (text: string): string => styleText("yellow", text);
-export const cyan = (text: string): string => styleText("cyan", text);
-
 /** Events that say nothing to one who watches: they are in the log files. */
 const QUIET = new Set(["request answered", "request refused", "batch handled", "swept", "database migrated"]);
 
@@ -19,10 +11,13 @@ export function readable(source: string, line: string): string | undefined {
   if (entry === undefined) return undefined;
   const { time, level, event, ...fields } = entry;
   if (level === "debug" || (level === "info" && QUIET.has(event))) return undefined;
-  const paint = level === "error" ? red : level === "warn" ? yellow : (text: string) => text;
+  const what = event.padEnd(18);
+  const painted = level === "error" ? styleText("red", what) : level === "warn" ? styleText("yellow", what) : what;
   const shown = Object.entries(fields).flatMap(([name, value]) => showField(name, value));
   const clock = new Date(time).toTimeString().slice(0, 8);
-  return [dim(clock), dim(source.padEnd(9)), paint(event.padEnd(18)), dim(shown.join("  "))].join(" ").trimEnd();
+  return [styleText("dim", clock), styleText("dim", source.padEnd(9)), painted, styleText("dim", shown.join("  "))]
+    .join(" ")
+    .trimEnd();
 }
 
 function parse(line: string): LogLine | undefined {

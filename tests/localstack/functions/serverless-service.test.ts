@@ -1,5 +1,10 @@
 import { expect, test, vi } from "vitest";
-import { localiseEnvironment, queueEvents, type Service, takeSchedules } from "../../../localstack/parts/service.ts";
+import {
+  localiseEnvironment,
+  queueEvents,
+  type Service,
+  takeSchedules,
+} from "../../../localstack/functions/serverless-service.ts";
 
 function service(): Service {
   return {

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { keepRunning, type Running } from "../processes/keep-running.ts";
+import type { Broker } from "./rabbitmq.ts";
 
 /** The example agents that run beside a local stack; each is agents/NAME.ts. */
 const LOCAL_AGENTS = ["code", "infra"];
@@ -10,9 +11,6 @@ const GRACE_SECONDS = 2;
 
 /** The programs beside the functions: the agents, and the bridge where they speak AMQP. */
 export type Agents = { pids: () => Record<string, number | undefined>; stop: () => Promise<void> };
-
-/** A broker and what the names on it begin with. */
-export type Broker = { url: string; prefix: string };
 
 type Start = {
   root: string;
@@ -70,6 +68,14 @@ function run(name: string, script: string, start: Start, cwd: string, env: NodeJ
   const { root, dataDir, onLine, onCrash } = start;
   const logFile = join(dataDir, "logs", name === "bridge" ? "bridge.log" : `agent-${name}.log`);
   const args = ["--import", join(root, "localstack", "processes", "follow-parent.ts"), join(root, script)];
-  const program = { args, cwd, env, logFile, onLine: (line: string) => onLine(name, line) };
+  const program = {
+    command: process.execPath,
+    args,
+    cwd,
+    env: { ...env, NO_COLOR: "1" },
+    channel: true,
+    logFile,
+    onLine: (line: string) => onLine(name, line),
+  };
   return keepRunning({ name, program, stopMs: (GRACE_SECONDS + 1) * 1000, onCrash });
 }

@@ -9,7 +9,7 @@ import {
   type SQSClient,
 } from "@aws-sdk/client-sqs";
 import type { SQSBatchResponse, SQSMessageAttributes, SQSRecord } from "aws-lambda";
-import type { Invoke } from "./lambda.ts";
+import type { Invoke } from "./lambda-api.ts";
 
 /** A queue that wakes a function, as an `sqs` event of serverless.yml says. */
 export type Source = { functionName: string; queueUrl: string; batchSize: number; concurrency: number };

@@ -1,6 +1,6 @@
 /** What the plugin reads and sets of the service that `serverless` has parsed from serverless.yml. */
 export type Service = {
-  provider: { region: string; environment?: Environment };
+  provider: { region: string; timeout?: number; environment?: Environment };
   functions: Record<string, ServiceFunction>;
   custom?: Record<string, Record<string, unknown> | undefined>;
 };
@@ -9,8 +9,15 @@ export type Service = {
 const MAX_CONCURRENCY = 2;
 
 type Environment = Record<string, unknown>;
-type ServiceFunction = { name: string; environment?: Environment; events?: ServiceEvent[] };
-type ServiceEvent = { sqs?: SqsEvent; schedule?: unknown };
+type ServiceFunction = {
+  name: string;
+  handler?: string;
+  /** In seconds. */
+  timeout?: number;
+  environment?: Environment;
+  events?: ServiceEvent[];
+};
+type ServiceEvent = { sqs?: SqsEvent; schedule?: unknown; httpApi?: string | { method?: string; path?: string } };
 type SqsEvent = { arn: { "Fn::GetAtt": [string, string] }; batchSize?: number; maximumConcurrency?: number };
 
 /** The queues that wake functions, by their resource of serverless.yml, with the batch size that it gives them. */

@@ -8,8 +8,8 @@ import {
 } from "@aws-sdk/client-sqs";
 import type { SQSEvent } from "aws-lambda";
 import { afterEach, expect, test, vi } from "vitest";
-import type { Invoke } from "../../../localstack/functions/lambda.ts";
-import { type Poller, startPoller } from "../../../localstack/functions/poller.ts";
+import type { Invoke } from "../../../localstack/functions/lambda-api.ts";
+import { type Poller, startPoller } from "../../../localstack/functions/sqs-poller.ts";
 
 const sqs = new SQSClient({ useQueueUrlAsEndpoint: false });
 let poller: Poller | undefined;

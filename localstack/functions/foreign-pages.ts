@@ -1,0 +1,28 @@
+import { randomUUID } from "node:crypto";
+
+/**
+ * Whether a call comes from a page of somebody else's in the browser of this machine: loopback does not keep those out, and
+ * agents run commands. Told by an Origin, or by a Host that a foreign name server made point here. Single names are containers.
+ */
+export function isForeign({ origin, host = "" }: { origin?: string | undefined; host?: string | undefined }): boolean {
+  if (!OWN_HOST.test(host.toLowerCase().replace(/:\d+$/, ""))) return true;
+  if (origin === undefined) return false;
+  const from = URL.parse(origin)?.hostname;
+  return from === undefined || !OWN_PAGE.test(from);
+}
+
+const OWN_HOST = /^(\[[0-9a-f:]+\]|[0-9.]+|[a-z0-9-]+|[a-z0-9.-]+\.localhost)$/;
+const OWN_PAGE = /^(\[::1\]|127\.[0-9.]+|localhost|.+\.localhost)$/;
+
+/** What a foreign page is answered, with status 403: a problem as JSON. */
+export function foreignProblem(): string {
+  return JSON.stringify({
+    type: "urn:waybill:problem:foreign_origin",
+    title: "Forbidden",
+    status: 403,
+    code: "foreign_origin",
+    detail:
+      "The local stack takes no calls from other sites' pages. Call it from this machine, by 127.0.0.1 or localhost.",
+    trace_id: randomUUID(),
+  });
+}

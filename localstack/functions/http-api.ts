@@ -1,0 +1,34 @@
+import type { ServerResponse } from "node:http";
+import { CallerError } from "../../lib/errors.ts";
+import { eventOf, type Reply, replyOf, targetOf } from "./events.ts";
+import { type HttpRoute, routeTo } from "./http-routes.ts";
+import { type Listening, listen } from "./http-server.ts";
+import type { LocalFunctions } from "./local-functions.ts";
+
+/** API Gateway waits no longer for a function. */
+const MAX_WAIT_MS = 30_000;
+
+/**
+ * Serves the HTTP API as API Gateway does: one event a request, to the function whose route takes it. HEAD is a method like any
+ * other. What a function throws, or that it cannot be loaded, is answered 500; that it takes too long, 503.
+ */
+export async function serveHttpApi(
+  routes: readonly HttpRoute[],
+  functions: LocalFunctions,
+  port: number,
+  host?: string,
+): Promise<Listening> {
+  const serve = async (request: Parameters<typeof eventOf>[0], body: Buffer, response: ServerResponse) => {
+    const route = routeTo(routes, request.method ?? "GET", targetOf(request).path);
+    if (route === undefined) throw new CallerError(404, "not_found", "Nothing has this path.");
+    const event = eventOf(request, body, route);
+    send(response, replyOf(await functions.invoke(route.functionKey, event, MAX_WAIT_MS)));
+  };
+  return await listen(serve, port, host);
+}
+
+function send(response: ServerResponse, { status, headers, body }: Reply): void {
+  const empty = status === 204 || status === 304;
+  response.writeHead(status, empty ? headers : { ...headers, "content-length": body.length });
+  response.end(body);
+}

@@ -1,0 +1,25 @@
+import * as z from "zod";
+import { setting } from "../../lib/runtime/settings.ts";
+
+/** The settings of the local stack; docs and .env.example have them from here. */
+export const localSettings = {
+  dataDir: setting({
+    env: "WAYBILL_DATA",
+    says: "Where it keeps database, queues and logs.",
+    takes: z.string(),
+    default: ".waybill",
+  }),
+  sweepSeconds: setting({
+    env: "WAYBILL_SWEEP_SECONDS",
+    says: "How often the sweep runs; every minute on AWS.",
+    unit: "seconds",
+    takes: z
+      .string()
+      .regex(/^[\d.]+$/)
+      .transform(Number)
+      .refine((seconds) => seconds > 0 && seconds <= 3600, {
+        error: "must be a number of seconds above 0 and up to 3600, such as 5",
+      }),
+    default: "5",
+  }),
+};

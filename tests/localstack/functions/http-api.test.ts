@@ -1,0 +1,142 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { serveHttpApi } from "../../../localstack/functions/http-api.ts";
+import { takeHttpRoutes } from "../../../localstack/functions/http-routes.ts";
+import type { Listening } from "../../../localstack/functions/http-server.ts";
+import { serveFunctionUrl } from "../../../localstack/functions/llm-stream.ts";
+import { LocalFunctions } from "../../../localstack/functions/local-functions.ts";
+import type { Service } from "../../../localstack/functions/serverless-service.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "waybill-functions-"));
+const said = vi.spyOn(console, "error").mockImplementation(() => {});
+let api: Listening;
+let functions: LocalFunctions;
+
+const BUNDLES = {
+  echo: "async (event, context) => ({ statusCode: 200, body: JSON.stringify({ event, context, left: context.getRemainingTimeInMillis(), env: process.env.OWN, other: process.env.OTHER ?? null }) })",
+  other: "async () => ({ statusCode: 200, body: process.env.OTHER })",
+  throws: "async () => { throw new Error('secret of ours') }",
+  slow: "async () => await new Promise(() => {})",
+  broken: "(",
+  stream:
+    "async (event, out) => { if (event.rawPath === '/fail') throw new Error('no'); const body = globalThis.awslambda.HttpResponseStream.from(out, { statusCode: 200, headers: { 'content-type': 'text/plain' } }); body.write('a'); setTimeout(() => body.end('b'), 50); }",
+};
+
+beforeAll(async () => {
+  mkdirSync(join(folder, "functions"));
+  for (const [name, source] of Object.entries(BUNDLES)) {
+    writeFileSync(join(folder, "functions", `${name}.cjs`), `module.exports = { handler: ${source} };`);
+  }
+  const service: Service = {
+    provider: { region: "eu-central-1", timeout: 5, environment: { OWN: "of all" } },
+    custom: { esbuild: { outputFileExtension: ".cjs" } },
+    functions: Object.fromEntries(
+      [...Object.keys(BUNDLES), "missing"].map((key) => [
+        key,
+        {
+          name: `waybill-dev-${key}`,
+          handler: `functions/${key}.handler`,
+          events: [{ httpApi: `POST /${key}` }],
+          ...(key === "slow" ? { timeout: 0.2 } : {}),
+          ...(key === "other" ? { environment: { OTHER: "of one" } } : {}),
+        },
+      ]),
+    ),
+  };
+  service.functions["echo"]?.events?.push({ httpApi: "*" });
+  functions = new LocalFunctions(service, folder);
+  api = await serveHttpApi(takeHttpRoutes(service), functions, 0);
+});
+
+afterAll(async () => {
+  await api.stop();
+  said.mockRestore();
+  rmSync(folder, { recursive: true });
+});
+
+const post = async (path: string, body?: string) => await fetch(api.url + path, { method: "POST", body: body ?? null });
+
+test("a function gets its event and the time that it has, and is answered as it says", async () => {
+  const answer = await post("/echo?a=1", "hello");
+
+  expect(await answer.json()).toMatchObject({
+    event: { routeKey: "POST /echo", rawQueryString: "a=1", body: "hello", isBase64Encoded: false },
+    context: { functionName: "waybill-dev-echo", awsRequestId: expect.any(String) },
+    left: expect.toSatisfy((ms: number) => ms > 3000 && ms <= 5000),
+    env: "of all",
+  });
+});
+
+test("what is set for one function is not set for another", async () => {
+  expect(await (await post("/other")).text()).toBe("of one");
+
+  expect(await (await post("/echo")).json()).toMatchObject({ other: null });
+});
+
+test("HEAD is a method of its own and goes to the catch-all, and so does an unknown path", async () => {
+  expect(await (await post("/nowhere")).json()).toMatchObject({ event: { routeKey: "$default" } });
+  expect((await fetch(`${api.url}/echo`, { method: "HEAD" })).status).toBe(200);
+});
+
+test.each([
+  ["throws", 500, "internal_error"],
+  ["broken", 500, "internal_error"],
+  ["missing", 500, "internal_error"],
+  ["slow", 503, "unavailable"],
+] as const)(
+  "a function that %s is answered %d as a problem, and the next call is served",
+  async (name, status, code) => {
+    const answer = await post(`/${name}`);
+    const text = await answer.text();
+
+    expect([answer.status, answer.headers.get("content-type")]).toEqual([status, "application/problem+json"]);
+    expect(JSON.parse(text)).toMatchObject({ status, code, trace_id: expect.any(String) });
+    expect(text).not.toContain("secret of ours");
+    expect((await post("/echo")).status).toBe(200);
+  },
+);
+
+test("a body over 10 MB is refused as a problem, one of 10 MB is not", async () => {
+  const most = "x".repeat(10 * 1_048_576);
+
+  expect((await post("/other", most)).status).toBe(200);
+  const answer = await post("/other", `${most}x`);
+  expect(answer.status).toBe(413);
+  expect(await answer.json()).toMatchObject({ code: "body_too_large", detail: expect.stringContaining("over 10 MB") });
+});
+
+test("a foreign page is refused before any function sees it, and so is a path that cannot be read", async () => {
+  const foreign = await fetch(`${api.url}/echo`, { method: "POST", headers: { origin: "https://evil.example" } });
+  const unreadable = await post("/%ZZ");
+
+  expect(await foreign.json()).toMatchObject({ status: foreign.status, code: "foreign_origin" });
+  expect(await unreadable.json()).toMatchObject({ status: unreadable.status, code: "bad_request" });
+  expect([foreign.status, unreadable.status]).toEqual([403, 400]);
+});
+
+test("a call in flight is finished when the server stops, within the time that it is given", async () => {
+  const url = await serveFunctionUrl("stream", () => functions.load("stream"), {
+    timeoutMs: 1000,
+    port: 0,
+  });
+  const answer = await fetch(url.url);
+
+  const stopped = url.stop(2000);
+
+  expect(await answer.text()).toBe("ab");
+  await stopped;
+});
+
+test("a function URL whose function throws answers 500 as a problem", async () => {
+  const url = await serveFunctionUrl("stream", () => functions.load("stream"), {
+    timeoutMs: 1000,
+    port: 0,
+  });
+
+  const answer = await fetch(`${url.url}/fail`);
+
+  expect([answer.status, answer.headers.get("content-type")]).toEqual([500, "application/problem+json"]);
+  await url.stop();
+});
