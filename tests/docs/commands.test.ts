@@ -15,12 +15,13 @@ let stack: Started;
 
 beforeAll(async () => {
   stack = await launch({ dataDir: data.path });
-  await ready(stack);
+  // Twice the patience: other tests run beside it.
+  await ready(stack).catch(async () => await ready(stack));
   const [definition] = blocksOf("docs/registry.md").filter(({ language }) => language === "yaml");
   mkdirSync(join(folder.path, "my-agents"));
   for (const file of ["writer.yaml", "my-agents/writer.yaml"])
     writeFileSync(join(folder.path, file), definition?.text ?? "");
-}, 120_000);
+}, 150_000);
 
 afterAll(async () => {
   await stack.stop();
