@@ -34,7 +34,7 @@ const printed = new Map<string, string>();
 
 test.for([...new Set(said.map(({ page }) => page))])(
   "the commands of %s work, one after the other",
-  { timeout: 120_000 },
+  { timeout: 120_000, retry: 1 },
   async (page) => {
     const own = said.filter((one) => one.page === page);
     const { code, out, err } = await shell(own);

@@ -49,7 +49,9 @@ test.for(PAGES)("%s names files and folders that are there", (page) => {
   const rows = [...textOf(page).matchAll(/^\| `([\w/-]+\/)` \|.*\| `([\w/.-]+\.ts)` \|$/gm)];
   const paths = [...named.map(([, path = ""]) => path), ...rows.map(([, folder, file]) => `${folder}${file}`)];
 
-  const gone = paths.filter((path) => !existsSync(path) && ![...TO_COME, ...TO_MAKE].some((folder) => path.startsWith(folder)));
+  const gone = paths.filter(
+    (path) => !existsSync(path) && ![...TO_COME, ...TO_MAKE].some((folder) => path.startsWith(folder)),
+  );
   expect(gone).toEqual([]);
 });
 
