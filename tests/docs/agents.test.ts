@@ -1,12 +1,13 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
 import { ask, listen, spawnAgent, testFolder, until } from "../support/agents/agent.ts";
+import { blocksOf, textOf } from "./pages.ts";
 
-const page = readFileSync("docs/agents.md", "utf8");
+const page = textOf("docs/agents.md");
 const heard = listen();
 
 // Beside the code, for there it finds its packages.
@@ -18,10 +19,26 @@ afterAll(() => {
   server.close();
 });
 
-test("the example of docs/agents.md is a whole agent", async () => {
-  const example = /```ts\n([^]*?)```/.exec(page)?.[1] ?? "";
-  const script = join(folder, "research.ts");
+/** The first agent of a page, as a script that can be started. */
+function agentOf(file: string): string {
+  const example = blocksOf(file).find(({ language }) => language === "ts")?.text ?? "";
+  const script = join(folder, `${file.replaceAll(/\W/g, "-")}.ts`);
   writeFileSync(script, example.replaceAll("../lib/", "../../lib/"));
+  return script;
+}
+
+test("the agent of README.md is a whole one", async () => {
+  const agent = await spawnAgent(agentOf("README.md"), "research", { WAYBILL_AGENT_DATA: testFolder() });
+
+  const asked = await ask("research", "research.greet", { name: "ada" });
+
+  expect(await heard.result(asked)).toMatchObject({ status: "completed", metrics: { greeted: 1 } });
+  await until("the output is there", () => heard.output(asked).toString() === "hello ada\n");
+  await agent.crash();
+});
+
+test("the example of docs/agents.md is a whole agent", async () => {
+  const script = agentOf("docs/agents.md");
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   const agent = await spawnAgent(script, "research", { WAYBILL_AGENT_DATA: testFolder() });
