@@ -1,7 +1,7 @@
 import type { TaskRules } from "./accounts/rules.ts";
 import type { FullBudget } from "./accounts/spend.ts";
 import type { GatewayDeps, LlmCall } from "./attempt/call.ts";
-import { SWITCHED_OFF } from "./config/kill-switch.ts";
+import { SWITCHED_OFF } from "./config/failure.ts";
 import { costOf } from "./config/prices.ts";
 import type { Model } from "./config/schema.ts";
 import type { Json } from "./dialects/json.ts";

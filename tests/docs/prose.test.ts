@@ -37,8 +37,6 @@ test("docs/README.md lists every page and every document, each once", () => {
   expect(new Set(listed)).toEqual(new Set(there.filter((name) => name !== "README.md")));
 });
 
-/** Folders that other branches bring; none is left once they are merged. */
-const TO_COME = ["tests/boundaries/", "lib/terminal/", "lib/router/snapshot/"];
 /** What readers make themselves. */
 const TO_MAKE = ["agents/research.ts"];
 
@@ -49,9 +47,7 @@ test.for(PAGES)("%s names files and folders that are there", (page) => {
   const rows = [...textOf(page).matchAll(/^\| `([\w/-]+\/)` \|.*\| `([\w/.-]+\.ts)` \|$/gm)];
   const paths = [...named.map(([, path = ""]) => path), ...rows.map(([, folder, file]) => `${folder}${file}`)];
 
-  const gone = paths.filter(
-    (path) => !existsSync(path) && ![...TO_COME, ...TO_MAKE].some((folder) => path.startsWith(folder)),
-  );
+  const gone = paths.filter((path) => !existsSync(path) && !TO_MAKE.some((folder) => path.startsWith(folder)));
   expect(gone).toEqual([]);
 });
 

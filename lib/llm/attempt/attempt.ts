@@ -1,6 +1,5 @@
 import type { Inbound, Post } from "../../runtime/upstream.ts";
-import { BadAnswer, classify, type Failure, statusOfEvent, tidy } from "../config/failure.ts";
-import { SWITCHED_OFF } from "../config/kill-switch.ts";
+import { BadAnswer, classify, type Failure, SWITCHED_OFF, statusOfEvent, tidy } from "../config/failure.ts";
 import type { Model, Timeouts } from "../config/schema.ts";
 import type { Bridge } from "../dialects/dialect.ts";
 import type { Json } from "../dialects/json.ts";

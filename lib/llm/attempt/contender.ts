@@ -1,7 +1,7 @@
 import { abortReason } from "../../errors.ts";
 import { type AttemptOutcome, recordOf } from "../accounts/account.ts";
 import type { Failure } from "../config/failure.ts";
-import { SWITCHED_OFF } from "../config/kill-switch.ts";
+import { SWITCHED_OFF } from "../config/failure.ts";
 import type { Model, Timeouts } from "../config/schema.ts";
 import { bridge } from "../dialects/dialect.ts";
 import { at } from "../dialects/json.ts";

@@ -1,5 +1,5 @@
 import type { Failure } from "../config/failure.ts";
-import { SWITCHED_OFF } from "../config/kill-switch.ts";
+import { SWITCHED_OFF } from "../config/failure.ts";
 import { type Candidate, decide, type NextStep, type Plan } from "../routing/rules.ts";
 import type { CallEnd, GatewayDeps, LlmCall } from "./call.ts";
 import { addFailed, type CallTotal, endOf } from "./call-total.ts";

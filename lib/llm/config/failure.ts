@@ -1,3 +1,4 @@
+import { abortReason } from "../../errors.ts";
 /** What can go wrong with one attempt, as classes: what happens next depends on the class, never on a list of statuses. */
 
 /** The classes that a chain may have rules for. */
@@ -154,3 +155,6 @@ export function retryAfter(headers: VendorError["headers"], message: string, now
   if (said === null || (said[1] === undefined && said[2] === undefined)) return undefined;
   return Number(said[1] ?? 0) * 60_000 + Number(said[2] ?? 0) * (said[3] === "ms" ? 1 : 1000);
 }
+
+/** Why a call was stopped, as the reason of its signal. */
+export const SWITCHED_OFF = abortReason("calls to external vendors are switched off");

@@ -1,5 +1,3 @@
-import { abortReason } from "../../errors.ts";
-
 /** Stops the external calls under way when they are switched off, wherever an instance learns of it first. */
 export type KillSwitch = {
   /** Whether calls to external vendors are allowed, as was last read. */
@@ -64,6 +62,3 @@ export function killSwitch(read: () => Promise<boolean>): KillSwitch {
     },
   };
 }
-
-/** Why a call was stopped, as the reason of its signal. */
-export const SWITCHED_OFF = abortReason("calls to external vendors are switched off");

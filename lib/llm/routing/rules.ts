@@ -1,6 +1,6 @@
 import { backoff } from "../../time.ts";
 import type { ErrorClass, Failure } from "../config/failure.ts";
-import { SWITCHED_OFF } from "../config/kill-switch.ts";
+import { SWITCHED_OFF } from "../config/failure.ts";
 import type { Capability, Chain, Model, Rule } from "../config/schema.ts";
 
 /** Who is tried, in which order, and what follows a failure. Pure: the time and the dice are arguments. */
