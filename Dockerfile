@@ -42,6 +42,7 @@ COPY bin bin
 COPY localstack localstack
 COPY lib lib
 COPY functions functions
+COPY docs/openapi.json docs/
 # The one folder that it writes to: bundles, logs and the lock against a second start.
 RUN install -d -o node -g node .waybill
 USER node

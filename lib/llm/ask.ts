@@ -28,9 +28,9 @@ const PASSED_ON = ["anthropic-beta", "openai-organization", "openai-project"];
 
 /**
  * Makes the call of a request: the body, `model` as a model's or a chain's name, and the ties to work from headers or the field
- * `waybill`. `now` is epoch milliseconds. Refused where the caller has to mend something.
+ * `waybill`. Refused where the caller has to mend something.
  */
-export function readCall(config: Config, request: GatewayRequest, callId: string, now: number): ReadCall {
+export function readCall(config: Config, request: GatewayRequest, callId: string): ReadCall {
   const { dialect, headers, callerGone } = request;
   const parsed = parseObject(request.body);
   if (parsed === undefined) return no(400, "invalid_json", "The body is not a JSON object.");
@@ -52,7 +52,7 @@ export function readCall(config: Config, request: GatewayRequest, callId: string
       mode: streamed ? (stream ?? chain.stream) : "plain",
       headers: passedOn(headers),
       callerGone,
-      deadline: now + Math.min(request.remainingMs - RESERVE_MS, total),
+      timeMs: Math.min(request.remainingMs - RESERVE_MS, total),
     },
   };
 }

@@ -1,7 +1,7 @@
 import { within } from "../time.ts";
 import type { AttemptRecord } from "./accounts/account.ts";
 import { type GatewayRequest, readCall } from "./ask.ts";
-import type { CallEnd, GatewayDeps, LlmCall } from "./attempt/call.ts";
+import type { AdmittedCall, CallEnd, GatewayDeps } from "./attempt/call.ts";
 import { newTotal } from "./attempt/call-total.ts";
 import { tryInOrder } from "./attempt/try-in-order.ts";
 import { admit } from "./before-call.ts";
@@ -33,12 +33,13 @@ const SETTLING_SECONDS = 60;
 export async function answer(deps: GatewayDeps, request: GatewayRequest): Promise<GatewayReply> {
   const began = performance.now();
   const callId = deps.newId();
-  const read = readCall(deps.config, request, callId, deps.now());
+  const read = readCall(deps.config, request, callId);
   if (!read.ok) return refuse(request, callId, read.refused);
   const seconds = Math.ceil(request.remainingMs / 1000) + SETTLING_SECONDS;
   const admitted = await admit(deps, read.call, seconds);
   if (!admitted.ok) return refuse(request, callId, admitted.refused);
-  const answering = new Answering(deps, request, read.call, admitted, began);
+  const call = { ...read.call, deadline: deps.now() + read.call.timeMs };
+  const answering = new Answering(deps, request, call, admitted, began);
   return read.call.mode === "plain" ? await answering.whole() : await answering.streamed();
 }
 
@@ -46,7 +47,7 @@ export async function answer(deps: GatewayDeps, request: GatewayRequest): Promis
 class Answering {
   readonly #deps: GatewayDeps;
   readonly #request: GatewayRequest;
-  readonly #call: LlmCall;
+  readonly #call: AdmittedCall;
   /** On the clock of `performance`. */
   readonly #began: number;
   readonly #keepText: boolean;
@@ -58,7 +59,7 @@ class Answering {
   constructor(
     deps: GatewayDeps,
     request: GatewayRequest,
-    call: LlmCall,
+    call: AdmittedCall,
     { plan, keepText }: { plan: Plan; keepText: boolean },
     began: number,
   ) {

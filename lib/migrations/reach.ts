@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError, Unavailable } from "../errors.ts";
 import { log } from "../runtime/log.ts";
 import { connect, databaseUrl, isConnectionError, type Pool } from "../runtime/postgres/db.ts";
+import { backoff } from "../time.ts";
 
 const TRIES = 3;
 
@@ -27,7 +28,7 @@ export async function reach(source?: NodeJS.ProcessEnv): Promise<Pool> {
         const text = `The database ${database} did not answer in ${TRIES} tries (${reason}). Start it, or mend DATABASE_URL.`;
         throw new Unavailable(text, { cause: error });
       }
-      const wait_ms = Math.round(1000 * 2 ** (tries - 1) * (0.5 + Math.random() / 2));
+      const wait_ms = Math.round(backoff(tries - 1, { first: 1_000, most: 4_000 }, 0.5, Math.random()));
       log.warn("database not reached", { database, tries, wait_ms, reason });
       await sleep(wait_ms);
     }

@@ -127,7 +127,7 @@ export const FOLDERS: Record<string, Row> = {
   "functions/agents": entry(["lib/registry/routes.ts"]),
   "functions/llm": entry([]),
   "functions/reports": entry(["lib/reports/routes.ts"]),
-  "functions/system": entry(["lib/migrations"]),
+  "functions/system": entry(["lib/migrations", "docs/openapi.json", "migrations/names.json"]),
   "functions/work": entry(["lib/work/core/routes.ts"]),
 
   // The local stack: runs the entry points as bundles, whose names only a run knows.

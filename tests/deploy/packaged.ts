@@ -10,7 +10,7 @@ export type Template = { Resources: Record<string, Resource>; Outputs: Record<st
 
 const DONE = ".serverless/serverless-state.json";
 const LOCK = ".serverless.lock";
-const SOURCES = ["serverless.yml", "package-lock.json", "agents", "deploy", "functions", "lib", "migrations"];
+const SOURCES = ["serverless.yml", "package-lock.json", "agents", "deploy", "docs", "functions", "lib", "migrations"];
 
 /** Runs `serverless`, as npm scripts do. */
 export function serverless(...args: string[]): string {

@@ -34,6 +34,12 @@ export type LlmCall = {
   /** plain: one JSON answer; live and whole: a stream, given as it comes or when it is complete. */
   mode: "plain" | "live" | "whole";
   callerGone: AbortSignal;
+  /** Milliseconds that vendors may take in all, from when the call is let in. */
+  timeMs: number;
+};
+
+/** A call that was let in. */
+export type AdmittedCall = LlmCall & {
   /** Epoch milliseconds by which the answer must be there. */
   deadline: number;
 };

@@ -8,7 +8,7 @@ import { at } from "../dialects/json.ts";
 import { newWatch, type Watch } from "../dialects/watch.ts";
 import type { Candidate } from "../routing/rules.ts";
 import { type Attempt, MAX_ANSWER_BYTES } from "./attempt.ts";
-import type { GatewayDeps, LlmCall } from "./call.ts";
+import type { AdmittedCall, GatewayDeps } from "./call.ts";
 import type { CallTotal } from "./call-total.ts";
 import { plainAttempt } from "./plain-attempt.ts";
 import { streamAttempt } from "./stream-attempt.ts";
@@ -25,7 +25,7 @@ export class Contender {
   /** Settles when it has failed, has the whole answer, or (live) has begun to give it; never rejects. */
   readonly ready: Promise<void>;
   readonly #deps: GatewayDeps;
-  readonly #call: LlmCall;
+  readonly #call: AdmittedCall;
   readonly #total: CallTotal;
   readonly #attemptNumber: number;
   readonly #startedAt: number;
@@ -41,7 +41,7 @@ export class Contender {
   #ttftMs: number | undefined;
   #closed = false;
 
-  constructor(deps: GatewayDeps, call: LlmCall, total: CallTotal, candidate: Candidate, start: Start) {
+  constructor(deps: GatewayDeps, call: AdmittedCall, total: CallTotal, candidate: Candidate, start: Start) {
     this.candidate = candidate;
     this.key = start.key;
     this.#deps = deps;
@@ -185,7 +185,13 @@ export class Contender {
 const OVER = abortReason("the attempt is over");
 
 /** The clocks of one attempt, all inside what is left of the call; a silent vendor leaves the others a share of it. */
-function clocksFor(base: Timeouts, { chain }: LlmCall, model: Model, remainingMs: number, others: boolean): Timeouts {
+function clocksFor(
+  base: Timeouts,
+  { chain }: AdmittedCall,
+  model: Model,
+  remainingMs: number,
+  others: boolean,
+): Timeouts {
   const pick = (name: keyof Timeouts) => model.timeouts[name] ?? chain.timeouts[name] ?? base[name];
   const left = Math.max(1, remainingMs);
   const silence = others ? left * 0.6 : left;

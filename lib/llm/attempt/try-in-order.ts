@@ -1,7 +1,7 @@
 import type { Failure } from "../config/failure.ts";
 import { SWITCHED_OFF } from "../config/failure.ts";
 import { type Candidate, decide, type NextStep, type Plan } from "../routing/rules.ts";
-import type { CallEnd, GatewayDeps, LlmCall } from "./call.ts";
+import type { AdmittedCall, CallEnd, GatewayDeps } from "./call.ts";
 import { addFailed, type CallTotal, endOf } from "./call-total.ts";
 import { CandidateKey } from "./candidate-key.ts";
 import { Contender } from "./contender.ts";
@@ -14,7 +14,7 @@ import { firstReady, hedgeDelay } from "./hedge.ts";
  */
 export async function* tryInOrder(
   deps: GatewayDeps,
-  call: LlmCall,
+  call: AdmittedCall,
   plan: Plan,
   total: CallTotal,
 ): AsyncGenerator<string, CallEnd> {
@@ -39,7 +39,7 @@ export async function* tryInOrder(
 /** Where a call is: who was asked, who may be asked after that, and what is under way. */
 class Run {
   readonly #deps: GatewayDeps;
-  readonly #call: LlmCall;
+  readonly #call: AdmittedCall;
   readonly #total: CallTotal;
   readonly #off: AbortSignal;
   #rest: readonly Candidate[];
@@ -53,7 +53,7 @@ class Run {
   #key: CandidateKey;
   #refusedKey: string | undefined;
 
-  constructor(deps: GatewayDeps, call: LlmCall, total: CallTotal, tries: readonly Candidate[], off: AbortSignal) {
+  constructor(deps: GatewayDeps, call: AdmittedCall, total: CallTotal, tries: readonly Candidate[], off: AbortSignal) {
     this.#deps = deps;
     this.#call = call;
     this.#total = total;

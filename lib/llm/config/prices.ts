@@ -19,17 +19,22 @@ export type Cost = { usd: string; reason?: undefined } | { usd: null; reason: st
 
 type PricedModel = Pick<Model, "id" | "provider">;
 
-/** Whether the bundled price table knows this model. */
+/** Whether the bundled price table knows this model, or has known it before the rest was let go of. */
 export function priced(model: PricedModel): boolean {
-  return findInTable(model) !== undefined;
+  return priceListOf(model) !== undefined;
 }
 
 const kept = new Map<string, PriceList | undefined>();
 
 /** Keeps what the bundled table says of these models and lets go of the rest: no other model has a price any more. */
 export function keepPricesOf(models: Iterable<PricedModel>): void {
-  for (const model of models) kept.set(nameOf(model), findInTable(model));
+  for (const model of models) kept.set(nameOf(model), priceListOf(model));
   updatePrices(({ setProviderData }: StorageFactoryParams) => setProviderData([]));
+}
+
+function priceListOf(model: PricedModel): PriceList | undefined {
+  const name = nameOf(model);
+  return kept.has(name) ? kept.get(name) : findInTable(model);
 }
 
 function nameOf({ id, provider }: PricedModel): string {
@@ -66,8 +71,7 @@ function byConfig(price: Exclude<Price, 0>, tokens: Tokens): number {
 }
 
 function byTable(model: PricedModel, tokens: Tokens): number | undefined {
-  const name = nameOf(model);
-  const provider = kept.has(name) ? kept.get(name) : findInTable(model);
+  const provider = priceListOf(model);
   if (provider === undefined) return undefined;
   const usage = {
     input_tokens: Math.max(tokens.input, tokens.cacheRead + tokens.cacheWrite),

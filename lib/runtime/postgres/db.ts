@@ -2,6 +2,7 @@ import postgres from "postgres";
 import * as z from "zod";
 import { ConfigError, Unavailable } from "../../errors.ts";
 import { whole } from "../../input/whole.ts";
+import { backoff } from "../../time.ts";
 import { onLambda } from "../env.ts";
 import { log } from "../log.ts";
 import { readSettings, setting } from "../settings.ts";
@@ -97,7 +98,7 @@ export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(so
       max_lifetime: 3600,
       connect_timeout: 10,
       // postgres.js waits up to 20 s after failures; whoever calls us tries again sooner.
-      backoff: (failures) => Math.min(3 ** failures / 100, 1) * (0.5 + Math.random() / 2),
+      backoff: (failures) => backoff(failures, { first: 0.01, most: 1 }, 0.5, Math.random()),
       onnotice: () => {},
       onclose,
       // Column names only: postgres.camel would rewrite the keys inside jsonb too.

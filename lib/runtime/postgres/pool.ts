@@ -1,4 +1,5 @@
 import type postgres from "postgres";
+import { within } from "../../time.ts";
 import { log } from "../log.ts";
 import { closesTransaction, isConnectionError, isPasswordRefused } from "./db-errors.ts";
 
@@ -126,7 +127,7 @@ async function prove(pool: Renewable): Promise<void> {
   if (pool.transactions > 0 || Date.now() - pool.provenAt < TRUSTED_MS) return;
   for (const patienceMs of [pool.provenAt === 0 ? CONNECT_MS : PING_MS, CONNECT_MS]) {
     try {
-      await within(pool.ping(), patienceMs);
+      await within(patienceMs, pool.ping(), () => noPing(patienceMs));
       return;
     } catch (error) {
       log.warn("connections replaced", { error });
@@ -135,14 +136,6 @@ async function prove(pool: Renewable): Promise<void> {
   }
 }
 
-async function within(promise: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`The database did not answer a ping within ${ms} ms.`)), ms);
-  });
-  try {
-    await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function noPing(ms: number): never {
+  throw new Error(`The database did not answer a ping within ${ms} ms.`);
 }

@@ -1,19 +1,20 @@
-import expected from "../../../migrations/names.json" with { type: "json" };
 import { appliedMigrations } from "../../migrations/ledger.ts";
 import { routerWarnings } from "../../router/decide/fallback.ts";
 import { checkHealth } from "../../runtime/health/check-health.ts";
 import type { getHealth } from "../../runtime/http/routes.ts";
 import type { Answers } from "../serve.ts";
 
-/** 200 where database, queues and migrations are as they must be, 503 with the same body otherwise. */
-export const health: Answers<typeof getHealth> = async ({ db, settings }, actor) => {
-  const { work, results, agents } = settings.queues;
-  const ofAgents = Object.entries(agents).map(([agent, url]) => [`agent.${agent}`, url] as const);
-  const found = await checkHealth({
-    applied: async () => (await appliedMigrations(db)).map(({ name }) => name),
-    expected,
-    queues: { work, results, ...Object.fromEntries(ofAgents) },
-    warnings: async () => await routerWarnings(db, actor, settings.router),
-  });
-  return { status: found.status === "ok" ? 200 : 503, body: found };
-};
+/** 200 where database, queues and migrations (`expected`, by name) are as they must be, 503 with the same body otherwise. */
+export function health(expected: readonly string[]): Answers<typeof getHealth> {
+  return async ({ db, settings }, actor) => {
+    const { work, results, agents } = settings.queues;
+    const ofAgents = Object.entries(agents).map(([agent, url]) => [`agent.${agent}`, url] as const);
+    const found = await checkHealth({
+      applied: async () => (await appliedMigrations(db)).map(({ name }) => name),
+      expected,
+      queues: { work, results, ...Object.fromEntries(ofAgents) },
+      warnings: async () => await routerWarnings(db, actor, settings.router),
+    });
+    return { status: found.status === "ok" ? 200 : 503, body: found };
+  };
+}

@@ -1,0 +1,139 @@
+import { PassThrough, type Writable } from "node:stream";
+import { beforeAll, expect, test } from "vitest";
+import { functionUrl } from "../../../lib/runtime/http/function-url.ts";
+import { apiGateway } from "../../../lib/runtime/http/lambda.ts";
+import type { Route } from "../../../lib/runtime/http/route.ts";
+import { type Fetch, json, serve, web } from "../../../lib/runtime/http/serve.ts";
+import { partsOfRequest, partsOfResponse, requestOf, responseOf } from "../../../lib/runtime/http/web.ts";
+import { eventOf } from "../../support/http/http-event.ts";
+
+/** A handler such as foreign protocols bring: it knows the platform's Request and Response and nothing of ours. */
+const foreign: Fetch = async (request) => {
+  const { searchParams } = new URL(request.url);
+  const headers = { "content-type": "application/json", "x-seen": request.headers.get("x-own") ?? "" };
+  const body = request.method === "GET" ? null : await request.json();
+  return new Response(JSON.stringify({ method: request.method, q: searchParams.get("q"), body }), {
+    status: 202,
+    headers,
+  });
+};
+
+const route = {
+  method: "POST",
+  path: "/foreign",
+  operation: "foreign",
+  summary: "A foreign protocol.",
+  access: "open",
+  function: "foreign",
+  answers: { 200: { description: "whatever it says" } },
+} as const satisfies Route;
+
+const parts = {
+  method: "POST",
+  origin: "https://api.example",
+  path: "/foreign",
+  search: "q=1",
+  headers: { "content-type": "application/json", "x-own": "seen" },
+  body: '{"a":1}',
+  signal: new AbortController().signal,
+};
+
+/** The events of a handler behind a function URL, as its caller gets them. */
+async function stream(handler: unknown): Promise<{ head: unknown; pieces: string[] }> {
+  const out = new PassThrough();
+  const pieces: string[] = [];
+  out.on("data", (piece: Buffer) => pieces.push(piece.toString()));
+  const context = { getRemainingTimeInMillis: () => 10_000 };
+  const run = handler as (event: unknown, out: Writable, context: unknown) => Promise<void>;
+  await run(eventOf({ rawPath: "/foreign", body: "{}" }), out, context);
+  return { head: heads.at(-1), pieces };
+}
+
+const heads: unknown[] = [];
+beforeAll(() => {
+  const from = (out: Writable, head: unknown) => {
+    heads.push(head);
+    return out;
+  };
+  Object.assign(globalThis, { awslambda: { streamifyResponse: (run: unknown) => run, HttpResponseStream: { from } } });
+});
+
+test("a request is the platform's own to whoever treats it so, and its parts to us", async () => {
+  const request = requestOf(parts);
+
+  expect([request.method, request.url]).toEqual(["POST", "https://api.example/foreign?q=1"]);
+  expect(request.headers.get("X-Own")).toBe("seen");
+  expect(await request.json()).toEqual({ a: 1 });
+  expect(await partsOfRequest(requestOf(parts))).toEqual(parts);
+  const platform = new Request("https://api.example/foreign?q=1", {
+    method: "POST",
+    headers: parts.headers,
+    body: parts.body,
+  });
+  expect(await partsOfRequest(platform)).toMatchObject({ ...parts, body: Buffer.from(parts.body), signal: {} });
+});
+
+test("an answer is the platform's own to whoever treats it so, and its parts to us", async () => {
+  const source = { status: 201, headers: { location: "/a" }, body: "made" };
+
+  const response = responseOf(source);
+  expect([response.status, response.ok, response.headers.get("location")]).toEqual([201, true, "/a"]);
+  expect(await response.text()).toBe("made");
+  expect(partsOfResponse(responseOf(source))).toBe(source);
+
+  async function* slowly() {
+    yield "one ";
+    yield Buffer.from("two");
+  }
+  expect(await responseOf({ status: 200, headers: {}, body: slowly() }).text()).toBe("one two");
+});
+
+test("a foreign handler is mounted beside ours, behind the HTTP API", async () => {
+  const own = json({ ...route, path: "/own", operation: "own" }, async () => ({ status: 200, body: { own: true } }));
+  const handler = apiGateway(serve([own, web(route, foreign)]));
+
+  const answer = await handler(
+    eventOf({ rawPath: "/foreign", rawQueryString: "q=2", body: '{"b":2}', headers: { "X-Own": "yes" } }),
+  );
+
+  expect(answer).toMatchObject({ statusCode: 202, headers: { "x-seen": "yes" } });
+  expect(JSON.parse(Buffer.from(answer.body ?? "", answer.isBase64Encoded ? "base64" : "utf8").toString())).toEqual({
+    method: "POST",
+    q: "2",
+    body: { b: 2 },
+  });
+});
+
+test("a foreign handler's stream is given as it comes, behind a function URL", async () => {
+  const streaming: Fetch = async () => {
+    const body = new ReadableStream({
+      start: (controller) => {
+        for (const piece of ["a", "b", "c"]) controller.enqueue(new TextEncoder().encode(piece));
+        controller.close();
+      },
+    });
+    return new Response(body, { status: 200, headers: { "content-type": "text/event-stream" } });
+  };
+
+  const { head, pieces } = await stream(functionUrl(serve([web(route, streaming)])));
+
+  expect(head).toEqual({ statusCode: 200, headers: { "content-type": "text/event-stream" } });
+  expect(pieces).toEqual(["a", "b", "c"]);
+});
+
+test("what waits for an answer is run once it has been given", async () => {
+  const order: string[] = [];
+  const waiting: Fetch = async (_request, { waitUntil }) => {
+    waitUntil(async () => void order.push("after"));
+    async function* body() {
+      order.push("given");
+      yield "x";
+    }
+    return responseOf({ status: 200, headers: {}, body: body() });
+  };
+
+  await stream(functionUrl(serve([web(route, waiting)])));
+  await apiGateway(serve([web(route, waiting)]))(eventOf({ rawPath: "/foreign", body: "{}" }));
+
+  expect(order).toEqual(["given", "after", "given", "after"]);
+});
