@@ -1,3 +1,4 @@
+// The parser is `yaml`; own is what it has not: every fault with the field that holds it, and bounds that make text from anybody safe.
 import { type Document, isMap, isSeq, Lexer, LineCounter, parseDocument, type Scalar } from "yaml";
 import { printable } from "./json.ts";
 

@@ -1,3 +1,4 @@
+// Umzug says what comes next. Lock, transactions and ledger are ours: it has none for Postgres.
 import { MigrationError, Umzug } from "umzug";
 import * as z from "zod";
 import { MigrationFault, Unavailable } from "../errors.ts";

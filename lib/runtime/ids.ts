@@ -1,3 +1,4 @@
+// Own, though `uuid` has v5 and v7: ids that are stored were made by uuidOf, whose form has to stay, and v7 is ten lines beside it.
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 
 let lastMillis = 0;

@@ -1,3 +1,4 @@
+// node:http and not fetch or undici's Agent: half the CPU time a call, and it tells when the connection stands.
 import http from "node:http";
 import https from "node:https";
 
@@ -24,7 +25,6 @@ export class ConnectTimeout extends Error {
   override name = "ConnectTimeout";
 }
 
-// node:http and not fetch: half the CPU time a call, and it tells when the connection stands.
 const agents = {
   "http:": new http.Agent({ keepAlive: true, maxFreeSockets: 64 }),
   "https:": new https.Agent({ keepAlive: true, maxFreeSockets: 64 }),

@@ -1,3 +1,5 @@
+// Own while postgres.js 3.4 is the driver: it may keep a lost connection as one that is busy for ever, and ends the process where an
+// error closes a transaction. Each case was reproduced through a proxy (tests/runtime/postgres/pool.test.ts).
 import type postgres from "postgres";
 import { within } from "../../time.ts";
 import { log } from "../log.ts";
