@@ -34,12 +34,11 @@ export function contextOf(functionName: string, timeoutMs: number): LocalContext
 /** Lambda's own timeout where serverless.yml gives none. */
 const DEFAULT_TIMEOUT_SECONDS = 6;
 
-const require = createRequire(import.meta.url);
-
 /** The functions of the service, by their keys in serverless.yml, run in this process from their bundles. */
 export class LocalFunctions {
   readonly #service: Service;
   readonly #folder: string;
+  readonly #require: NodeJS.Require;
   /** What each variable was before any function changed it, of all that functions set. */
   readonly #before: Record<string, string | undefined>;
 
@@ -47,6 +46,7 @@ export class LocalFunctions {
   constructor(service: Service, folder: string) {
     this.#service = service;
     this.#folder = folder;
+    this.#require = createRequire(join(folder, "functions"));
     const all = [service.provider.environment, ...Object.values(service.functions).map((fn) => fn.environment)];
     const names = new Set(all.flatMap((environment = {}) => Object.keys(environment)));
     this.#before = Object.fromEntries([...names].map((name) => [name, process.env[name]]));
@@ -85,7 +85,7 @@ export class LocalFunctions {
     }
     const [, file = "", name = ""] = /^(.*)\.([^./]+)$/.exec(fn.handler ?? "") ?? [];
     const extension = (this.#service.custom?.["esbuild"]?.["outputFileExtension"] as string | undefined) ?? ".js";
-    const handler = (require(join(this.#folder, file + extension)) as Record<string, unknown>)[name];
+    const handler = (this.#require(join(this.#folder, file + extension)) as Record<string, unknown>)[name];
     if (typeof handler !== "function") throw new Error(`${fn.handler} of serverless.yml is no function.`);
     return handler as Handler;
   }

@@ -35,16 +35,22 @@ const NEVER = new AbortController().signal;
 
 /** The request of an event. `gone` is aborted when its caller is. */
 export function requestFrom(event: HttpEvent, gone: AbortSignal): Request {
-  const { requestContext, rawPath, rawQueryString, queryStringParameters = {}, body } = event;
+  const { requestContext, rawPath, body } = event;
   return requestOf({
     method: requestContext.http.method,
     origin: `https://${requestContext.domainName ?? "localhost"}`,
     path: rawPath,
-    search: rawQueryString || new URLSearchParams(queryStringParameters as Record<string, string>).toString(),
+    search: searchOf(event),
     headers: lowerCase(event.headers ?? {}),
     body: body === undefined || !event.isBase64Encoded ? body : Buffer.from(body, "base64"),
     signal: gone,
   });
+}
+
+/** The raw query; some senders of events give only the parsed one. */
+function searchOf({ rawQueryString, queryStringParameters }: HttpEvent): string {
+  if (rawQueryString || queryStringParameters === undefined) return rawQueryString ?? "";
+  return new URLSearchParams(queryStringParameters as Record<string, string>).toString();
 }
 
 /** What an event says around its request; what is to run after the answer is added to `after`. */
@@ -63,10 +69,9 @@ function signatureOf({ requestContext }: HttpEvent): Signature | undefined {
 }
 
 function lowerCase(headers: Record<string, string | undefined>): Record<string, string> {
-  const entries = Object.entries(headers).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name.toLowerCase(), value] as const],
-  );
-  return Object.fromEntries(entries);
+  const lower: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) if (value !== undefined) lower[name.toLowerCase()] = value;
+  return lower;
 }
 
 /** An answer in one piece, as API Gateway takes it: text as it is, bytes in base64. */

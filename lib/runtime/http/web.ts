@@ -73,6 +73,8 @@ function lazily<T extends object>(known: Partial<T>, make: () => T): T {
   let made: T | undefined;
   return new Proxy({} as T, {
     get: (_target, name) => {
+      // Asked by every await; the platform's own has none.
+      if (name === "then") return undefined;
       if (name in known) return known[name as keyof T];
       made ??= make();
       const value: unknown = Reflect.get(made, name, made);
