@@ -1,4 +1,4 @@
-// Own, though zod-validation-error exists: a fault here is a sentence that says what to do, one for each field (132 lines).
+// Own, though zod-validation-error exists: a fault here is a sentence that says what to do, one for each field.
 import type * as z from "zod";
 import { printable } from "./json.ts";
 

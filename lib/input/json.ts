@@ -1,5 +1,5 @@
 // Own, though secure-json-parse and json-bigint are near: text is bounded in depth before it is parsed, numbers that would lose
-// digits are found, and equal content has one canonical form. No library does the three (199 lines).
+// digits are found, and equal content has one canonical form. No library does the three.
 /** JSON from outside: bounded before it is parsed, and free of text that Postgres or SQS cannot carry. */
 
 /** `field` is the path with dots, empty for the whole text; `field message` reads as a sentence. */

@@ -1,4 +1,4 @@
-// Partitions by month kept by ourselves and not by pg_partman: that is an extension, which managed Postgres need not have. 170 lines.
+// Partitions by month kept by ourselves and not by pg_partman: that is an extension, which managed Postgres need not have.
 import type { Actor } from "../access/actor.ts";
 import type { Db, Pool } from "../runtime/postgres/db.ts";
 import type { SeriesSettings } from "./settings.ts";

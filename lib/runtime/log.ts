@@ -1,5 +1,5 @@
 // Own, though pino and Powertools have loggers: one line of JSON without a prefix, no property of an error that may hold a query or a
-// secret, and nothing to load (80 lines; pino is 0.5 MB installed).
+// secret, and nothing to load (pino is 0.5 MB installed).
 import * as z from "zod";
 import { readSettings, setting } from "./settings.ts";
 

@@ -1,4 +1,4 @@
-// Why not the SDK alone: on two cores its call takes 105 µs of processor time, this one 45 to 50 (docs/queues.md), and without that the
+// Why not the SDK alone: on two cores its call takes 105 µs of processor time, this one 45 to 50 (docs/measured.md), and without that the
 // bridge does not reach 0.7 of the slower of its ends. Every call that is not answered with 200 is the SDK's.
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";

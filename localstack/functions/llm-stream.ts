@@ -27,7 +27,7 @@ export const awslambda = {
 /** Where the function URL is, where that port is free. */
 export const LLM_STREAM_PORT = 3003;
 
-/** As serverless.yml gives it. */
+/** The `timeoutSeconds` that lib/wiring/functions.ts gives it on AWS. */
 const TIMEOUT_MS = 300_000;
 
 /**

@@ -1,4 +1,4 @@
-// Own, though sqs-consumer polls too: this hands whole batches to a function as Lambda does, and honours batchItemFailures (160 lines).
+// Own, though sqs-consumer polls too: this hands whole batches to a function as Lambda does, and honours batchItemFailures.
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   ChangeMessageVisibilityBatchCommand,

@@ -17,7 +17,7 @@ const plain = ["lib/errors.ts", "lib/time.ts", "lib/input", "zod"];
 /** The edge, where the process ends. It knows no message and no room. */
 const edge = (ours: string[], packages: string[]): Row => ({ may: [...plain, ...ours, ...packages] });
 
-/** A room of the domain: of the edge and of rooms above it in the list it may take types; values are introduced by lib/wiring. */
+/** A room of the domain: its row names what it takes of other rooms; of the edge types alone. Other values lib/wiring introduces. */
 const room = (ours: string[], packages: string[] = [], types: string[] = []): Row => ({
   may: [...plain, "lib/protocol", "lib/access", ...ours, ...packages],
   types: ["lib/runtime/**", ...types],
@@ -123,7 +123,7 @@ export const FOLDERS: Record<string, Row> = {
     "migrations/names.json",
   ]),
 
-  // Entry points. serverless.yml names them, and nothing imports them but tests.
+  // Entry points. serverless.yml and deploy/http.yml name them, and nothing imports them but tests.
   "functions/agents": entry(["lib/registry/routes.ts"]),
   "functions/llm": entry([]),
   "functions/reports": entry(["lib/reports/routes.ts"]),

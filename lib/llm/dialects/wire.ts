@@ -17,7 +17,7 @@ import type {
 
 /**
  * A published shape, of which nothing is promised: each field may be missing or null, as what a caller or a vendor sends is read
- * before anybody has checked it. Fields that the shape does not name are `unknown`, and go on as they came.
+ * before anybody has checked it. Fields that the shape does not name are not in the type; code that hands them on takes it `& Json`.
  */
 export type Lax<T> = T extends string | number | boolean
   ? T

@@ -1,5 +1,5 @@
 // Own, though cockatiel has circuit breakers: theirs are objects with timers inside, this is arithmetic on a time that is given,
-// and the two rules that are ours (keys apart from models, the vendor's own Retry-After) are most of its fifty lines.
+// and the two rules that are ours (keys apart from models, the vendor's own Retry-After) are most of it.
 import type { Failure } from "../config/failure.ts";
 import type { Model } from "../config/schema.ts";
 import { afterFailure, coolsKey, type Health, probing } from "./rules.ts";

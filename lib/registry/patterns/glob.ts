@@ -1,4 +1,4 @@
-// Own, 15 lines: picomatch (pinned exactly) writes the expression, three look-aheads are taken out of its text, and RE2 matches. glob-to-regexp
+// Own: picomatch (pinned exactly) writes the expression, three look-aheads are taken out of its text, and RE2 matches. glob-to-regexp
 // needs no taking out, but has had no release for years. Where picomatch changes, RE2 refuses what is left, so it fails loudly.
 import picomatch from "picomatch";
 import { RE2JS } from "re2js";

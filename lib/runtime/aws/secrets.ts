@@ -1,4 +1,4 @@
-// Own, though Powertools has parameters: a vendor's key needs the version before the last rotation too (47 lines).
+// Own, though Powertools has parameters: a vendor's key needs the version before the last rotation too.
 import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 
 /** Five minutes: what the Lambda secrets extension uses, and the longest that a rotated password goes unnoticed. */
