@@ -24,9 +24,10 @@ export const codeAgentSettings = {
   }),
   folders: setting({
     env: "WAYBILL_CODE_FOLDERS",
-    says: "Agent `code`: the folders it may work in, joined by colons; the first is the default. By default where it was started.",
+    says: "Agent `code`: the folders it may work in, a list joined by colons; the first is the one where work that names none is done. Where it is not set: the folder in which the agent was started.",
     takes: z.string(),
     optional: true,
+    example: "/srv/one:/srv/two",
   }),
   outputBytes: setting({
     env: "WAYBILL_CODE_OUTPUT_BYTES",

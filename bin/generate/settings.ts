@@ -12,8 +12,16 @@ import { workSettings } from "../../lib/work/settings.ts";
 import { bridgeSettings } from "../../localstack/bridge/settings.ts";
 import { localSettings } from "../../localstack/parts/local-settings.ts";
 
-/** A variable as a person is told of it; `value` is its default, or such as it takes. */
-type Told = { env: string; says: string; unit?: string; value: string; required: boolean };
+/** A variable as a person is told of it. `value` is its default, empty where it has none; `or` may be set in its place. */
+type Told = {
+  env: string;
+  says: string;
+  unit?: string | undefined;
+  value: string;
+  example?: string | undefined;
+  or?: string | undefined;
+  required: boolean;
+};
 type Section = { title: string; intro?: string; variables: Told[] };
 
 /** Every variable, by what reads it: the rooms' own settings, and what other programs read from the same environment. */
@@ -36,28 +44,32 @@ const sections: Section[] = [
   {
     title: "AWS (the SDK's own)",
     variables: [
-      other("AWS_REGION", "eu-central-1", "Region; on Lambda the runtime sets it, and the credentials."),
+      other("AWS_REGION", "eu-central-1", "The region of AWS; on Lambda the runtime sets it, and the credentials."),
       other("AWS_PROFILE", "", "Credentials by profile, for a deploy."),
-      other("AWS_ACCESS_KEY_ID", "", "Credentials by key: all three, or the first two."),
-      other("AWS_SECRET_ACCESS_KEY", "", "See AWS_ACCESS_KEY_ID."),
-      other("AWS_SESSION_TOKEN", "", "See AWS_ACCESS_KEY_ID."),
+      other(
+        "AWS_ACCESS_KEY_ID",
+        "",
+        "Credentials by key: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_SESSION_TOKEN where they are temporary.",
+      ),
+      other("AWS_SECRET_ACCESS_KEY", "", "The secret of AWS_ACCESS_KEY_ID."),
+      other("AWS_SESSION_TOKEN", "", "The token of temporary credentials, beside AWS_ACCESS_KEY_ID."),
       other("AWS_ENDPOINT_URL_SQS", "", "Another SQS than AWS's, such as LocalStack on http://127.0.0.1:4566"),
-      other("AWS_ENDPOINT_URL_SECRETS_MANAGER", "", "Another Secrets Manager, likewise."),
+      other(
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+        "",
+        "Another Secrets Manager than AWS's, such as LocalStack on http://127.0.0.1:4566",
+      ),
     ],
   },
   {
     title: "LLM gateway (docs/llm.md)",
     variables: [
       ...told(llmSettings),
-      other(
-        "ANTHROPIC_BASE_URL",
-        "https://api.anthropic.com",
-        "Where the vendors of the configuration that ships are.",
-      ),
-      other("OPENAI_BASE_URL", "https://api.openai.com/v1", "See ANTHROPIC_BASE_URL."),
-      other("OLLAMA_BASE_URL", "http://127.0.0.1:11434/v1", "See ANTHROPIC_BASE_URL."),
-      other("ANTHROPIC_API_KEY", "", "The vendors' keys, where no secret holds them."),
-      other("OPENAI_API_KEY", "", "See ANTHROPIC_API_KEY."),
+      other("ANTHROPIC_BASE_URL", "https://api.anthropic.com", "Where llm.config.yaml, as it ships, finds Anthropic."),
+      other("OPENAI_BASE_URL", "https://api.openai.com/v1", "Where llm.config.yaml, as it ships, finds OpenAI."),
+      other("OLLAMA_BASE_URL", "http://127.0.0.1:11434/v1", "Where llm.config.yaml, as it ships, finds Ollama."),
+      other("ANTHROPIC_API_KEY", "", "Anthropic's key, where no secret holds it."),
+      other("OPENAI_API_KEY", "", "OpenAI's key, where no secret holds it."),
     ],
   },
   { title: "local stack (npm start, serverless offline)", variables: told(localSettings) },
@@ -65,16 +77,16 @@ const sections: Section[] = [
     title: "docker compose: passwords and ports",
     intro: "Passwords go into URLs as they are; the ports are on 127.0.0.1.",
     variables: [
-      other("POSTGRES_PASSWORD", "waybill", "Of the database."),
-      other("POSTGRES_PORT", "54329", "Of the database."),
-      other("RABBITMQ_PASSWORD", "waybill", "Of the broker."),
-      other("RABBITMQ_PORT", "5673", "Of the broker."),
-      other("RABBITMQ_MANAGEMENT_PORT", "15673", "Of the broker's pages."),
-      other("LOCALSTACK_PORT", "4566", "Of SQS and Secrets Manager."),
-      other("OLLAMA_PORT", "11434", "Of the local models."),
-      other("LITELLM_PORT", "4000", "Of LiteLLM."),
-      other("HTTP_PORT", "3000", "Of Waybill's HTTP API."),
-      other("LLM_STREAM_PORT", "3003", "Of the LLM gateway's streaming URL."),
+      other("POSTGRES_PASSWORD", "waybill", "The database's password."),
+      other("POSTGRES_PORT", "54329", "The database's port."),
+      other("RABBITMQ_PASSWORD", "waybill", "RabbitMQ's password."),
+      other("RABBITMQ_PORT", "5673", "RabbitMQ's port."),
+      other("RABBITMQ_MANAGEMENT_PORT", "15673", "The port of RabbitMQ's pages."),
+      other("LOCALSTACK_PORT", "4566", "The port of LocalStack: SQS and Secrets Manager."),
+      other("OLLAMA_PORT", "11434", "The port of Ollama, which runs local models."),
+      other("LITELLM_PORT", "4000", "The port of LiteLLM."),
+      other("HTTP_PORT", "3000", "The port of Waybill's HTTP API."),
+      other("LLM_STREAM_PORT", "3003", "The port of the LLM gateway's streaming URL."),
       other(
         "LITELLM_MASTER_KEY",
         "sk-local",
@@ -85,11 +97,13 @@ const sections: Section[] = [
 ];
 
 function told(settings: Settings): Told[] {
-  return Object.values(settings).map(({ env, says, unit, required, ...more }: Setting<unknown>) => ({
+  return Object.values(settings).map(({ env, says, unit, required, example, or, ...more }: Setting<unknown>) => ({
     env,
     says,
-    ...(unit === undefined ? {} : { unit }),
-    value: more.default ?? more.example ?? "",
+    unit,
+    value: more.default ?? more.otherwise ?? "",
+    example,
+    or,
     required,
   }));
 }
@@ -101,28 +115,30 @@ function other(env: string, value: string, says: string): Told {
 const HEAD =
   "Every variable, with its default where it has one. Made of the settings' declarations by npm run generate; do not edit. A deploy sets them in serverless.yml, `npm start` and `npm run demo` set what they need by themselves. `docker compose` reads a copy of this file named .env; other programs read the environment:";
 
-/** A variable that two programs read is told once, where it comes first; with its default, if either has one. */
+/** A variable that two programs read is told once, where it comes first and as it is there. */
 function onceEach(all: Section[]): Section[] {
-  const known = new Map<string, Told>();
+  const known = new Set<string>();
   return all.map((section) => ({
     ...section,
     variables: section.variables.filter((variable) => {
-      const before = known.get(variable.env);
-      if (before === undefined) known.set(variable.env, variable);
-      else if (before.value === "") before.value = variable.value;
-      return before === undefined;
+      const before = known.has(variable.env);
+      known.add(variable.env);
+      return !before;
     }),
   }));
 }
 
-/** .env.example: every variable commented out, with its words above it. */
+/** .env.example: every variable commented out with its default, if it has one, and with its words above it. */
 export function envExample(): string {
   const head = [...comment(HEAD), "#   set -a; . ./.env; set +a"];
   const parts = onceEach(sections).map(({ title, intro, variables }) => [
     "",
     `# --- ${title}`,
     ...(intro === undefined ? [] : comment(intro)),
-    ...variables.flatMap(({ env, says, unit, value }) => [...comment(sentence(says, unit)), `#${env}=${value}`]),
+    ...variables.flatMap((variable) => [
+      ...comment([sentence(variable), ...lacking(variable)].join(" ")),
+      `#${variable.env}=${variable.value}`,
+    ]),
   ]);
   return `${[head, ...parts].flat().join("\n")}\n`;
 }
@@ -135,17 +151,32 @@ export function settingsTables(): string {
     ...(intro === undefined ? [] : [intro, ""]),
     "| variable | default | what it does |",
     "| --- | --- | --- |",
-    ...variables.map(({ env, says, unit, value, required }) => {
-      const shown = required ? "required" : value === "" ? "none" : `\`${value}\``;
-      return `| \`${env}\` | ${shown} | ${sentence(says, unit).replaceAll("|", "\\|")} |`;
-    }),
+    ...variables.map(
+      (variable) => `| \`${variable.env}\` | ${shown(variable)} | ${sentence(variable).replaceAll("|", "\\|")} |`,
+    ),
     "",
   ]);
   return parts.flat().join("\n");
 }
 
-function sentence(says: string, unit: string | undefined): string {
+function sentence({ says, unit }: Told): string {
   return unit === undefined ? says : `${says} Unit: ${unit}.`;
+}
+
+/** The default as the tables show it; an example is never shown as one. */
+function shown({ env, value, example, or, required }: Told): string {
+  if (value !== "") return `\`${value}\``;
+  const none = required ? (or === undefined ? "required" : `one of \`${env}\` and \`${or}\``) : "none";
+  return example === undefined ? none : `${none}, such as \`${example}\``;
+}
+
+/** What is said in .env.example of a variable without a default. */
+function lacking({ env, value, example, or, required }: Told): string[] {
+  if (value !== "") return [];
+  return [
+    ...(required && or !== undefined ? [`One of ${env} and ${or} is required.`] : []),
+    ...(example === undefined ? [] : [`Such as ${example}`]),
+  ];
 }
 
 /** A text as comment lines of at most 100 characters. */

@@ -9,8 +9,12 @@ type Words = {
   says: string;
   /** What a number counts, such as seconds. */
   unit?: string;
-  /** Shown where there is no default: a value such as it takes. */
+  /** A value such as it takes, where there is no default. */
   example?: string;
+  /** What counts where an optional one is not set, if the code that reads it has something. */
+  otherwise?: string;
+  /** The variable that may be set in its place: one of the two is required. */
+  or?: string;
 };
 
 /** One variable of the environment: its words, and how its text becomes a value. */

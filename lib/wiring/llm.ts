@@ -24,7 +24,7 @@ export const llmSettings = {
     env: "LLM_CONFIG",
     takes: z.string(),
     default: "llm.config.yaml",
-    says: "Its configuration; npm run llm:check reads it.",
+    says: "The file that configures the LLM gateway; npm run llm:check checks it.",
   }),
 };
 

@@ -5,13 +5,13 @@ import { setting } from "../../lib/runtime/settings.ts";
 export const localSettings = {
   dataDir: setting({
     env: "WAYBILL_DATA",
-    says: "Where it keeps database, queues and logs.",
+    says: "The folder in which the local stack keeps database, queues and logs.",
     takes: z.string(),
     default: ".waybill",
   }),
   sweepSeconds: setting({
     env: "WAYBILL_SWEEP_SECONDS",
-    says: "How often the sweep runs; every minute on AWS.",
+    says: "How often the local stack runs the sweep; on AWS it runs every minute.",
     unit: "seconds",
     takes: z
       .string()

@@ -37,6 +37,9 @@ export type SqsQueue = { transport: "sqs"; queueUrl: string; resultsUrl: string 
 /** Where they are with AMQP: the names follow from the agent's own. */
 export type AmqpQueue = { transport: "amqp"; url: string; prefix: string; ackSeconds: number };
 
+/** Pieces of work at once, where neither the environment nor the agent says it. */
+const CONCURRENCY = 4;
+
 /** The variables that an agent reads. */
 export const agentSettings = {
   transport: setting({
@@ -49,6 +52,8 @@ export const agentSettings = {
     env: "AGENT_QUEUE_URL",
     says: "With sqs: the queue of this agent.",
     takes: z.url(must("be the URL of this agent's queue")),
+    example: "https://…/waybill-agent-code",
+    or: "RABBITMQ_URL",
   }),
   resultsUrl: setting({
     env: "RESULTS_QUEUE_URL",
@@ -57,9 +62,10 @@ export const agentSettings = {
   }),
   rabbitUrl: setting({
     env: "RABBITMQ_URL",
-    says: "With amqp: the broker.",
+    says: "With amqp: the broker. The bridge reads it too, and has amqp://guest:guest@127.0.0.1:5672 where it is not set.",
     takes: z.url({ protocol: /^amqps?$/, ...must("be the broker's URL, such as amqp://user:password@host:5672") }),
     example: "amqp://guest:guest@127.0.0.1:5672",
+    or: "AGENT_QUEUE_URL",
   }),
   rabbitPrefix: setting({
     env: "RABBITMQ_PREFIX",
@@ -78,27 +84,28 @@ export const agentSettings = {
   }),
   dataDir: setting({
     env: "WAYBILL_AGENT_DATA",
-    says: "Folder of its journal, by which it answers a repeated request instead of doing it again. Keep it between starts.",
+    says: "Folder of an agent's journal, by which it answers a repeated request instead of doing it again. Keep it between starts.",
     takes: z.string(),
     default: ".waybill/agents",
   }),
   concurrency: setting({
     env: "AGENT_CONCURRENCY",
-    says: "Pieces of work at once; what the agent itself says unless this is set.",
+    says: "How much an agent does at once. An agent may have a default of its own.",
+    unit: "pieces of work",
     takes: whole(1, 100),
     optional: true,
-    example: "4",
+    otherwise: String(CONCURRENCY),
   }),
   visibilitySeconds: setting({
     env: "AGENT_VISIBILITY_SECONDS",
-    says: "How long a message that it has received stays invisible; it is prolonged while needed.",
+    says: "How long a message that an agent has received stays invisible; it is prolonged while needed.",
     unit: "seconds",
     takes: whole(2, 43_200),
     default: "30",
   }),
   pollSeconds: setting({
     env: "AGENT_POLL_SECONDS",
-    says: "How long one call waits for messages.",
+    says: "How long one call of an agent waits for messages.",
     unit: "seconds",
     takes: whole(1, 20),
     default: "3",
@@ -119,7 +126,7 @@ export const agentSettings = {
   }),
   apiSign: setting({
     env: "WAYBILL_API_SIGN",
-    says: "Whether calls there are signed with AWS credentials (AWS_IAM); by default on hosts of amazonaws.com.",
+    says: "Whether calls of WAYBILL_API_URL are signed with AWS credentials (AWS_IAM); by default on hosts of amazonaws.com.",
     takes: z.enum(["true", "false"]),
     optional: true,
   }),
@@ -136,7 +143,7 @@ export const agentSettings = {
  * Reads the agent's environment; `concurrency` counts where AGENT_CONCURRENCY is not set. Throws a ConfigError that names every
  * variable that is wrong.
  */
-export function readAgentEnv(concurrency = 4, source?: NodeJS.ProcessEnv): AgentSettings {
+export function readAgentEnv(concurrency = CONCURRENCY, source?: NodeJS.ProcessEnv): AgentSettings {
   const { transport, queueUrl, resultsUrl, rabbitUrl, rabbitPrefix, ackSeconds, ...common } = agentSettings;
   if (readSettings({ transport }, source).transport === "amqp") {
     const env = readSettings({ rabbitUrl, rabbitPrefix, ackSeconds, ...common }, source);

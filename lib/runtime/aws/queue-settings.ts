@@ -16,11 +16,11 @@ export const JsonMap = z
 
 /** The queues of a deployment, by what they are for. */
 export const queueSettings = {
-  work: setting({ env: "WORK_QUEUE_URL", takes: z.url(), says: "Wakes the dispatcher." }),
+  work: setting({ env: "WORK_QUEUE_URL", takes: z.url(), says: "The queue that wakes the dispatcher." }),
   results: setting({
     env: "RESULTS_QUEUE_URL",
     takes: z.url(),
-    says: "What agents say; agents need it too.",
+    says: "The queue on which agents answer; agents with sqs need it too.",
   }),
   agents: setting({
     env: "AGENT_QUEUES",
@@ -44,7 +44,7 @@ export const agentQueueSettings = {
     env: "AGENT_QUEUE_PREFIX",
     takes: z.string().regex(/^[A-Za-z0-9_-]{0,40}$/),
     default: "waybill",
-    says: "What its name begins with.",
+    says: "What the name of a queue begins with that AGENT_QUEUE_CREATE finds or makes for a new agent.",
   }),
 };
 export type AgentQueueSettings = Values<typeof agentQueueSettings>;

@@ -31,7 +31,7 @@ export const databaseSettings = {
       .regex(/^postgres(ql)?:\/\//, "must start with postgres://")
       .refine(isReadable, "cannot be read; write # as %23, / as %2F, @ as %40 and % as %25 in user and password"),
     optional: true,
-    example: LOCAL_DATABASE_URL,
+    otherwise: LOCAL_DATABASE_URL,
     says: "Connection string. The default is what `npm start` listens on, used with a warning; on Lambda there is none. With docker compose: postgres://waybill:waybill@127.0.0.1:54329/waybill",
   }),
   secretArn: setting({
@@ -44,7 +44,8 @@ export const databaseSettings = {
     env: "DATABASE_POOL_MAX",
     takes: whole(1, 100),
     default: "1",
-    says: "Connections of one function instance.",
+    unit: "connections",
+    says: "The most that one function instance has open to the database.",
   }),
   prepare: setting({
     env: "DATABASE_PREPARE",
