@@ -54,7 +54,7 @@ test.for(PAGES)("%s names files and folders that are there", (page) => {
 test("README.md is short, and has the commands by which people and machines run the tests", () => {
   const text = textOf("README.md");
 
-  expect(text.split("\n").length).toBeLessThan(136);
+  expect(text.split("\n").length).toBeLessThan(120);
   expect(text).toContain("npm ci && npm run demo ");
   expect(text).toContain("npm ci && npm test ");
 });
