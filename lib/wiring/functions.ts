@@ -19,8 +19,6 @@ export type FunctionSpec = {
   room: string;
   may: readonly Right[];
   timeoutSeconds?: number;
-  /** Why it takes so long. */
-  because?: string;
   /** Settings of its own, by their place in serverless.yml. */
   settings?: "llm";
   /** `routes`: the calls of its routes; `rest`: every other call; `url`: a function URL; `yml`: what serverless.yml says. */
@@ -39,8 +37,8 @@ export const functions = {
   "get-work": {
     room: "work",
     may: reads,
+    // Waits up to 25 s for the end of the work; the API itself gives up after 30.
     timeoutSeconds: 29,
-    because: "Waits up to 25 s for the end of the work; the API itself gives up after 30.",
     events: "routes",
   },
   "get-logs": { room: "work", may: reads, events: "routes" },
@@ -51,8 +49,8 @@ export const functions = {
   "manage-agent": {
     room: "agents",
     may: ["database", "find queues"],
+    // Asks SQS for the queue of a new agent.
     timeoutSeconds: 20,
-    because: "Asks SQS for the queue of a new agent.",
     events: "routes",
   },
   "report-presence": { room: "agents", may: reads, events: "routes" },
@@ -62,16 +60,16 @@ export const functions = {
   "llm-route": {
     room: "llm",
     may: ["database", "vendors' keys"],
+    // A stream is answered whole here: the API gives up after 30 s.
     timeoutSeconds: 29,
-    because: "A stream is answered whole here: the API gives up after 30 s.",
     settings: "llm",
     events: "routes",
   },
   "llm-stream": {
     room: "llm",
     may: ["database", "vendors' keys"],
+    // The same calls at a URL of its own, where streams come as they are made and an answer may take minutes.
     timeoutSeconds: 300,
-    because: "The same calls at a URL of its own, where streams come as they are made and an answer may take minutes.",
     settings: "llm",
     events: "url",
   },

@@ -20,6 +20,7 @@ const FILES = [
 ];
 const PARTS = FOLDERS.concat(FILES);
 const ROUTES = "lib/work/core/routes.ts";
+const CALLS = "lib/wiring/calls/reading.ts";
 
 let copy: string;
 const at = (file: string) => join(copy, file);
@@ -39,7 +40,7 @@ beforeAll(async () => {
 
   const page = readFileSync("CONTRIBUTING.md", "utf8");
   const example = /<!-- example: add a call -->([^]*)<!-- \/example -->/.exec(page)?.[1] ?? "";
-  const [route = "", useCase = "", entryPoint = "", ownTest = ""] = Array.from(
+  const [route = "", useCase = "", answer = "", entryPoint = "", ownTest = ""] = Array.from(
     example.matchAll(/^```ts\n([^]*?)^```$/gm),
     ([, code = ""]) => code,
   );
@@ -49,6 +50,7 @@ beforeAll(async () => {
     .replace(/import \{ ([^}]*) \} from "\.\/answers\.ts";/, 'import { $1, TakenDecision } from "./answers.ts";');
   write(ROUTES, routes);
   write("lib/work/reading/decisions.ts", useCase);
+  write(CALLS, `import { decisionsOf } from "../../work/reading/decisions.ts";\n${read(CALLS)}\n${answer}`);
   write("functions/work/get-work.ts", entryPoint);
   write("tests/work/reading/decisions.test.ts", ownTest);
   await run(process.execPath, ["bin/generate/main.ts"], { cwd: copy });
@@ -56,7 +58,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(copy, { recursive: true, force: true }));
 
-test("a call is added by a route, a use case, a row and a test: it compiles, and its own test passes", {
+test("a call is added by a route, a use case, an answer, a row and a test: it compiles, and its own test passes", {
   timeout: 180_000,
 }, async () => {
   await node("typescript/bin/tsc");
