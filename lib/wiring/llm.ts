@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
+import { type Actor, tellActor } from "../access/actor.ts";
 import { Misconfigured } from "../errors.ts";
 import { ledger } from "../llm/accounts/ledger.ts";
 import { configError } from "../llm/config/config.ts";
@@ -8,6 +9,7 @@ import { keyring, type ReadSecret } from "../llm/config/keys.ts";
 import { keepPricesOf, priced } from "../llm/config/prices.ts";
 import { parseWithSecrets } from "../llm/config/secrets.ts";
 import type { GatewayDeps } from "../llm/gateway.ts";
+import { MISCONFIGURED } from "../llm/refusals.ts";
 import { healthBook } from "../llm/routing/health.ts";
 import { onLambda, readEnv } from "../runtime/env.ts";
 import { uuidv7 } from "../runtime/ids.ts";
@@ -68,14 +70,15 @@ export function openAtStart(gateway: LlmGateway, { log }: Pick<Edges, "log">): v
   gateway().catch((error: unknown) => log.error("llm configuration refused", { error }));
 }
 
-/** What a caller gets while the configuration is refused: no more of it than that. */
-export const REFUSED = "The gateway's configuration is refused. Its log says why, and so does npm run llm:check.";
-
 /** The gateway for one call. Throws Misconfigured where its configuration is refused: the log says why. */
-export async function opened(gateway: LlmGateway, { log }: Pick<Edges, "log">, traceId: string): Promise<GatewayDeps> {
+export async function opened(
+  gateway: LlmGateway,
+  { log }: Pick<Edges, "log">,
+  { actor, traceId }: { actor: Actor; traceId: string },
+): Promise<GatewayDeps> {
   return await gateway().catch((error: unknown) => {
-    log.error("llm configuration refused", { error, trace_id: traceId });
-    throw new Misconfigured(REFUSED);
+    log.error("llm configuration refused", { error, trace_id: traceId, actor: tellActor(actor) });
+    throw new Misconfigured(MISCONFIGURED.message);
   });
 }
 
