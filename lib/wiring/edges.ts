@@ -6,7 +6,10 @@ import { connect, type Pool } from "../runtime/postgres/db.ts";
 /** What the control plane touches of the world. */
 export type Edges = {
   db: Pool;
-  /** Puts messages on queues, by their URLs; answers which were taken, and never throws. */
+  /**
+   * Puts messages on queues, by their URLs; answers which were taken, and why where one was not. Throws
+   * only where the process was not given how to send, which is a fault of its entry point.
+   */
   send: (messages: Outgoing[]) => Promise<Outcome>;
   now: () => Date;
   /** A new id, later ones greater. */
