@@ -5,6 +5,7 @@ import { syncFolder } from "../lib/registry/sync.ts";
 import { findWithoutQueue, setQueue } from "../lib/registry/versions.ts";
 import { agentQueueSettings } from "../lib/runtime/aws/queue-settings.ts";
 import { uuidv7 } from "../lib/runtime/ids.ts";
+import { log } from "../lib/runtime/log.ts";
 import type { Pool } from "../lib/runtime/postgres/db.ts";
 import { readSettings } from "../lib/runtime/settings.ts";
 import { command, Failed, WrongUse } from "../lib/terminal/command.ts";
@@ -12,6 +13,7 @@ import { queueFor } from "../lib/wiring/agent-queues.ts";
 import { runningOver } from "../localstack/parts/data-dir.ts";
 import { environmentHere, onDatabase } from "./database.ts";
 
+const AGENTS_SYNC = system("agents-sync");
 const usage = `Usage: npm run agents:sync -- FOLDER
 
 Stores every definition of FOLDER (*.yaml, *.yml, *.json) in the registry. A file that is as it was writes nothing; where one has a
@@ -37,7 +39,7 @@ function environment(): NodeJS.ProcessEnv {
 
 /** Stores the definitions of a folder and prints what became of each; answers the agents' names. Throws where nothing was stored. */
 async function sync(db: Pool, folder: string): Promise<string[]> {
-  const outcome = await syncFolder(db, system("agents-sync"), folder, { gentle: false, newId: () => uuidv7() }).catch(
+  const outcome = await syncFolder(db, AGENTS_SYNC, folder, { gentle: false, newId: () => uuidv7() }).catch(
     (error: unknown) => {
       // Of the errors of the system only those of files are about the folder; the database has its own words.
       if ((error as NodeJS.ErrnoException).path === undefined) throw error;
@@ -66,11 +68,11 @@ async function makeQueues(db: Pool, names: string[], env: NodeJS.ProcessEnv): Pr
   }
   // The client of SQS reads its address and credentials with its first call.
   Object.assign(process.env, env);
-  const settings = readSettings(agentQueueSettings, env);
+  const settings = { agentQueues: readSettings(agentQueueSettings, env) };
   for (const definition of missing) {
-    const url = await queueFor(settings, definition);
+    const url = await queueFor({ settings, log }, definition);
     if (url === null) continue;
-    await setQueue(db, definition.name, url);
+    await setQueue(db, AGENTS_SYNC, definition.name, url);
     console.log(`queue      ${definition.name}  ${url}`);
   }
 }
