@@ -19,7 +19,7 @@ process.exitCode = await command({
     if (position !== undefined && position !== "on" && position !== "off") {
       throw new WrongUse(`${position} is not a position of the switch. ${SET}`);
     }
-    await onDatabase(async (db) => {
+    await onDatabase(async ({ db }) => {
       if (position !== undefined)
         await setSwitch(db, system("llm-switch"), position === "on", reason.join(" ") || null);
       console.log(position === undefined ? `${describe(await findSwitch(db))}\n${SET}` : `${CALLS} ${position}.`);

@@ -12,13 +12,10 @@ import type { GatewayDeps } from "../llm/gateway.ts";
 import { MISCONFIGURED } from "../llm/refusals.ts";
 import { healthBook } from "../llm/routing/health.ts";
 import { onLambda, readEnv } from "../runtime/env.ts";
-import { uuidv7 } from "../runtime/ids.ts";
-import { log as processLog } from "../runtime/log.ts";
-import { connect } from "../runtime/postgres/db.ts";
 import { renewAll } from "../runtime/postgres/pool.ts";
 import { readSettings, setting, type Values } from "../runtime/settings.ts";
 import { post } from "../runtime/upstream.ts";
-import type { Edges } from "./edges.ts";
+import { type Edges, processEdges } from "./edges.ts";
 
 /** What the LLM gateway is told by its environment, beside what its configuration names there. */
 export const llmSettings = {
@@ -43,7 +40,7 @@ export type LlmParts = {
 export function processLlmParts(): LlmParts {
   const environment = readEnv(z.record(z.string(), z.string().optional()));
   const secrets = onLambda() || Boolean(environment["AWS_ENDPOINT_URL_SECRETS_MANAGER"]);
-  const edges = { db: connect(), newId: () => uuidv7(), log: processLog };
+  const edges = processEdges();
   return { settings: readSettings(llmSettings), environment, secrets, edges };
 }
 
