@@ -4,14 +4,14 @@ import { ConfigError } from "../lib/errors.ts";
 import { syncFolder } from "../lib/registry/sync.ts";
 import { findWithoutQueue, setQueue } from "../lib/registry/versions.ts";
 import { agentQueueSettings } from "../lib/runtime/aws/queue-settings.ts";
-import { uuidv7 } from "../lib/runtime/ids.ts";
-import type { Pool } from "../lib/runtime/postgres/db.ts";
 import { readSettings } from "../lib/runtime/settings.ts";
 import { command, Failed, WrongUse } from "../lib/terminal/command.ts";
 import { queueFor } from "../lib/wiring/agent-queues.ts";
+import type { Edges } from "../lib/wiring/edges.ts";
 import { runningOver } from "../localstack/parts/data-dir.ts";
 import { environmentHere, onDatabase } from "./database.ts";
 
+const AGENTS_SYNC = system("agents-sync");
 const usage = `Usage: npm run agents:sync -- FOLDER
 
 Stores every definition of FOLDER (*.yaml, *.yml, *.json) in the registry. A file that is as it was writes nothing; where one has a
@@ -25,7 +25,7 @@ process.exitCode = await command({
   run: async ({ positionals: [folder, ...more] }) => {
     if (folder === undefined || more.length > 0) throw new WrongUse("Name one folder.");
     const env = environment();
-    await onDatabase(async (db) => makeQueues(db, await sync(db, folder), env), env);
+    await onDatabase(async (edges) => makeQueues(edges, await sync(edges, folder), env), env);
   },
 });
 
@@ -36,14 +36,12 @@ function environment(): NodeJS.ProcessEnv {
 }
 
 /** Stores the definitions of a folder and prints what became of each; answers the agents' names. Throws where nothing was stored. */
-async function sync(db: Pool, folder: string): Promise<string[]> {
-  const outcome = await syncFolder(db, system("agents-sync"), folder, { gentle: false, newId: () => uuidv7() }).catch(
-    (error: unknown) => {
-      // Of the errors of the system only those of files are about the folder; the database has its own words.
-      if ((error as NodeJS.ErrnoException).path === undefined) throw error;
-      throw new ConfigError(`${folder} cannot be read: ${(error as Error).message}`);
-    },
-  );
+async function sync({ db, newId }: Edges, folder: string): Promise<string[]> {
+  const outcome = await syncFolder(db, AGENTS_SYNC, folder, { gentle: false, newId }).catch((error: unknown) => {
+    // Of the errors of the system only those of files are about the folder; the database has its own words.
+    if ((error as NodeJS.ErrnoException).path === undefined) throw error;
+    throw new ConfigError(`${folder} cannot be read: ${(error as Error).message}`);
+  });
   if (!outcome.ok) {
     const count = outcome.faults.length === 1 ? "1 fault" : `${outcome.faults.length} faults`;
     throw new Failed(`${outcome.faults.join("\n")}\n${count}; nothing was stored. See docs/registry.md.`);
@@ -55,7 +53,7 @@ async function sync(db: Pool, folder: string): Promise<string[]> {
 }
 
 /** Only where queues are ours to make; elsewhere it is told which are missing. */
-async function makeQueues(db: Pool, names: string[], env: NodeJS.ProcessEnv): Promise<void> {
+async function makeQueues({ db, log }: Edges, names: string[], env: NodeJS.ProcessEnv): Promise<void> {
   const named = Object.keys(JSON.parse(env["AGENT_QUEUES"] || "{}") as Record<string, string>);
   const missing = (await findWithoutQueue(db, names)).filter(({ name }) => !named.includes(name));
   if (env["AGENT_QUEUE_CREATE"] !== "true") {
@@ -66,11 +64,11 @@ async function makeQueues(db: Pool, names: string[], env: NodeJS.ProcessEnv): Pr
   }
   // The client of SQS reads its address and credentials with its first call.
   Object.assign(process.env, env);
-  const settings = readSettings(agentQueueSettings, env);
+  const settings = { agentQueues: readSettings(agentQueueSettings, env) };
   for (const definition of missing) {
-    const url = await queueFor(settings, definition);
+    const url = await queueFor({ settings, log }, definition);
     if (url === null) continue;
-    await setQueue(db, definition.name, url);
+    await setQueue(db, AGENTS_SYNC, definition.name, url);
     console.log(`queue      ${definition.name}  ${url}`);
   }
 }

@@ -1,6 +1,7 @@
 import postgres from "postgres";
-import { connect, isConnectionError, type Pool } from "../lib/runtime/postgres/db.ts";
+import { isConnectionError, type Pool } from "../lib/runtime/postgres/db.ts";
 import { Failed } from "../lib/terminal/command.ts";
+import { type Edges, onEdges } from "../lib/wiring/edges.ts";
 import { runningOver } from "../localstack/parts/data-dir.ts";
 
 /**
@@ -13,18 +14,18 @@ export function environmentHere(): NodeJS.ProcessEnv {
 }
 
 /**
- * What `run` answers on the database of the environment, or else on the documented local one. Throws Failed, with what to do, where the
- * database is away or not migrated, or refuses a statement.
+ * What `run` answers over the edges of a command, on the database of the environment, or else on the documented local one. Throws
+ * Failed, with what to do, where the database is away or not migrated, or refuses a statement.
  */
-export async function onDatabase<T>(run: (db: Pool) => Promise<T>, env = environmentHere()): Promise<T> {
+export async function onDatabase<T>(run: (edges: Edges) => Promise<T>, env = environmentHere()): Promise<T> {
   let db: Pool | undefined;
   try {
-    db = connect(env, undefined, { max: 1 });
-    return await run(db);
+    return await onEdges(async (edges) => {
+      db = edges.db;
+      return await run(edges);
+    }, env);
   } catch (error) {
     throw inWords(error, db && nameOf(db));
-  } finally {
-    await db?.end({ timeout: 1 });
   }
 }
 

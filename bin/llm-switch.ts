@@ -1,5 +1,6 @@
 // npm run llm:switch -- off|on [REASON]: stops, or allows again, every call to an external vendor, within a second. Without an
 // argument: which of the two it is, since when and why.
+import { system } from "../lib/access/actor.ts";
 import { findSwitch, setSwitch } from "../lib/llm/accounts/queries.ts";
 import { command, WrongUse } from "../lib/terminal/command.ts";
 import { onDatabase } from "./database.ts";
@@ -18,8 +19,9 @@ process.exitCode = await command({
     if (position !== undefined && position !== "on" && position !== "off") {
       throw new WrongUse(`${position} is not a position of the switch. ${SET}`);
     }
-    await onDatabase(async (db) => {
-      if (position !== undefined) await setSwitch(db, position === "on", reason.join(" ") || null);
+    await onDatabase(async ({ db }) => {
+      if (position !== undefined)
+        await setSwitch(db, system("llm-switch"), position === "on", reason.join(" ") || null);
       console.log(position === undefined ? `${describe(await findSwitch(db))}\n${SET}` : `${CALLS} ${position}.`);
     });
   },

@@ -41,10 +41,12 @@ async function run(given: { values: Record<string, unknown>; positionals: string
 /** Prints what a report answers. */
 async function ask(name: string, parameters: Record<string, unknown>, json: boolean): Promise<void> {
   const report = asArgument(() => findReport(name));
-  const answered = await onDatabase((db) => report.run(db, system("report"), parameters)).catch((error: unknown) => {
-    // 400: the parameters are not those of the report. 404: they are, and nothing is there.
-    throw error instanceof CallerError && error.status === 400 ? new WrongUse(error.message) : error;
-  });
+  const answered = await onDatabase(({ db }) => report.run(db, system("report"), parameters)).catch(
+    (error: unknown) => {
+      // 400: the parameters are not those of the report. 404: they are, and nothing is there.
+      throw error instanceof CallerError && error.status === 400 ? new WrongUse(error.message) : error;
+    },
+  );
   const answer = { report: name, ...answered };
   console.log(json ? JSON.stringify(answer, null, 2) : tell(answer));
 }

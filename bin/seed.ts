@@ -11,7 +11,7 @@ Environment: DATABASE_URL.`;
 process.exitCode = await command({
   usage,
   run: () =>
-    onDatabase(async (db) => {
+    onDatabase(async ({ db }) => {
       const written = await writeSamples(db);
       console.log(tell(written, nameOf(db)));
     }),

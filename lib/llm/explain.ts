@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import type { Actor } from "../access/actor.ts";
 import { CallerError } from "../errors.ts";
 import { chainNamed, chainOf } from "./ask.ts";
 import type { GatewayDeps } from "./attempt/call.ts";
@@ -10,7 +11,12 @@ import { plan } from "./routing/rules.ts";
 type Wish = z.infer<(typeof explainRoute)["body"]>;
 
 /** The chain that would be tried now, with what each may cost and why others are left out. Calls nobody. */
-export function explain(deps: Pick<GatewayDeps, "config" | "health" | "now">, wish: Wish, external: boolean) {
+export function explain(
+  deps: Pick<GatewayDeps, "config" | "health" | "now">,
+  _actor: Actor,
+  wish: Wish,
+  external: boolean,
+) {
   const { config } = deps;
   const chain: Chain | undefined =
     wish.model === undefined ? chainOf("all", [...config.models.values()]) : chainNamed(config, wish.model);
@@ -51,7 +57,7 @@ export function explain(deps: Pick<GatewayDeps, "config" | "health" | "now">, wi
 }
 
 /** Every name that can be asked, as OpenAI lists models. */
-export function listed(config: Config) {
+export function listed(config: Config, _actor: Actor) {
   const chains = [...config.chains.keys()].map((name) => entry(name, "waybill"));
   const models = [...config.models.values()].map(({ name, provider }) => entry(name, provider.name));
   return { object: "list", data: [...chains, ...models] };

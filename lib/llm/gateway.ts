@@ -1,3 +1,4 @@
+import type { Actor } from "../access/actor.ts";
 import { within } from "../time.ts";
 import type { AttemptRecord } from "./accounts/account.ts";
 import { type GatewayRequest, readCall } from "./ask.ts";
@@ -5,7 +6,7 @@ import type { AdmittedCall, CallEnd, GatewayDeps } from "./attempt/call.ts";
 import { newTotal } from "./attempt/call-total.ts";
 import { tryInOrder } from "./attempt/try-in-order.ts";
 import { admit } from "./before-call.ts";
-import { type Refused, refusalBody, refusalHeaders, refusalOf } from "./refusals.ts";
+import { type Refused, refusal, refusalOf } from "./refusals.ts";
 import type { Plan } from "./routing/rules.ts";
 import { streamReply } from "./stream-reply.ts";
 
@@ -30,7 +31,7 @@ const HOLD_MS = 8_000;
 const SETTLING_SECONDS = 60;
 
 /** Answers one call of a caller: checks, reserves, routes, and tells what it took. Never throws for a vendor's fault. */
-export async function answer(deps: GatewayDeps, request: GatewayRequest): Promise<GatewayReply> {
+export async function answer(deps: GatewayDeps, _actor: Actor, request: GatewayRequest): Promise<GatewayReply> {
   const began = performance.now();
   const callId = deps.newId();
   const read = readCall(deps.config, request, callId);
@@ -164,11 +165,12 @@ function refuse(
   refused: Refused,
   more: Partial<GatewayReply> = {},
 ): GatewayReply {
-  const { status, code, tried } = refused;
+  const { code, tried } = refused;
+  const { status, headers, body } = refusal(request.dialect, refused, callId);
   return {
     status,
-    headers: { ...baseHeaders(request, callId), ...refusalHeaders(refused), ...more.headers },
-    body: JSON.stringify(refusalBody(request.dialect, refused, callId)),
+    headers: { ...baseHeaders(request, callId), ...headers, ...more.headers },
+    body: JSON.stringify(body),
     after: more.after ?? (async () => {}),
     told: { call_id: callId, status, code, tried: tried?.map(brief), ...more.told },
   };

@@ -61,21 +61,53 @@ export function refusalOf(asked: Failure | undefined, tried: Tried[]): Refused {
 
 const NO_TIME: Failure = { class: "timeout", message: "no time was left to ask anybody" };
 
-/** The error's body in the words of the caller's dialect, with what was tried under `waybill`. */
-export function refusalBody(dialect: Dialect, refused: Refused, callId: string): Json {
+/** More than the HTTP API carries. */
+export const TOO_LARGE: Refused = {
+  status: 413,
+  type: "invalid_request_error",
+  code: "answer_too_large",
+  message:
+    "The answer is larger than the 6 MB that this address can carry. " +
+    "Ask for less at once, or at the function URL with stream: true.",
+};
+
+/** What a caller gets while the configuration is refused: no more of it than that. */
+export const MISCONFIGURED: Refused = {
+  status: 503,
+  type: "server_error",
+  code: "misconfigured",
+  message: "The gateway's configuration is refused. Its log says why, and so does npm run llm:check.",
+};
+
+/** A call that the gateway does not have. */
+export function unknownCall(method: string, path: string): Refused {
+  const message = `There is no ${method} ${path}.`;
+  return { status: 404, type: "invalid_request_error", code: "not_found", message };
+}
+
+/** A refusal as it is answered: status, headers and body, in the words of the caller's dialect. */
+export function refusal(dialect: Dialect, refused: Refused, callId: string) {
+  const headers = { "content-type": "application/json", ...refusalHeaders(refused) };
+  return { status: refused.status, headers, body: refusalBody(dialect, refused, callId) };
+}
+
+/** The error's body in the words of the caller's dialect, under `waybill` which call it was, if it was one, and what was tried. */
+export function refusalBody(dialect: Dialect, refused: Refused, callId?: string): Json {
   const { type, code, message, tried } = refused;
   const attempts = tried?.map(({ model, class: error_class, status }) => ({
     model,
     error_class,
     status: status ?? null,
   }));
-  const waybill = { call_id: callId, ...(attempts === undefined ? {} : { attempts }) };
-  if (dialect === "messages") return { type: "error", error: { type: messagesType(refused), message }, code, waybill };
-  return { error: { message, type, param: null, code, waybill } };
+  const about = { call_id: callId, ...(attempts === undefined ? {} : { attempts }) };
+  const waybill = callId === undefined ? {} : { waybill: about };
+  if (dialect === "messages")
+    return { type: "error", error: { type: messagesType(refused), message }, code, ...waybill };
+  return { error: { message, type, param: null, code, ...waybill } };
 }
 
 /** The headers of an error: `retry-after` in whole seconds, where a wait helps. */
-export function refusalHeaders({ retryAfterMs }: Refused): Record<string, string> {
+function refusalHeaders({ retryAfterMs }: Refused): Record<string, string> {
   // Whoever calls us must not try it all again: trying is what we have done.
   const headers: Record<string, string> = { "x-should-retry": "false" };
   if (retryAfterMs !== undefined) headers["retry-after"] = String(Math.ceil(retryAfterMs / 1000));

@@ -1,3 +1,4 @@
+import type { Actor } from "../access/actor.ts";
 import type { Db } from "../runtime/postgres/db.ts";
 import type { AgentDefinition } from "./definition.ts";
 import type { Read } from "./definition-file.ts";
@@ -74,7 +75,7 @@ export async function findWithoutQueue(db: Db, names: readonly string[]): Promis
 }
 
 /** Gives an agent's active version its queue. */
-export async function setQueue(db: Db, name: string, url: string): Promise<void> {
+export async function setQueue(db: Db, _actor: Actor, name: string, url: string): Promise<void> {
   await db`update agent_definitions set queue_url = ${url} where agent_name = ${name} and active`;
 }
 

@@ -3,7 +3,8 @@ import type { AgentDefinition } from "../registry/definition.ts";
 import { createQueue, findQueue } from "../runtime/aws/create-queue.ts";
 import type { AgentQueueSettings } from "../runtime/aws/queue-settings.ts";
 import { sqs } from "../runtime/aws/sqs.ts";
-import { log } from "../runtime/log.ts";
+import type { Log } from "../runtime/log.ts";
+import type { PlaneSettings } from "./settings.ts";
 
 /** What the queues of the agents that ship have; serverless.yml says the same. */
 const COMMON = { MaximumMessageSize: "1048576", SqsManagedSseEnabled: "true" };
@@ -19,9 +20,10 @@ const PATIENCE_MS = 5_000;
  * AGENT_QUEUE_CREATE allows it. Null where there is none. Throws Unavailable where SQS does not answer.
  */
 export async function queueFor(
-  { create, prefix }: AgentQueueSettings,
+  { settings, log }: { settings: Pick<PlaneSettings, "agentQueues">; log: Log },
   { name, queue }: AgentDefinition,
 ): Promise<string | null> {
+  const { create, prefix } = settings.agentQueues;
   if (queue?.includes("://")) return queue;
   const queueName = queue ?? nameOf(prefix, name);
   if (queueName.length > MAX_NAME_LENGTH - "-dlq".length) return null;

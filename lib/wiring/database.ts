@@ -3,11 +3,9 @@ import { system } from "../access/actor.ts";
 import { ConfigError } from "../errors.ts";
 import { type Synced, syncFolder } from "../registry/sync.ts";
 import { makePartitions } from "../router/series.ts";
-import { uuidv7 } from "../runtime/ids.ts";
-import { log } from "../runtime/log.ts";
-import { connect, type Pool } from "../runtime/postgres/db.ts";
 import { isBusyError } from "../runtime/postgres/db-errors.ts";
 import { readSettings, setting } from "../runtime/settings.ts";
+import { type Edges, onEdges } from "./edges.ts";
 
 export const shippedAgentsSettings = {
   folder: setting({
@@ -28,28 +26,25 @@ const PREPARE = system("prepare-database");
  */
 export async function prepareDatabase(source?: NodeJS.ProcessEnv): Promise<Synced[]> {
   const { folder } = readSettings(shippedAgentsSettings, source);
-  const db = connect(source, undefined, { max: 1 });
-  try {
+  return await onEdges(async (edges) => {
+    const { db, log } = edges;
     const [has] = await db<{ registry: boolean; series: boolean }[]>`
       select to_regclass('registry_state') is not null as registry,
         to_regclass('agent_transformation_events') is not null as series
     `;
-    const synced = has?.registry ? await syncBuiltIn(db, folder) : [];
-    if (has?.series) await makePartitions(db, PREPARE).catch(leaveToSweep);
+    const synced = has?.registry ? await syncBuiltIn(edges, folder) : [];
+    if (has?.series)
+      await makePartitions(db, PREPARE).catch((error: unknown) => {
+        if (!isBusyError(error)) throw error;
+        // The next sweep makes what somebody's lock has kept us from.
+        log.warn("partitions not made", { error });
+      });
     return synced;
-  } finally {
-    await db.end({ timeout: 1 });
-  }
+  }, source);
 }
 
-async function syncBuiltIn(db: Pool, folder: string): Promise<Synced[]> {
-  const outcome = await syncFolder(db, PREPARE, folder, { gentle: true, newId: () => uuidv7() });
+async function syncBuiltIn({ db, newId }: Edges, folder: string): Promise<Synced[]> {
+  const outcome = await syncFolder(db, PREPARE, folder, { gentle: true, newId });
   if (!outcome.ok) throw new ConfigError(`Agents that ship are not right:\n${outcome.faults.join("\n")}`);
   return outcome.synced;
-}
-
-/** The next sweep makes what somebody's lock has kept us from. */
-function leaveToSweep(error: unknown): void {
-  if (!isBusyError(error)) throw error;
-  log.warn("partitions not made", { error });
 }

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
+import { type Actor, tellActor } from "../access/actor.ts";
 import { Misconfigured } from "../errors.ts";
 import { ledger } from "../llm/accounts/ledger.ts";
 import { configError } from "../llm/config/config.ts";
@@ -8,15 +9,13 @@ import { keyring, type ReadSecret } from "../llm/config/keys.ts";
 import { keepPricesOf, priced } from "../llm/config/prices.ts";
 import { parseWithSecrets } from "../llm/config/secrets.ts";
 import type { GatewayDeps } from "../llm/gateway.ts";
+import { MISCONFIGURED } from "../llm/refusals.ts";
 import { healthBook } from "../llm/routing/health.ts";
 import { onLambda, readEnv } from "../runtime/env.ts";
-import { uuidv7 } from "../runtime/ids.ts";
-import { log as processLog } from "../runtime/log.ts";
-import { connect } from "../runtime/postgres/db.ts";
 import { renewAll } from "../runtime/postgres/pool.ts";
 import { readSettings, setting, type Values } from "../runtime/settings.ts";
 import { post } from "../runtime/upstream.ts";
-import type { Edges } from "./edges.ts";
+import { type Edges, processEdges } from "./edges.ts";
 
 /** What the LLM gateway is told by its environment, beside what its configuration names there. */
 export const llmSettings = {
@@ -41,7 +40,7 @@ export type LlmParts = {
 export function processLlmParts(): LlmParts {
   const environment = readEnv(z.record(z.string(), z.string().optional()));
   const secrets = onLambda() || Boolean(environment["AWS_ENDPOINT_URL_SECRETS_MANAGER"]);
-  const edges = { db: connect(), newId: () => uuidv7(), log: processLog };
+  const edges = processEdges();
   return { settings: readSettings(llmSettings), environment, secrets, edges };
 }
 
@@ -68,14 +67,15 @@ export function openAtStart(gateway: LlmGateway, { log }: Pick<Edges, "log">): v
   gateway().catch((error: unknown) => log.error("llm configuration refused", { error }));
 }
 
-/** What a caller gets while the configuration is refused: no more of it than that. */
-export const REFUSED = "The gateway's configuration is refused. Its log says why, and so does npm run llm:check.";
-
 /** The gateway for one call. Throws Misconfigured where its configuration is refused: the log says why. */
-export async function opened(gateway: LlmGateway, { log }: Pick<Edges, "log">, traceId: string): Promise<GatewayDeps> {
+export async function opened(
+  gateway: LlmGateway,
+  { log }: Pick<Edges, "log">,
+  { actor, traceId }: { actor: Actor; traceId: string },
+): Promise<GatewayDeps> {
   return await gateway().catch((error: unknown) => {
-    log.error("llm configuration refused", { error, trace_id: traceId });
-    throw new Misconfigured(REFUSED);
+    log.error("llm configuration refused", { error, trace_id: traceId, actor: tellActor(actor) });
+    throw new Misconfigured(MISCONFIGURED.message);
   });
 }
 

@@ -4,7 +4,6 @@ import { type Message, ORCHESTRATOR, parseMessage } from "../protocol/messages.t
 import { answerTo, type Refusal, refusalOf } from "../protocol/refusal.ts";
 import { deadLetterUrl } from "../runtime/aws/dead-letters.ts";
 import { type Outgoing, sqs } from "../runtime/aws/sqs.ts";
-import { log } from "../runtime/log.ts";
 import { withConnections } from "../runtime/postgres/pool.ts";
 import type { ControlPlane } from "./control-plane.ts";
 
@@ -14,7 +13,7 @@ export type Received = { recordId: string; message: Message };
 /** Takes the valid messages of a batch and answers the record ids to deliver again. Throwing delivers the whole batch again. */
 export type Batch = (received: Received[]) => Promise<Iterable<string>>;
 
-type Sending = Pick<ControlPlane, "settings" | "stamp" | "edges">;
+type Sending = Pick<ControlPlane, "settings" | "stamp" | "edges" | "log">;
 type Refused = { record: SQSRecord; refusal: Refusal };
 
 /**
@@ -34,14 +33,14 @@ export function queue(plane: Sending, run: Batch): (event: SQSEvent, context?: C
       else refused.push({ record, refusal: refusalOf(parsed, record.body) });
     }
     const failed = new Set(await keptBack(plane, refused));
-    for (const id of await runAll(valid, run)) failed.add(id);
+    for (const id of await runAll(plane, valid, run)) failed.add(id);
     const duration_ms = Math.round(performance.now() - started);
-    log.info("batch handled", { received: event.Records.length, failed: failed.size, duration_ms });
+    plane.log.info("batch handled", { received: event.Records.length, failed: failed.size, duration_ms });
     return { batchItemFailures: [...failed].map((itemIdentifier) => ({ itemIdentifier })) };
   };
 }
 
-async function runAll(valid: Received[], run: Batch): Promise<Iterable<string>> {
+async function runAll({ log }: Sending, valid: Received[], run: Batch): Promise<Iterable<string>> {
   if (valid.length === 0) return [];
   try {
     return await withConnections(true, () => run(valid));
@@ -59,7 +58,7 @@ async function keptBack(plane: Sending, refused: Refused[]): Promise<string[]> {
   if (refused.length === 0) return [];
   for (const { record, refusal } of refused) {
     const { remains, error_code, reason } = refusal;
-    log.warn("message refused", { ...remains, sqs_message_id: record.messageId, error_code, reason });
+    plane.log.warn("message refused", { ...remains, sqs_message_id: record.messageId, error_code, reason });
   }
   const answers = refused.flatMap((one) => answerFor(plane, one));
   const answered = await plane.edges.send(answers);
@@ -76,7 +75,7 @@ async function keptBack(plane: Sending, refused: Refused[]): Promise<string[]> {
   }
   const buried = await plane.edges.send(letters);
   error ??= buried.error;
-  if (error !== undefined) log.error("dead letter not sent", { error });
+  if (error !== undefined) plane.log.error("dead letter not sent", { error });
   const gone = new Set(buried.sent);
   return refused.map(({ record }) => record.messageId).filter((id) => !gone.has(id));
 }

@@ -11,6 +11,7 @@ export const router: Part<Router> = ({ settings, agents, stamp }) => ({
     inFlight: settings.work.agentInFlight,
     queues: agents,
     newId: stamp.newId,
+    now: () => stamp.now().getTime(),
   }),
   learn: async (db, taskIds) => await learn(db, settings.router, taskIds),
   insertHandover,

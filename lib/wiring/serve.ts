@@ -1,8 +1,9 @@
 import type { APIGatewayProxyStructuredResultV2, Context } from "aws-lambda";
-import { type Actor, actorOf, tellActor } from "../access/actor.ts";
+import type { Actor } from "../access/actor.ts";
 import { apiGateway, type HttpEvent } from "../runtime/http/lambda.ts";
 import type { Answer, Call, Route } from "../runtime/http/route.ts";
-import { json, type Served, serve } from "../runtime/http/serve.ts";
+import { type Served, serve } from "../runtime/http/serve.ts";
+import { acting } from "./acting.ts";
 import { type ControlPlane, controlPlane } from "./control-plane.ts";
 import { type Edges, processEdges } from "./edges.ts";
 import { readPlaneSettings } from "./settings.ts";
@@ -33,11 +34,5 @@ type Row = readonly [Route, Answers<Route>];
 
 /** The rows of a table, each with its control plane and the actor of each call. */
 export function servedBy(plane: ControlPlane, rows: readonly Row[]): Served[] {
-  return rows.map(([route, answers]) =>
-    json(route, async (call) => {
-      const actor = actorOf(call.signature);
-      call.tell({ actor: tellActor(actor) });
-      return await answers(plane, actor, call);
-    }),
-  );
+  return rows.map(([route, answers]) => acting(route, async (actor, call) => await answers(plane, actor, call)));
 }

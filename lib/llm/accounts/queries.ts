@@ -1,3 +1,4 @@
+import type { Actor } from "../../access/actor.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { AttemptRecord } from "./account.ts";
 
@@ -160,7 +161,7 @@ export async function settleExternalUse(db: Db, record: AttemptRecord): Promise<
 }
 
 /** Sets the switch for calls to external vendors; every instance learns of it within a second of its next call. */
-export async function setSwitch(db: Db, external: boolean, reason: string | null): Promise<void> {
+export async function setSwitch(db: Db, _actor: Actor, external: boolean, reason: string | null): Promise<void> {
   await db`
     insert into llm_switch (external, reason) values (${external}, ${reason})
     on conflict (one) do update set external = excluded.external, reason = excluded.reason, changed_at = now()

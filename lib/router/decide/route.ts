@@ -23,7 +23,7 @@ export type RouterDeps = {
   queues: readonly string[];
   newId: () => string;
   /** Epoch milliseconds. */
-  now?: () => number;
+  now: () => number;
 };
 
 /** A request with who fits it. */
@@ -52,7 +52,7 @@ class AgentRouter {
   readonly #presence: Presence;
   readonly #newId: () => string;
 
-  constructor({ settings, inFlight, queues, newId, now = Date.now }: RouterDeps) {
+  constructor({ settings, inFlight, queues, newId, now }: RouterDeps) {
     this.#settings = settings;
     this.#candidates = new Candidates(settings, now);
     const known = { queues, silentSeconds: settings.presenceSeconds, inFlight };

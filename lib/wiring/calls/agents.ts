@@ -29,7 +29,7 @@ export const put: Answers<typeof routes.putAgent> = async (plane, actor, { param
     allowOlder: query.allow_older,
     reactivate: query.reactivate,
     definitionId: callId,
-    queueFor: async (definition) => await queueFor(plane.settings.agentQueues, definition),
+    queueFor: async (definition) => await queueFor(plane, definition),
   });
   log.info("agent stored", { agent: agent.name, version: agent.version, outcome });
   if (outcome !== "created") return { status: 200, body: agent };

@@ -1,21 +1,31 @@
+import { actorOf, tellActor } from "../../access/actor.ts";
 import { Misconfigured } from "../../errors.ts";
 import type { Dialect } from "../../llm/dialects/dialect.ts";
 import { explain, listed } from "../../llm/explain.ts";
 import { answer, type GatewayReply } from "../../llm/gateway.ts";
-import { refusalBody, refusalHeaders } from "../../llm/refusals.ts";
+import { MISCONFIGURED, refusal, refusalBody, TOO_LARGE, unknownCall } from "../../llm/refusals.ts";
 import { chatCompletions, embeddings, explainRoute, listModels, messages } from "../../llm/routes.ts";
 import { fitsLambda } from "../../runtime/http/answer.ts";
 import type { Route } from "../../runtime/http/route.ts";
-import { type Around, type Fetch, json, type Served, serve, web } from "../../runtime/http/serve.ts";
+import { type Around, type Fetch, type Served, serve, web } from "../../runtime/http/serve.ts";
 import { traceOf } from "../../runtime/http/trace.ts";
 import { partsOfRequest, requestOf, responseOf } from "../../runtime/http/web.ts";
-import { type LlmGateway, type LlmParts, opened, REFUSED } from "../llm.ts";
+import { acting } from "../acting.ts";
+import { type LlmGateway, type LlmParts, llmGateway, openAtStart, opened, processLlmParts } from "../llm.ts";
 
 /** How an answer leaves. `whole`: in one piece, a stream as one SSE body; `live`: as it comes. */
 type Carry = "whole" | "live";
 
+/** What a function of the LLM gateway answers its calls with, by the environment of its process; it is opened at once. */
+export function llmFunction(carry: Carry): Fetch {
+  const parts = processLlmParts();
+  const gateway = llmGateway(parts);
+  openAtStart(gateway, parts.edges);
+  return llmCalls(gateway, parts, carry);
+}
+
 /** Answers every call of the LLM gateway. */
-export function llmCalls(gateway: LlmGateway, { edges }: LlmParts, carry: Carry): Fetch {
+function llmCalls(gateway: LlmGateway, { edges }: LlmParts, carry: Carry): Fetch {
   const talk = (route: Route, dialect: Dialect): Served =>
     web(route, async (request, around) => await converse(gateway, edges, { dialect, carry, request, around }));
   const calls = serve(
@@ -23,22 +33,22 @@ export function llmCalls(gateway: LlmGateway, { edges }: LlmParts, carry: Carry)
       talk(chatCompletions, "chat"),
       talk(messages, "messages"),
       talk(embeddings, "embeddings"),
-      json(listModels, async ({ traceId }) => {
+      acting(listModels, async (actor, { traceId }) => {
         try {
-          return { status: 200, body: listed((await opened(gateway, edges, traceId)).config) };
+          const { config } = await opened(gateway, edges, { actor, traceId });
+          return { status: 200, body: listed(config, actor) };
         } catch (error) {
           if (!(error instanceof Misconfigured)) throw error;
-          const { status, headers, body } = misconfigured("chat", traceId, edges.newId());
-          return { status, headers, body: JSON.parse(body) as unknown };
+          return refusal("chat", MISCONFIGURED, edges.newId());
         }
       }),
-      json(explainRoute, async ({ body, traceId }) => {
-        const deps = await opened(gateway, edges, traceId);
+      acting(explainRoute, async (actor, { body, traceId }) => {
+        const deps = await opened(gateway, edges, { actor, traceId });
         const { external } = await deps.ledger.rules(null);
-        return { status: 200, body: explain(deps, body, external) };
+        return { status: 200, body: explain(deps, actor, body, external) };
       }),
     ],
-    unknownCall,
+    unknown,
   );
   return async (request, around) => {
     const parts = await partsOfRequest(request);
@@ -55,19 +65,23 @@ async function converse(gateway: LlmGateway, edges: LlmParts["edges"], call: Con
   const { headers: given, body, signal } = await partsOfRequest(request);
   const traceId = given["x-waybill-trace-id"] ?? traceOf(given["traceparent"]);
   const headers = carry === "whole" ? { ...given, "x-waybill-stream": "whole" } : given;
+  const actor = actorOf(around.signature);
   let reply: GatewayReply;
   try {
-    const deps = await opened(gateway, edges, traceId);
+    const deps = await opened(gateway, edges, { actor, traceId });
     const { remainingMs } = around;
     const asked = { dialect, body: body?.toString() ?? "", headers, traceId, remainingMs: remainingMs() };
-    reply = await answer(deps, { ...asked, callerGone: signal });
+    reply = await answer(deps, actor, { ...asked, callerGone: signal });
   } catch (error) {
     if (!(error instanceof Misconfigured)) throw error;
-    return responseOf(misconfigured(dialect, traceId, edges.newId()));
+    const refused = refusal(dialect, MISCONFIGURED, edges.newId());
+    const told = { ...refused.headers, "x-trace-id": traceId };
+    return responseOf({ ...refused, headers: told, body: JSON.stringify(refused.body) });
   }
   // That is bounded, and never fails.
   around.waitUntil(async () => {
-    edges.log.info("llm call answered", { trace_id: traceId, dialect, status: reply.status, ...reply.told });
+    const about = { trace_id: traceId, actor: tellActor(actor), dialect };
+    edges.log.info("llm call answered", { ...about, status: reply.status, ...reply.told });
     await reply.after();
   });
   if (carry === "live") return responseOf({ ...reply, body: reply.stream ?? reply.body });
@@ -79,34 +93,15 @@ async function converse(gateway: LlmGateway, edges: LlmParts["edges"], call: Con
 /** The same reply to be carried whole: an error in its place where it is more than Lambda carries. */
 function carried(reply: GatewayReply, dialect: Dialect): GatewayReply {
   if (fitsLambda(reply.body)) return reply;
-  const message =
-    "The answer is larger than the 6 MB that this address can carry. Ask for less at once, or at the function URL with stream: true.";
-  const refused = { status: 413, type: "invalid_request_error", code: "answer_too_large", message };
-  const headers = { ...reply.headers, "content-type": "application/json", ...refusalHeaders(refused) };
-  const body = JSON.stringify(refusalBody(dialect, refused, reply.headers["x-waybill-call-id"] ?? ""));
-  return { ...reply, status: 413, headers, body };
+  const { status, headers, body } = refusal(dialect, TOO_LARGE, reply.headers["x-waybill-call-id"] ?? "");
+  return { ...reply, status, headers: { ...reply.headers, ...headers }, body: JSON.stringify(body) };
 }
 
-function misconfigured(dialect: Dialect, traceId: string, callId: string): GatewayReply {
-  const refused = { status: 503, type: "server_error", code: "misconfigured", message: REFUSED };
-  return {
-    status: 503,
-    headers: { "content-type": "application/json", "x-trace-id": traceId, ...refusalHeaders(refused) },
-    body: JSON.stringify(refusalBody(dialect, refused, callId)),
-    after: async () => {},
-    told: { code: refused.code },
-  };
-}
-
-/** In the words that clients of models read. */
-const unknownCall: Fetch = async (request) => {
+/** In the words that clients of models read: whoever asks for something of messages, those of messages. */
+const unknown: Fetch = async (request) => {
   const { method, path } = await partsOfRequest(request);
-  const error = {
-    message: `There is no ${method} ${path}.`,
-    type: "invalid_request_error",
-    param: null,
-    code: "not_found",
-  };
+  const dialect = `${path}/`.startsWith(`${messages.path}/`) ? "messages" : "chat";
+  const refused = unknownCall(method, path);
   const headers = { "content-type": "application/json" };
-  return responseOf({ status: 404, headers, body: JSON.stringify({ error }) });
+  return responseOf({ status: refused.status, headers, body: JSON.stringify(refusalBody(dialect, refused)) });
 };

@@ -104,7 +104,7 @@ test("the fields of `waybill` in the body tie a call to work, and reach no vendo
 });
 
 test("the kill switch stops external calls within a second, and local models go on", async () => {
-  await setSwitch(db, false, "a test");
+  await setSwitch(db, ACTOR, false, "a test");
   try {
     await expect
       .poll(
@@ -121,7 +121,7 @@ test("the kill switch stops external calls within a second, and local models go 
     expect(answer.model).toBe("fb-home");
     expect(vendor.seen).toHaveLength(1);
   } finally {
-    await setSwitch(db, true, null);
+    await setSwitch(db, ACTOR, true, null);
     await new Promise((resolve) => setTimeout(resolve, 1100));
   }
 });

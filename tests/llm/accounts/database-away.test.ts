@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeEach, expect, test, vi } from "vitest";
 import { setSwitch } from "../../../lib/llm/accounts/queries.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
+import { ACTOR } from "../../support/database/actor.ts";
 import { startProxy } from "../../support/http/proxy.ts";
 import { MODES, SURFACES } from "../../support/llm/gateway.ts";
 import { ANSWER } from "../../support/llm/vendor-stream.ts";
@@ -148,7 +149,7 @@ test("budgets are not held while they cannot be checked, which is told; with `re
 
 test("external calls that were switched off stay so while the database is away", async () => {
   const status = async () => (await world.ask("ok")).error?.status as number | undefined;
-  await setSwitch(db, false, "a test");
+  await setSwitch(db, ACTOR, false, "a test");
   try {
     await expect.poll(status, { timeout: 5000 }).toBe(503);
     world.vendor.reset();
@@ -167,7 +168,7 @@ test("external calls that were switched off stay so while the database is away",
     expect(world.vendor.seen).toEqual([]);
     expect((await world.ask("h-fb-flap")).model).toBe("fb-home");
   } finally {
-    await setSwitch(db, true, null);
+    await setSwitch(db, ACTOR, true, null);
   }
   proxy.behave("pass");
   await expect.poll(status, { timeout: 10_000 }).toBeUndefined();

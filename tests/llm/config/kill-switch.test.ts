@@ -7,6 +7,7 @@ import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { setSwitch } from "../../../lib/llm/accounts/queries.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
 import { serveStreamUrl } from "../../../localstack/functions/llm-stream.ts";
+import { ACTOR } from "../../support/database/actor.ts";
 import { startVendor } from "../../support/llm/vendor.ts";
 
 // The switch is thrown while vendors are silent, in mid-answer or waited for: every external call ends, a local one goes on.
@@ -44,7 +45,7 @@ const messages = [{ role: "user" as const, content: "go on for long" }];
 
 beforeEach(async () => {
   vendor.reset();
-  await setSwitch(db, true, null);
+  await setSwitch(db, ACTOR, true, null);
   await vi.waitUntil(async () => (await triesOf("ok")).length === 1, { timeout: 5_000 });
 });
 afterAll(async () => {
@@ -66,7 +67,7 @@ async function triesOf(model: string): Promise<string[]> {
 /** Throws the switch as soon as the vendor has what is waited for. */
 async function switchOffOnce(seen: () => boolean): Promise<void> {
   await expect.poll(seen, { timeout: 5_000 }).toBe(true);
-  await setSwitch(db, false, "too dear");
+  await setSwitch(db, ACTOR, false, "too dear");
 }
 
 async function rowsOf(traceId: string) {
@@ -190,7 +191,7 @@ test("a call that waits for its next try is not made again", async () => {
 });
 
 test("while it is off a new call is told so, unless a local model fits", async () => {
-  await setSwitch(db, false, "too dear");
+  await setSwitch(db, ACTOR, false, "too dear");
   await vi.waitUntil(async () => (await triesOf("ok")).length === 0, { timeout: 5_000 });
   const call = async (model: string, headers = {}) =>
     await openai.chat.completions.create({ model, messages }, { headers }).catch((error: unknown) => error);

@@ -19,6 +19,7 @@ const open = () =>
     inFlight: 10,
     queues: [],
     newId: () => uuidv7(),
+    now: Date.now,
   });
 
 beforeEach(async () => {
