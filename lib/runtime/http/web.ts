@@ -19,6 +19,8 @@ export type RequestSource = {
 export type ResponseSource = {
   status: number;
   headers: Record<string, string>;
+  /** Each goes out as a Set-Cookie of its own: the one header that cannot be joined with commas. */
+  cookies?: readonly string[];
   body: string | Uint8Array | AsyncIterable<string | Uint8Array>;
 };
 
@@ -39,8 +41,10 @@ export function requestOf(source: RequestSource): Request {
 
 /** A Response of these parts. */
 export function responseOf(source: ResponseSource): Response {
-  const { status, headers, body } = source;
+  const { status, cookies = [], body } = source;
   const response = lazily<Response>({ status, ok: status >= 200 && status < 300 }, () => {
+    const headers = new Headers(source.headers);
+    for (const cookie of cookies) headers.append("set-cookie", cookie);
     if (body === "") return new Response(null, { status, headers });
     const whole = typeof body === "string" || body instanceof Uint8Array;
     return new Response(whole ? Buffer.from(body) : ReadableStream.from(encoded(body)), { status, headers });
@@ -64,8 +68,10 @@ export async function partsOfRequest(request: Request): Promise<RequestSource> {
 export function partsOfResponse(response: Response): ResponseSource {
   const known = responses.get(response);
   if (known !== undefined) return known;
-  const { status, headers, body } = response;
-  return { status, headers: Object.fromEntries(headers), body: body ?? "" };
+  const { status, body } = response;
+  const { "set-cookie": _, ...headers } = Object.fromEntries(response.headers);
+  const cookies = response.headers.getSetCookie();
+  return { status, headers, ...(cookies.length === 0 ? {} : { cookies }), body: body ?? "" };
 }
 
 /** Something of which a few properties are known, and whose rest is made when it is first asked for. */

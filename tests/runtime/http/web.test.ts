@@ -121,6 +121,27 @@ test("a foreign handler's stream is given as it comes, behind a function URL", a
   expect(pieces).toEqual(["a", "b", "c"]);
 });
 
+test("cookies come in beside the headers and go out one by one, behind the HTTP API and a function URL", async () => {
+  const cookies = ["a=1; Expires=Mon, 30 Nov 2026 00:00:00 GMT", "b=2"];
+  const baking: Fetch = async (request) => {
+    const response = new Response(request.headers.get("cookie"));
+    for (const cookie of cookies) response.headers.append("set-cookie", cookie);
+    return response;
+  };
+  const event = eventOf({ rawPath: "/foreign", body: "{}", cookies: ["sid=x", "theme=dark"] });
+
+  const whole = await apiGateway(serve([web(route, baking)]))(event);
+  const { head } = await stream(functionUrl(serve([web(route, baking)])));
+
+  expect(Buffer.from(whole.body ?? "", "base64").toString()).toBe("sid=x; theme=dark");
+  for (const given of [whole, head]) {
+    expect(given).toMatchObject({ cookies });
+    expect(given).not.toHaveProperty("headers.set-cookie");
+  }
+  const ours = responseOf({ status: 200, headers: {}, cookies, body: "" });
+  expect(ours.headers.getSetCookie()).toEqual(cookies);
+});
+
 test("what waits for an answer is run once it has been given", async () => {
   const order: string[] = [];
   const waiting: Fetch = async (_request, { waitUntil }) => {
