@@ -1,5 +1,5 @@
 // The inside of the HTTP edge speaks the platform's Request and Response, so that handlers made for them can be mounted as they
-// are. But the first `new Request` of a process loads fetch: 60 ms and 15 MB of a cold start, 70 us a call (Node 24.21, measured
+// are. But the first `new Request` of a process loads fetch: 62 ms and 18 MB of a cold start, 70 us a call (Node 24.21, measured
 // beside node:http's 6 ms and 4 MB). So a request and an answer are kept as the parts that they were made of, and become the
 // platform's own when somebody asks for what only those can do. Hono's Lambda adapter makes a `new Request` of each event.
 
@@ -29,14 +29,23 @@ const responses = new WeakMap<Response, ResponseSource>();
 
 /** A Request of these parts. */
 export function requestOf(source: RequestSource): Request {
-  const { method, origin, path, search, signal } = source;
-  const url = `${origin}${path}${search === "" ? "" : `?${search}`}`;
-  const request = lazily<Request>({ method, url, signal }, () => {
-    const body = source.body === undefined || method === "GET" || method === "HEAD" ? {} : { body: source.body };
-    return new Request(url, { method, headers: source.headers, signal, ...body });
-  });
+  const { method, signal } = source;
+  const request = lazily<Request>({ method, url: urlOf(source), signal }, () => platformRequest(source));
   requests.set(request, source);
   return request;
+}
+
+/** The platform's own Request of these parts, which also holds before `instanceof` and `new Request(request)`. */
+export function platformRequest(source: RequestSource): Request {
+  const { method, headers, signal } = source;
+  const body = source.body === undefined || method === "GET" || method === "HEAD" ? {} : { body: source.body };
+  const request = new Request(urlOf(source), { method, headers, signal, ...body });
+  requests.set(request, source);
+  return request;
+}
+
+function urlOf({ origin, path, search }: RequestSource): string {
+  return `${origin}${path}${search === "" ? "" : `?${search}`}`;
 }
 
 /** A Response of these parts. */
@@ -61,7 +70,10 @@ export async function partsOfRequest(request: Request): Promise<RequestSource> {
   const { origin, pathname, search } = new URL(request.url);
   const headers = Object.fromEntries(request.headers);
   const body = request.body === null ? undefined : Buffer.from(await request.arrayBuffer());
-  return { method, origin, path: pathname, search: search.slice(1), headers, body, signal };
+  const source = { method, origin, path: pathname, search: search.slice(1), headers, body, signal };
+  // Its body can be read but once.
+  requests.set(request, source);
+  return source;
 }
 
 /** The parts of an answer, whoever made it. */

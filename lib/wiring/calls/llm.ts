@@ -6,7 +6,7 @@ import { refusalBody, refusalHeaders } from "../../llm/refusals.ts";
 import { chatCompletions, embeddings, explainRoute, listModels, messages } from "../../llm/routes.ts";
 import { fitsLambda } from "../../runtime/http/answer.ts";
 import type { Route } from "../../runtime/http/route.ts";
-import { type Around, type Fetch, json, type Served, serve, web } from "../../runtime/http/serve.ts";
+import { type Around, direct, type Fetch, json, type Served, serve } from "../../runtime/http/serve.ts";
 import { traceOf } from "../../runtime/http/trace.ts";
 import { partsOfRequest, requestOf, responseOf } from "../../runtime/http/web.ts";
 import { type LlmGateway, type LlmParts, opened, REFUSED } from "../llm.ts";
@@ -17,7 +17,7 @@ type Carry = "whole" | "live";
 /** Answers every call of the LLM gateway. */
 export function llmCalls(gateway: LlmGateway, { edges }: LlmParts, carry: Carry): Fetch {
   const talk = (route: Route, dialect: Dialect): Served =>
-    web(route, async (request, around) => await converse(gateway, edges, { dialect, carry, request, around }));
+    direct(route, async (request, around) => await converse(gateway, edges, { dialect, carry, request, around }));
   const calls = serve(
     [
       talk(chatCompletions, "chat"),
