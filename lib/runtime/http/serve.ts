@@ -55,8 +55,8 @@ export function unknown(routes: readonly Route[]): Fetch {
 }
 
 /**
- * One handler for several routes: API Gateway's route key says which it is, or else method and path. `otherwise` answers every
- * other call.
+ * One handler for several routes: API Gateway's route key says which it is, or else the first whose method and path fit.
+ * `otherwise` answers every other call.
  */
 export function serve(served: readonly Served[], otherwise: Fetch = unknown(served.map(({ route }) => route))): Fetch {
   const byKey = new Map(served.map((one) => [`${one.route.method} ${one.route.path}`, one]));
@@ -66,7 +66,8 @@ export function serve(served: readonly Served[], otherwise: Fetch = unknown(serv
     if (found !== undefined) return await found.fetch(request, around, params ?? {});
     const { method, path } = await partsOfRequest(request);
     for (const one of served) {
-      const read = one.route.method === method ? matchPath(one.route.path, path) : undefined;
+      const takes = one.route.method === method || one.route.method === "ANY";
+      const read = takes ? matchPath(one.route.path, path) : undefined;
       if (read !== undefined) return await one.fetch(request, around, read);
     }
     return await otherwise(request, around);
