@@ -7,7 +7,7 @@ import { partsOfResponse, type ResponseSource, requestOf } from "./web.ts";
 export type HttpEvent = Pick<APIGatewayProxyEventV2, "rawPath" | "requestContext"> & Partial<APIGatewayProxyEventV2>;
 
 /** API Gateway waits 30 s and no longer. */
-const GATEWAY_MS = 30_000;
+export const GATEWAY_MS = 30_000;
 
 /** A Lambda handler behind the HTTP API: one event, one answer, whole. What waits for the answer is run before it returns. */
 export function apiGateway(
