@@ -3,12 +3,12 @@ import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { readMigrations } from "../../lib/migrations/files.ts";
 import { asyncApi, protocolSchema } from "../../lib/protocol/documents.ts";
-import { openApi } from "../../lib/runtime/http/openapi.ts";
 import { command } from "../../lib/terminal/command.ts";
 import { routes } from "../../lib/wiring/routes.ts";
 import { initScript } from "../../localstack/parts/init-script.ts";
 import { makeSchemaSql } from "../schema.ts";
 import { httpYaml, rolesYaml } from "./deployment.ts";
+import { openApi } from "./openapi.ts";
 import { envExample, settingsTables } from "./settings.ts";
 
 const root = new URL("../../", import.meta.url);

@@ -115,4 +115,4 @@ export const explainRoute = {
   },
 } as const satisfies Route;
 
-export const llmRoutes: Route[] = [chatCompletions, messages, embeddings, listModels, explainRoute];
+export const llmRoutes = [chatCompletions, messages, embeddings, listModels, explainRoute] satisfies Route[];

@@ -94,4 +94,4 @@ export const reportPresence = {
 } as const satisfies Route;
 
 /** Every call about agents. */
-export const agentRoutes: Route[] = [listAgents, getAgent, putAgent, deleteAgent, reportPresence];
+export const agentRoutes = [listAgents, getAgent, putAgent, deleteAgent, reportPresence] satisfies Route[];

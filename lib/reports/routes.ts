@@ -43,4 +43,4 @@ export const getReport = {
 } as const satisfies Route;
 
 /** The calls that ask about work afterwards. Apart from workRoutes, so that no other function carries the reports. */
-export const reportRoutes: Route[] = [listReports, getReport];
+export const reportRoutes = [listReports, getReport] satisfies Route[];

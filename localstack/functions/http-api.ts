@@ -1,12 +1,10 @@
 import type { ServerResponse } from "node:http";
 import { CallerError } from "../../lib/errors.ts";
+import { GATEWAY_MS } from "../../lib/runtime/http/lambda.ts";
 import { eventOf, type Reply, replyOf, targetOf } from "./events.ts";
 import { type HttpRoute, routeTo } from "./http-routes.ts";
 import { type Listening, listen } from "./http-server.ts";
 import type { LocalFunctions } from "./local-functions.ts";
-
-/** API Gateway waits no longer for a function. */
-const MAX_WAIT_MS = 30_000;
 
 /**
  * Serves the HTTP API as API Gateway does: one event a request, to the function whose route takes it. HEAD is a method like any
@@ -22,7 +20,7 @@ export async function serveHttpApi(
     const route = routeTo(routes, request.method ?? "GET", targetOf(request).path);
     if (route === undefined) throw new CallerError(404, "not_found", "Nothing has this path.");
     const event = eventOf(request, body, route);
-    send(response, replyOf(await functions.invoke(route.functionKey, event, MAX_WAIT_MS)));
+    send(response, replyOf(await functions.invoke(route.functionKey, event, GATEWAY_MS)));
   };
   return await listen(serve, port, host);
 }

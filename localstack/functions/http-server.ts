@@ -4,12 +4,9 @@ import http, { type IncomingMessage, type Server, type ServerResponse } from "no
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { CallerError } from "../../lib/errors.ts";
-import { problemOf } from "../../lib/runtime/http/problem.ts";
+import { PROBLEM, problemOf } from "../../lib/runtime/http/problem.ts";
 import { within } from "../../lib/time.ts";
 import { foreignProblem, isForeign } from "./foreign-pages.ts";
-
-/** The content-type of every error. */
-const PROBLEM = "application/problem+json";
 
 /** API Gateway takes no larger body. */
 const MAX_BODY_BYTES = 10 * 1_048_576;

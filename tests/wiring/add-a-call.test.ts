@@ -46,7 +46,7 @@ beforeAll(async () => {
   );
   const routes = read(ROUTES)
     .replace("/** Every call about work. */", `${route}\n/** Every call about work. */`)
-    .replace("workRoutes: Route[] = [", "workRoutes: Route[] = [\n  getDecisions,")
+    .replace("workRoutes = [", "workRoutes = [\n  getDecisions,")
     .replace(/import \{ ([^}]*) \} from "\.\/answers\.ts";/, 'import { $1, TakenDecision } from "./answers.ts";');
   write(ROUTES, routes);
   write("lib/work/reading/decisions.ts", useCase);

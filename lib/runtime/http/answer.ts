@@ -5,9 +5,6 @@ import { responseOf } from "./web.ts";
 /** Lambda carries 6 MB, counted as JSON text in a JSON string. */
 const MAX_ANSWER_BYTES = 6_000_000;
 
-/** The content type of every error of ours (RFC 9457). */
-export const PROBLEM = "application/problem+json";
-
 /** Whether Lambda can carry this body back to API Gateway. */
 export function fitsLambda(text: string): boolean {
   return text.length <= MAX_ANSWER_BYTES / 6 || Buffer.byteLength(JSON.stringify(text)) <= MAX_ANSWER_BYTES;

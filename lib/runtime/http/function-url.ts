@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { Writable } from "node:stream";
 import type { Context } from "aws-lambda";
 import { abortReason } from "../../errors.ts";
-import { aroundOf, type HttpEvent, requestFrom } from "./lambda.ts";
+import { aroundOf, type Head, type HttpEvent, headOf, requestFrom } from "./lambda.ts";
 import type { Fetch } from "./serve.ts";
 import { partsOfResponse } from "./web.ts";
 
@@ -10,7 +10,7 @@ import { partsOfResponse } from "./web.ts";
 declare const awslambda: {
   streamifyResponse: (run: (event: HttpEvent, out: Writable, context: Context) => Promise<void>) => unknown;
   HttpResponseStream: {
-    from: (out: Writable, head: { statusCode: number; headers: Record<string, string> }) => Writable;
+    from: (out: Writable, head: Head) => Writable;
   };
 };
 
@@ -31,8 +31,9 @@ export function functionUrl(fetch: Fetch): unknown {
       ...aroundOf(event, after),
       remainingMs: () => context.getRemainingTimeInMillis(),
     });
-    const { status, headers, body } = partsOfResponse(response);
-    const stream = HttpResponseStream.from(out, { statusCode: status, headers });
+    const answer = partsOfResponse(response);
+    const { body } = answer;
+    const stream = HttpResponseStream.from(out, headOf(answer));
     if (typeof body === "string" || body instanceof Uint8Array) {
       if (body.length > 0) stream.write(body);
     } else {

@@ -7,7 +7,7 @@ import { partsOfResponse, type ResponseSource, requestOf } from "./web.ts";
 export type HttpEvent = Pick<APIGatewayProxyEventV2, "rawPath" | "requestContext"> & Partial<APIGatewayProxyEventV2>;
 
 /** API Gateway waits 30 s and no longer. */
-const GATEWAY_MS = 30_000;
+export const GATEWAY_MS = 30_000;
 
 /** A Lambda handler behind the HTTP API: one event, one answer, whole. What waits for the answer is run before it returns. */
 export function apiGateway(
@@ -41,7 +41,7 @@ export function requestFrom(event: HttpEvent, gone: AbortSignal): Request {
     origin: `https://${requestContext.domainName ?? "localhost"}`,
     path: rawPath,
     search: searchOf(event),
-    headers: lowerCase(event.headers ?? {}),
+    headers: headersOf(event),
     body: body === undefined || !event.isBase64Encoded ? body : Buffer.from(body, "base64"),
     signal: gone,
   });
@@ -68,22 +68,32 @@ function signatureOf({ requestContext }: HttpEvent): Signature | undefined {
   return userArn === undefined ? undefined : { userArn, accountId: accountId ?? "" };
 }
 
-function lowerCase(headers: Record<string, string | undefined>): Record<string, string> {
+/** Names in lower case; payload 2.0 carries the cookies beside the headers. */
+function headersOf({ headers = {}, cookies = [] }: HttpEvent): Record<string, string> {
   const lower: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) if (value !== undefined) lower[name.toLowerCase()] = value;
+  if (cookies.length > 0) lower["cookie"] = cookies.join("; ");
   return lower;
 }
 
+/** What goes before a body, as API Gateway and response streaming both take it. */
+export function headOf({ status, headers, cookies }: ResponseSource): Head {
+  return { statusCode: status, headers, ...(cookies === undefined ? {} : { cookies: [...cookies] }) };
+}
+export type Head = { statusCode: number; headers: Record<string, string>; cookies?: string[] };
+
 /** An answer in one piece, as API Gateway takes it: text as it is, bytes in base64. */
-async function wholeAnswer({ status, headers, body }: ResponseSource): Promise<APIGatewayProxyStructuredResultV2> {
-  if (typeof body === "string") return { statusCode: status, headers, body };
+async function wholeAnswer(answer: ResponseSource): Promise<APIGatewayProxyStructuredResultV2> {
+  const { body } = answer;
+  const head = headOf(answer);
+  if (typeof body === "string") return { ...head, body };
   if (body instanceof Uint8Array) {
-    return { statusCode: status, headers, body: Buffer.from(body).toString("base64"), isBase64Encoded: true };
+    return { ...head, body: Buffer.from(body).toString("base64"), isBase64Encoded: true };
   }
   const parts: (string | Uint8Array)[] = [];
   for await (const part of body) parts.push(part);
   const text = parts.every((part) => typeof part === "string") ? parts.join("") : undefined;
-  if (text !== undefined) return { statusCode: status, headers, body: text };
+  if (text !== undefined) return { ...head, body: text };
   const bytes = Buffer.concat(parts.map((part) => Buffer.from(part as Uint8Array)));
-  return { statusCode: status, headers, body: bytes.toString("base64"), isBase64Encoded: true };
+  return { ...head, body: bytes.toString("base64"), isBase64Encoded: true };
 }

@@ -1,9 +1,11 @@
 import { CallerError } from "../../errors.ts";
-import type { Route } from "./route.ts";
+import { METHODS, type Route } from "./route.ts";
 
 /** The error of a call that no route answers: 405 with Allow where its path has other methods, 404 otherwise. */
 export function notFound(routes: readonly Pick<Route, "method" | "path">[], method: string, path: string): CallerError {
-  const methods = routes.filter((route) => matchPath(route.path, path) !== undefined).map((route) => route.method);
+  const methods = routes
+    .filter((route) => matchPath(route.path, path) !== undefined)
+    .flatMap((route) => (route.method === "ANY" ? METHODS : [route.method]));
   if (methods.length === 0) {
     const message = "Nothing has this path. GET /openapi.json lists what there is.";
     return new CallerError(404, "not_found", message);
@@ -13,10 +15,15 @@ export function notFound(routes: readonly Pick<Route, "method" | "path">[], meth
   return new CallerError(405, "method_not_allowed", message, { headers: { allow } });
 }
 
-/** What a path says for the names in a pattern such as /work/{task_id}, decoded; undefined where it does not fit. */
+/**
+ * What a path says for the names in a pattern such as /work/{task_id} or /console/{path+}, decoded; undefined where it does not
+ * fit.
+ */
 export function matchPath(pattern: string, path: string): Record<string, string> | undefined {
   const wanted = pattern.split("/");
-  const given = path.split("/");
+  const parts = path.split("/");
+  const greedy = pattern.endsWith("+}");
+  const given = greedy ? [...parts.slice(0, wanted.length - 1), parts.slice(wanted.length - 1).join("/")] : parts;
   if (wanted.length !== given.length) return undefined;
   const read: Record<string, string> = {};
   for (const [at, part] of wanted.entries()) {
@@ -24,7 +31,7 @@ export function matchPath(pattern: string, path: string): Record<string, string>
     if (!part.startsWith("{")) {
       if (part !== value) return undefined;
     } else if (value === "") return undefined;
-    else read[part.slice(1, -1)] = decoded(value);
+    else read[part.replaceAll(/[{+}]/g, "")] = decoded(value);
   }
   return read;
 }

@@ -2,6 +2,9 @@ import * as z from "zod";
 import { CallerError, type FieldFault, Misconfigured, Unavailable } from "../../errors.ts";
 import { isBusyError, isConnectionError, isPasswordRefused } from "../postgres/db-errors.ts";
 
+/** The content type of every error of ours (RFC 9457). */
+export const PROBLEM = "application/problem+json";
+
 /** RFC 9457, with a stable `code`, the trace to ask about, and one entry per field that is wrong. */
 export const Problem = z
   .strictObject({

@@ -8,12 +8,17 @@ export type AnswerSpec = { description: string; schema?: z.ZodType; contentType?
 /** Who may call. `open`: whoever knows the address; `caller`: whom the stage's authorization lets in. */
 export type Access = "open" | "caller";
 
+/** A method of API Gateway; ANY: whichever it is, as foreign handlers take it. */
+export type Method = (typeof METHODS)[number] | "ANY";
+export const METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] as const;
+
 /**
  * One call of the HTTP API, stated once: the handler parses by it; the OpenAPI document, the deployment's events and their
  * authorizers are made of it (`npm run generate`).
  */
 export type Route = RequestParts & {
-  method: "GET" | "POST" | "PUT" | "DELETE";
+  method: Method;
+  /** A part `{name}` takes one part of a path; a last part `{name+}` takes all the rest, at least one. */
   path: `/${string}`;
   operation: string;
   summary: string;

@@ -26,4 +26,4 @@ export const getOpenApi = {
 } as const satisfies Route;
 
 /** The calls that are about the system itself. */
-export const systemRoutes: Route[] = [getHealth, getOpenApi];
+export const systemRoutes = [getHealth, getOpenApi] satisfies Route[];

@@ -1,17 +1,17 @@
 // Own, though Hono and Powertools' event handler route too: a Route here parses by zod, documents and types its handler at once.
-// Hono's Lambda adapters make a `new Request` of each event: 62 ms and 15 MB of a cold start (web.ts has how that was measured).
+// Hono's Lambda adapters make a `new Request` of each event; web.ts says what that costs a cold start.
 import { Unavailable } from "../../errors.ts";
 import { within } from "../../time.ts";
 import { uuidv7 } from "../ids.ts";
-import { type Fields, log } from "../log.ts";
+import { type Fields, type Log, log } from "../log.ts";
 import { renewAll, withConnections } from "../postgres/pool.ts";
-import { PROBLEM, render } from "./answer.ts";
+import { render } from "./answer.ts";
 import { matchPath, notFound } from "./not-found.ts";
-import { problemOf } from "./problem.ts";
+import { PROBLEM, problemOf } from "./problem.ts";
 import { parseRequest } from "./request.ts";
 import type { Answer, Call, Route, Signature } from "./route.ts";
 import { traceOf } from "./trace.ts";
-import { partsOfRequest, type RequestSource } from "./web.ts";
+import { partsOfRequest, platformRequest, type RequestSource } from "./web.ts";
 
 /** What an adapter knows of a call beside its Request. */
 export type Around = {
@@ -55,8 +55,8 @@ export function unknown(routes: readonly Route[]): Fetch {
 }
 
 /**
- * One handler for several routes: API Gateway's route key says which it is, or else method and path. `otherwise` answers every
- * other call.
+ * One handler for several routes: API Gateway's route key says which it is, or else the first whose method and path fit.
+ * `otherwise` answers every other call.
  */
 export function serve(served: readonly Served[], otherwise: Fetch = unknown(served.map(({ route }) => route))): Fetch {
   const byKey = new Map(served.map((one) => [`${one.route.method} ${one.route.path}`, one]));
@@ -66,7 +66,8 @@ export function serve(served: readonly Served[], otherwise: Fetch = unknown(serv
     if (found !== undefined) return await found.fetch(request, around, params ?? {});
     const { method, path } = await partsOfRequest(request);
     for (const one of served) {
-      const read = one.route.method === method ? matchPath(one.route.path, path) : undefined;
+      const takes = one.route.method === method || one.route.method === "ANY";
+      const read = takes ? matchPath(one.route.path, path) : undefined;
       if (read !== undefined) return await one.fetch(request, around, read);
     }
     return await otherwise(request, around);
@@ -79,75 +80,71 @@ export function serve(served: readonly Served[], otherwise: Fetch = unknown(serv
  * anything else 500 without its text.
  */
 export function json<const R extends Route>(route: R, run: (call: Call<R>) => Promise<Answer>): Served {
+  const repeatable = route.repeatable ?? route.method === "GET";
   return {
     route,
-    fetch: async (request, around, params) => await new Answering(route, run, around).answer(request, params),
+    fetch: async (request, around, params) => {
+      const source = await partsOfRequest(request);
+      return await answered(route, around, source, async (told) => {
+        const parts = parseRequest(route, source, params) as Pick<Call<R>, "params" | "query" | "headers" | "body">;
+        const { method, path } = source;
+        const { signature, remainingMs } = around;
+        const call: Call<R> = { ...parts, ...told, method, path, callId: uuidv7(), signature, remainingMs };
+        return render(await withConnections(repeatable, () => run(call)), told.traceId);
+      });
+    },
   };
 }
 
-/** Serves a route by a handler that reads the Request and makes the Response itself, errors too, as foreign protocols do. */
+/**
+ * Serves a route by a foreign handler, such as one of Hono or of the MCP SDK: it gets a Request of the platform and makes the
+ * Response itself. What it throws is answered as `json` does; the time limit is on its Response, not on the end of a stream.
+ */
 export function web(route: Route, fetch: Fetch): Served {
+  return {
+    route,
+    fetch: async (request, around) => {
+      const source = await partsOfRequest(request);
+      return await answered(route, around, source, async () => await fetch(platformRequest(source), around));
+    },
+  };
+}
+
+/**
+ * Serves a route by a handler of ours that does all itself: its errors, its time limit, its log line. It reads the request by
+ * `partsOfRequest` and answers by `responseOf`, so that its calls load no Request of the platform.
+ */
+export function direct(route: Route, fetch: Fetch): Served {
   return { route, fetch: async (request, around) => await fetch(request, around) };
 }
 
 /** What is kept back to answer that a call took too long, which API Gateway would say without a trace_id. */
 const ANSWER_MS = 300;
 
-/** One call on its way through a route. */
-class Answering<R extends Route> {
-  readonly #route: R;
-  readonly #run: (call: Call<R>) => Promise<Answer>;
-  readonly #around: Around;
-  readonly #started = performance.now();
-  readonly #told: Fields = {};
-
-  constructor(route: R, run: (call: Call<R>) => Promise<Answer>, around: Around) {
-    this.#route = route;
-    this.#run = run;
-    this.#around = around;
-  }
-
-  async answer(request: Request, params: PathParams): Promise<Response> {
-    const source = await partsOfRequest(request);
-    const traceId = traceOf(source.headers["traceparent"]);
-    const bound = log.with({ trace_id: traceId, operation: this.#route.operation });
-    try {
-      const running = this.#handle(source, params, traceId, bound);
-      const answer = await within(this.#around.remainingMs() - ANSWER_MS, running, giveUp);
-      bound.info("request answered", { ...this.#told, status: answer.status, ...this.#duration() });
-      return answer;
-    } catch (error) {
-      const { problem, headers } = problemOf(error, traceId);
-      const { status, code, errors } = problem;
-      const line = { ...this.#told, status, code, ...this.#duration() };
-      if (status < 500) bound.info("request refused", { ...line, fields: errors?.map(({ field }) => field) });
-      else bound.error("request failed", { ...line, error });
-      return render({ status, body: problem, headers: { ...headers, "content-type": PROBLEM } }, traceId);
-    }
-  }
-
-  async #handle(source: RequestSource, params: PathParams, traceId: string, bound: typeof log): Promise<Response> {
-    const parts = parseRequest(this.#route, source, params) as Pick<Call<R>, "params" | "query" | "headers" | "body">;
-    const { method, path } = source;
-    const { signature, remainingMs } = this.#around;
-    const tell = (fields: Fields) => void Object.assign(this.#told, fields);
-    const call: Call<R> = {
-      ...parts,
-      method,
-      path,
-      callId: uuidv7(),
-      traceId,
-      signature,
-      log: bound,
-      tell,
-      remainingMs,
-    };
-    const repeatable = this.#route.repeatable ?? this.#route.method === "GET";
-    return render(await withConnections(repeatable, () => this.#run(call)), traceId);
-  }
-
-  #duration(): { duration_ms: number } {
-    return { duration_ms: Math.round(performance.now() - this.#started) };
+/** Answers one call of a route by `run`, in the time that it has, errors too; one log line says how it ended. */
+async function answered(
+  { operation }: Route,
+  { remainingMs }: Around,
+  { headers: given }: RequestSource,
+  run: (told: Pick<Call<Route>, "traceId" | "log" | "tell">) => Promise<Response>,
+): Promise<Response> {
+  const started = performance.now();
+  const traceId = traceOf(given["traceparent"]);
+  const bound: Log = log.with({ trace_id: traceId, operation });
+  const told: Fields = {};
+  const tell = (fields: Fields) => void Object.assign(told, fields);
+  const lineOf = (ended: Fields) => ({ ...told, ...ended, duration_ms: Math.round(performance.now() - started) });
+  try {
+    const answer = await within(remainingMs() - ANSWER_MS, run({ traceId, log: bound, tell }), giveUp);
+    bound.info("request answered", lineOf({ status: answer.status }));
+    return answer;
+  } catch (error) {
+    const { problem, headers } = problemOf(error, traceId);
+    const { status, code, errors } = problem;
+    if (status < 500)
+      bound.info("request refused", lineOf({ status, code, fields: errors?.map(({ field }) => field) }));
+    else bound.error("request failed", lineOf({ status, code, error }));
+    return render({ status, body: problem, headers: { ...headers, "content-type": PROBLEM } }, traceId);
   }
 }
 

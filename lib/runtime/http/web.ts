@@ -1,5 +1,5 @@
 // The inside of the HTTP edge speaks the platform's Request and Response, so that handlers made for them can be mounted as they
-// are. But the first `new Request` of a process loads fetch: 60 ms and 15 MB of a cold start, 70 us a call (Node 24.21, measured
+// are. But the first `new Request` of a process loads fetch: 62 ms and 18 MB of a cold start, 70 us a call (Node 24.21, measured
 // beside node:http's 6 ms and 4 MB). So a request and an answer are kept as the parts that they were made of, and become the
 // platform's own when somebody asks for what only those can do. Hono's Lambda adapter makes a `new Request` of each event.
 
@@ -19,6 +19,8 @@ export type RequestSource = {
 export type ResponseSource = {
   status: number;
   headers: Record<string, string>;
+  /** Each goes out as a Set-Cookie of its own: the one header that cannot be joined with commas. */
+  cookies?: readonly string[];
   body: string | Uint8Array | AsyncIterable<string | Uint8Array>;
 };
 
@@ -27,20 +29,31 @@ const responses = new WeakMap<Response, ResponseSource>();
 
 /** A Request of these parts. */
 export function requestOf(source: RequestSource): Request {
-  const { method, origin, path, search, signal } = source;
-  const url = `${origin}${path}${search === "" ? "" : `?${search}`}`;
-  const request = lazily<Request>({ method, url, signal }, () => {
-    const body = source.body === undefined || method === "GET" || method === "HEAD" ? {} : { body: source.body };
-    return new Request(url, { method, headers: source.headers, signal, ...body });
-  });
+  const { method, signal } = source;
+  const request = lazily<Request>({ method, url: urlOf(source), signal }, () => platformRequest(source));
   requests.set(request, source);
   return request;
 }
 
+/** The platform's own Request of these parts, which also holds before `instanceof` and `new Request(request)`. */
+export function platformRequest(source: RequestSource): Request {
+  const { method, headers, signal } = source;
+  const body = source.body === undefined || method === "GET" || method === "HEAD" ? {} : { body: source.body };
+  const request = new Request(urlOf(source), { method, headers, signal, ...body });
+  requests.set(request, source);
+  return request;
+}
+
+function urlOf({ origin, path, search }: RequestSource): string {
+  return `${origin}${path}${search === "" ? "" : `?${search}`}`;
+}
+
 /** A Response of these parts. */
 export function responseOf(source: ResponseSource): Response {
-  const { status, headers, body } = source;
+  const { status, cookies = [], body } = source;
   const response = lazily<Response>({ status, ok: status >= 200 && status < 300 }, () => {
+    const headers = new Headers(source.headers);
+    for (const cookie of cookies) headers.append("set-cookie", cookie);
     if (body === "") return new Response(null, { status, headers });
     const whole = typeof body === "string" || body instanceof Uint8Array;
     return new Response(whole ? Buffer.from(body) : ReadableStream.from(encoded(body)), { status, headers });
@@ -57,15 +70,20 @@ export async function partsOfRequest(request: Request): Promise<RequestSource> {
   const { origin, pathname, search } = new URL(request.url);
   const headers = Object.fromEntries(request.headers);
   const body = request.body === null ? undefined : Buffer.from(await request.arrayBuffer());
-  return { method, origin, path: pathname, search: search.slice(1), headers, body, signal };
+  const source = { method, origin, path: pathname, search: search.slice(1), headers, body, signal };
+  // Its body can be read but once.
+  requests.set(request, source);
+  return source;
 }
 
 /** The parts of an answer, whoever made it. */
 export function partsOfResponse(response: Response): ResponseSource {
   const known = responses.get(response);
   if (known !== undefined) return known;
-  const { status, headers, body } = response;
-  return { status, headers: Object.fromEntries(headers), body: body ?? "" };
+  const { status, body } = response;
+  const { "set-cookie": _, ...headers } = Object.fromEntries(response.headers);
+  const cookies = response.headers.getSetCookie();
+  return { status, headers, ...(cookies.length === 0 ? {} : { cookies }), body: body ?? "" };
 }
 
 /** Something of which a few properties are known, and whose rest is made when it is first asked for. */

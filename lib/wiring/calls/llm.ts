@@ -7,7 +7,7 @@ import { MISCONFIGURED, refusal, refusalBody, TOO_LARGE, unknownCall } from "../
 import { chatCompletions, embeddings, explainRoute, listModels, messages } from "../../llm/routes.ts";
 import { fitsLambda } from "../../runtime/http/answer.ts";
 import type { Route } from "../../runtime/http/route.ts";
-import { type Around, type Fetch, type Served, serve, web } from "../../runtime/http/serve.ts";
+import { type Around, direct, type Fetch, type Served, serve } from "../../runtime/http/serve.ts";
 import { traceOf } from "../../runtime/http/trace.ts";
 import { partsOfRequest, requestOf, responseOf } from "../../runtime/http/web.ts";
 import { acting } from "../acting.ts";
@@ -27,7 +27,7 @@ export function llmFunction(carry: Carry): Fetch {
 /** Answers every call of the LLM gateway. */
 function llmCalls(gateway: LlmGateway, { edges }: LlmParts, carry: Carry): Fetch {
   const talk = (route: Route, dialect: Dialect): Served =>
-    web(route, async (request, around) => await converse(gateway, edges, { dialect, carry, request, around }));
+    direct(route, async (request, around) => await converse(gateway, edges, { dialect, carry, request, around }));
   const calls = serve(
     [
       talk(chatCompletions, "chat"),

@@ -174,7 +174,7 @@ export const giveFeedback = {
 } as const satisfies Route;
 
 /** Every call about work. */
-export const workRoutes: Route[] = [
+export const workRoutes = [
   submitWork,
   listWork,
   getWork,
@@ -187,4 +187,4 @@ export const workRoutes: Route[] = [
   handOverWork,
   giveFeedback,
   explainRoute,
-];
+] satisfies Route[];

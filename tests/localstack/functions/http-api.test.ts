@@ -18,10 +18,11 @@ const BUNDLES = {
   echo: "async (event, context) => ({ statusCode: 200, body: JSON.stringify({ event, context, left: context.getRemainingTimeInMillis(), env: process.env.OWN, other: process.env.OTHER ?? null }) })",
   other: "async () => ({ statusCode: 200, body: process.env.OTHER })",
   throws: "async () => { throw new Error('secret of ours') }",
+  bakes: "async () => ({ statusCode: 200, cookies: ['a=1', 'b=2'] })",
   slow: "async () => await new Promise(() => {})",
   broken: "(",
   stream:
-    "async (event, out) => { if (event.rawPath === '/fail') throw new Error('no'); const body = globalThis.awslambda.HttpResponseStream.from(out, { statusCode: 200, headers: { 'content-type': 'text/plain' } }); body.write('a'); setTimeout(() => body.end('b'), 50); }",
+    "async (event, out) => { if (event.rawPath === '/fail') throw new Error('no'); const body = globalThis.awslambda.HttpResponseStream.from(out, { statusCode: 200, headers: { 'content-type': 'text/plain' }, cookies: ['a=1', 'b=2'] }); body.write('a'); setTimeout(() => body.end('b'), 50); }",
 };
 
 beforeAll(async () => {
@@ -78,6 +79,16 @@ test("what is set for one function is not set for another", async () => {
 test("HEAD is a method of its own and goes to the catch-all, and so does an unknown path", async () => {
   expect(await (await post("/nowhere")).json()).toMatchObject({ event: { routeKey: "$default" } });
   expect((await fetch(`${api.url}/echo`, { method: "HEAD" })).status).toBe(200);
+});
+
+test("each cookie that a function gives is a header of its own, whole or streamed", async () => {
+  const url = await serveFunctionUrl("stream", () => functions.load("stream"), { timeoutMs: 1000, port: 0 });
+
+  for (const answer of [await post("/bakes"), await fetch(url.url)]) {
+    expect(answer.headers.getSetCookie()).toEqual(["a=1", "b=2"]);
+    await answer.text();
+  }
+  await url.stop();
 });
 
 test.each([

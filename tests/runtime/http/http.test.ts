@@ -393,3 +393,54 @@ test("an answer that has no JSON form is a fault of ours", async () => {
 
   expect((await send(odd, good)).status).toBe(500);
 });
+
+const { apiGateway } = await import("../../../lib/runtime/http/lambda.ts");
+const { direct, serve, web } = await import("../../../lib/runtime/http/serve.ts");
+const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const trace_id = "0af76519-16cd-43dd-8448-eb211c80319c";
+const event = eventOf({ rawPath: "/things/1", body: "{}", headers: { traceparent } });
+
+test("a foreign handler's call is a line of log, with its trace; one of a handler that logs itself is none", async () => {
+  const fetch = async () => new Response(null, { status: 202 });
+
+  await apiGateway(serve([web(route, fetch)]))(event);
+  await apiGateway(serve([direct(route, fetch)]))(event);
+
+  expect(logged.lines()).toMatchObject([
+    { event: "request answered", operation: "putThing", status: 202, duration_ms: expect.any(Number), trace_id },
+  ]);
+});
+
+test("what a foreign handler throws, at once or later, is a problem and a line of log", async () => {
+  const atOnce = () => {
+    throw new Error("s3cret");
+  };
+  const later = async () => await Promise.reject(new errors.CallerError(409, "busy", "Not now."));
+
+  const failed = seen(await apiGateway(serve([web(route, atOnce)]))(event));
+  const refused = seen(await apiGateway(serve([web(route, later)]))(event));
+
+  expect(failed.json).toMatchObject({ status: 500, code: "internal_error", trace_id });
+  expect(failed.text).not.toContain("s3cret");
+  expect(refused.json).toMatchObject({ status: 409, code: "busy", trace_id });
+  expect(logged.lines()).toMatchObject([
+    { event: "request failed", operation: "putThing", status: 500, duration_ms: expect.any(Number), trace_id },
+    { event: "request refused", operation: "putThing", status: 409, code: "busy", trace_id },
+  ]);
+});
+
+test("a foreign handler has its function's time until its Response; what that streams may take longer", async () => {
+  const stuck = web(route, () => new Promise<never>(() => {}));
+  async function* slowly() {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    yield Buffer.from("late");
+  }
+  const streaming = web(route, async () => new Response(ReadableStream.from(slowly())));
+  const context = { getRemainingTimeInMillis: () => 350 } as Parameters<ReturnType<typeof apiGateway>>[1];
+
+  const late = seen(await apiGateway(serve([stuck]))(event, context));
+  const streamed = seen(await apiGateway(serve([streaming]))(event, context));
+
+  expect([late.status, late.json.code]).toEqual([503, "unavailable"]);
+  expect([streamed.status, streamed.text]).toEqual([200, "late"]);
+});

@@ -1,6 +1,12 @@
 import { expect, test } from "vitest";
+import * as z from "zod";
 import { handler } from "../../../functions/system/not-found.ts";
+import { apiGateway } from "../../../lib/runtime/http/lambda.ts";
+import { matchPath, notFound } from "../../../lib/runtime/http/not-found.ts";
+import type { Route } from "../../../lib/runtime/http/route.ts";
+import { json, serve } from "../../../lib/runtime/http/serve.ts";
 import { call } from "../../support/http/events.ts";
+import { eventOf, seen } from "../../support/http/http-event.ts";
 
 test.each(["/", "/nowhere", "/work/1/2/3", "/works", "/work/", "/work//logs", "/openapi.json/x", "/Health"])(
   "%s is not found, and the answer lists nothing but where to look",
@@ -28,4 +34,55 @@ test("a query or a body makes no difference", async () => {
   const { status } = await call(handler, "/nowhere?a=1&a=2&%zz", { method: "POST", raw: "{" });
 
   expect(status).toBe(404);
+});
+
+test.each([
+  ["/work/{task_id}", "/work/a%20b", { task_id: "a b" }],
+  ["/work/{task_id}", "/work/a/b", undefined],
+  ["/console/{path+}", "/console/a", { path: "a" }],
+  ["/console/{path+}", "/console/a/b%20c/", { path: "a/b c/" }],
+  ["/console/{path+}", "/console/", undefined],
+  ["/console/{path+}", "/console", undefined],
+  ["/console/{path+}", "/other/a", undefined],
+])("%s reads %s as %j", (pattern, path, read) => {
+  expect(matchPath(pattern, path)).toEqual(read);
+});
+
+test("a route with ANY takes whatever method, found by API Gateway or by its path", async () => {
+  const console = {
+    method: "ANY",
+    path: "/console/{path+}",
+    operation: "console",
+    summary: "A console.",
+    access: "open",
+    function: "console",
+    params: z.object({ path: z.string() }),
+    answers: { 200: { description: "whatever it says" } },
+  } as const satisfies Route;
+  const handler = apiGateway(
+    serve([json(console, async ({ method, params }) => ({ status: 200, body: { method, ...params } }))]),
+  );
+  const matched = { routeKey: "ANY /console/{path+}", pathParameters: { path: "a/b" } };
+
+  for (const method of ["GET", "PATCH", "OPTIONS"]) {
+    for (const found of [{}, { routeKey: "$default" }, matched]) {
+      const answer = seen(await handler(eventOf({ rawPath: "/console/a/b", method, ...found })));
+      expect(answer.json).toEqual({ method, path: "a/b" });
+    }
+  }
+  expect((await handler(eventOf({ rawPath: "/console" }))).statusCode).toBe(404);
+});
+
+test("a path whose routes take any method allows them all", () => {
+  const [any, get] = ["ANY", "GET"] as const;
+  const routes = [
+    { method: any, path: "/console/{path+}" } as const,
+    { method: get, path: "/console/{path}" } as const,
+  ];
+
+  expect(notFound(routes, "TRACE", "/console/a")).toMatchObject({
+    status: 405,
+    headers: { allow: "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT" },
+  });
+  expect(notFound(routes, "GET", "/console")).toMatchObject({ status: 404 });
 });

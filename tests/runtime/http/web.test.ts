@@ -3,7 +3,7 @@ import { beforeAll, expect, test, vi } from "vitest";
 import { functionUrl } from "../../../lib/runtime/http/function-url.ts";
 import { apiGateway } from "../../../lib/runtime/http/lambda.ts";
 import type { Route } from "../../../lib/runtime/http/route.ts";
-import { type Fetch, json, serve, web } from "../../../lib/runtime/http/serve.ts";
+import { direct, type Fetch, json, serve, web } from "../../../lib/runtime/http/serve.ts";
 import { partsOfRequest, partsOfResponse, requestOf, responseOf } from "../../../lib/runtime/http/web.ts";
 import { eventOf } from "../../support/http/http-event.ts";
 
@@ -121,6 +121,27 @@ test("a foreign handler's stream is given as it comes, behind a function URL", a
   expect(pieces).toEqual(["a", "b", "c"]);
 });
 
+test("cookies come in beside the headers and go out one by one, behind the HTTP API and a function URL", async () => {
+  const cookies = ["a=1; Expires=Mon, 30 Nov 2026 00:00:00 GMT", "b=2"];
+  const baking: Fetch = async (request) => {
+    const response = new Response(request.headers.get("cookie"));
+    for (const cookie of cookies) response.headers.append("set-cookie", cookie);
+    return response;
+  };
+  const event = eventOf({ rawPath: "/foreign", body: "{}", cookies: ["sid=x", "theme=dark"] });
+
+  const whole = await apiGateway(serve([web(route, baking)]))(event);
+  const { head } = await stream(functionUrl(serve([web(route, baking)])));
+
+  expect(Buffer.from(whole.body ?? "", "base64").toString()).toBe("sid=x; theme=dark");
+  for (const given of [whole, head]) {
+    expect(given).toMatchObject({ cookies });
+    expect(given).not.toHaveProperty("headers.set-cookie");
+  }
+  const ours = responseOf({ status: 200, headers: {}, cookies, body: "" });
+  expect(ours.headers.getSetCookie()).toEqual(cookies);
+});
+
 test("what waits for an answer is run once it has been given", async () => {
   const order: string[] = [];
   const waiting: Fetch = async (_request, { waitUntil }) => {
@@ -141,7 +162,7 @@ test("what waits for an answer is run once it has been given", async () => {
 test("a call of ours never makes a Request or a Response of the platform: that would cost each cold start 60 ms", async () => {
   const made = [vi.spyOn(globalThis, "Request"), vi.spyOn(globalThis, "Response")];
   const own = json({ ...route, path: "/own", operation: "own" }, async () => ({ status: 200, body: { own: true } }));
-  const handler = serve([own, web(route, async () => responseOf({ status: 200, headers: {}, body: "theirs" }))]);
+  const handler = serve([own, direct(route, async () => responseOf({ status: 200, headers: {}, body: "theirs" }))]);
 
   const answers = [
     await apiGateway(handler)(eventOf({ rawPath: "/own", body: "{}" })),
@@ -155,4 +176,38 @@ test("a call of ours never makes a Request or a Response of the platform: that w
     expect(spy).not.toHaveBeenCalled();
     spy.mockRestore();
   }
+});
+
+test("a foreign handler's request is the platform's own: an instance, to be copied, aborted and cloned", async () => {
+  const seen: unknown[] = [];
+  const strict: Fetch = async (request) => {
+    const copy = new Request(request.clone(), { headers: { "x-own": "of the copy" } });
+    seen.push(request instanceof Request, request.signal instanceof AbortSignal, copy.headers.get("x-own"));
+    seen.push(await copy.json(), await request.json());
+    return Response.json({});
+  };
+  const handler = serve([web(route, strict)]);
+  const given = [true, true, "of the copy", { b: 2 }, { b: 2 }];
+
+  await apiGateway(handler)(eventOf({ rawPath: "/foreign", body: '{"b":2}' }));
+  expect(seen.splice(0)).toEqual(given);
+
+  const around = { signature: undefined, remainingMs: () => 10_000, waitUntil: () => {} };
+  await handler(new Request("https://api.example/foreign", { method: "POST", body: '{"b":2}' }), around);
+  expect(seen).toEqual(given);
+});
+
+test("a caller of a foreign handler that is gone aborts the request's signal", async () => {
+  const gone = new AbortController();
+  const aborted = Promise.withResolvers<unknown>();
+  const waiting: Fetch = async ({ signal }) => {
+    signal.addEventListener("abort", () => aborted.resolve(signal.reason));
+    gone.abort("left");
+    return Response.json(await aborted.promise);
+  };
+  const around = { signature: undefined, remainingMs: () => 10_000, waitUntil: () => {} };
+
+  const response = await serve([web(route, waiting)])(requestOf({ ...parts, signal: gone.signal }), around);
+
+  expect(await response.json()).toBe("left");
 });

@@ -1,6 +1,6 @@
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
-import { openApi } from "../../../lib/runtime/http/openapi.ts";
+import { openApi } from "../../../bin/generate/openapi.ts";
 import { routes } from "../../../lib/wiring/routes.ts";
 
 /** The document that GET /openapi.json answers. */

@@ -3,8 +3,8 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import * as z from "zod";
+import { openApi } from "../../../bin/generate/openapi.ts";
 import { handler as getOpenApi } from "../../../functions/system/get-openapi.ts";
-import { openApi } from "../../../lib/runtime/http/openapi.ts";
 import type { Route } from "../../../lib/runtime/http/route.ts";
 import { document, expectConforms } from "../../support/http/conform.ts";
 import { call } from "../../support/http/events.ts";
@@ -134,4 +134,22 @@ test("the check of answers takes what conforms", () => {
   expectConforms("GET", "/work/1", { status: 404, headers, text: JSON.stringify(problem) });
 
   expect(document.components.schemas).toHaveProperty("Problem");
+});
+
+test("a greedy parameter is one of its path, and a route for any method is not in the document", () => {
+  const console = {
+    method: "GET",
+    path: "/console/{path+}",
+    operation: "console",
+    summary: "A console.",
+    access: "open",
+    function: "console",
+    params: z.object({ path: z.string() }),
+    answers: { 200: { description: "whatever it says" } },
+  } as const satisfies Route;
+
+  const { paths } = openApi([console, { ...console, method: "ANY", path: "/any/{path+}" }]);
+
+  expect(paths).toMatchObject({ "/console/{path}": { get: { parameters: [{ name: "path", in: "path" }] } } });
+  expect(paths).not.toHaveProperty("/any/{path}");
 });

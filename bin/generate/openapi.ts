@@ -1,6 +1,8 @@
+// Own, though zod-openapi and zod-to-openapi are there: zod makes the schemas itself, and what is left, a Route as an operation with
+// the answers that all have, would have to be written for them too.
 import * as z from "zod";
-import { Problem } from "./problem.ts";
-import type { AnswerSpec, Route } from "./route.ts";
+import { PROBLEM, Problem } from "../../lib/runtime/http/problem.ts";
+import type { AnswerSpec, Route } from "../../lib/runtime/http/route.ts";
 
 /** Of the HTTP API: the first number changes when a call that worked no longer does. */
 const API_VERSION = "1.0.0";
@@ -8,13 +10,17 @@ const API_VERSION = "1.0.0";
 /** JSON as the document is made of it. */
 export type Json = Record<string, unknown>;
 
-/** The OpenAPI 3.1 document of these routes. Schemas that have a meta id become components; throws where two share one. */
+/**
+ * The OpenAPI 3.1 document of these routes, but for those with ANY, which OpenAPI has no word for. Schemas that have a meta id
+ * become components; throws where two share one.
+ */
 export function openApi(routes: readonly Route[]): Json {
   const schemas: Record<string, Json> = {};
   const schemaOf = (schema: z.ZodType, io: "input" | "output") => collect(schema, io, schemas);
   const paths: Record<string, Json> = {};
   for (const route of routes) {
-    const path = (paths[route.path] ??= {});
+    if (route.method === "ANY") continue;
+    const path = (paths[route.path.replace("+}", "}")] ??= {});
     path[route.method.toLowerCase()] = operationOf(route, schemaOf);
   }
   schemaOf(Problem, "output");
@@ -46,7 +52,7 @@ function operationOf(route: Route, schemaOf: SchemaOf): Json {
     ...parametersOf("query", query || undefined, schemaOf),
     ...parametersOf("header", headers, schemaOf),
   ];
-  const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).join();
+  const inPath = [...route.path.matchAll(/\{(\w+)\+?\}/g)].map(([, name]) => name).join();
   const named = Object.keys(params?.shape ?? {}).join();
   if (inPath !== named)
     throw new Error(`${route.path} has the parameters ${inPath}, its schema ${named}. Make them equal.`);
@@ -118,7 +124,7 @@ function answerOf(
 function contentOf(status: number, schema: z.ZodType | undefined, type: string | undefined, schemaOf: SchemaOf): Json {
   if (schema !== undefined)
     return { content: { [type ?? "application/json"]: { schema: schemaOf(schema, "output") } } };
-  if (status >= 400) return { content: { "application/problem+json": { schema: schemaOf(Problem, "output") } } };
+  if (status >= 400) return { content: { [PROBLEM]: { schema: schemaOf(Problem, "output") } } };
   return type === undefined ? {} : { content: { [type]: { schema: { type: "string" } } } };
 }
 
