@@ -164,6 +164,7 @@ export const FOLDERS: Record<string, Row> = {
     ["bench", "lib/**", "localstack/bridge", "tests/support/queues"],
     ["amqplib", "@aws-sdk/client-sqs"],
   ),
+  "bench/edge": program(["bench", "lib/**"], ["esbuild", "hono", "zod"]),
   "bench/llm": program(["bench", "lib/**", "localstack/{parts,functions}"], ["esbuild", "yaml"]),
   "bench/registry": program(["bench", "lib/**"], ["postgres"]),
   "bench/router": program(["bench", "lib/**"], ["pure-rand", "yaml"]),
