@@ -7,7 +7,8 @@ FROM node:${NODE_VERSION}-slim AS base
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 
-# No install scripts: the image has Node itself, and no package needs another of them.
+# No install scripts: the image has Node itself, and no package needs another of them. Nor are patches/ applied: they are of
+# fauxqs, which no image starts, for docker-compose.yml names an SQS.
 FROM base AS all-packages
 RUN npm ci --ignore-scripts
 

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { system } from "../lib/access/actor.ts";
-import type { Message, WorkRequestMessage } from "../lib/protocol/messages.ts";
+import { envelope } from "../lib/protocol/envelope.ts";
+import { type Message, ORCHESTRATOR, type WorkRequestMessage } from "../lib/protocol/messages.ts";
 import { uuidv7 } from "../lib/runtime/ids.ts";
 import { log } from "../lib/runtime/log.ts";
 import { connect, type Pool } from "../lib/runtime/postgres/db.ts";
@@ -82,14 +83,9 @@ function resultOf(request: WorkRequestMessage): Message {
     duration_ms: 5,
     output,
   };
-  return {
-    ...request,
-    message_id: uuidv7(),
-    from_agent: "code",
-    to_agent: "orchestrator",
-    type: "work_result",
-    payload: { task_id, attempt, status: "completed", exit_code: 0, steps: [step] },
-  };
+  const payload = { task_id, attempt, status: "completed" as const, exit_code: 0, steps: [step] };
+  const identity = { messageId: uuidv7(), at: new Date(), traceId: request.trace_id, requestId: request.request_id };
+  return envelope("work_result", request.to_agent, ORCHESTRATOR, payload, identity);
 }
 
 /** The rows of many submits at once, as the pgbench script writes them: for measuring what comes after submitting. */

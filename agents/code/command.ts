@@ -1,3 +1,5 @@
+// Not execa: its kill and its timeout reach the process alone, while here all that a command has started is ended, by its group and by
+// a mark in its environment; nor does it give up output that a process left behind holds open.
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";

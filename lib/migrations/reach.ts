@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { backoff } from "../backoff.ts";
 import { ConfigError, Unavailable } from "../errors.ts";
 import { log } from "../runtime/log.ts";
 import { connect, databaseUrl, isConnectionError, type Pool } from "../runtime/postgres/db.ts";
-import { backoff } from "../time.ts";
 
 const TRIES = 3;
 

@@ -1,7 +1,6 @@
 import type * as z from "zod";
 import { ConfigError } from "../errors.ts";
 import { describeIssue, faultsOf } from "../input/faults.ts";
-import { whole } from "../input/whole.ts";
 
 /**
  * Reads the environment once against a schema. Throws a ConfigError that names every variable that is wrong,
@@ -18,9 +17,4 @@ export function readEnv<T extends z.ZodType>(schema: T, source: NodeJS.ProcessEn
 /** Whether this process is a real Lambda, not the local stack and not a test. */
 export function onLambda(source: NodeJS.ProcessEnv = process.env): boolean {
   return source["AWS_LAMBDA_RUNTIME_API"] !== undefined && source["IS_OFFLINE"] === undefined;
-}
-
-/** A whole number in a variable, written in digits alone. */
-export function integer(min: number, max: number, otherwise: number) {
-  return whole(min, max).default(otherwise);
 }

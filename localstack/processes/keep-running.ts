@@ -1,4 +1,4 @@
-import { backoff } from "../../lib/time.ts";
+import { backoff } from "../../lib/backoff.ts";
 import { describeEnding, type Program, type Started, start } from "./program.ts";
 
 /** A program that is started again when it ends by itself. */

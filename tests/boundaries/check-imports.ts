@@ -151,7 +151,7 @@ function wayRound(out: Map<string, Arrow[]>, knot: string[]): Arrow[] {
 
 /** What a pure file, or what it uses however far away, must not touch. */
 const IMPURE_NAMES =
-  /^(?:Date|Date\.now|Math|Math\.random|performance\.now|(?:process|crypto|globalThis)(?:\..*)?|fetch)$/;
+  /^(?:Date|Date\.now|Math|Math\.random|performance\.now|(?:process|crypto|globalThis|console)(?:\..*)?|fetch|setTimeout|setInterval)$/;
 const IMPURE_IMPORTS = ["lib/runtime/**", "**/queries.ts", "node:*", "postgres"];
 
 function impure(sources: Source[], { pure, toMend }: Rules): string[] {

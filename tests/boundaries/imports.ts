@@ -12,7 +12,7 @@ export type Row = {
 };
 
 /** What all of lib may build on. */
-const plain = ["lib/errors.ts", "lib/time.ts", "lib/input", "zod"];
+const plain = ["lib/errors.ts", "lib/time.ts", "lib/backoff.ts", "lib/input", "zod"];
 
 /** The edge, where the process ends. It knows no message and no room. */
 const edge = (ours: string[], packages: string[]): Row => ({ may: [...plain, ...ours, ...packages] });
@@ -48,6 +48,7 @@ export const FOLDERS: Record<string, Row> = {
   // Beneath everything.
   "lib/errors.ts": {},
   "lib/time.ts": {},
+  "lib/backoff.ts": {},
   "lib/input": { may: ["zod", "yaml"] },
   "lib/protocol": { may: ["lib/input", "zod"] },
   "lib/access": { may: ["lib/errors.ts"] },
@@ -164,6 +165,7 @@ export const FOLDERS: Record<string, Row> = {
     ["bench", "lib/**", "localstack/bridge", "tests/support/queues"],
     ["amqplib", "@aws-sdk/client-sqs"],
   ),
+  "bench/edge": program(["bench", "lib/**"], ["esbuild", "hono", "zod"]),
   "bench/llm": program(["bench", "lib/**", "localstack/{parts,functions}"], ["esbuild", "yaml"]),
   "bench/registry": program(["bench", "lib/**"], ["postgres"]),
   "bench/router": program(["bench", "lib/**"], ["pure-rand", "yaml"]),
@@ -200,7 +202,7 @@ export const PURE = [
   "lib/router/decide/choice.ts",
   "lib/llm/routing/rules.ts",
   "lib/llm/routing/needs.ts",
-  "lib/time.ts",
+  "lib/backoff.ts",
 ];
 
 /** A present fault: the file, what it imports, and what is to become of it. */

@@ -10,6 +10,7 @@ const AS_IT_STANDS: readonly RegExp[] = [
   /^npm run migrate -- (?:status|sql)\b/,
   /^npm run agents:sync -- /,
   /^npm run deploy -- .*--dry-run$/,
+  /^npm run bench:edge$/,
   /^grep -h /,
 ];
 
@@ -78,7 +79,7 @@ export const STAND_INS: readonly StandIn[] = [
   { command: /^npm run bench:llm$/, instead: script("bench:llm"), why: LONG },
   {
     command: /^npm run bench:router$/,
-    instead: test("router/simulation.test.ts"),
+    instead: test("bench/simulation.test.ts"),
     why: `${LONG}; that test has the same simulation, smaller`,
   },
 ];

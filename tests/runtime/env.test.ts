@@ -2,8 +2,9 @@ import { expect, test } from "vitest";
 import * as z from "zod";
 import { readCodeEnv } from "../../agents/code/env.ts";
 import { ConfigError } from "../../lib/errors.ts";
+import { whole } from "../../lib/input/whole.ts";
 import { seriesSettings } from "../../lib/router/settings.ts";
-import { integer, onLambda, readEnv } from "../../lib/runtime/env.ts";
+import { onLambda, readEnv } from "../../lib/runtime/env.ts";
 import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/postgres/db.ts";
 import { readSettings } from "../../lib/runtime/settings.ts";
 import { workSettings } from "../../lib/work/settings.ts";
@@ -11,7 +12,7 @@ import { workSettings } from "../../lib/work/settings.ts";
 const Env = z.object({
   QUEUE_URL: z.url(),
   MODE: z.enum(["a", "b"]),
-  COUNT: integer(1, 9, 5),
+  COUNT: whole(1, 9).default(5),
   TOKEN: z.string().min(20).optional(),
 });
 
@@ -38,7 +39,7 @@ test("every fault is named at once, with what to do, and no value is quoted", ()
 });
 
 test.each(["0", "10", "-1", "1.5", " 1", "0x5", "1e0", "five", "NaN"])("%j is no whole number from 1 to 9", (COUNT) => {
-  expect(() => readEnv(z.object({ COUNT: integer(1, 9, 5) }), { COUNT })).toThrow(
+  expect(() => readEnv(z.object({ COUNT: whole(1, 9) }), { COUNT })).toThrow(
     "COUNT must be a whole number from 1 to 9",
   );
 });

@@ -11,6 +11,7 @@ import { type Message, parseMessage, serialiseMessage } from "../../lib/protocol
 import { sendAll } from "../../lib/runtime/aws/sqs.ts";
 import { queue } from "../../lib/wiring/queue.ts";
 import { functionPlane } from "../../lib/wiring/serve.ts";
+import * as samples from "../protocol/samples.ts";
 import { agentQueue, put, receive, sqs } from "../support/http/events.ts";
 
 const plane = functionPlane(sendAll);
@@ -29,18 +30,7 @@ beforeEach(async () => {
 });
 
 const status = (more: Partial<Message> = {}): Message =>
-  ({
-    protocol_version: "1.0",
-    message_id: randomUUID(),
-    from_agent: "code",
-    to_agent: "orchestrator",
-    timestamp: "2026-03-01T12:00:00Z",
-    trace_id: randomUUID(),
-    request_id: randomUUID(),
-    type: "work_status",
-    payload: { task_id: randomUUID(), attempt: 1, status: "executing" },
-    ...more,
-  }) as Message;
+  ({ ...samples.status, message_id: randomUUID(), trace_id: randomUUID(), ...more }) as Message;
 
 async function deliver(...bodies: string[]): Promise<SQSEvent> {
   for (const body of bodies) await put(source, body);

@@ -1,3 +1,5 @@
+// Own, though amqp-connection-manager reconnects too: it sends again by itself what was under way, and here whoever asks has to know
+// that the channel is another one, since what came over the old one is void.
 import { type Channel, type ChannelModel, connect } from "amqplib";
 import { log } from "../../runtime/log.ts";
 import { within } from "../../time.ts";
@@ -5,7 +7,8 @@ import { within } from "../../time.ts";
 /** A connection and its one channel: they live and die together. */
 export type Opened<C extends Channel> = { connection: ChannelModel; channel: C };
 
-type Parts<C extends Channel> = {
+/** What a connection is made of. */
+export type Parts<C extends Channel> = {
   url: string;
   /** What the broker's own lists call the connection. */
   name: string;

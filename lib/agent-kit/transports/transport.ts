@@ -1,4 +1,4 @@
-import { backoff } from "../../time.ts";
+import { backoff } from "../../backoff.ts";
 
 /** How messages reach an agent and leave it: over SQS, or AMQP. Everything else in the kit knows only this. */
 export type Transport = {

@@ -1,4 +1,4 @@
-import { backoff } from "../../time.ts";
+import { backoff } from "../../backoff.ts";
 import type { ErrorClass, Failure } from "../config/failure.ts";
 import { SWITCHED_OFF } from "../config/failure.ts";
 import type { Capability, Chain, Model, Rule } from "../config/schema.ts";

@@ -11,7 +11,7 @@ import { availabilityOf } from "./availability.ts";
 import { choose } from "./choice.ts";
 import { findParentAgent } from "./parent.ts";
 import { Presence } from "./presence.ts";
-import { toRouted } from "./store-decision.ts";
+import { toRouted } from "./to-routed.ts";
 import { unknownAgent } from "./unknown-agent.ts";
 
 /** What the router of an instance is made of. */

@@ -1,8 +1,8 @@
 import postgres from "postgres";
 import * as z from "zod";
+import { backoff } from "../../backoff.ts";
 import { ConfigError, Unavailable } from "../../errors.ts";
 import { whole } from "../../input/whole.ts";
-import { backoff } from "../../time.ts";
 import { onLambda } from "../env.ts";
 import { log } from "../log.ts";
 import { readSettings, setting } from "../settings.ts";

@@ -1,6 +1,6 @@
 import type { Actor } from "../../access/actor.ts";
 import type { Db, Pool } from "../../runtime/postgres/db.ts";
-import { backoff } from "../core/backoff.ts";
+import { backoffSql } from "../core/backoff.ts";
 import { cancelled, type Stamp } from "../core/messages.ts";
 import { claimLeftovers, deliver, insertOutbox, type Send } from "../core/outbox.ts";
 import type { Learn } from "../core/router-seam.ts";
@@ -68,7 +68,7 @@ async function endExpired(db: Db): Promise<Expired[]> {
       status = case when last then 'failed' else 'approved' end::task_status,
       error_message = case when last then reason end,
       completed_at = case when last then now() end,
-      ready_at = case when not last then now() + make_interval(secs => ${backoff(db)}) end,
+      ready_at = case when not last then now() + make_interval(secs => ${backoffSql(db)}) end,
       lease_until = null,
       deadline = null
     from expired

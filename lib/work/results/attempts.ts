@@ -1,5 +1,5 @@
 import type { Db } from "../../runtime/postgres/db.ts";
-import { backoff } from "../core/backoff.ts";
+import { backoffSql } from "../core/backoff.ts";
 import type { EndRow, Renewal } from "./changes.ts";
 
 /** Gives attempts whose agents spoke another lease, never past their deadline; the first word starts the clock of the timeout. */
@@ -40,7 +40,7 @@ export async function endAttempts(db: Db, ends: EndRow[]): Promise<void> {
       started_at = coalesce(tasks.started_at, now()),
       completed_at = case when ending.status = 'approved' then null else now() end,
       ready_at = case when ending.status = 'approved' then now() + make_interval(secs => case
-        when ending.backoff::boolean then ${backoff(db)}
+        when ending.backoff::boolean then ${backoffSql(db)}
         else 0
       end) end,
       lease_until = null,

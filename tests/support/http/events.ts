@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { GetQueueAttributesCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, SQSEvent } from "aws-lambda";
+import { envelope } from "../../../lib/protocol/envelope.ts";
 import {
   type Message,
+  ORCHESTRATOR,
   parseMessage,
   serialiseMessage,
   type WorkRequestMessage,
@@ -128,15 +130,12 @@ export function reply(
   payload: Record<string, unknown>,
 ): Message {
   const { task_id, attempt } = request.payload;
-  return {
-    protocol_version: "1.0",
-    message_id: randomUUID(),
-    from_agent: request.to_agent,
-    to_agent: "orchestrator",
-    timestamp: new Date().toISOString(),
-    trace_id: request.trace_id,
-    request_id: request.request_id,
-    type,
-    payload: { task_id, attempt, ...payload },
-  } as unknown as Message;
+  const identity = {
+    messageId: randomUUID(),
+    at: new Date(),
+    traceId: request.trace_id,
+    requestId: request.request_id,
+  };
+  const said = { task_id, attempt, ...payload } as unknown as Message["payload"];
+  return envelope(type, request.to_agent, ORCHESTRATOR, said as never, identity);
 }

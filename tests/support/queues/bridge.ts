@@ -9,6 +9,7 @@ import {
 import type { ChannelModel, ConsumeMessage } from "amqplib";
 import { vi } from "vitest";
 import { type BridgeSettings, readBridgeEnv } from "../../../localstack/bridge/settings.ts";
+import { status } from "../../protocol/samples.ts";
 import { agentQueue, sqs } from "../http/events.ts";
 
 /** The settings of a bridge between the queues of this test file and a broker. */
@@ -30,16 +31,14 @@ export function bridgeSettings(
 
 /** A message as a side gets it that says `text` in its payload. */
 export function envelope(text = "hello", more: Record<string, unknown> = {}): Record<string, unknown> {
+  const ids = { message_id: randomUUID(), trace_id: randomUUID(), request_id: randomUUID() };
   return {
-    protocol_version: "1.0",
-    message_id: randomUUID(),
+    ...status,
     from_agent: "orchestrator",
     to_agent: "code",
-    timestamp: "2026-03-01T12:00:00.123Z",
-    trace_id: randomUUID(),
-    request_id: randomUUID(),
     type: "work_request",
     payload: { text },
+    ...ids,
     ...more,
   };
 }
