@@ -4,7 +4,7 @@ import { handler } from "../../../functions/system/not-found.ts";
 import { apiGateway } from "../../../lib/runtime/http/lambda.ts";
 import { matchPath, notFound } from "../../../lib/runtime/http/not-found.ts";
 import type { Route } from "../../../lib/runtime/http/route.ts";
-import { json, serve } from "../../../lib/runtime/http/serve.ts";
+import { serve, json as served } from "../../../lib/runtime/http/serve.ts";
 import { call } from "../../support/http/events.ts";
 import { eventOf, seen } from "../../support/http/http-event.ts";
 
@@ -59,18 +59,18 @@ test("a route with ANY takes whatever method, found by API Gateway or by its pat
     params: z.object({ path: z.string() }),
     answers: { 200: { description: "whatever it says" } },
   } as const satisfies Route;
-  const handler = apiGateway(
-    serve([json(console, async ({ method, params }) => ({ status: 200, body: { method, ...params } }))]),
+  const mounted = apiGateway(
+    serve([served(console, async ({ method, params }) => ({ status: 200, body: { method, ...params } }))]),
   );
   const matched = { routeKey: "ANY /console/{path+}", pathParameters: { path: "a/b" } };
 
   for (const method of ["GET", "PATCH", "OPTIONS"]) {
     for (const found of [{}, { routeKey: "$default" }, matched]) {
-      const answer = seen(await handler(eventOf({ rawPath: "/console/a/b", method, ...found })));
+      const answer = seen(await mounted(eventOf({ rawPath: "/console/a/b", method, ...found })));
       expect(answer.json).toEqual({ method, path: "a/b" });
     }
   }
-  expect((await handler(eventOf({ rawPath: "/console" }))).statusCode).toBe(404);
+  expect((await mounted(eventOf({ rawPath: "/console" }))).statusCode).toBe(404);
 });
 
 test("a path whose routes take any method allows them all", () => {
