@@ -3,6 +3,7 @@ import { type Changed, type Migrated, parseCommand, type Status } from "../lib/m
 import { migrate } from "../lib/migrations/migrator.ts";
 import type { Synced } from "../lib/registry/sync.ts";
 import { asArgument, command, WrongUse } from "../lib/terminal/command.ts";
+import { align } from "../lib/terminal/table.ts";
 import { prepareDatabase } from "../lib/wiring/database.ts";
 import { inWords } from "./database.ts";
 
@@ -47,12 +48,11 @@ function tell(migrated: Migrated): string {
 }
 
 function tellStatus({ applied, pending, faults }: Status): string[] {
-  const width = Math.max(...[...applied.map(({ name }) => name), ...pending].map((name) => name.length));
   return [
-    ...applied.map(({ name, applied_at, duration_ms }) => {
-      return `applied  ${name.padEnd(width)}  ${applied_at}  ${duration_ms} ms`;
-    }),
-    ...pending.map((name) => `pending  ${name}`),
+    ...align([
+      ...applied.map(({ name, applied_at, duration_ms }) => ["applied", name, applied_at, `${duration_ms} ms`]),
+      ...pending.map((name) => ["pending", name]),
+    ]),
     ...faults.map((fault) => `fault    ${fault}`),
   ];
 }
