@@ -37,7 +37,7 @@ test("every route names a function that answers HTTP calls", () => {
 test.each(routes.map((route) => [`${route.method} ${route.path}`, route] as const))(
   "%s is served by the function that its route names",
   async (_name, route) => {
-    const { room } = functions[route.function as keyof typeof functions];
+    const { room } = functions[route.function];
     const { handler } = await import(`../../functions/${room}/${route.function}.ts`);
     const { method, path } = route;
     const pathParameters = { task_id: "0198c5f2-7c1e-7000-8000-0123456789ab", name: "code" };
