@@ -1,13 +1,14 @@
 import { relative, resolve } from "node:path";
-import { parseArgs, styleText } from "node:util";
+import { styleText } from "node:util";
 import { readSettings } from "../lib/runtime/settings.ts";
+import { command, WrongUse } from "../lib/terminal/command.ts";
 import { readable } from "./log-lines.ts";
 import { localSettings } from "./parts/local-settings.ts";
 import { freePort } from "./parts/ports.ts";
 import { type Broker, findBroker, readQueue, shown } from "./parts/rabbitmq.ts";
 import { ROOT, type Stack, startStack } from "./stack.ts";
 
-const USAGE = `Usage: npm start -- [--port N] [--data DIR] [--no-agents] [--queue sqs|rabbitmq]
+const usage = `Usage: npm start -- [--port N] [--data DIR] [--no-agents] [--queue sqs|rabbitmq]
 
   --port N      where the HTTP API listens on 127.0.0.1 (3000; 0 takes any free port)
   --data DIR    where tasks, queues and logs are kept between starts (.waybill)
@@ -20,30 +21,30 @@ Ctrl-C or SIGTERM stops everything and exits 0.`;
 
 type Arguments = { port: number; dataDir: string; agents: boolean; rabbitmq: boolean };
 
-/** Reads the command line; throws with what is wrong with it. */
-function readArguments(args: string[]): Arguments | "help" {
-  const { dataDir } = readSettings({ dataDir: localSettings.dataDir });
-  const { values } = parseArgs({
-    args,
+process.exit(
+  await command({
+    usage,
     options: {
       port: { type: "string", default: "3000" },
-      data: { type: "string", default: resolve(ROOT, dataDir) },
+      data: { type: "string" },
       "no-agents": { type: "boolean", default: false },
       queue: { type: "string", default: "sqs" },
-      help: { type: "boolean", default: false },
     },
-  });
-  if (values.help) return "help";
-  if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535) {
-    throw new Error(`--port must be a number from 0 to 65535, not ${JSON.stringify(values.port)}`);
-  }
-  if (values.data === "") throw new Error("--data must name a directory");
-  return {
-    port: Number(values.port),
-    dataDir: resolve(values.data),
-    agents: !values["no-agents"],
-    rabbitmq: readQueue(values.queue),
-  };
+    run: async ({ values: { port, data = defaultDataDir(), queue, "no-agents": noAgents } }) => {
+      if (data === "") throw new WrongUse("--data must name a directory");
+      const args = { port: readPort(port), dataDir: resolve(data), agents: !noAgents, rabbitmq: readQueue(queue) };
+      return await main(args);
+    },
+  }),
+);
+
+function defaultDataDir(): string {
+  return resolve(ROOT, readSettings({ dataDir: localSettings.dataDir }).dataDir);
+}
+
+function readPort(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  throw new WrongUse(`--port must be a number from 0 to 65535, not ${JSON.stringify(text)}`);
 }
 
 async function main(args: Arguments): Promise<number> {
@@ -115,13 +116,3 @@ function welcome({ url, environment, agents }: Stack, { dataDir }: Arguments, br
     ].join("\n"),
   );
 }
-
-let parsed: Arguments | "help";
-try {
-  parsed = readArguments(process.argv.slice(2));
-} catch (error) {
-  console.error(`${styleText("red", (error as Error).message)}\n\n${USAGE}`);
-  process.exit(2);
-}
-if (parsed === "help") console.log(USAGE);
-else process.exit(await main(parsed));

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs, styleText } from "node:util";
+import { styleText } from "node:util";
+import { command, WrongUse } from "../../lib/terminal/command.ts";
 import type { Task, TaskWithSteps } from "../../lib/work/core/answers.ts";
 import { freePort } from "../parts/ports.ts";
 import { type Broker, clearBroker, findBroker, readQueue } from "../parts/rabbitmq.ts";
@@ -11,7 +12,7 @@ import { call } from "./api.ts";
 import { heading, reportTable, showDuration, showStatus, timeline } from "./print.ts";
 import { demoWork, type Piece } from "./work.ts";
 
-const USAGE = `Usage: npm run demo -- [--against URL] [--queue sqs|rabbitmq]
+const usage = `Usage: npm run demo -- [--against URL] [--queue sqs|rabbitmq]
 
 Starts the local stack on free ports with data of its own, does four pieces of work with it, and leaves nothing running.
   --against URL   use a stack that already runs, such as http://127.0.0.1:3000
@@ -155,24 +156,22 @@ async function onRunningStack(url: string): Promise<number> {
   }
 }
 
-let against: string | undefined;
-let rabbitmq: boolean;
-try {
-  const options = { against: { type: "string" }, queue: { type: "string", default: "sqs" } } as const;
-  const { values } = parseArgs({ options });
-  against = values.against;
-  rabbitmq = readQueue(values.queue);
-  if (against !== undefined && !/^https?:$/.test(new URL(against).protocol))
-    throw new Error(`${against} is no HTTP URL`);
-} catch (error) {
-  console.error(`${styleText("red", (error as Error).message)}\n\n${USAGE}`);
-  process.exit(2);
-}
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  process.on(signal, () => {
-    stoppedBy = signal;
-    stopping.abort(new Error(`Stopped by ${signal}.`));
-  });
-}
-setTimeout(() => stopping.abort(new Error(`It took longer than ${LIMIT_MS / 1000} s.`)), LIMIT_MS).unref();
-process.exit(await (against === undefined ? onOwnStack(rabbitmq) : onRunningStack(against)));
+process.exit(
+  await command({
+    usage,
+    options: { against: { type: "string" }, queue: { type: "string", default: "sqs" } },
+    run: async ({ values: { against, queue } }) => {
+      const rabbitmq = readQueue(queue);
+      if (against !== undefined && !/^https?:$/.test(URL.parse(against)?.protocol ?? ""))
+        throw new WrongUse(`${JSON.stringify(against)} is no HTTP URL`);
+      for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+        process.on(signal, () => {
+          stoppedBy = signal;
+          stopping.abort(new Error(`Stopped by ${signal}.`));
+        });
+      }
+      setTimeout(() => stopping.abort(new Error(`It took longer than ${LIMIT_MS / 1000} s.`)), LIMIT_MS).unref();
+      return await (against === undefined ? onOwnStack(rabbitmq) : onRunningStack(against));
+    },
+  }),
+);

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { connect } from "amqplib";
 import { deleteTopology } from "../../lib/agent-kit/transports/amqp-topology.ts";
+import { WrongUse } from "../../lib/terminal/command.ts";
 import { AGENTS } from "./queues.ts";
 
 /** A broker and what the names on it begin with. */
@@ -9,10 +10,10 @@ export type Broker = { url: string; prefix: string };
 
 const DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672";
 
-/** Whether `--queue` asks for RabbitMQ; throws where it asks for what there is not. */
+/** Whether `--queue` asks for RabbitMQ; throws WrongUse where it asks for what there is not. */
 export function readQueue(name: string): boolean {
   if (name !== "sqs" && name !== "rabbitmq") {
-    throw new Error(`--queue must be sqs or rabbitmq, not ${JSON.stringify(name)}`);
+    throw new WrongUse(`--queue must be sqs or rabbitmq, not ${JSON.stringify(name)}`);
   }
   return name === "rabbitmq";
 }

@@ -134,14 +134,14 @@ export const FOLDERS: Record<string, Row> = {
   // The local stack: runs the entry points as bundles, whose names only a run knows.
   "localstack/processes": program([]),
   "localstack/parts": program(
-    ["localstack/processes", "lib/runtime", "lib/runtime/aws", "lib/agent-kit/transports"],
+    ["localstack/processes", "lib/runtime", "lib/runtime/aws", "lib/agent-kit/transports", "lib/terminal"],
     ["@aws-sdk/client-sqs", "amqplib", "fauxqs", "postgres", "yaml"],
   ),
   "localstack/functions": program(
     ["localstack/{parts,processes}", "lib/runtime", "lib/runtime/http", "a computed name"],
     ["@aws-sdk/client-sqs", "aws-lambda", "esbuild"],
   ),
-  localstack: program(["localstack/{parts,functions,processes}", "lib/runtime/{env,settings}.ts"]),
+  localstack: program(["localstack/{parts,functions,processes}", "lib/runtime/{env,settings}.ts", "lib/terminal"]),
   "localstack/demo": program(["localstack", "localstack/parts", "lib/terminal", "lib/work/core/answers.ts"]),
   "localstack/bridge": program(
     ["lib/protocol", "lib/runtime", "lib/runtime/aws", "lib/agent-kit", "lib/agent-kit/transports"],
