@@ -1,22 +1,15 @@
-import { randomUUID } from "node:crypto";
-import { writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import Anthropic from "@anthropic-ai/sdk";
 import { LLMock } from "@copilotkit/aimock";
 import OpenAI from "openai";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { chatRequestToMessages } from "../../lib/llm/dialects/chat-to-messages.ts";
-import { serveStreamUrl } from "../../localstack/functions/llm-stream.ts";
+import { serveConfiguration } from "../support/llm/gateway.ts";
 
 // The official clients over vendors that aimock plays, each client against either kind of vendor.
 
 const mock = new LLMock({ port: 0 });
 await mock.start();
-const path = join(tmpdir(), `waybill-llm-${randomUUID()}.yaml`);
-writeFileSync(
-  path,
-  `providers:
+const configuration = `providers:
   openai: { type: openai, base_url: "${mock.url}/v1", key: "\${env:TEST_KEY}" }
   anthropic: { type: anthropic, base_url: "${mock.url}", key: "\${env:TEST_KEY}" }
 models:
@@ -24,11 +17,9 @@ models:
   claude: { provider: anthropic, id: claude-sonnet-4-5, window: 200000, can: [tools, json_schema, vision] }
 chains:
   default: { models: [claude, gpt] }
-`,
-);
-process.env["LLM_CONFIG"] = path;
+`;
 process.env["TEST_KEY"] = "test-key-123";
-const gateway = await serveStreamUrl(process.cwd(), 0);
+const { gateway } = await serveConfiguration(configuration);
 const openai = new OpenAI({ baseURL: `${gateway.url}/llm/v1`, apiKey: "caller", maxRetries: 0 });
 const anthropic = new Anthropic({ baseURL: `${gateway.url}/llm`, apiKey: "caller", maxRetries: 0 });
 

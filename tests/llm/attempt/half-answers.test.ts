@@ -1,11 +1,7 @@
-import { randomUUID } from "node:crypto";
-import { writeFileSync } from "node:fs";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { serveStreamUrl } from "../../../localstack/functions/llm-stream.ts";
+import { serveConfiguration } from "../../support/llm/gateway.ts";
 
 // Answers under HTTP 200 that are none, or half of one: never given as a success.
 
@@ -49,20 +45,15 @@ const vendor = http.createServer((request, response) => {
 });
 await new Promise<void>((resolve) => vendor.listen(0, "127.0.0.1", resolve));
 const FAULTS = ["unended", "error-beside", "error-alone", "blanks"];
-const path = join(tmpdir(), `waybill-llm-${randomUUID()}.yaml`);
 const at = `base_url: "http://127.0.0.1:${(vendor.address() as AddressInfo).port}/v1", local: true`;
-writeFileSync(
-  path,
-  `providers: { v: { type: openai, ${at} } }
+const configuration = `providers: { v: { type: openai, ${at} } }
 models:
 ${[...FAULTS, "well"].map((name) => `  ${name}: { provider: v, id: ${name}, window: 1000, price: 0 }`).join("\n")}
 chains:
 ${FAULTS.map((name) => `  x-${name}: { models: [${name}, well], on: { server_error: next } }`).join("\n")}
 timeouts: { first_token_ms: 300, total_ms: 10000 }
-`,
-);
-process.env["LLM_CONFIG"] = path;
-const gateway = await serveStreamUrl(process.cwd(), 0);
+`;
+const { gateway } = await serveConfiguration(configuration);
 
 afterAll(async () => {
   await gateway.stop();

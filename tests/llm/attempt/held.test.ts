@@ -1,12 +1,8 @@
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { serveStreamUrl } from "../../../localstack/functions/llm-stream.ts";
+import { serveConfiguration } from "../../support/llm/gateway.ts";
 
 // What is held of an answer until it is whole has a bound; what is given as it comes has none.
 
@@ -39,10 +35,7 @@ async function answer(model: string, response: http.ServerResponse): Promise<voi
   response.end(end);
 }
 await new Promise<void>((resolve) => vendor.listen(0, "127.0.0.1", resolve));
-const path = join(tmpdir(), `waybill-llm-${randomUUID()}.yaml`);
-writeFileSync(
-  path,
-  `providers: { v: { type: openai, base_url: "http://127.0.0.1:${(vendor.address() as AddressInfo).port}/v1", local: true } }
+const configuration = `providers: { v: { type: openai, base_url: "http://127.0.0.1:${(vendor.address() as AddressInfo).port}/v1", local: true } }
 models:
   long: { provider: v, id: long, window: 1000, price: 0 }
   short: { provider: v, id: short, window: 1000, price: 0 }
@@ -50,10 +43,8 @@ models:
   wide: { provider: v, id: wide, window: 1000, price: 0, can: [embeddings] }
 chains:
   both: { models: [long, short], on: { bad_answer: next } }
-`,
-);
-process.env["LLM_CONFIG"] = path;
-const gateway = await serveStreamUrl(process.cwd(), 0);
+`;
+const { gateway } = await serveConfiguration(configuration);
 
 afterAll(async () => {
   await gateway.stop();

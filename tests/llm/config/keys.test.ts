@@ -1,12 +1,8 @@
-import { randomUUID } from "node:crypto";
-import { writeFileSync } from "node:fs";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeEach, expect, test } from "vitest";
-import { serveStreamUrl } from "../../../localstack/functions/llm-stream.ts";
+import { serveConfiguration } from "../../support/llm/gateway.ts";
 import { startVendor } from "../../support/llm/vendor.ts";
 
 // Secrets Manager is played by a few lines of HTTP: the versions of one secret, by their stage.
@@ -28,16 +24,11 @@ const manager = http.createServer((request, response) => {
 await new Promise<void>((resolve) => manager.listen(0, "127.0.0.1", resolve));
 process.env["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = `http://127.0.0.1:${(manager.address() as AddressInfo).port}`;
 const vendor = await startVendor();
-const path = join(tmpdir(), `waybill-llm-${randomUUID()}.yaml`);
-writeFileSync(
-  path,
-  `providers: { v: { type: openai, base_url: "${vendor.url}/v1", key: "\${env:UNSET_KEY|secret:waybill/vendor}" } }
+const configuration = `providers: { v: { type: openai, base_url: "${vendor.url}/v1", key: "\${env:UNSET_KEY|secret:waybill/vendor}" } }
 models: { ok: { provider: v, id: fb-ok, window: 1000, price: { input: 1, output: 1 } } }
 chains: {}
-`,
-);
-process.env["LLM_CONFIG"] = path;
-const gateway = await serveStreamUrl(process.cwd(), 0);
+`;
+const { gateway } = await serveConfiguration(configuration);
 const openai = new OpenAI({ baseURL: `${gateway.url}/llm/v1`, apiKey: "caller", maxRetries: 0 });
 const ask = async () =>
   await openai.chat.completions.create({ model: "ok", messages: [{ role: "user", content: "hi" }] });

@@ -1,22 +1,16 @@
 import { randomUUID } from "node:crypto";
-import { writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { setSwitch } from "../../../lib/llm/accounts/queries.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
-import { serveStreamUrl } from "../../../localstack/functions/llm-stream.ts";
 import { ACTOR } from "../../support/database/actor.ts";
+import { serveConfiguration } from "../../support/llm/gateway.ts";
 import { startVendor } from "../../support/llm/vendor.ts";
 
 // The switch is thrown while vendors are silent, in mid-answer or waited for: every external call ends, a local one goes on.
 
 const vendor = await startVendor();
-const path = join(tmpdir(), `waybill-llm-${randomUUID()}.yaml`);
-writeFileSync(
-  path,
-  `providers:
+const configuration = `providers:
   out: { type: openai, base_url: "${vendor.url}/v1", key: "\${env:SWITCH_KEY}" }
   house: { type: openai, base_url: "${vendor.url}/house/v1", local: true }
 models:
@@ -33,11 +27,9 @@ chains:
   hedged-home: { models: [silent, endless, home], promises: { window: 1 }, hedge: { after_ms: 50 } }
 timeouts: { first_token_ms: 19000, idle_ms: 19000 }
 budgets: { day_usd: 5 }
-`,
-);
-process.env["LLM_CONFIG"] = path;
+`;
 process.env["SWITCH_KEY"] = "canary";
-const gateway = await serveStreamUrl(process.cwd(), 0);
+const { gateway } = await serveConfiguration(configuration);
 const openai = new OpenAI({ baseURL: `${gateway.url}/llm/v1`, apiKey: "caller", maxRetries: 0 });
 const db = connect();
 const ANSWER = Array.from({ length: 60 }, (_, index) => `word${index}`).join(" ");

@@ -1,25 +1,15 @@
-import { randomUUID } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, expect, test } from "vitest";
-import { serveStreamUrl } from "../../../localstack/functions/llm-stream.ts";
+import { serveConfiguration } from "../../support/llm/gateway.ts";
 import { startVendor } from "../../support/llm/vendor.ts";
 
 const vendor = await startVendor();
-const path = join(tmpdir(), `waybill-llm-${randomUUID()}.yaml`);
-const write = (provider: string) =>
-  writeFileSync(
-    path,
-    `providers: { v: { type: openai, base_url: "${vendor.url}/v1", ${provider} } }
+const configured = (provider: string) => `providers: { v: { type: openai, base_url: "${vendor.url}/v1", ${provider} } }
 models: { ok: { provider: v, id: fb-ok, window: 1000, price: { input: 1, output: 1 } } }
 chains: {}
-`,
-  );
-write('key: "${env:NOBODY_SET_THIS}"');
-process.env["LLM_CONFIG"] = path;
-const gateway = await serveStreamUrl(process.cwd(), 0);
+`;
+const { gateway, path } = await serveConfiguration(configured('key: "${env:NOBODY_SET_THIS}"'));
 
 afterAll(async () => {
   await gateway.stop();
@@ -39,7 +29,7 @@ test("calls are refused while a key cannot be resolved, and answered once the fi
     .list()
     .catch((error: unknown) => error);
   const explained = await fetch(`${gateway.url}/llm/route`, { method: "POST", body: "{}" });
-  write("local: true");
+  writeFileSync(path, configured("local: true"));
   const answered = await ask();
 
   expect([refused.status, refused.body.error?.code]).toEqual([503, "misconfigured"]);

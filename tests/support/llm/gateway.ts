@@ -87,9 +87,14 @@ export async function startGateway(more: More = {}): Promise<{ gateway: StreamUr
     `keep_text_of_projects: ${JSON.stringify(more.projects ?? [])}`,
     ...(more.budgets === undefined ? [] : [`budgets: ${more.budgets}`]),
   ].join("\n");
-  const path = join(tmpdir(), `waybill-llm-${randomUUID()}.yaml`);
-  writeFileSync(path, config);
-  process.env["LLM_CONFIG"] = path;
   process.env["TEST_KEY"] = key;
-  return { gateway: await serveStreamUrl(process.cwd(), 0), vendor, key };
+  return { gateway: (await serveConfiguration(config)).gateway, vendor, key };
+}
+
+/** The gateway's function URL over a configuration in YAML, and the file that it is in. Once a process: the function is loaded with it. */
+export async function serveConfiguration(text: string): Promise<{ gateway: StreamUrl; path: string }> {
+  const path = join(tmpdir(), `waybill-llm-${randomUUID()}.yaml`);
+  writeFileSync(path, text);
+  process.env["LLM_CONFIG"] = path;
+  return { gateway: await serveStreamUrl(process.cwd(), 0), path };
 }
