@@ -5,7 +5,7 @@ import { ConfigError, Unavailable } from "../../errors.ts";
 import { whole } from "../../input/whole.ts";
 import { onLambda } from "../env.ts";
 import { log } from "../log.ts";
-import { readSettings, setting } from "../settings.ts";
+import { readSettings, setting, type Values } from "../settings.ts";
 import { isPasswordRefused } from "./db-errors.ts";
 import { renewable } from "./pool.ts";
 import { socketFactory } from "./socket.ts";
@@ -64,7 +64,10 @@ export const databaseSettings = {
 
 /** Exactly the connection string that is configured, or the documented local one with a warning. */
 export function databaseUrl(source?: NodeJS.ProcessEnv): string {
-  const { url } = readSettings(databaseSettings, source);
+  return urlOf(readSettings(databaseSettings, source), source);
+}
+
+function urlOf({ url }: Values<typeof databaseSettings>, source?: NodeJS.ProcessEnv): string {
   if (url !== undefined) return url;
   if (onLambda(source)) throw new ConfigError("DATABASE_URL is not set. Set it to the database's connection string.");
   log.warn("database url defaulted", { url: LOCAL_DATABASE_URL, todo: "set DATABASE_URL" });
@@ -79,8 +82,10 @@ type Wishes = Pick<postgres.Options<Record<string, never>>, "max" | "idle_timeou
  * connection is replaced by the wrapper of the entry point; with wishes the pool is the caller's own to look after, for
  * a lock belongs to its session.
  */
-export function connect(source?: NodeJS.ProcessEnv, url: string = databaseUrl(source), wishes?: Wishes): Pool {
-  const { secretArn, poolMax, prepare, statementTimeoutMs } = readSettings(databaseSettings, source);
+export function connect(source?: NodeJS.ProcessEnv, address?: string, wishes?: Wishes): Pool {
+  const settings = readSettings(databaseSettings, source);
+  const { secretArn, poolMax, prepare, statementTimeoutMs } = settings;
+  const url = address ?? urlOf(settings, source);
   const open = (onclose: () => void, error?: unknown) => {
     let password = "";
     let fresh = isPasswordRefused(error) || error instanceof Unavailable;
