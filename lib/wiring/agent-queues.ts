@@ -21,12 +21,12 @@ const PATIENCE_MS = 5_000;
  */
 export async function queueFor(
   { settings, log }: { settings: Pick<PlaneSettings, "agentQueues">; log: Log },
-  { name, queue }: AgentDefinition,
+  definition: AgentDefinition,
 ): Promise<string | null> {
   const { create, prefix } = settings.agentQueues;
-  if (queue?.includes("://")) return queue;
-  const queueName = queue ?? nameOf(prefix, name);
-  if (queueName.length > MAX_NAME_LENGTH - "-dlq".length) return null;
+  if (definition.queue?.includes("://")) return definition.queue;
+  const queueName = nameOf(prefix, definition);
+  if (isTooLong(queueName)) return null;
   try {
     const found = await findQueue(sqs, queueName, PATIENCE_MS);
     if (found !== undefined || !create) return found ?? null;
@@ -36,21 +36,26 @@ export async function queueFor(
       maxReceiveCount: MAX_RECEIVE_COUNT,
       deadLetters: { name: `${queueName}-dlq`, attributes: DEAD_LETTER_ATTRIBUTES },
     });
-    log.info("agent queue made", { agent: name, queue: queueName });
+    log.info("agent queue made", { agent: definition.name, queue: queueName });
     return made;
   } catch (cause) {
     throw new Unavailable(`SQS did not answer for the queue ${queueName}.`, { cause });
   }
 }
 
-function nameOf(prefix: string, agent: string): string {
-  return `${prefix}-agent-${agent}`;
+function nameOf(prefix: string, { name, queue }: AgentDefinition): string {
+  return queue ?? `${prefix}-agent-${name}`;
+}
+
+/** Whether SQS takes no such name, or none of its dead letter queue. */
+function isTooLong(queueName: string): boolean {
+  return queueName.length > MAX_NAME_LENGTH - "-dlq".length;
 }
 
 /** What to do about an agent that has no queue: the commands that make it. */
-export function howToCreate({ prefix }: AgentQueueSettings, { name: agent, queue }: AgentDefinition): string {
-  const queueName = queue ?? nameOf(prefix, agent);
-  if (queueName.length > MAX_NAME_LENGTH - "-dlq".length) {
+export function howToCreate({ prefix }: AgentQueueSettings, definition: AgentDefinition): string {
+  const queueName = nameOf(prefix, definition);
+  if (isTooLong(queueName)) {
     return `The name ${queueName} is too long for SQS with its -dlq. Give the definition a queue of a shorter name.`;
   }
   const dlq = `aws sqs create-queue --queue-name ${queueName}-dlq --attributes ${shorthand(DEAD_LETTER_ATTRIBUTES)}`;

@@ -72,7 +72,7 @@ export function deadline(ms: number): { abortSignal: AbortSignal } {
 
 /**
  * Makes a call of SQS's JSON protocol without the SDK's layers: they take more processor time than all else that the bridge does
- * with a message (docs/queues.md has the figures). Undefined where no good answer comes, whatever the reason: then the SDK makes
+ * with a message (docs/measured.md has the figures). Undefined where no good answer comes, whatever the reason: then the SDK makes
  * the call again, which knows what to do and what to say. Rejects when the time is over.
  */
 async function quickly<Result>(name: string, input: object, ms: number): Promise<Result | undefined> {

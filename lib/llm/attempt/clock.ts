@@ -10,8 +10,8 @@ export type Clock = {
   stop: () => void;
 };
 
-/** Made once: an error takes its stack with it, and this ends every attempt. */
-const OVER = abortReason("the attempt is over");
+/** Why an attempt ends that is not needed any more. Made once: an error takes its stack with it, and this ends every attempt. */
+export const OVER = abortReason("the attempt is over");
 
 /** One timer for the clock that runs now, and the end of everything that is still going on when it rings. */
 export function startClock({ stopped, clocks }: { stopped: AbortSignal; clocks: Timeouts }): Clock {

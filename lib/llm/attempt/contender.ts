@@ -1,4 +1,3 @@
-import { abortReason } from "../../errors.ts";
 import { type AttemptOutcome, recordOf } from "../accounts/account.ts";
 import type { Failure } from "../config/failure.ts";
 import { SWITCHED_OFF } from "../config/failure.ts";
@@ -10,6 +9,7 @@ import type { Candidate } from "../routing/rules.ts";
 import { type Attempt, MAX_ANSWER_BYTES } from "./attempt.ts";
 import type { AdmittedCall, GatewayDeps } from "./call.ts";
 import type { CallTotal } from "./call-total.ts";
+import { OVER } from "./clock.ts";
 import { plainAttempt } from "./plain-attempt.ts";
 import { streamAttempt } from "./stream-attempt.ts";
 
@@ -180,9 +180,6 @@ export class Contender {
     return recordOf(this.#call.facts, attempt, outcome);
   }
 }
-
-/** Made once: an error takes its stack with it, and this ends every attempt. */
-const OVER = abortReason("the attempt is over");
 
 /** The clocks of one attempt, all inside what is left of the call; a silent vendor leaves the others a share of it. */
 function clocksFor(
