@@ -4,9 +4,9 @@ import { system } from "../lib/access/actor.ts";
 import { envelope } from "../lib/protocol/envelope.ts";
 import { type Message, ORCHESTRATOR, type WorkRequestMessage } from "../lib/protocol/messages.ts";
 import { uuidv7 } from "../lib/runtime/ids.ts";
-import { log } from "../lib/runtime/log.ts";
 import { connect, type Pool } from "../lib/runtime/postgres/db.ts";
 import { type ControlPlane, controlPlane } from "../lib/wiring/control-plane.ts";
+import { noQueues, processEdges } from "../lib/wiring/edges.ts";
 import { router } from "../lib/wiring/router.ts";
 import { readPlaneSettings } from "../lib/wiring/settings.ts";
 import type { Outgoing } from "../lib/work/core/outbox.ts";
@@ -35,7 +35,7 @@ export function benchWorld(url: string, inFlight: number) {
   const pool = connect({ ...process.env, DATABASE_URL: url, DATABASE_POOL_MAX: "1" });
   const plane = controlPlane({
     settings: readPlaneSettings({ ...QUEUES, AGENT_IN_FLIGHT: String(inFlight) }),
-    edges: { db: pool, send: async () => ({ sent: [] }), now: () => new Date(), newId: () => uuidv7(), log },
+    edges: processEdges({ ...noQueues, send: async () => ({ sent: [] }) }, pool),
   });
   const { agents, stamp, settings } = plane;
   const { route } = plane.part(router);

@@ -3,11 +3,13 @@ import { system } from "../lib/access/actor.ts";
 import { ConfigError } from "../lib/errors.ts";
 import { syncFolder } from "../lib/registry/sync.ts";
 import { findWithoutQueue, setQueue } from "../lib/registry/versions.ts";
-import { agentQueueSettings } from "../lib/runtime/aws/queue-settings.ts";
+import { queueSettings } from "../lib/runtime/aws/queue-settings.ts";
+import { type Queues, sqsQueues } from "../lib/runtime/aws/queues.ts";
+import { sqsClient } from "../lib/runtime/aws/sqs.ts";
 import { readSettings } from "../lib/runtime/settings.ts";
 import { command, Failed, WrongUse } from "../lib/terminal/command.ts";
 import { queueFor } from "../lib/wiring/agent-queues.ts";
-import type { Edges } from "../lib/wiring/edges.ts";
+import type { ControlPlane } from "../lib/wiring/control-plane.ts";
 import { runningOver } from "../localstack/parts/data-dir.ts";
 import { environmentHere, onDatabase } from "./database.ts";
 
@@ -25,7 +27,8 @@ process.exitCode = await command({
   run: async ({ positionals: [folder, ...more] }) => {
     if (folder === undefined || more.length > 0) throw new WrongUse("Name one folder.");
     const env = environment();
-    await onDatabase(async (edges) => makeQueues(edges, await sync(edges, folder), env), env);
+    const run = async (plane: ControlPlane) => await makeQueues(plane, await sync(plane, folder), namedIn(env));
+    await onDatabase(run, { source: env, queues: queuesOf(env) });
   },
 });
 
@@ -36,12 +39,14 @@ function environment(): NodeJS.ProcessEnv {
 }
 
 /** Stores the definitions of a folder and prints what became of each; answers the agents' names. Throws where nothing was stored. */
-async function sync({ db, newId }: Edges, folder: string): Promise<string[]> {
-  const outcome = await syncFolder(db, AGENTS_SYNC, folder, { gentle: false, newId }).catch((error: unknown) => {
-    // Of the errors of the system only those of files are about the folder; the database has its own words.
-    if ((error as NodeJS.ErrnoException).path === undefined) throw error;
-    throw new ConfigError(`${folder} cannot be read: ${(error as Error).message}`);
-  });
+async function sync({ db, stamp }: ControlPlane, folder: string): Promise<string[]> {
+  const outcome = await syncFolder(db, AGENTS_SYNC, folder, { gentle: false, newId: stamp.newId }).catch(
+    (error: unknown) => {
+      // Of the errors of the system only those of files are about the folder; the database has its own words.
+      if ((error as NodeJS.ErrnoException).path === undefined) throw error;
+      throw new ConfigError(`${folder} cannot be read: ${(error as Error).message}`);
+    },
+  );
   if (!outcome.ok) {
     const count = outcome.faults.length === 1 ? "1 fault" : `${outcome.faults.length} faults`;
     throw new Failed(`${outcome.faults.join("\n")}\n${count}; nothing was stored. See docs/registry.md.`);
@@ -52,21 +57,35 @@ async function sync({ db, newId }: Edges, folder: string): Promise<string[]> {
   return outcome.synced.map(({ name }) => name);
 }
 
+/** The agents whose queue the environment names. */
+function namedIn(env: NodeJS.ProcessEnv): string[] {
+  const named = { agents: { ...queueSettings.agents, schema: queueSettings.agents.schema.prefault("{}") } };
+  return Object.keys(readSettings(named, env).agents);
+}
+
+/** The queues that this environment names, which is not this process's where the stack that runs here has its own. */
+function queuesOf(env: NodeJS.ProcessEnv): Queues {
+  const { AWS_ENDPOINT_URL_SQS: endpoint, AWS_REGION: region, AWS_SESSION_TOKEN: sessionToken } = env;
+  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = env;
+  const credentials = accessKeyId &&
+    secretAccessKey && { accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) };
+  return sqsQueues(
+    sqsClient({ ...(endpoint && { endpoint }), ...(region && { region }), ...(credentials && { credentials }) }),
+  );
+}
+
 /** Only where queues are ours to make; elsewhere it is told which are missing. */
-async function makeQueues({ db, log }: Edges, names: string[], env: NodeJS.ProcessEnv): Promise<void> {
-  const named = Object.keys(JSON.parse(env["AGENT_QUEUES"] || "{}") as Record<string, string>);
+async function makeQueues(plane: ControlPlane, names: string[], named: string[]): Promise<void> {
+  const { db, settings } = plane;
   const missing = (await findWithoutQueue(db, names)).filter(({ name }) => !named.includes(name));
-  if (env["AGENT_QUEUE_CREATE"] !== "true") {
+  if (!settings.agentQueues.create) {
     for (const { name } of missing) {
       console.log(`no queue   ${name}  gets no work before it has one: PUT /agents/${name} finds or makes it`);
     }
     return;
   }
-  // The client of SQS reads its address and credentials with its first call.
-  Object.assign(process.env, env);
-  const settings = { agentQueues: readSettings(agentQueueSettings, env) };
   for (const definition of missing) {
-    const url = await queueFor({ settings, log }, definition);
+    const url = await queueFor(plane, definition);
     if (url === null) continue;
     await setQueue(db, AGENTS_SYNC, definition.name, url);
     console.log(`queue      ${definition.name}  ${url}`);

@@ -1,7 +1,9 @@
 import postgres from "postgres";
+import type { Queues } from "../lib/runtime/aws/queues.ts";
 import { isConnectionError, type Pool } from "../lib/runtime/postgres/db.ts";
 import { Failed } from "../lib/terminal/command.ts";
-import { type Edges, onEdges } from "../lib/wiring/edges.ts";
+import { onPlane } from "../lib/wiring/command-plane.ts";
+import type { ControlPlane } from "../lib/wiring/control-plane.ts";
 import { runningOver } from "../localstack/parts/data-dir.ts";
 
 /**
@@ -14,16 +16,20 @@ export function environmentHere(): NodeJS.ProcessEnv {
 }
 
 /**
- * What `run` answers over the edges of a command, on the database of the environment, or else on the documented local one. Throws
+ * What `run` answers with the control plane of a command, on the database of the environment, or else on the documented local one. Throws
  * Failed, with what to do, where the database is away or not migrated, or refuses a statement.
  */
-export async function onDatabase<T>(run: (edges: Edges) => Promise<T>, env = environmentHere()): Promise<T> {
+export async function onDatabase<T>(
+  run: (plane: ControlPlane) => Promise<T>,
+  { source = environmentHere(), queues }: { source?: NodeJS.ProcessEnv; queues?: Queues } = {},
+): Promise<T> {
   let db: Pool | undefined;
   try {
-    return await onEdges(async (edges) => {
-      db = edges.db;
-      return await run(edges);
-    }, env);
+    const kept = async (plane: ControlPlane) => {
+      db = plane.db;
+      return await run(plane);
+    };
+    return await onPlane(kept, { source, queues });
   } catch (error) {
     throw inWords(error, db && nameOf(db));
   }

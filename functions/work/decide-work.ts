@@ -1,4 +1,4 @@
-import { sendAll } from "../../lib/runtime/aws/sqs.ts";
+import { sqsQueues } from "../../lib/runtime/aws/queues.ts";
 import { decide, feedback, handOver } from "../../lib/wiring/calls/decisions.ts";
 import { functionPlane, httpFunction } from "../../lib/wiring/serve.ts";
 import {
@@ -12,7 +12,7 @@ import {
 
 /** POST /work/{task_id}/approve, reject, cancel, retry, handover, feedback: what is said about work. */
 export const handler = httpFunction(
-  functionPlane(sendAll),
+  functionPlane(sqsQueues()),
   [approveWork, decide("approve")],
   [rejectWork, decide("reject")],
   [cancelWork, decide("cancel")],

@@ -1,10 +1,7 @@
 import { Unavailable } from "../errors.ts";
 import type { AgentDefinition } from "../registry/definition.ts";
-import { createQueue, findQueue } from "../runtime/aws/create-queue.ts";
 import type { AgentQueueSettings } from "../runtime/aws/queue-settings.ts";
-import { sqs } from "../runtime/aws/sqs.ts";
-import type { Log } from "../runtime/log.ts";
-import type { PlaneSettings } from "./settings.ts";
+import type { ControlPlane } from "./control-plane.ts";
 
 /** What the queues of the agents that ship have; serverless.yml says the same. */
 const COMMON = { MaximumMessageSize: "1048576", SqsManagedSseEnabled: "true" };
@@ -20,7 +17,7 @@ const PATIENCE_MS = 5_000;
  * AGENT_QUEUE_CREATE allows it. Null where there is none. Throws Unavailable where SQS does not answer.
  */
 export async function queueFor(
-  { settings, log }: { settings: Pick<PlaneSettings, "agentQueues">; log: Log },
+  { settings, edges, log }: ControlPlane,
   definition: AgentDefinition,
 ): Promise<string | null> {
   const { create, prefix } = settings.agentQueues;
@@ -28,9 +25,9 @@ export async function queueFor(
   const queueName = nameOf(prefix, definition);
   if (isTooLong(queueName)) return null;
   try {
-    const found = await findQueue(sqs, queueName, PATIENCE_MS);
+    const found = await edges.queues.find(queueName, PATIENCE_MS);
     if (found !== undefined || !create) return found ?? null;
-    const made = await createQueue(sqs, {
+    const made = await edges.queues.create({
       name: queueName,
       attributes: ATTRIBUTES,
       maxReceiveCount: MAX_RECEIVE_COUNT,

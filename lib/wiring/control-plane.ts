@@ -12,7 +12,7 @@ export type ControlPlane = Pick<Edges, "db" | "log"> &
     edges: Edges;
     settings: PlaneSettings;
     /** The agents whose queue the environment names; others have theirs in the registry. */
-    agents: string[];
+    readonly agents: string[];
     /** Ids and times for what we write. */
     stamp: Stamp;
     /**
@@ -25,7 +25,7 @@ export type ControlPlane = Pick<Edges, "db" | "log"> &
 /** Makes a part of a control plane. */
 export type Part<T> = (plane: ControlPlane) => T;
 
-/** Builds the control plane from settings and edges. Reads no environment, opens nothing, waits for nothing. */
+/** Builds the control plane from settings and edges. Reads no setting before it is needed, opens nothing, waits for nothing. */
 export function controlPlane({ settings, edges }: { settings: PlaneSettings; edges: Edges }): ControlPlane {
   const { db, log, newId, now } = edges;
   const stamp: Stamp = { newId, now };
@@ -36,8 +36,10 @@ export function controlPlane({ settings, edges }: { settings: PlaneSettings; edg
     db,
     log,
     stamp,
-    agents: Object.keys(settings.queues.agents),
-    ...messagesOver(edges, settings.queues, stamp),
+    get agents() {
+      return Object.keys(settings.queues.agents);
+    },
+    ...messagesOver(edges, settings, stamp),
     part: <T>(make: Part<T>): T => {
       if (!made.has(make)) made.set(make, make(plane));
       return made.get(make) as T;

@@ -5,7 +5,8 @@ import { type Synced, syncFolder } from "../registry/sync.ts";
 import { makePartitions } from "../router/series.ts";
 import { isBusyError } from "../runtime/postgres/db-errors.ts";
 import { readSettings, setting } from "../runtime/settings.ts";
-import { type Edges, onEdges } from "./edges.ts";
+import { onPlane } from "./command-plane.ts";
+import type { ControlPlane } from "./control-plane.ts";
 
 export const shippedAgentsSettings = {
   folder: setting({
@@ -26,13 +27,13 @@ const PREPARE = system("prepare-database");
  */
 export async function prepareDatabase(source?: NodeJS.ProcessEnv): Promise<Synced[]> {
   const { folder } = readSettings(shippedAgentsSettings, source);
-  return await onEdges(async (edges) => {
-    const { db, log } = edges;
+  const run = async (plane: ControlPlane) => {
+    const { db, log } = plane;
     const [has] = await db<{ registry: boolean; series: boolean }[]>`
       select to_regclass('registry_state') is not null as registry,
         to_regclass('agent_transformation_events') is not null as series
     `;
-    const synced = has?.registry ? await syncBuiltIn(edges, folder) : [];
+    const synced = has?.registry ? await syncBuiltIn(plane, folder) : [];
     if (has?.series)
       await makePartitions(db, PREPARE).catch((error: unknown) => {
         if (!isBusyError(error)) throw error;
@@ -40,11 +41,12 @@ export async function prepareDatabase(source?: NodeJS.ProcessEnv): Promise<Synce
         log.warn("partitions not made", { error });
       });
     return synced;
-  }, source);
+  };
+  return await onPlane(run, { source });
 }
 
-async function syncBuiltIn({ db, newId }: Edges, folder: string): Promise<Synced[]> {
-  const outcome = await syncFolder(db, PREPARE, folder, { gentle: true, newId });
+async function syncBuiltIn({ db, stamp }: ControlPlane, folder: string): Promise<Synced[]> {
+  const outcome = await syncFolder(db, PREPARE, folder, { gentle: true, newId: stamp.newId });
   if (!outcome.ok) throw new ConfigError(`Agents that ship are not right:\n${outcome.faults.join("\n")}`);
   return outcome.synced;
 }

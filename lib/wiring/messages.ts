@@ -1,8 +1,8 @@
 import { findQueueUrls } from "../registry/queues.ts";
-import type { Queues } from "../runtime/aws/queue-settings.ts";
 import { type Stamp, wakeUp } from "../work/core/messages.ts";
 import type { Send } from "../work/core/outbox.ts";
 import type { Edges } from "./edges.ts";
+import type { PlaneSettings } from "./settings.ts";
 
 /** What the work of which the dispatcher is told says of itself. */
 type Ready = { taskId: string; traceId: string; runId: string; attempt: number; readyAt?: Date | null };
@@ -27,21 +27,22 @@ export type Messages = {
 const MAX_DELAY_SECONDS = 900;
 
 /** How messages leave over these edges and by the queues of this deployment. */
-export function messagesOver({ db, send, log, now }: Edges, queues: Queues, stamp: Stamp): Messages {
+export function messagesOver({ db, queues, log, now }: Edges, settings: PlaneSettings, stamp: Stamp): Messages {
   const wake = async (work: Ready) => {
     const delaySeconds = Math.ceil(Math.max(0, (work.readyAt?.getTime() ?? 0) - now().getTime()) / 1000);
     if (delaySeconds > MAX_DELAY_SECONDS) return;
     const hint = wakeUp({ ...work, toAgent: "" }, stamp);
-    const { error } = await send([{ ...hint, queueUrl: queues.work, delaySeconds }]);
+    const { error } = await queues.send([{ ...hint, queueUrl: settings.queues.work, delaySeconds }]);
     if (error !== undefined) log.warn("wake-up not sent", { trace_id: work.traceId, task_id: work.taskId, error });
   };
   return {
     send: async (messages) => {
-      const others = messages.map(({ toAgent }) => toAgent).filter((agent) => queues.agents[agent] === undefined);
+      const { agents } = settings.queues;
+      const others = messages.map(({ toAgent }) => toAgent).filter((agent) => agents[agent] === undefined);
       const defined = others.length === 0 ? {} : await findQueueUrls(db, [...new Set(others)]);
-      const { sent, error } = await send(
+      const { sent, error } = await queues.send(
         messages.flatMap(({ id, body, toAgent }) => {
-          const queueUrl = queues.agents[toAgent] ?? defined[toAgent];
+          const queueUrl = agents[toAgent] ?? defined[toAgent];
           return queueUrl === undefined ? [] : [{ id, body, queueUrl }];
         }),
       );

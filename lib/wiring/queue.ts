@@ -2,10 +2,10 @@ import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda"
 import { printable } from "../input/json.ts";
 import { type Message, ORCHESTRATOR, parseMessage } from "../protocol/messages.ts";
 import { answerTo, type Refusal, refusalOf } from "../protocol/refusal.ts";
-import { deadLetterUrl } from "../runtime/aws/dead-letters.ts";
-import { type Outgoing, sqs } from "../runtime/aws/sqs.ts";
+import type { Outgoing } from "../runtime/aws/sqs.ts";
 import { withConnections } from "../runtime/postgres/pool.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import type { Edges } from "./edges.ts";
 
 /** A message that follows the protocol, with the id by which the batch names it. */
 export type Received = { recordId: string; message: Message };
@@ -56,24 +56,25 @@ async function runAll({ log }: Sending, valid: Received[], run: Batch): Promise<
  */
 async function keptBack(plane: Sending, refused: Refused[]): Promise<string[]> {
   if (refused.length === 0) return [];
+  const { edges } = plane;
   for (const { record, refusal } of refused) {
     const { remains, error_code, reason } = refusal;
     plane.log.warn("message refused", { ...remains, sqs_message_id: record.messageId, error_code, reason });
   }
   const answers = refused.flatMap((one) => answerFor(plane, one));
-  const answered = await plane.edges.send(answers);
+  const answered = await edges.queues.send(answers);
   const unanswered = new Set(answers.map(({ id }) => id));
   for (const id of answered.sent) unanswered.delete(id);
   const letters: Outgoing[] = [];
   let error = answered.error;
   for (const one of refused.filter(({ record }) => !unanswered.has(record.messageId))) {
     try {
-      letters.push(letterOf(one, await deadLetterQueueOf(one.record.eventSourceARN)));
+      letters.push(letterOf(one, await deadLetterQueueOf(edges, one.record.eventSourceARN)));
     } catch (caught) {
       error = caught;
     }
   }
-  const buried = await plane.edges.send(letters);
+  const buried = await edges.queues.send(letters);
   error ??= buried.error;
   if (error !== undefined) plane.log.error("dead letter not sent", { error });
   const gone = new Set(buried.sent);
@@ -103,8 +104,8 @@ function answerFor({ settings, stamp }: Sending, { record, refusal }: Refused): 
 const ASK_MS = 5_000;
 
 /** Where a queue's poison goes. Throws where its redrive policy names no queue. */
-async function deadLetterQueueOf(queueArn: string): Promise<string> {
-  const url = await deadLetterUrl(sqs, queueArn, ASK_MS);
+async function deadLetterQueueOf({ queues }: Edges, queueArn: string): Promise<string> {
+  const url = await queues.deadLetterUrl(queueArn, ASK_MS);
   if (url === undefined) throw new Error(`${queueArn} has no dead letter queue. Set its RedrivePolicy.`);
   return url;
 }

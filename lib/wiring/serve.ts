@@ -1,11 +1,12 @@
 import type { APIGatewayProxyStructuredResultV2, Context } from "aws-lambda";
 import type { Actor } from "../access/actor.ts";
+import type { Queues } from "../runtime/aws/queues.ts";
 import { apiGateway, type HttpEvent } from "../runtime/http/lambda.ts";
 import type { Answer, Call, Route } from "../runtime/http/route.ts";
 import { type Served, serve } from "../runtime/http/serve.ts";
 import { acting } from "./acting.ts";
 import { type ControlPlane, controlPlane } from "./control-plane.ts";
-import { type Edges, processEdges } from "./edges.ts";
+import { processEdges } from "./edges.ts";
 import { readPlaneSettings } from "./settings.ts";
 
 /** What answers the calls of a route: a use case, with what it needs of the call and what its outcome is over HTTP. */
@@ -15,11 +16,11 @@ export type Answers<R extends Route> = (plane: ControlPlane, actor: Actor, call:
 type Rows<R extends readonly Route[]> = { [K in keyof R]: readonly [R[K], Answers<R[K]>] };
 
 /**
- * The control plane of a function, by the environment of its process; one that sends messages is given how (sendAll). Throws a
+ * The control plane of a function, by the environment of its process; one that reaches queues is given them (sqsQueues). Throws a
  * ConfigError that names what is wrong in the environment.
  */
-export function functionPlane(send?: Edges["send"]): ControlPlane {
-  return controlPlane({ settings: readPlaneSettings(), edges: processEdges(send) });
+export function functionPlane(queues?: Queues): ControlPlane {
+  return controlPlane({ settings: readPlaneSettings(), edges: processEdges(queues) });
 }
 
 /** The Lambda handler of a function behind the HTTP API, from its table route → what answers it. */

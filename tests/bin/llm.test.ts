@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { startGateway } from "../support/llm/gateway.ts";
+import { run as runIn } from "./run.ts";
 
 const { gateway, vendor } = await startGateway();
 const db = connect();
@@ -95,6 +96,13 @@ test("llm:switch turns external calls off and on", async () => {
   expect(await db`select external, reason from llm_switch`).toEqual([{ external: false, reason: "too dear" }]);
   expect((await run("bin/llm-switch.ts", "on")).code).toBe(0);
   expect(await db`select external from llm_switch`).toEqual([{ external: true }]);
+});
+
+test("llm:switch turns whatever else is wrong in the environment", async () => {
+  const wrong = { ROUTER_MARGIN: "much", LEASE_SECONDS: "-1", WORK_QUEUE_URL: "", AGENT_QUEUES: "{" };
+
+  expect(await runIn("llm-switch", ["off"], wrong)).toMatchObject({ code: 0 });
+  expect(await runIn("llm-switch", ["on"], wrong)).toMatchObject({ code: 0 });
 });
 
 test("llm:switch alone says how the switch stands and how to set it, and changes nothing", async () => {

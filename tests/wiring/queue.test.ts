@@ -8,13 +8,13 @@ import {
 import type { SQSEvent } from "aws-lambda";
 import { beforeEach, expect, test } from "vitest";
 import { type Message, parseMessage, serialiseMessage } from "../../lib/protocol/messages.ts";
-import { sendAll } from "../../lib/runtime/aws/sqs.ts";
+import { sqsQueues } from "../../lib/runtime/aws/queues.ts";
 import { queue } from "../../lib/wiring/queue.ts";
 import { functionPlane } from "../../lib/wiring/serve.ts";
 import * as samples from "../protocol/samples.ts";
 import { agentQueue, put, receive, sqs } from "../support/http/events.ts";
 
-const plane = functionPlane(sendAll);
+const plane = functionPlane(sqsQueues());
 let source: string;
 let deadLetters: string;
 

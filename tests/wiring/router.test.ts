@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from "vitest";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { controlPlane } from "../../lib/wiring/control-plane.ts";
-import { processEdges } from "../../lib/wiring/edges.ts";
+import { noQueues, processEdges } from "../../lib/wiring/edges.ts";
 import { router } from "../../lib/wiring/router.ts";
 import { readPlaneSettings } from "../../lib/wiring/settings.ts";
 import { defineAgents } from "../support/database/registry.ts";
@@ -15,7 +15,7 @@ afterAll(async () => {
 test("the router goes by the clock of its control plane", async () => {
   await defineAgents(db, { name: "painter", triggers: [{ phrase: "paint the fence" }] });
   let now = Date.parse("2020-01-01T00:00:00Z");
-  const edges = { ...processEdges(undefined, db), now: () => new Date(now) };
+  const edges = { ...processEdges(noQueues, db), now: () => new Date(now) };
   const settings = readPlaneSettings({ ...process.env, ROUTER_CACHE_SECONDS: "60" });
   const { route } = controlPlane({ settings, edges }).part(router);
   const age = async () => (await route(db, { request_text: "paint the fence" })).measured.cacheAgeSeconds;

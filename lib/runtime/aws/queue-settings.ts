@@ -30,7 +30,6 @@ export const queueSettings = {
     says: "JSON, agent name to queue URL. Other agents have the queue of their definition in the registry.",
   }),
 };
-export type Queues = Values<typeof queueSettings>;
 
 /** How the queues of agents that the registry gets are found and made. */
 export const agentQueueSettings = {

@@ -4,6 +4,7 @@ import {
   type SendMessageBatchCommandInput,
   type SendMessageBatchResult,
   SQSClient,
+  type SQSClientConfig,
 } from "@aws-sdk/client-sqs";
 
 /** What one call of SQS carries, attributes counted; a message by itself may be as large. */
@@ -18,7 +19,12 @@ export type Outgoing = {
 };
 
 /** The client of this process. AWS_ENDPOINT_URL_SQS points it elsewhere, whatever host a queue URL names. */
-export const sqs: SQSClient = new SQSClient({ maxAttempts: 3, useQueueUrlAsEndpoint: false, md5: false });
+export const sqs: SQSClient = sqsClient();
+
+/** A client of SQS; where, and as whom, it calls is what the environment of this process says, but for what it is given. */
+export function sqsClient(given: Pick<SQSClientConfig, "endpoint" | "region" | "credentials"> = {}): SQSClient {
+  return new SQSClient({ maxAttempts: 3, useQueueUrlAsEndpoint: false, md5: false, ...given });
+}
 
 /** A queue answers in milliseconds; what takes longer is kept for the sweep rather than holding up the caller. */
 const SEND_MS = 5_000;
@@ -29,8 +35,11 @@ export type Refusal = { id: string; reason: string };
 /** One call of SQS, broken off after so many milliseconds. */
 type Send = (input: SendMessageBatchCommandInput, ms: number) => Promise<SendMessageBatchResult>;
 
-const sendBySdk: Send = async (input, ms) =>
-  await sqs.send(new SendMessageBatchCommand(input), { abortSignal: AbortSignal.timeout(ms) });
+/** The calls of a client. */
+export function sendBySdk(client: SQSClient): Send {
+  return async (input, ms) =>
+    await client.send(new SendMessageBatchCommand(input), { abortSignal: AbortSignal.timeout(ms) });
+}
 
 /** What became of messages that were to be sent. */
 export type Outcome = { sent: string[]; refused?: Refusal[]; error?: unknown };
@@ -40,7 +49,7 @@ export type Outcome = { sent: string[]; refused?: Refusal[]; error?: unknown };
  * missing from them was not sent, and what is in `refused` never will be. Never throws: a message that was not sent is
  * still in the outbox.
  */
-export async function sendAll(messages: Outgoing[], send: Send = sendBySdk): Promise<Outcome> {
+export async function sendAll(messages: Outgoing[], send: Send = sendBySdk(sqs)): Promise<Outcome> {
   const outcomes = await Promise.all(batches(messages).map((batch) => sendBatch(batch, send)));
   const error = outcomes.find((outcome) => outcome.error !== undefined)?.error;
   const refused = outcomes.flatMap((outcome) => outcome.refused ?? []);

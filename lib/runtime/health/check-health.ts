@@ -1,7 +1,6 @@
-import { GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import { Unavailable } from "../../errors.ts";
 import { within } from "../../time.ts";
-import { sqs } from "../aws/sqs.ts";
+import type { Queues } from "../aws/queues.ts";
 import { renewAll } from "../postgres/pool.ts";
 import type { Health, HealthPart } from "./health.ts";
 
@@ -11,6 +10,7 @@ type Checks = {
   expected: readonly string[];
   /** Queue URLs by name. */
   queues: Record<string, string>;
+  counts: Queues["counts"];
   /** Answers what is to be told although it is no reason to fail. */
   warnings: () => Promise<string[]>;
 };
@@ -18,13 +18,13 @@ type Checks = {
 const PATIENCE_MS = 2_000;
 
 /** Asks every part at once, two seconds at most. Never throws. A database that is ahead of the code is fine. */
-export async function checkHealth({ applied, expected, queues, warnings }: Checks): Promise<Health> {
+export async function checkHealth({ applied, expected, queues, counts, warnings }: Checks): Promise<Health> {
   const [[database, names = []], [, warned = []], ...asked] = await Promise.all([
     timed(applied),
     timed(warnings),
     ...Object.entries(queues).map(async ([name, url]) => {
-      const [part, counts = {}] = await timed((signal) => countsOf(url, signal));
-      return [name, { ...part, ...counts }] as const;
+      const [part, counted = {}] = await timed((signal) => counts(url, signal));
+      return [name, { ...part, ...counted }] as const;
     }),
   ]);
   // The question may still wait on a connection that is dead without a word; the next one must not wait behind it.
@@ -58,18 +58,6 @@ async function timed<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<[Heal
     const { code, name } = error as { code?: unknown; name?: string };
     return [{ status: "failing", latency_ms: latency(), error: typeof code === "string" ? code : (name ?? "Error") }];
   }
-}
-
-async function countsOf(QueueUrl: string, abortSignal: AbortSignal): Promise<{ waiting: number; in_flight: number }> {
-  const command = new GetQueueAttributesCommand({
-    QueueUrl,
-    AttributeNames: ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-  });
-  const { Attributes = {} } = await sqs.send(command, { abortSignal });
-  return {
-    waiting: Number(Attributes["ApproximateNumberOfMessages"] ?? 0),
-    in_flight: Number(Attributes["ApproximateNumberOfMessagesNotVisible"] ?? 0),
-  };
 }
 
 function late(): never {

@@ -6,13 +6,14 @@ import type { Answers } from "../serve.ts";
 
 /** 200 where database, queues and migrations (`expected`, by name) are as they must be, 503 with the same body otherwise. */
 export function health(expected: readonly string[]): Answers<typeof getHealth> {
-  return async ({ db, settings }, actor) => {
+  return async ({ db, settings, edges }, actor) => {
     const { work, results, agents } = settings.queues;
     const ofAgents = Object.entries(agents).map(([agent, url]) => [`agent.${agent}`, url] as const);
     const found = await checkHealth({
       applied: async () => (await appliedMigrations(db)).map(({ name }) => name),
       expected,
       queues: { work, results, ...Object.fromEntries(ofAgents) },
+      counts: edges.queues.counts,
       warnings: async () => await routerWarnings(db, actor, settings.router),
     });
     return { status: found.status === "ok" ? 200 : 503, body: found };

@@ -9,7 +9,7 @@ import type { Context, SQSEvent } from "aws-lambda";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { declareTopology, topology } from "../../../lib/agent-kit/transports/amqp-topology.ts";
-import { sendAll } from "../../../lib/runtime/aws/sqs.ts";
+import { sqsQueues } from "../../../lib/runtime/aws/queues.ts";
 import { functionPlane } from "../../../lib/wiring/serve.ts";
 import { type Poller, startPoller } from "../../../localstack/functions/sqs-poller.ts";
 import { createQueues } from "../../../localstack/parts/queues.ts";
@@ -98,7 +98,7 @@ describe.skipIf(startOwn === undefined)("the bridge, when everything around it f
     // The poller says every second that SQS is away.
     vi.spyOn(console, "error").mockReturnValue();
     const { handler } = await import("../../../functions/work/record-result.ts");
-    const { send, stamp, db: pool } = functionPlane(sendAll);
+    const { send, stamp, db: pool } = functionPlane(sqsQueues());
     const poller: Poller = await startPoller(
       new SQSClient({ useQueueUrlAsEndpoint: false }),
       async (_, event) => await handler(event as SQSEvent, {} as Context),

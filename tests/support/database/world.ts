@@ -4,11 +4,11 @@ import {
   serialiseMessage,
   type WorkRequestMessage,
 } from "../../../lib/protocol/messages.ts";
+import type { Queues } from "../../../lib/runtime/aws/queues.ts";
 import { uuidv7 } from "../../../lib/runtime/ids.ts";
-import { log } from "../../../lib/runtime/log.ts";
 import type { Pool } from "../../../lib/runtime/postgres/db.ts";
 import { controlPlane } from "../../../lib/wiring/control-plane.ts";
-import type { Edges } from "../../../lib/wiring/edges.ts";
+import { noQueues, processEdges } from "../../../lib/wiring/edges.ts";
 import { router as routerPart } from "../../../lib/wiring/router.ts";
 import { readPlaneSettings } from "../../../lib/wiring/settings.ts";
 import type { Decision } from "../../../lib/work/core/lifecycle.ts";
@@ -34,12 +34,12 @@ const QUEUES = Object.fromEntries(
 export function worldOf(pool: Pool, env: Record<string, string> = {}) {
   const sent: Sent[] = [];
   const queues = { down: false };
-  const keep: Edges["send"] = async (messages) => {
+  const keep: Queues["send"] = async (messages) => {
     if (queues.down) return { sent: [] };
     sent.push(...messages.map(({ id, body }) => ({ id, body, toAgent: (JSON.parse(body) as Message).to_agent })));
     return { sent: messages.map(({ id }) => id) };
   };
-  const edges = { db: pool, send: keep, now: () => new Date(), newId: () => uuidv7(), log };
+  const edges = processEdges({ ...noQueues, send: keep }, pool);
   const plane = controlPlane({ settings: readPlaneSettings({ ...QUEUES, ...env }), edges });
   const { agents, send, stamp } = plane;
   const settings = plane.settings.work;
