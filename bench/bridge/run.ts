@@ -1,6 +1,4 @@
-import { fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -11,6 +9,7 @@ import { envelope } from "../../lib/protocol/envelope.ts";
 import { ORCHESTRATOR, serialiseMessage } from "../../lib/protocol/messages.ts";
 import { lineOf } from "../../lib/terminal/table.ts";
 import { findBroker, prefix } from "../../tests/support/queues/rabbitmq.ts";
+import { startChild } from "../child.ts";
 import { median } from "../measure.ts";
 import { callsOfBridge, callsOfSdk, consume, makeQueue, publish, sendToSqs, takeFromSqs } from "./ends.ts";
 
@@ -34,8 +33,8 @@ Object.assign(process.env, access);
 const found = await findBroker();
 if (found === undefined) throw new Error("There is no RabbitMQ. Set RABBITMQ_URL or install rabbitmq-server.");
 const broker = await found();
-const emulator = fork(new URL("../sqs-server.ts", import.meta.url));
-const [{ endpoint }] = (await once(emulator, "message")) as [{ endpoint: string }];
+const emulator = startChild(new URL("../sqs-server.ts", import.meta.url));
+const { endpoint } = (await emulator.hear()) as { endpoint: string };
 const sqs = new SQSClient({ endpoint, useQueueUrlAsEndpoint: false });
 process.env["AWS_ENDPOINT_URL_SQS"] = endpoint;
 const calls = values.ends === "own" ? await callsOfBridge() : callsOfSdk(sqs);
@@ -50,19 +49,15 @@ const work = await makeQueue(sqs, `work-${randomUUID()}`);
 const results = await makeQueue(sqs, `results-${randomUUID()}`);
 const apart = await makeQueue(sqs, `apart-${randomUUID()}`);
 // One process for all rounds, as it runs in practice: a fresh one would be measured while it is being compiled.
-const bridge = fork(new URL("../../localstack/bridge/main.ts", import.meta.url), {
-  env: {
-    ...process.env,
-    AWS_ENDPOINT_URL_SQS: endpoint,
-    AGENT_QUEUES: JSON.stringify({ code: work }),
-    RESULTS_QUEUE_URL: results,
-    RABBITMQ_URL: broker.url,
-    RABBITMQ_PREFIX: before,
-    BRIDGE_PORT: "0",
-    LOG_LEVEL: "error",
-  },
+const bridge = startChild(new URL("../../localstack/bridge/main.ts", import.meta.url), {
+  AGENT_QUEUES: JSON.stringify({ code: work }),
+  RESULTS_QUEUE_URL: results,
+  RABBITMQ_URL: broker.url,
+  RABBITMQ_PREFIX: before,
+  BRIDGE_PORT: "0",
+  LOG_LEVEL: "error",
 });
-const [{ ready }] = (await once(bridge, "message")) as [{ ready: string }];
+const { ready } = (await bridge.hear()) as { ready: string };
 /** Microseconds of processor time that the clients have used, without the emulator and the broker. */
 const cpu = { out: { bridge: 0, ends: 0 }, in: { bridge: 0, ends: 0 } };
 const out: Rates[] = [];
@@ -83,12 +78,10 @@ try {
   print("SQS -> RabbitMQ", out, cpu.out);
   print("RabbitMQ -> SQS", into, cpu.in);
 } finally {
-  const ended = once(bridge, "exit");
-  bridge.kill("SIGTERM");
-  await ended;
+  await bridge.stop({ graceMs: 15_000 });
   await deleteTopology(rabbit, ["code"], before);
   await rabbit.close();
-  emulator.disconnect();
+  await emulator.stop({ graceMs: 2_000 });
   await broker.stop();
 }
 
@@ -105,7 +98,7 @@ async function outbound(): Promise<Rates> {
 async function inbound(): Promise<Rates> {
   const gives = await end("in", async () => await sendToSqs(calls, apart, bodies));
   await takeFromSqs(calls, apart, count);
-  bridge.kill("SIGSTOP");
+  process.kill(bridge.pid, "SIGSTOP");
   const other = `${before}bench`;
   const channel = await rabbit.createChannel();
   await channel.assertQueue(other, { durable: true, arguments: { "x-queue-type": "quorum" } });
@@ -124,13 +117,13 @@ async function throughBridge(way: "out" | "in", fill: () => Promise<unknown>): P
     const answer = await fetch(`${ready}/counters`);
     return ((await answer.json()) as Record<typeof way, { moved: number }>)[way].moved;
   };
-  bridge.kill("SIGCONT");
+  process.kill(bridge.pid, "SIGCONT");
   const target = (await moved()) + count;
-  bridge.kill("SIGSTOP");
+  process.kill(bridge.pid, "SIGSTOP");
   await fill();
   const used = cpuOf(bridge.pid);
   const started = performance.now();
-  bridge.kill("SIGCONT");
+  process.kill(bridge.pid, "SIGCONT");
   while ((await moved()) < target) await sleep(25);
   const rate = (count * 1000) / (performance.now() - started);
   cpu[way].bridge += cpuOf(bridge.pid) - used;
@@ -147,7 +140,7 @@ async function end(way: "out" | "in", run: () => Promise<number>): Promise<numbe
 }
 
 /** What another process has used, in microseconds; NaN where the system does not tell. */
-function cpuOf(pid: number | undefined): number {
+function cpuOf(pid: number): number {
   const file = `/proc/${pid}/stat`;
   if (!existsSync(file)) return Number.NaN;
   const fields = readFileSync(file, "utf8").split(") ")[1]?.split(" ") ?? [];

@@ -28,7 +28,7 @@ try {
   for (const target of targets) measured.set(target.name, await measure(target));
   print(measured, PARALLEL);
 } finally {
-  stopAll();
+  await stopAll();
   agent.destroy();
   await database.stop();
   rmSync(dir, { recursive: true, force: true });

@@ -1,16 +1,16 @@
 // The processes that bench/llm/run.ts calls: a vendor, the gateway as it is deployed, a proxy that does nothing, and Portkey.
-import { type ChildProcess, fork, spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { build, stop as stopBundler } from "esbuild";
 import { parse } from "yaml";
 import { freePort } from "../../localstack/parts/ports.ts";
+import { type Started, start } from "../../localstack/processes/program.ts";
 import { bundling } from "../bundling.ts";
+import { startChild } from "../child.ts";
 
 const PORTKEY = process.env["BENCH_PORTKEY"] || "node_modules/@portkey-ai/gateway/build/start-server.js";
-const children: ChildProcess[] = [];
+const started: Pick<Started, "stop">[] = [];
 
 /** `heapMb` is what is left of the heap after a collection. */
 export type Used = { cpuMs: number; rssMb: number; heapMb?: number; externalMb?: number };
@@ -21,8 +21,8 @@ export type Target = {
   used: (collect?: boolean) => Promise<Used> | undefined;
 };
 
-export function stopAll(): void {
-  for (const child of children) child.kill();
+export async function stopAll(): Promise<void> {
+  await Promise.all(started.map(async ({ stop }) => await stop({ graceMs: 2_000 })));
 }
 
 /** What serverless.yml gives the function for its memory: every process that is measured runs with it. */
@@ -37,7 +37,7 @@ export function deployedOptions(): Record<string, string> {
 /** Starts everything in `dir`, over a migrated database. */
 export async function startAll(dir: string, databaseUrl: string): Promise<Target[]> {
   const options = deployedOptions();
-  const vendor = await startChild("bench/llm/vendor.ts", {});
+  const vendor = await startTarget("bench/llm/vendor.ts", {});
   const config = join(dir, "llm.config.yaml");
   writeFileSync(
     config,
@@ -56,12 +56,12 @@ export async function startAll(dir: string, databaseUrl: string): Promise<Target
   const entryPoints = ["functions/llm/llm-stream.ts", "bench/llm/gateway.ts", "bench/llm/proxy.ts"];
   await build({ ...bundling(), entryPoints, outbase: ".", outdir: dir });
   await stopBundler();
-  const kept = await startChild(join(dir, "bench/llm/gateway.cjs"), {
+  const kept = await startTarget(join(dir, "bench/llm/gateway.cjs"), {
     ...quiet,
     ...options,
     DATABASE_URL: databaseUrl,
   });
-  const proxy = await startChild(join(dir, "bench/llm/proxy.cjs"), { ...options, BENCH_VENDOR: vendor.url });
+  const proxy = await startTarget(join(dir, "bench/llm/proxy.cjs"), { ...options, BENCH_VENDOR: vendor.url });
   const targets: Target[] = [
     { name: "direct", url: `${vendor.url}/v1`, headers: {}, used: () => undefined },
     { name: "bare proxy", url: `${proxy.url}/v1`, headers: {}, used: proxy.used },
@@ -81,29 +81,23 @@ export async function startAll(dir: string, databaseUrl: string): Promise<Target
   return targets;
 }
 
-async function startChild(file: string, env: Record<string, string>) {
-  const child = fork(file, { env: { ...process.env, ...env }, stdio: ["ignore", "ignore", "inherit", "ipc"] });
-  children.push(child);
-  const [{ url }] = (await once(child, "message")) as [{ url: string }];
-  const used = async (collect = false): Promise<Used> => {
-    child.send(collect ? "collect" : "used");
-    const [answer] = (await once(child, "message")) as [Used];
-    return answer;
-  };
-  return { url, used };
+/** Starts a program that says where it listens, and what it has used when it is asked. */
+async function startTarget(file: string, env: Record<string, string>) {
+  const child = startChild(file, env);
+  started.push(child);
+  const { url } = (await child.hear()) as { url: string };
+  return { url, used: async (collect = false) => (await child.ask(collect ? "collect" : "used")) as Used };
 }
 
 async function startPortkey(options: Record<string, string>) {
   if (!existsSync(PORTKEY)) return undefined;
   const port = await freePort();
-  const child = spawn(process.execPath, [PORTKEY, `--port=${port}`, "--headless"], {
-    env: { ...process.env, ...options },
-    stdio: "ignore",
-  });
-  children.push(child);
+  const args = [PORTKEY, `--port=${port}`, "--headless"];
+  const program = start({ command: process.execPath, args, env: { ...process.env, ...options } });
+  started.push(program);
   const url = `http://127.0.0.1:${port}`;
   for (let i = 0; i < 100; i++) {
-    if (await fetch(url).catch(() => undefined)) return { url, used: async () => usedBy(child.pid ?? 0) };
+    if (await fetch(url).catch(() => undefined)) return { url, used: async () => usedBy(program.pid ?? 0) };
     await sleep(100);
   }
   return undefined;

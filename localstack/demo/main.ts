@@ -4,12 +4,13 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { styleText } from "node:util";
 import { command, WrongUse } from "../../lib/terminal/command.ts";
+import { showDuration } from "../../lib/terminal/rows.ts";
 import type { Task, TaskWithSteps } from "../../lib/work/core/answers.ts";
 import { freePort } from "../parts/ports.ts";
 import { type Broker, clearBroker, findBroker, readQueue } from "../parts/rabbitmq.ts";
 import { type Stack, startStack } from "../stack.ts";
 import { call } from "./api.ts";
-import { heading, reportTable, showDuration, showStatus, timeline } from "./print.ts";
+import { heading, reportTable, showStatus, timeline } from "./print.ts";
 import { demoWork, type Piece } from "./work.ts";
 
 const usage = `Usage: npm run demo -- [--against URL] [--queue sqs|rabbitmq]

@@ -1,5 +1,6 @@
 import { styleText } from "node:util";
-import { align, cut, lengthOf } from "../../lib/terminal/table.ts";
+import { showDuration, showRows } from "../../lib/terminal/rows.ts";
+import { align, cut } from "../../lib/terminal/table.ts";
 import type { LoggedStep, TaskWithSteps } from "../../lib/work/core/answers.ts";
 
 /** A status in its colour. */
@@ -8,16 +9,12 @@ export function showStatus(status: string): string {
   return status === "failed" ? styleText("red", status) : styleText("yellow", status);
 }
 
-/** Milliseconds as one reads them: 84 ms, 1.26 s. */
-export function showDuration(ms: number | null): string {
-  if (ms === null) return "";
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`;
-}
-
 /** A heading with air around it. */
 export function heading(text: string): string {
   return `\n${styleText("bold", text)}`;
 }
+
+const TITLES = ["step", "agent", "action", "duration", "status", "result"];
 
 /** What happened to one piece of work, step by step. */
 export function timeline(name: string, task: TaskWithSteps): string {
@@ -27,17 +24,11 @@ export function timeline(name: string, task: TaskWithSteps): string {
     String(step.step_number),
     step.agent_type,
     cut(step.action, 36),
-    showDuration(step.duration_ms),
+    step.duration_ms === null ? "" : showDuration(step.duration_ms),
     showStatus(step.status),
     styleText("dim", resultOf(step)),
   ]);
-  return [
-    title,
-    ...table([
-      ["step", "agent", "action", "duration", "status", "result"].map((text) => styleText("dim", text)),
-      ...rows,
-    ]),
-  ].join("\n");
+  return [title, ...indented(align([TITLES.map((text) => styleText("dim", text)), ...rows]))].join("\n");
 }
 
 function resultOf({ output_summary, output_size_bytes }: LoggedStep): string {
@@ -48,21 +39,11 @@ function resultOf({ output_summary, output_size_bytes }: LoggedStep): string {
 /** What a terminal shows without breaking lines. */
 const WIDTH = 110;
 
-/** The rows of a report under the names of its columns; a wide one turned, a line for each column. */
+/** The rows of a report as `npm run report` shows them. */
 export function reportTable(rows: Record<string, unknown>[]): string {
-  const names = Object.keys(rows[0] ?? {});
-  const cells = rows.map((row) => names.map((name) => cut(showCell(row[name]), 40)));
-  const upright = table([names.map((text) => styleText("dim", text)), ...cells]);
-  if (Math.max(...upright.map(lengthOf)) <= WIDTH) return upright.join("\n");
-  return table(names.map((name, i) => [styleText("dim", name), ...cells.map((row) => row[i] ?? "")])).join("\n");
+  return indented(showRows(rows, WIDTH).split("\n")).join("\n");
 }
 
-function showCell(value: unknown): string {
-  if (value === null || value === undefined) return "-";
-  if (typeof value === "number") return String(Math.round(value * 1000) / 1000);
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-function table(rows: string[][]): string[] {
-  return align(rows).map((line) => `  ${line}`.trimEnd());
+function indented(lines: string[]): string[] {
+  return lines.map((line) => `  ${line}`);
 }

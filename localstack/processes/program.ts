@@ -31,6 +31,8 @@ export type Started = {
   /** The last lines that it printed. */
   tail: () => string;
   onMessage: (hear: (message: unknown) => void) => void;
+  /** Says something over its channel. */
+  send: (message: object | string) => void;
   /** Asks it to stop and answers when it has ended. */
   stop: (how: Stopping) => Promise<void>;
 };
@@ -68,6 +70,7 @@ export function start({ command, args, cwd, env, channel = false, logFile, onLin
     hasEnded: () => child.exitCode !== null || child.signalCode !== null || child.pid === undefined,
     tail: () => lines.join("\n"),
     onMessage: (listen) => void child.on("message", listen),
+    send: (message) => void child.send(message),
     stop: async ({ graceMs, ask = "SIGTERM", end = "SIGKILL" }) => {
       child.kill(ask);
       await within(graceMs, ended, () => void child.kill(end));

@@ -160,13 +160,13 @@ export const FOLDERS: Record<string, Row> = {
     ["postgres", "@aws-sdk/client-ssm", "yaml"],
   ),
   "bin/generate": program(["bin", "agents/code", "localstack", "localstack/{parts,bridge}", "lib/**"], ["yaml"]),
-  bench: program(["lib/**", "localstack", "localstack/parts"], ["esbuild", "postgres", "yaml"]),
+  bench: program(["lib/**", "localstack", "localstack/{parts,processes}"], ["esbuild", "postgres", "yaml"]),
   "bench/bridge": program(
     ["bench", "lib/**", "localstack/bridge", "tests/support/queues"],
     ["amqplib", "@aws-sdk/client-sqs"],
   ),
   "bench/edge": program(["bench", "lib/**"], ["esbuild", "hono", "zod"]),
-  "bench/llm": program(["bench", "lib/**", "localstack/{parts,functions}"], ["esbuild", "yaml"]),
+  "bench/llm": program(["bench", "lib/**", "localstack/{parts,processes,functions}"], ["esbuild", "yaml"]),
   "bench/registry": program(["bench", "lib/**"], ["postgres"]),
   "bench/router": program(["bench", "lib/**"], ["pure-rand", "yaml"]),
 };
