@@ -1,6 +1,10 @@
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 const reportFile = process.env["WAYBILL_TEST_REPORT"];
+
+// Every test file is a process, and many start more: with what they compile kept, one takes half the processor time to start.
+process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules/.cache/node-compile-cache");
 
 export default defineConfig({
   test: {
