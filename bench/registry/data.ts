@@ -10,6 +10,8 @@ export type Amounts = { definitions: number; decisions: number; events: number }
 /** Months over which decisions and events are spread, this one the last. */
 const MONTHS = 12;
 
+const TABLES = ["agent_definitions", "router_performance_metrics", "agent_transformation_events"];
+
 /**
  * Fills the three tables of the registry with believable rows, spread evenly over the last year: agents of many kinds, decisions of
  * which nineteen in twenty have ended, handovers of which one in five is nested. The same numbers give the same rows but for ids.
@@ -22,6 +24,11 @@ export async function fillRegistry(db: Pool, { definitions, decisions, events }:
   }
   // Loaded as a replica is: nobody's references are checked again row by row. Needs a superuser; the pool has one connection.
   await db`set session_replication_role = replica`;
+  // Built at the end, over all rows, an index takes a third of the time that it takes row by row.
+  await db`update pg_index set indisready = false where indrelid in (
+    select relid from unnest(${TABLES}::regclass[]) as tables, pg_partition_tree(tables)
+    union all select 'agent_definitions'::regclass
+  )`;
   await db`
     insert into agent_definitions (
       definition_id, agent_name, agent_version, yaml_config, parsed_metadata, capabilities, triggers, success_rate, quality_score,
@@ -77,6 +84,7 @@ export async function fillRegistry(db: Pool, { definitions, decisions, events }:
     where get_byte(uuid_send(event_id), 0) < 51
   `;
   await db`set session_replication_role = origin`;
+  for (const table of TABLES) await db`reindex table ${db(table)}`;
   await db`vacuum analyze agent_definitions, router_performance_metrics, agent_transformation_events`;
 }
 
