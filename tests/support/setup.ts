@@ -9,9 +9,11 @@ import { createQueues } from "../../localstack/parts/queues.ts";
 const name = `t_${randomBytes(6).toString("hex")}`;
 const adminUrl = process.env["WAYBILL_TEST_POSTGRES"] ?? "";
 
-await asAdmin((sql) => sql.unsafe(`create database ${name} template template_waybill`));
-process.env["DATABASE_URL"] = adminUrl.replace(/\/postgres$/, `/${name}`);
-Object.assign(process.env, await createQueues(new SQSClient({ useQueueUrlAsEndpoint: false }), `${name}-`));
+const [queues] = await Promise.all([
+  createQueues(new SQSClient({ useQueueUrlAsEndpoint: false }), `${name}-`),
+  asAdmin((sql) => sql.unsafe(`create database ${name} template template_waybill`)),
+]);
+Object.assign(process.env, queues, { DATABASE_URL: adminUrl.replace(/\/postgres$/, `/${name}`) });
 
 afterAll(async () => {
   await asAdmin((sql) => sql.unsafe(`drop database ${name} with (force)`));
