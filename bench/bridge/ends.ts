@@ -7,7 +7,7 @@ import {
   type SQSClient,
 } from "@aws-sdk/client-sqs";
 import type { ChannelModel } from "amqplib";
-import { CALLS } from "../../localstack/bridge/settings.ts";
+import { CALLS } from "../../localstack/bridge/flow/limits.ts";
 
 /** The calls of SQS that an end makes, ten messages each. */
 export type SqsCalls = {
@@ -30,7 +30,7 @@ export function callsOfSdk(sqs: SQSClient): SqsCalls {
 
 /** As the bridge makes them, of the SQS that AWS_ENDPOINT_URL_SQS names. */
 export async function callsOfBridge(): Promise<SqsCalls> {
-  const { receiveMessages, deleteMessages, sendMessages } = await import("../../localstack/bridge/sqs-call.ts");
+  const { receiveMessages, deleteMessages, sendMessages } = await import("../../localstack/bridge/sqs/call.ts");
   return {
     receive: async (QueueUrl) => (await receiveMessages({ QueueUrl, MaxNumberOfMessages: 10 }, CALL_MS)).Messages ?? [],
     remove: async (QueueUrl, messages) => await deleteMessages({ QueueUrl, Entries: handlesOf(messages) }, CALL_MS),

@@ -4,13 +4,13 @@ import type { Publish } from "../../lib/agent-kit/transports/amqp-publisher.ts";
 import { declareTopology, type Topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
 import { AgentName } from "../../lib/protocol/fields.ts";
 import { log } from "../../lib/runtime/log.ts";
-import type { KeptConnection } from "./broker.ts";
-import type { Counters } from "./counters.ts";
+import type { Counters } from "./flow/counters.ts";
+import { backOff, type Signals } from "./flow/signals.ts";
 import { startOutbound } from "./outbound.ts";
 import type { Bury } from "./poison.ts";
+import type { KeptConnection } from "./rabbitmq/kept-connection.ts";
 import type { BridgeSettings } from "./settings.ts";
-import { backOff, type Signals } from "./signals.ts";
-import { listQueues, sqsQueue } from "./sqs-queue.ts";
+import { listQueues, sqsQueue } from "./sqs/queue.ts";
 
 type Parts = {
   settings: Pick<BridgeSettings, "rabbitPrefix" | "visibilitySeconds" | "pollSeconds" | "inHand">;

@@ -3,15 +3,15 @@ import type { Topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
 import { MAX_MESSAGE_BYTES } from "../../lib/protocol/messages.ts";
 import { sendAll } from "../../lib/runtime/aws/sqs.ts";
 import { log } from "../../lib/runtime/log.ts";
-import { acknowledge, type Lent } from "./acks.ts";
-import type { Counters } from "./counters.ts";
+import type { Counters } from "./flow/counters.ts";
+import { CALLS } from "./flow/limits.ts";
+import { backOff, condition, type Signals } from "./flow/signals.ts";
 import type { Bury } from "./poison.ts";
-import { CALLS } from "./settings.ts";
-import { backOff, condition, type Signals } from "./signals.ts";
-import { sendMessages } from "./sqs-call.ts";
-import type { SqsQueue } from "./sqs-queue.ts";
-import { textOf } from "./text-for-sqs.ts";
-import { openWindow, type Window } from "./window.ts";
+import { acknowledge, type Lent } from "./rabbitmq/acks.ts";
+import { openWindow, type Window } from "./rabbitmq/window.ts";
+import { sendMessages } from "./sqs/call.ts";
+import type { SqsQueue } from "./sqs/queue.ts";
+import { textOf } from "./sqs/text.ts";
 
 type Parts = {
   queue: SqsQueue;

@@ -4,12 +4,12 @@ import { propertiesOf } from "../../lib/agent-kit/transports/amqp-properties.ts"
 import { type Publish, Refused } from "../../lib/agent-kit/transports/amqp-publisher.ts";
 import type { Topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
 import { log } from "../../lib/runtime/log.ts";
-import type { Counters } from "./counters.ts";
-import { InHand } from "./in-hand.ts";
+import type { Counters } from "./flow/counters.ts";
+import { CALLS } from "./flow/limits.ts";
+import { backOff, type Signals } from "./flow/signals.ts";
 import type { Bury } from "./poison.ts";
-import { CALLS } from "./settings.ts";
-import { backOff, type Signals } from "./signals.ts";
-import type { SqsQueue } from "./sqs-queue.ts";
+import { InHand } from "./sqs/in-hand.ts";
+import type { SqsQueue } from "./sqs/queue.ts";
 
 type Parts = {
   agent: string;

@@ -5,10 +5,10 @@ import { printable } from "../../lib/input/json.ts";
 import { MAX_MESSAGE_BYTES } from "../../lib/protocol/messages.ts";
 import { sendAll } from "../../lib/runtime/aws/sqs.ts";
 import { log } from "../../lib/runtime/log.ts";
-import type { Counters } from "./counters.ts";
-import { backOff, type Signals } from "./signals.ts";
-import type { SqsQueue } from "./sqs-queue.ts";
-import { textOf } from "./text-for-sqs.ts";
+import type { Counters } from "./flow/counters.ts";
+import { backOff, type Signals } from "./flow/signals.ts";
+import type { SqsQueue } from "./sqs/queue.ts";
+import { textOf } from "./sqs/text.ts";
 
 /** A message that one side can never take, and what is known of it. */
 export type Poison = {

@@ -4,12 +4,6 @@ import { whole } from "../../lib/input/whole.ts";
 import { JsonMap } from "../../lib/runtime/aws/queue-settings.ts";
 import { readSettings, setting, type Values } from "../../lib/runtime/settings.ts";
 
-/** The most bytes of one queue in hand at once, by the size of its last messages, each way. */
-export const MOST_BYTES = 16_777_216;
-
-/** The most calls of SQS at once for one queue, each way. */
-export const CALLS = 8;
-
 /** The variables that the bridge reads. */
 export const bridgeSettings = {
   rabbitUrl: setting({

@@ -1,14 +1,14 @@
 import type { Channel, ConfirmChannel } from "amqplib";
 import { publisherOver } from "../../lib/agent-kit/transports/amqp-publisher.ts";
 import { declareTopology, topology } from "../../lib/agent-kit/transports/amqp-topology.ts";
-import { KeptConnection, outletOf } from "./broker.ts";
 import { CarriedAgents } from "./carried-agents.ts";
-import { type Counters, counters } from "./counters.ts";
+import { type Counters, counters } from "./flow/counters.ts";
 import { serveHealth } from "./health.ts";
 import { Inbound } from "./inbound.ts";
 import { burial } from "./poison.ts";
+import { KeptConnection, outletOf } from "./rabbitmq/kept-connection.ts";
 import type { BridgeSettings } from "./settings.ts";
-import { checkQueue, sqsQueue } from "./sqs-queue.ts";
+import { checkQueue, sqsQueue } from "./sqs/queue.ts";
 
 /** A bridge that runs. */
 export type Bridge = {

@@ -143,9 +143,18 @@ export const FOLDERS: Record<string, Row> = {
   ),
   localstack: program(["localstack/{parts,functions,processes}", "lib/runtime/{env,settings}.ts", "lib/terminal"]),
   "localstack/demo": program(["localstack", "localstack/parts", "lib/terminal", "lib/work/core/answers.ts"]),
+  "localstack/bridge/flow": program(["lib/agent-kit/transports"]),
+  "localstack/bridge/sqs": program(
+    ["localstack/bridge/flow", "lib/{protocol,runtime}", "lib/runtime/aws"],
+    ["@aws-sdk/client-sqs", "@smithy/signature-v4"],
+  ),
+  "localstack/bridge/rabbitmq": program(
+    ["localstack/bridge/flow", "lib/runtime", "lib/agent-kit/transports"],
+    ["amqplib"],
+  ),
   "localstack/bridge": program(
-    ["lib/protocol", "lib/runtime", "lib/runtime/aws", "lib/agent-kit", "lib/agent-kit/transports"],
-    ["@aws-sdk/client-sqs", "@smithy/signature-v4", "amqplib"],
+    ["localstack/bridge/{flow,sqs,rabbitmq}", "lib/{protocol,runtime}", "lib/runtime/aws", "lib/agent-kit/transports"],
+    ["@aws-sdk/client-sqs", "amqplib"],
   ),
 
   // Developers' commands, and the benchmarks: those may reach into the rooms that they measure.
@@ -162,7 +171,7 @@ export const FOLDERS: Record<string, Row> = {
   "bin/generate": program(["bin", "agents/code", "localstack", "localstack/{parts,bridge}", "lib/**"], ["yaml"]),
   bench: program(["lib/**", "localstack", "localstack/{parts,processes}"], ["esbuild", "postgres", "yaml"]),
   "bench/bridge": program(
-    ["bench", "lib/**", "localstack/bridge", "tests/support/queues"],
+    ["bench", "lib/**", "localstack/bridge/**", "tests/support/queues"],
     ["amqplib", "@aws-sdk/client-sqs"],
   ),
   "bench/edge": program(["bench", "lib/**"], ["esbuild", "hono", "zod"]),

@@ -1,8 +1,8 @@
 import { type Channel, type ChannelModel, type ConsumeMessage, connect } from "amqplib";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { condition } from "../../../localstack/bridge/signals.ts";
-import { openWindow } from "../../../localstack/bridge/window.ts";
-import { type Broker, findBroker, prefix } from "../../support/queues/rabbitmq.ts";
+import { condition } from "../../../../localstack/bridge/flow/signals.ts";
+import { openWindow } from "../../../../localstack/bridge/rabbitmq/window.ts";
+import { type Broker, findBroker, prefix } from "../../../support/queues/rabbitmq.ts";
 
 const found = await findBroker();
 const MEBIBYTE = 1_048_576;

@@ -1,4 +1,4 @@
-import { MAX_MESSAGE_BYTES } from "../../lib/protocol/messages.ts";
+import { MAX_MESSAGE_BYTES } from "../../../lib/protocol/messages.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

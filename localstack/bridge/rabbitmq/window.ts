@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Channel, ConsumeMessage } from "amqplib";
-import { cancelledOnDeletion } from "../../lib/agent-kit/transports/amqp-deletion.ts";
-import { MOST_BYTES } from "./settings.ts";
+import { cancelledOnDeletion } from "../../../lib/agent-kit/transports/amqp-deletion.ts";
+import { MOST_BYTES } from "../flow/limits.ts";
 
 type Ends = {
   take: (message: ConsumeMessage) => void;

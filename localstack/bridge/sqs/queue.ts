@@ -5,8 +5,8 @@ import {
   type Message,
   type ReceiveMessageCommandInput,
 } from "@aws-sdk/client-sqs";
-import { deadLetterUrl } from "../../lib/runtime/aws/dead-letters.ts";
-import { deadline, deleteMessages, receiveMessages, sqs } from "./sqs-call.ts";
+import { deadLetterUrl } from "../../../lib/runtime/aws/dead-letters.ts";
+import { deadline, deleteMessages, receiveMessages, sqs } from "./call.ts";
 
 /** A call that takes longer is broken off and made again. */
 const CALL_MS = 10_000;

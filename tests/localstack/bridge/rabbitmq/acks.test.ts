@@ -1,7 +1,7 @@
 import { PassThrough } from "node:stream";
 import type { Channel, ConsumeMessage } from "amqplib";
 import { expect, test } from "vitest";
-import { acknowledge, type Lent } from "../../../localstack/bridge/acks.ts";
+import { acknowledge, type Lent } from "../../../../localstack/bridge/rabbitmq/acks.ts";
 
 /** A channel that writes down its acks, with `count` messages delivered. */
 function delivered(count: number) {

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import type * as SqsCall from "../../../localstack/bridge/sqs-call.ts";
+import type * as SqsCall from "../../../../localstack/bridge/sqs/call.ts";
 
 const SECRET = "a secret";
 const QUEUE = { QueueUrl: "http://elsewhere.example/000000000000/queue" };
@@ -25,7 +25,7 @@ beforeAll(async () => {
   ({ port } = server.address() as AddressInfo);
   process.env["AWS_ENDPOINT_URL_SQS"] = `http://127.0.0.1:${port}`;
   process.env["AWS_SECRET_ACCESS_KEY"] = SECRET;
-  sqs = await import("../../../localstack/bridge/sqs-call.ts");
+  sqs = await import("../../../../localstack/bridge/sqs/call.ts");
 });
 beforeEach(async () => {
   answer = ok;

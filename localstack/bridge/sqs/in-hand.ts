@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Message } from "@aws-sdk/client-sqs";
-import { log } from "../../lib/runtime/log.ts";
-import type { Counters } from "./counters.ts";
-import { MOST_BYTES } from "./settings.ts";
-import { backOff, condition, type Signals } from "./signals.ts";
-import type { SqsQueue } from "./sqs-queue.ts";
+import { log } from "../../../lib/runtime/log.ts";
+import type { Counters } from "../flow/counters.ts";
+import { MOST_BYTES } from "../flow/limits.ts";
+import { backOff, condition, type Signals } from "../flow/signals.ts";
+import type { SqsQueue } from "./queue.ts";
 
 /** How long a removal waits for others to go with it: ten a call cost as much as one. */
 const GATHER_MS = 5;

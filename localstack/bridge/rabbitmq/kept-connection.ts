@@ -1,9 +1,9 @@
 import type { Channel, ChannelModel, ConfirmChannel } from "amqplib";
-import { Link, type Opened, type Parts } from "../../lib/agent-kit/transports/amqp-link.ts";
-import type { Outlet } from "../../lib/agent-kit/transports/amqp-publisher.ts";
-import { log } from "../../lib/runtime/log.ts";
+import { Link, type Opened, type Parts } from "../../../lib/agent-kit/transports/amqp-link.ts";
+import type { Outlet } from "../../../lib/agent-kit/transports/amqp-publisher.ts";
+import { log } from "../../../lib/runtime/log.ts";
+import { backOff, condition } from "../flow/signals.ts";
 import { gatherWrites } from "./gather-writes.ts";
-import { backOff, condition } from "./signals.ts";
 
 /** A connection with one channel that is opened again for ever, with backoff, whenever it is lost, until it is closed. */
 export class KeptConnection<C extends Channel> {

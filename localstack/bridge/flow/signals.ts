@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { retryMs } from "../../lib/agent-kit/transports/transport.ts";
+import { retryMs } from "../../../lib/agent-kit/transports/transport.ts";
 
 /** How the bridge stops: first it takes nothing more, then what is still under way is given back. */
 export type Signals = { stopping: AbortSignal; over: AbortSignal };
