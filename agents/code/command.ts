@@ -5,10 +5,12 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { coded, WorkFailed } from "../../lib/agent-kit/define-work.ts";
+import { WorkFailed } from "../../lib/agent-kit/define-work.ts";
 import type { Rules } from "./env.ts";
-import { endMarked, kill, type Running, signalAll } from "./processes.ts";
+import { Output, type Written } from "./output.ts";
+import { kill, type Running, signalAll } from "./processes.ts";
 import { searchPath } from "./rules.ts";
+import { Stopping } from "./stopping.ts";
 
 type Command = {
   file: string;
@@ -21,23 +23,14 @@ type Command = {
 };
 
 /** How a command ended. `stopped` says why we ended it; a signal counts as exit code 128 + its number, as in a shell. */
-type Ended = {
+type Ended = Written & {
   exitCode: number;
   signal: NodeJS.Signals | undefined;
   stopped: string | undefined;
-  stdoutBytes: number;
-  stderrBytes: number;
-  /** The end of each, for people. */
-  stdoutEnd: string;
-  stderrEnd: string;
 };
 
-/** From SIGTERM to SIGKILL. */
-const KILL_MS = 300;
 /** How long output may be silent after the command itself has ended: a process that it left behind may hold the pipe. */
 const LINGER_MS = 500;
-const TAIL_BYTES = 2000;
-const LAST_LINES = 10;
 
 const commands = new Set<Running>();
 // No command that we started survives us, however we end, short of SIGKILL.
@@ -49,66 +42,44 @@ process.on("exit", () => {
  * Runs a program without a shell, in a process group of its own, with nothing to read and a minimal environment. Answers when it
  * and its output have ended. On abort, at the timeout, and past the limit of output all that it has started is ended too.
  */
-export async function runCommand({ file, args, cwd, timeout_seconds, signal, rules, write }: Command): Promise<Ended> {
+export async function runCommand(command: Command): Promise<Ended> {
+  const { signal, timeout_seconds, write } = command;
+  const { outputBytes } = command.rules;
   signal.throwIfAborted();
-  const id = randomUUID();
-  // A command within a command carries the marks of both.
-  const marks = [process.env["WAYBILL_COMMAND"] ?? [], id].flat().join(" ");
-  const env = { ...childEnv(), WAYBILL_COMMAND: marks };
-  const child = spawn(file, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
-  const group = child.pid;
-  if (group === undefined) {
-    const [cause] = (await once(child, "error")) as [Error];
-    throw new WorkFailed(`the command did not start: ${cause.message}`, {}, cause);
-  }
-  const running = { group, mark: id };
+  const mark = randomUUID();
+  const child = start(command, mark);
+  if (child.pid === undefined) throw await notStarted(child);
+  const running = { group: child.pid, mark };
   commands.add(running);
-  let stopped: string | undefined;
-  let killing: NodeJS.Timeout | undefined;
-  const stop = (why: string) => {
-    if (stopped !== undefined) return;
-    stopped = why;
-    signalAll(running, "SIGTERM");
-    killing = setTimeout(() => signalAll(running, "SIGKILL"), KILL_MS);
-  };
-  const onAbort = () => stop("stopped");
-  signal.addEventListener("abort", onAbort, { once: true });
-  const timer =
-    timeout_seconds === undefined
-      ? undefined
-      : setTimeout(() => stop(coded(5006, `timed out after ${timeout_seconds} s`)), timeout_seconds * 1000);
-
-  const bytes = { stdout: 0, stderr: 0 };
-  const tails = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
-  let heardAt = performance.now();
+  const stopping = new Stopping(running, signal, timeout_seconds);
+  const output = new Output(outputBytes, write);
   for (const name of ["stdout", "stderr"] as const) {
     child[name]?.on("data", (piece: Buffer) => {
-      heardAt = performance.now();
-      const left = rules.outputBytes - bytes.stdout - bytes.stderr;
-      const kept = piece.subarray(0, left);
-      bytes[name] += kept.length;
-      tails[name] = Buffer.concat([tails[name], kept]).subarray(-TAIL_BYTES);
-      if (kept.length > 0) write(kept);
-      if (kept.length < piece.length) {
-        stop(`wrote more than ${rules.outputBytes} bytes of output; WAYBILL_CODE_OUTPUT_BYTES changes the limit`);
-      }
+      if (output.take(name, piece)) return;
+      stopping.stop(`wrote more than ${outputBytes} bytes of output; WAYBILL_CODE_OUTPUT_BYTES changes the limit`);
     });
   }
-  const [code, endedBy] = await ended(child, group, () => performance.now() - heardAt);
-  clearTimeout(timer);
-  clearTimeout(killing);
-  signal.removeEventListener("abort", onAbort);
-  if (stopped !== undefined) await endMarked(running.mark);
+  const [code, endedBy] = await ended(child, running.group, () => output.silentMs());
+  await stopping.end();
   commands.delete(running);
   return {
     exitCode: code ?? 128 + (endedBy === null ? 0 : constants.signals[endedBy]),
     signal: endedBy ?? undefined,
-    stopped,
-    stdoutBytes: bytes.stdout,
-    stderrBytes: bytes.stderr,
-    stdoutEnd: lastLines(tails.stdout),
-    stderrEnd: lastLines(tails.stderr),
+    stopped: stopping.why,
+    ...output.written(),
   };
+}
+
+function start({ file, args, cwd }: Command, mark: string): ChildProcess {
+  // A command within a command carries the marks of both.
+  const marks = [process.env["WAYBILL_COMMAND"] ?? [], mark].flat().join(" ");
+  const env = { ...childEnv(), WAYBILL_COMMAND: marks };
+  return spawn(file, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+}
+
+async function notStarted(child: ChildProcess): Promise<WorkFailed> {
+  const [cause] = (await once(child, "error")) as [Error];
+  return new WorkFailed(`the command did not start: ${cause.message}`, {}, cause);
 }
 
 type Exit = [code: number | null, signal: NodeJS.Signals | null];
@@ -134,11 +105,4 @@ function childEnv(): NodeJS.ProcessEnv {
   const names = ["HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
   const known = names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
   return { ...Object.fromEntries(known), PATH: searchPath(), GIT_TERMINAL_PROMPT: "0" };
-}
-
-/** The last few lines with something in them, without control characters. */
-function lastLines(tail: Buffer): string {
-  const lines = tail.toString().split("\n");
-  const telling = lines.map((line) => line.replaceAll(/\p{Cc}/gu, " ").trimEnd()).filter((line) => line !== "");
-  return telling.slice(-LAST_LINES).join("\n");
 }

@@ -24,30 +24,6 @@ export type Unsent = {
   said: Said;
 };
 
-/** The memory of one agent on its own disk: what it was asked, all it said about it, and what has been sent. */
-export type Journal = {
-  find: (requestId: string) => { state: RunState; attempt: number } | undefined;
-  /** Starts a run from nothing: what an earlier attempt left is forgotten. */
-  begin: (message: WorkRequestMessage) => void;
-  /** Keeps one thing to send. `last` closes the run and is sent after everything else; the state says how it ended. */
-  say: (requestId: string, said: Said, last?: Exclude<RunState, "running">) => void;
-  /** Closes a run with nothing more to say. */
-  stop: (requestId: string) => void;
-  /** Everything said for the run is to be sent again, under this attempt and new message ids. */
-  replay: (requestId: string, attempt: number) => void;
-  /** What is to be sent next, oldest first, at most `limit`. */
-  unsent: (limit: number) => Unsent[];
-  markSent: (rows: Pick<Unsent, "seq" | "generation">[]) => void;
-  /** Remembers that attempts up to this one are not wanted any more. */
-  cancel: (taskId: string, attempt: number) => void;
-  isCancelled: (taskId: string, attempt: number) => boolean;
-  /** Runs that a crash cut off. Those that had told nothing yet are forgotten, so that the same attempt may start again. */
-  takeInterrupted: () => Interrupted[];
-  /** Forgets what ended before `time` (milliseconds) and has been sent. */
-  forgetBefore: (time: number) => void;
-  close: () => void;
-};
-
 /** A run that a crash cut off, and the steps of it that were told as running, in order. */
 export type Interrupted = {
   requestId: string;
@@ -61,63 +37,104 @@ export type Interrupted = {
  * journal would each take the other's unfinished runs for crashed ones.
  */
 export function openJournal(folder: string, name: string): Journal {
-  const file = join(resolve(folder), `${name}.sqlite`);
-  const db = openDatabase(file);
-  const transaction = <T>(run: () => T): T => {
-    db.exec("begin immediate");
+  return new Journal(openDatabase(join(resolve(folder), `${name}.sqlite`)));
+}
+
+/** The memory of one agent on its own disk: what it was asked, all it said about it, and what has been sent. */
+export class Journal {
+  readonly #db: DatabaseSync;
+  readonly #statements: ReturnType<typeof statementsOf>;
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+    this.#statements = statementsOf(db);
+  }
+
+  /** How far the run is; undefined where there is none. */
+  find(requestId: string): { state: RunState; attempt: number } | undefined {
+    return this.#statements.find.get(requestId) as ReturnType<Journal["find"]>;
+  }
+
+  /** Starts a run from nothing: what an earlier attempt left is forgotten. */
+  begin({ request_id, trace_id, payload, x_custom_fields }: WorkRequestMessage): void {
+    const { task_id, attempt } = payload;
+    const custom = x_custom_fields === undefined ? null : JSON.stringify(x_custom_fields);
+    this.#transaction(() => {
+      this.#statements.deleteRun.run(request_id);
+      this.#statements.insertRun.run(request_id, task_id, trace_id, attempt, custom, Date.now(), Date.now());
+    });
+  }
+
+  /** Keeps one thing to send. `last` closes the run and is sent after everything else; the state says how it ended. */
+  say(requestId: string, said: Said, last?: Exclude<RunState, "running">): void {
+    this.#transaction(() => {
+      this.#statements.insertSaid.run(requestId, last === undefined ? 0 : 1, JSON.stringify(said));
+      if (last !== undefined) this.#statements.setState.run(last, Date.now(), requestId);
+    });
+  }
+
+  /** Closes a run with nothing more to say. */
+  stop(requestId: string): void {
+    this.#statements.setState.run("stopped", Date.now(), requestId);
+  }
+
+  /** Everything said for the run is to be sent again, under this attempt and new message ids. */
+  replay(requestId: string, attempt: number): void {
+    this.#transaction(() => {
+      this.#statements.raise.run(attempt, Date.now(), requestId);
+      this.#statements.sayAgain.run(requestId);
+    });
+  }
+
+  /** What is to be sent next, oldest first, at most `limit`. */
+  unsent(limit: number): Unsent[] {
+    return (this.#statements.unsent.all(limit) as UnsentRow[]).map(toUnsent);
+  }
+
+  /** They need not be sent again; what was replayed meanwhile still is. */
+  markSent(rows: Pick<Unsent, "seq" | "generation">[]): void {
+    this.#transaction(() => {
+      for (const { seq, generation } of rows) this.#statements.markSent.run(seq, generation);
+    });
+  }
+
+  /** Remembers that attempts up to this one are not wanted any more. */
+  cancel(taskId: string, attempt: number): void {
+    this.#statements.insertCancel.run(taskId, attempt, Date.now());
+  }
+
+  /** Whether this attempt is not wanted any more. */
+  isCancelled(taskId: string, attempt: number): boolean {
+    return this.#statements.findCancel.get(taskId, attempt) !== undefined;
+  }
+
+  /** Runs that a crash cut off. Those that had told nothing yet are forgotten, so that the same attempt may start again. */
+  takeInterrupted(): Interrupted[] {
+    return this.#transaction(() => takeInterrupted(this.#db));
+  }
+
+  /** Forgets what ended before `time` (milliseconds) and has been sent. */
+  forgetBefore(time: number): void {
+    this.#transaction(() => forgetBefore(this.#db, time));
+    this.#db.exec("pragma incremental_vacuum");
+  }
+
+  /** Lets another process open it. */
+  close(): void {
+    this.#db.close();
+  }
+
+  #transaction<T>(run: () => T): T {
+    this.#db.exec("begin immediate");
     try {
       const value = run();
-      db.exec("commit");
+      this.#db.exec("commit");
       return value;
     } catch (error) {
-      if (db.isTransaction) db.exec("rollback");
+      if (this.#db.isTransaction) this.#db.exec("rollback");
       throw error;
     }
-  };
-  const statements = statementsOf(db);
-
-  return {
-    find: (requestId) => statements.find.get(requestId) as ReturnType<Journal["find"]>,
-    begin: ({ request_id, trace_id, payload, x_custom_fields }) => {
-      const custom = x_custom_fields === undefined ? null : JSON.stringify(x_custom_fields);
-      transaction(() => {
-        statements.deleteRun.run(request_id);
-        statements.insertRun.run(
-          request_id,
-          payload.task_id,
-          trace_id,
-          payload.attempt,
-          custom,
-          Date.now(),
-          Date.now(),
-        );
-      });
-    },
-    say: (requestId, said, last) =>
-      transaction(() => {
-        statements.insertSaid.run(requestId, last === undefined ? 0 : 1, JSON.stringify(said));
-        if (last !== undefined) statements.setState.run(last, Date.now(), requestId);
-      }),
-    stop: (requestId) => void statements.setState.run("stopped", Date.now(), requestId),
-    replay: (requestId, attempt) =>
-      transaction(() => {
-        statements.raise.run(attempt, Date.now(), requestId);
-        statements.sayAgain.run(requestId);
-      }),
-    unsent: (limit) => (statements.unsent.all(limit) as UnsentRow[]).map(toUnsent),
-    markSent: (rows) =>
-      transaction(() => {
-        for (const { seq, generation } of rows) statements.markSent.run(seq, generation);
-      }),
-    cancel: (taskId, attempt) => void statements.insertCancel.run(taskId, attempt, Date.now()),
-    isCancelled: (taskId, attempt) => statements.findCancel.get(taskId, attempt) !== undefined,
-    takeInterrupted: () => transaction(() => takeInterrupted(db)),
-    forgetBefore: (time) => {
-      transaction(() => forgetBefore(db, time));
-      db.exec("pragma incremental_vacuum");
-    },
-    close: () => db.close(),
-  };
+  }
 }
 
 /** All that the journal asks its file more than once, prepared. */

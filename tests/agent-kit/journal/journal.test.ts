@@ -10,13 +10,12 @@ const folder = testFolder();
 
 function open(name: string = randomUUID()): Journal & { reopen: () => Journal } {
   const journal = openJournal(folder, name);
-  return {
-    ...journal,
+  return Object.assign(journal, {
     reopen: () => {
       journal.close();
       return openJournal(folder, name);
     },
-  };
+  });
 }
 
 function request(attempt = 1): WorkRequestMessage {
@@ -24,14 +23,14 @@ function request(attempt = 1): WorkRequestMessage {
   return { request_id: randomUUID(), trace_id: randomUUID(), payload } as WorkRequestMessage;
 }
 
-function tellStep({ say }: Journal, { request_id, payload }: WorkRequestMessage, number: number, status = "running") {
+function tellStep(journal: Journal, { request_id, payload }: WorkRequestMessage, number: number, status = "running") {
   const step = { step_number: number, action: `step ${number}`, status: status as "running" };
-  say(request_id, { type: "work_status", payload: { task_id: payload.task_id, status: "executing", step } });
+  journal.say(request_id, { type: "work_status", payload: { task_id: payload.task_id, status: "executing", step } });
 }
 
-function tellResult({ say }: Journal, { request_id, payload }: WorkRequestMessage) {
+function tellResult(journal: Journal, { request_id, payload }: WorkRequestMessage) {
   const { task_id } = payload;
-  say(request_id, { type: "work_result", payload: { task_id, status: "completed" } }, "done");
+  journal.say(request_id, { type: "work_result", payload: { task_id, status: "completed" } }, "done");
 }
 
 const shown = (journal: Journal) =>
