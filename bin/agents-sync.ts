@@ -3,17 +3,22 @@ import { system } from "../lib/access/actor.ts";
 import { ConfigError } from "../lib/errors.ts";
 import { syncFolder } from "../lib/registry/sync.ts";
 import { findWithoutQueue, setQueue } from "../lib/registry/versions.ts";
-import { queueSettings } from "../lib/runtime/aws/queue-settings.ts";
+import { agentQueueSettings, queueSettings } from "../lib/runtime/aws/queue-settings.ts";
 import { type Queues, sqsQueues } from "../lib/runtime/aws/queues.ts";
 import { sqsClient } from "../lib/runtime/aws/sqs.ts";
 import { readSettings } from "../lib/runtime/settings.ts";
 import { command, Failed, WrongUse } from "../lib/terminal/command.ts";
 import { queueFor } from "../lib/wiring/agent-queues.ts";
 import type { ControlPlane } from "../lib/wiring/control-plane.ts";
-import { runningOver } from "../localstack/parts/data-dir.ts";
+import { type Running, runningOver } from "../localstack/parts/data-dir.ts";
 import { environmentHere, onDatabase } from "./database.ts";
 
 const AGENTS_SYNC = system("agents-sync");
+/** What it is told of queues; none needs to be named. */
+const settings = {
+  ...agentQueueSettings,
+  agents: { ...queueSettings.agents, schema: queueSettings.agents.schema.prefault("{}") },
+};
 const usage = `Usage: npm run agents:sync -- FOLDER
 
 Stores every definition of FOLDER (*.yaml, *.yml, *.json) in the registry. A file that is as it was writes nothing; where one has a
@@ -26,17 +31,15 @@ process.exitCode = await command({
   positionals: true,
   run: async ({ positionals: [folder, ...more] }) => {
     if (folder === undefined || more.length > 0) throw new WrongUse("Name one folder.");
-    const env = environment();
-    const run = async (plane: ControlPlane) => await makeQueues(plane, await sync(plane, folder), namedIn(env));
-    await onDatabase(run, { source: env, queues: queuesOf(env) });
+    const stack = process.env["DATABASE_URL"] ? undefined : runningOver(".waybill");
+    // Whoever uses the stack that runs here may make queues in it.
+    const source = { ...environmentHere(), ...(stack && { AGENT_QUEUE_CREATE: "true" }) };
+    // Read as a whole before anything is stored.
+    const named = Object.keys(readSettings(settings, source).agents);
+    const run = async (plane: ControlPlane) => await makeQueues(plane, await sync(plane, folder), named);
+    await onDatabase(run, { source, queues: queuesOf(stack) });
   },
 });
-
-/** Whoever uses the stack that runs here may make queues in it. */
-function environment(): NodeJS.ProcessEnv {
-  const ownStack = !process.env["DATABASE_URL"] && runningOver(".waybill") !== undefined;
-  return { ...environmentHere(), ...(ownStack ? { AGENT_QUEUE_CREATE: "true" } : {}) };
-}
 
 /** Stores the definitions of a folder and prints what became of each; answers the agents' names. Throws where nothing was stored. */
 async function sync({ db, stamp }: ControlPlane, folder: string): Promise<string[]> {
@@ -57,28 +60,23 @@ async function sync({ db, stamp }: ControlPlane, folder: string): Promise<string
   return outcome.synced.map(({ name }) => name);
 }
 
-/** The agents whose queue the environment names. */
-function namedIn(env: NodeJS.ProcessEnv): string[] {
-  const named = { agents: { ...queueSettings.agents, schema: queueSettings.agents.schema.prefault("{}") } };
-  return Object.keys(readSettings(named, env).agents);
-}
-
-/** The queues that this environment names, which is not this process's where the stack that runs here has its own. */
-function queuesOf(env: NodeJS.ProcessEnv): Queues {
-  const { AWS_ENDPOINT_URL_SQS: endpoint, AWS_REGION: region, AWS_SESSION_TOKEN: sessionToken } = env;
-  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = env;
-  const credentials = accessKeyId &&
-    secretAccessKey && { accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) };
-  return sqsQueues(
-    sqsClient({ ...(endpoint && { endpoint }), ...(region && { region }), ...(credentials && { credentials }) }),
-  );
+/** The queues of the stack that runs here, where it has an SQS of its own; else those that this process's environment names. */
+function queuesOf(stack: Running | undefined): Queues {
+  const {
+    AWS_ENDPOINT_URL_SQS: endpoint,
+    AWS_REGION: region = "",
+    AWS_ACCESS_KEY_ID: accessKeyId = "",
+    AWS_SECRET_ACCESS_KEY: secretAccessKey = "",
+  } = stack?.environment ?? {};
+  if (endpoint === undefined) return sqsQueues();
+  return sqsQueues(sqsClient({ endpoint, region, credentials: { accessKeyId, secretAccessKey } }));
 }
 
 /** Only where queues are ours to make; elsewhere it is told which are missing. */
 async function makeQueues(plane: ControlPlane, names: string[], named: string[]): Promise<void> {
-  const { db, settings } = plane;
+  const { db } = plane;
   const missing = (await findWithoutQueue(db, names)).filter(({ name }) => !named.includes(name));
-  if (!settings.agentQueues.create) {
+  if (!plane.settings.agentQueues.create) {
     for (const { name } of missing) {
       console.log(`no queue   ${name}  gets no work before it has one: PUT /agents/${name} finds or makes it`);
     }

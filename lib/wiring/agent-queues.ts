@@ -1,6 +1,7 @@
 import { Unavailable } from "../errors.ts";
 import type { AgentDefinition } from "../registry/definition.ts";
 import type { AgentQueueSettings } from "../runtime/aws/queue-settings.ts";
+import type { Queues } from "../runtime/aws/queues.ts";
 import type { ControlPlane } from "./control-plane.ts";
 
 /** What the queues of the agents that ship have; serverless.yml says the same. */
@@ -24,20 +25,27 @@ export async function queueFor(
   if (definition.queue?.includes("://")) return definition.queue;
   const queueName = nameOf(prefix, definition);
   if (isTooLong(queueName)) return null;
-  try {
-    const found = await edges.queues.find(queueName, PATIENCE_MS);
-    if (found !== undefined || !create) return found ?? null;
-    const made = await edges.queues.create({
-      name: queueName,
-      attributes: ATTRIBUTES,
-      maxReceiveCount: MAX_RECEIVE_COUNT,
-      deadLetters: { name: `${queueName}-dlq`, attributes: DEAD_LETTER_ATTRIBUTES },
-    });
-    log.info("agent queue made", { agent: definition.name, queue: queueName });
-    return made;
-  } catch (cause) {
+  const { url, made } = await findOrMake(edges.queues, queueName, create).catch((cause: unknown) => {
     throw new Unavailable(`SQS did not answer for the queue ${queueName}.`, { cause });
-  }
+  });
+  if (made) log.info("agent queue made", { agent: definition.name, queue: queueName });
+  return url;
+}
+
+async function findOrMake(
+  queues: Queues,
+  name: string,
+  mayMake: boolean,
+): Promise<{ url: string | null; made: boolean }> {
+  const found = await queues.find(name, PATIENCE_MS);
+  if (found !== undefined || !mayMake) return { url: found ?? null, made: false };
+  const url = await queues.create({
+    name,
+    attributes: ATTRIBUTES,
+    maxReceiveCount: MAX_RECEIVE_COUNT,
+    deadLetters: { name: `${name}-dlq`, attributes: DEAD_LETTER_ATTRIBUTES },
+  });
+  return { url, made: true };
 }
 
 function nameOf(prefix: string, { name, queue }: AgentDefinition): string {

@@ -68,6 +68,17 @@ test("where queues may be made, a synced agent has one", async () => {
   expect(await traces()).toEqual(before);
 });
 
+test("wrong settings of queues are all named before anything is stored", async () => {
+  write("a.yaml", "name: anna\n");
+  const env = { AGENT_QUEUE_CREATE: "yes", AGENT_QUEUE_PREFIX: "a b", AGENT_QUEUES: "{" };
+
+  const { code, err } = await run("agents-sync", [folder], env);
+
+  expect(code).toBe(1);
+  for (const name of Object.keys(env)) expect(err).toContain(name);
+  expect((await traces()).rows).toEqual([]);
+});
+
 test("only the file that changed is written; an older version in it comes back, and so does what was deactivated", async () => {
   write("a.yaml", "name: anna\nversion: 2.0.0\n");
   write("b.yaml", "name: bert\n");
