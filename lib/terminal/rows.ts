@@ -5,14 +5,16 @@ const LONGEST = 60;
 const NARROWEST = 16;
 
 /**
- * Rows as text: a table under the names of its columns, or one block a row where a table does not fit into `width` characters.
+ * Rows as text: a table under the names of its columns; where that does not fit into `width` characters, a few rows side by side, a
+ * line a column; else one block a row.
  * Long text is cut, times are in UTC, milliseconds become readable, columns that are empty throughout are left out.
  */
 export function showRows(rows: readonly Record<string, unknown>[], width = Number.POSITIVE_INFINITY): string {
   const names = Object.keys(rows[0] ?? {}).filter((name) => rows.some((row) => !isEmpty(row[name])));
   const columns = names.map((name) => columnOf(name, names, rows));
   narrow(columns, width);
-  return widthOf(columns) > width ? blocks(names, rows, width) : table(columns);
+  if (widthOf(columns) <= width) return table(columns);
+  return sideBySide(columns, width) ?? blocks(names, rows, width);
 }
 
 type Column = { title: string; cells: string[]; width: number; fixed: boolean; right: boolean };
@@ -50,6 +52,15 @@ function table(columns: Column[]): string {
     [titles, rule, ...rows],
     columns.map(({ right }) => right),
   ).join("\n");
+}
+
+/** The rows side by side, a line a column; undefined where one alone is there, or there is too little room for each. */
+function sideBySide(columns: Column[], width: number): string | undefined {
+  const count = columns[0]?.cells.length ?? 0;
+  const each = Math.floor((width - Math.max(...columns.map(({ title }) => lengthOf(title)))) / count) - GAP.length;
+  const needed = columns.filter(({ fixed }) => fixed).map((column) => column.width);
+  if (count === 1 || each < Math.max(NARROWEST, ...needed)) return undefined;
+  return align(columns.map(({ title, cells }) => [title, ...cells.map((cell) => cut(cell, each))])).join("\n");
 }
 
 function blocks(names: string[], rows: readonly Record<string, unknown>[], width: number): string {

@@ -47,13 +47,14 @@ async function follow(url: string, { name, work, approval }: Piece): Promise<Tas
     tell(name, `${showStatus(after)} by ${approval.by}: "${approval.reason}"`);
   }
   let last = "approved";
-  let steps = 0;
+  const told = new Set<number>();
   for (;;) {
     stopping.signal.throwIfAborted();
     const task = await call<TaskWithSteps>(url, `/work/${task_id}`);
-    for (const step of task.steps.slice(steps))
-      tell(name, styleText("dim", `step ${step.step_number}: ${step.action}`));
-    steps = Math.max(steps, task.steps.length);
+    for (const { step_number, action } of task.steps.filter((step) => !told.has(step.step_number))) {
+      told.add(step_number);
+      tell(name, styleText("dim", `step ${step_number}: ${action}`));
+    }
     const reason = task.error_message === null ? "" : styleText("dim", `  ${task.error_message.replaceAll("\n", " ")}`);
     if (task.status !== last) tell(name, showStatus(task.status) + reason);
     last = task.status;
@@ -91,7 +92,7 @@ async function demonstrate(url: string): Promise<void> {
   }
 
   for (const name of REPORTS) {
-    console.log(heading(`Report ${name}`) + styleText("dim", `  GET /reports/${name}`));
+    console.log(heading(`Report ${name}`) + styleText("dim", `  GET /reports/${name}, times in UTC`));
     const { rows } = await call<{ rows: Record<string, unknown>[] }>(url, `/reports/${name}`);
     console.log(reportTable(rows));
     if (rows.length === 0) faults.push(`the report ${name} is empty`);

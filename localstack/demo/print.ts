@@ -45,5 +45,5 @@ export function reportTable(rows: Record<string, unknown>[]): string {
 }
 
 function indented(lines: string[]): string[] {
-  return lines.map((line) => `  ${line}`);
+  return lines.map((line) => `  ${line}`.trimEnd());
 }

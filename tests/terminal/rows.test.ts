@@ -42,8 +42,27 @@ test("text gives way to the width, ids do not", () => {
   expect(lines[2]).toContain("short");
 });
 
+test("a few rows that are too wide for a table are told side by side, a line a column; many are not", () => {
+  const row = { agent: "code", says: "it is done, and more is to be said", steps: 5, failed_steps: 1, run_ms: 1500 };
+  const shown = showRows([row, { ...row, agent: "infra" }], 50);
+
+  expect(shown.split("\n")).toEqual([
+    "agent         code               infra",
+    "says          it is done, and …  it is done, and …",
+    "steps         5                  5",
+    "failed_steps  1                  1",
+    "run           1.5 s              1.5 s",
+  ]);
+  expect(
+    showRows(
+      Array.from({ length: 5 }, () => row),
+      50,
+    ),
+  ).toMatch(/^1\. -/);
+});
+
 test("a table that cannot fit is told as one block a row", () => {
-  const id = "0198c5f2-7c1e-7000-8000-0123456789ab";
+  const id = "0198c5f2-7c1e-7000-8000-0123450789ab";
   const shown = showRows(
     [
       { task_id: id, trace_id: id },
