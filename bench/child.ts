@@ -10,6 +10,9 @@ export type Child = Pick<Started, "stop"> & {
   ask: (message: string) => Promise<unknown>;
 };
 
+// What is started is in process groups of its own, which Ctrl-C does not reach: ending by a handler runs what ends them.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
+
 /** Starts a file in this environment and what `env` adds; what it prints goes to stderr. */
 export function startChild(file: string | URL, env: NodeJS.ProcessEnv = {}): Child {
   const path = file instanceof URL ? fileURLToPath(file) : file;

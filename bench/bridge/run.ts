@@ -58,6 +58,8 @@ const bridge = startChild(new URL("../../localstack/bridge/main.ts", import.meta
   LOG_LEVEL: "error",
 });
 const { ready } = (await bridge.hear()) as { ready: string };
+// It may stand still when this process is ended.
+process.once("exit", () => process.kill(bridge.pid, "SIGCONT"));
 /** Microseconds of processor time that the clients have used, without the emulator and the broker. */
 const cpu = { out: { bridge: 0, ends: 0 }, in: { bridge: 0, ends: 0 } };
 const out: Rates[] = [];

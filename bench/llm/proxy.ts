@@ -1,7 +1,7 @@
 // A process of its own for bench/llm/run.ts: what Node itself takes for handing a request on and the answer back.
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import { tellUsed } from "./used.ts";
+import { tellUsed } from "./usage.ts";
 
 const agent = new http.Agent({ keepAlive: true });
 const server = http.createServer((request, response) => {
