@@ -33,6 +33,7 @@ export const STAND_INS: readonly StandIn[] = [
   { command: /^npm ci && npm test$/, instead: script("test"), why: "this test is a part of it" },
   { command: /^npm start$/, instead: "curl -s localhost:3000/health", why: "the stack of this test is what it starts" },
   { command: /^npm run check$/, instead: script("check"), why: "this test is a part of it" },
+  { command: /^npm run format:write$/, instead: script("format"), why: "it writes; npm run check compares" },
   { command: /^npm run generate$/, instead: script("generated"), why: "it writes; npm run check compares" },
   {
     command: /^npm run deploy -- --stage prod --region eu-central-1$/,
