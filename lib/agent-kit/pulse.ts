@@ -1,5 +1,5 @@
 import type { WorkContext } from "./define-work.ts";
-import { clip } from "./text.ts";
+import { clip, textOf } from "./text.ts";
 
 /** How far a run is: a fraction from 0 to 1, and what its author says of it. */
 export type Progress = { progress?: number; message?: string };
@@ -29,7 +29,7 @@ export function startPulse(everyMs: number, beat: (latest: Progress) => void): P
     progress: (fraction, message) => {
       if (stopped) return;
       const progress = Number.isFinite(fraction) ? Math.min(1, Math.max(0, fraction)) : 0;
-      latest = { progress, ...(message === undefined ? {} : { message: clip(message, 500) }) };
+      latest = { progress, ...(message === undefined ? {} : { message: clip(textOf(message), 500) }) };
       soon ??= setTimeout(tell, PROGRESS_MS);
     },
     stop: () => {

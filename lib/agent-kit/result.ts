@@ -12,16 +12,29 @@ import { clip, messageOf } from "./text.ts";
 /** What the kit measures of a run. */
 export type Measured = { duration_ms: number; output_bytes: number; steps: number };
 
-/** The result as it is sent; where the author's part of it cannot be sent, a failed one that says so. */
-export function toResult(
-  request: WorkRequestMessage,
-  outcome: Outcome,
-  measured: Measured,
-): Omit<WorkResult, "attempt"> {
+/** A result as the kit makes it: the journal knows the attempt. */
+type Result = Omit<WorkResult, "attempt">;
+
+/** The result as it is sent; where the author's part of it cannot be sent, a failed one that says so. Never throws. */
+export function toResult(request: WorkRequestMessage, outcome: Outcome, measured: Measured): Result {
   const { task_id } = request.payload;
+  let fault: string | undefined;
+  try {
+    const result = asTold(task_id, outcome, measured);
+    fault = unsendable(request, "work_result", result);
+    if (fault === undefined) return result;
+  } catch (error) {
+    // The outcome is the author's object: reading it may run code of theirs.
+    fault = messageOf(error);
+  }
+  const error_message = clip(`the work's own result cannot be sent: ${fault}`, 10_000);
+  return { task_id, status: "failed", error_message, metrics: measured };
+}
+
+function asTold(task_id: string, outcome: Outcome, measured: Measured): Result {
   const { status = "completed", exit_code } = outcome;
   const reason = outcome.error ?? (exit_code === undefined ? "failed without a reason" : `exit code ${exit_code}`);
-  const result: Omit<WorkResult, "attempt"> = {
+  return {
     task_id,
     status,
     ...(exit_code === undefined ? {} : { exit_code }),
@@ -30,10 +43,6 @@ export function toResult(
     metrics: { ...measured, ...(outcome.metrics as WorkResult["metrics"]) },
     ...(outcome.external_ai_used === undefined ? {} : { external_ai_used: outcome.external_ai_used }),
   };
-  const fault = unsendable(request, "work_result", result);
-  if (fault === undefined) return result;
-  const error_message = clip(`the work's own result cannot be sent: ${fault}`, 10_000);
-  return { task_id, status: "failed", error_message, metrics: measured };
 }
 
 /** Why no queue can carry this as an answer to the request, or undefined where it can. */

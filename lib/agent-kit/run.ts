@@ -50,11 +50,16 @@ export async function execute(run: Run, works: Record<string, Work>, tools: RunT
   const pulse = startPulse(everyMs, (latest) => void tools.beat(run, latest));
   const timeout = abortLater(controller, payload.timeout_seconds);
   const roles = openRoles(request, tellStatus);
-  const told = await settle(run, works, { step: steps.step, progress: pulse.progress, role: roles.role });
-  roles.close();
+  let told: Outcome;
+  try {
+    told = await settle(run, works, { step: steps.step, progress: pulse.progress, role: roles.role });
+  } finally {
+    // However it ends: a pulse that beats on would hold the lease of work that nobody does.
+    roles.close();
+    clearTimeout(timeout);
+    pulse.stop();
+  }
   const ending = endingOf(passable(request, told), controller.signal.reason);
-  clearTimeout(timeout);
-  pulse.stop();
 
   const duration_ms = Math.round(performance.now() - started);
   steps.close(ending.openSteps);
@@ -104,6 +109,7 @@ function openRoles(request: WorkRequestMessage, tellStatus: (more: Partial<WorkS
   return { role, close: () => (closed = true) };
 }
 
+/** What the work came to, whatever its author's code returned or threw. Never rejects. */
 async function settle(
   run: Run,
   works: Record<string, Work>,
@@ -117,11 +123,6 @@ async function settle(
     const known = Object.keys(works).join(", ");
     return failed(coded(5002, `there is no "${work_type}" here; this agent does: ${known}`));
   }
-  const prepared = found.prepare(parameters);
-  if (!prepared.ok) {
-    const faults = prepared.faults.map(({ field, message }) => `${field || "the whole"} ${message}`).join("; ");
-    return failed(coded(5004, faults));
-  }
   const work = {
     task_id,
     attempt,
@@ -131,13 +132,33 @@ async function settle(
     ...(handedOn === undefined ? {} : { handover: handedOn }),
   };
   try {
+    const prepared = found.prepare(parameters);
+    if (!prepared.ok) {
+      const faults = prepared.faults.map(({ field, message }) => `${field || "the whole"} ${message}`).join("; ");
+      return failed(coded(5004, faults));
+    }
     const done = prepared.run({ work, signal, ...tools, handover: (handover) => ({ handover }) });
     const outcome = (await Promise.race([done, afterAbort(signal)])) ?? {};
     const isFailed = outcome.error !== undefined || (outcome.exit_code ?? 0) !== 0;
-    return { ...outcome, status: outcome.status ?? (isFailed ? "failed" : "completed") };
+    return worded({ ...outcome, status: outcome.status ?? (isFailed ? "failed" : "completed") });
   } catch (error) {
-    return error instanceof WorkFailed ? error.outcome : failed(messageOf(error));
+    return outcomeOf(error);
   }
+}
+
+/** What was thrown, as an outcome. */
+function outcomeOf(error: unknown): Outcome {
+  try {
+    if (error instanceof WorkFailed) return worded(error.outcome);
+  } catch {
+    // A proxy that does not say what it is.
+  }
+  return failed(messageOf(error));
+}
+
+/** The outcome with its error as a text, whatever its author gave as one. */
+function worded({ error, ...outcome }: Outcome): Outcome {
+  return error === undefined || error === null ? outcome : { ...outcome, error: messageOf(error) };
 }
 
 /** The outcome, unless it is a handover that no queue can carry: then a failure that says so. */

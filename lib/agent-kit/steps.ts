@@ -1,7 +1,7 @@
 import type { OutputChunk, Step } from "../protocol/messages.ts";
 import { CHUNK_BYTES, cutLength, encodeChunk } from "./chunks.ts";
 import type { StepHandle, WorkContext } from "./define-work.ts";
-import { clip, messageOf } from "./text.ts";
+import { clip, messageOf, textOf } from "./text.ts";
 
 const FLUSH_MS = 250;
 /** The highest step_number of the protocol. */
@@ -80,7 +80,7 @@ class OpenStep {
   readonly handle: StepHandle = {
     write: (piece) => this.#write(piece),
     summary: (text) => {
-      this.#summary = text;
+      this.#summary = textOf(text);
     },
     fail: (reason) => this.fail(reason),
   };
@@ -99,7 +99,7 @@ class OpenStep {
 
   /** It will end as failed. */
   fail(reason: string): void {
-    this.#failure = reason;
+    this.#failure = messageOf(reason);
   }
 
   /** Tells how it ended, once; what is written to it later is ignored. */

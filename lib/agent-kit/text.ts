@@ -1,3 +1,5 @@
+import { inspect } from "node:util";
+
 /** The text with what Postgres cannot store made visible: NUL as ␀, half a surrogate pair as �. */
 export function storable(text: string): string {
   return text.replaceAll("\u0000", "␀").toWellFormed();
@@ -19,10 +21,32 @@ export function clipStart(text: string, max: number): string {
   return `…${storable(text.slice(isLowSurrogate(text.charCodeAt(start)) ? start + 1 : start))}`;
 }
 
-/** What an error says, whatever was thrown. */
+/** What an error says, whatever was thrown: a cycle, a bigint, an error whose message is none. Always a text; never throws. */
 export function messageOf(error: unknown): string {
-  if (error instanceof Error) return error.message || error.name;
-  return typeof error === "string" ? error : `thrown: ${JSON.stringify(error) ?? String(error)}`;
+  if (typeof error === "string") return error;
+  try {
+    if (error instanceof Error) {
+      return typeof error.message === "string" ? error.message || error.name : `${error.name}: ${shown(error.message)}`;
+    }
+    const json = JSON.stringify(error);
+    if (json !== undefined) return `thrown: ${json}`;
+  } catch {
+    // A proxy, a getter or a toJSON of the author's, or nothing that JSON has.
+  }
+  return `thrown: ${shown(error)}`;
+}
+
+/** The text as it is; anything else as a person at a terminal would see it. Never throws. */
+export function textOf(value: unknown): string {
+  return typeof value === "string" ? value : shown(value);
+}
+
+function shown(value: unknown): string {
+  try {
+    return inspect(value, { customInspect: false, breakLength: Number.POSITIVE_INFINITY });
+  } catch {
+    return `a value of type ${typeof value} that cannot be shown`;
+  }
 }
 
 function isHighSurrogate(code: number): boolean {

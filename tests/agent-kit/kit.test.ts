@@ -8,6 +8,19 @@ import { anyBytes, anyText } from "./fixtures/bytes.ts";
 
 const PROBE = "tests/agent-kit/fixtures/probe.ts";
 
+/** What the probe throws and returns, and what is to be read of it. */
+const ODD = [
+  ["circle", "[Circular"],
+  ["bigint", "10n"],
+  ["message that is an object", "{ a: 1 }"],
+  ["an error", "in an error"],
+  ["symbol", "Symbol(s)"],
+  ["revoked proxy", "Revoked Proxy"],
+  ["getter that throws", "trap"],
+  ["toJSON that throws", "toJSON"],
+  ["no prototype", '{"a":1}'],
+] as const;
+
 // One real agent process with two places does everything that this file asks for.
 overBoth((queues, { spawnAgent, ask, cancel, listen }) => {
   const folder = testFolder();
@@ -73,6 +86,42 @@ overBoth((queues, { spawnAgent, ask, cancel, listen }) => {
     expect(result).toMatchObject({ status: "failed", error_message: "it is␀ broken" });
     expect(result.retryable).toBeUndefined();
     expect(heard.steps(asked).find(({ status }) => status === "failed")?.summary).toBe("it is␀ broken");
+  });
+
+  test.each(
+    ["probe.throwOdd", "probe.returnOdd"].flatMap((workType) =>
+      ODD.map(([kind, said]) => [workType, kind, said] as const),
+    ),
+  )("%s, %s: one start, one failed result that says what it was, and every step ends", async (workType, kind, said) => {
+    const name = `${workType} ${kind}`;
+    const asked = await ask("research", workType, { name, kind });
+
+    const { status, error_message } = await heard.result(asked);
+
+    expect([status, error_message]).toEqual(["failed", expect.stringContaining(said)]);
+    expect(done(name)).toBe(1);
+    expect(heard.steps(asked).map((step) => step.status === "running")).toEqual([true, false]);
+  });
+
+  test.each(["circle", "bigint", "revoked proxy", "getter that throws", "toJSON that throws"])(
+    "metrics that are a %s are a failed result that says so",
+    async (kind) => {
+      const asked = await ask("research", "probe.measureOdd", { name: `measure ${kind}`, kind });
+
+      const { status, error_message } = await heard.result(asked);
+
+      expect([status, error_message]).toEqual(["failed", expect.stringContaining("own result cannot be sent")]);
+      expect(done(`measure ${kind}`)).toBe(1);
+    },
+  );
+
+  test("what a schema of the author's throws is a failed result", async () => {
+    const asked = await ask("research", "probe.prepareOdd", { name: "prepare" });
+
+    expect(await heard.result(asked)).toMatchObject({
+      status: "failed",
+      error_message: expect.stringContaining("self"),
+    });
   });
 
   test("an unknown work_type is a failed result of code 5002 that names the known ones", async () => {
