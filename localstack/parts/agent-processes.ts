@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { keepRunning, type Running } from "../processes/keep-running.ts";
+import { withoutAccount } from "./account.ts";
 import type { Broker } from "./rabbitmq.ts";
 
 /** The example agents that run beside a local stack; each is agents/NAME.ts. */
@@ -42,7 +43,7 @@ export function startAgents(start: Start): Agents {
 }
 
 function startAgent(name: string, start: Start): Running {
-  const env = { ...process.env, ...start.environment };
+  const env = environmentOf(start);
   const queues = JSON.parse(env["AGENT_QUEUES"] ?? "{}") as Record<string, string>;
   return run(name, join("agents", `${name}.ts`), start, process.cwd(), {
     AGENT_GRACE_SECONDS: String(GRACE_SECONDS),
@@ -54,9 +55,14 @@ function startAgent(name: string, start: Start): Running {
   });
 }
 
+/** What the shell has, and what the stack says; of an account nothing, where the stack has an SQS of its own. */
+function environmentOf({ environment }: Start): NodeJS.ProcessEnv {
+  return { ...(environment["AWS_ENDPOINT_URL_SQS"] === undefined ? process.env : withoutAccount()), ...environment };
+}
+
 function startBridge(start: Start, broker: Broker): Running {
   const short = { BRIDGE_PORT: "0", BRIDGE_POLL_SECONDS: "1", BRIDGE_GRACE_SECONDS: String(GRACE_SECONDS) };
-  const env = { ...short, ...process.env, ...start.environment, ...named(broker) };
+  const env = { ...short, ...environmentOf(start), ...named(broker) };
   return run("bridge", join("localstack", "bridge", "main.ts"), start, start.root, env);
 }
 

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import postgres from "postgres";
+import { leaveAccount } from "./account.ts";
 import { freePort } from "./ports.ts";
 import { startPostgres } from "./postgres.ts";
 import { createQueues } from "./queues.ts";
@@ -62,8 +63,7 @@ export async function startServices(dataDir: string): Promise<Services> {
         AWS_REGION: region,
       };
       // Nothing local may reach an account of the one who starts it.
-      delete process.env["AWS_PROFILE"];
-      delete process.env["AWS_SESSION_TOKEN"];
+      leaveAccount();
       Object.assign(process.env, access);
       Object.assign(environment, access, await createQueues(localSqs(region)));
     } else if (!process.env["WORK_QUEUE_URL"]) Object.assign(environment, await createQueues(localSqs(region)));

@@ -14,11 +14,17 @@ import {
 const dir = temporaryDir();
 let stack: Started;
 
+/** What the shell of whoever starts the stack may have, and nothing of it may use. */
+const OF_AN_ACCOUNT = {
+  AWS_PROFILE: "nobody",
+  AWS_SESSION_TOKEN: "of-an-account",
+  AWS_ROLE_ARN: "arn:aws:iam::123456789012:role/nobody",
+  AWS_WEB_IDENTITY_TOKEN_FILE: "/nowhere",
+};
+
 beforeAll(async () => {
-  stack = await startStack({
-    dataDir: dir.path,
-    env: { AGENT_IN_FLIGHT: "1", LEASE_SECONDS: "6", WAYBILL_SWEEP_SECONDS: "0.5", LOG_LEVEL: "info" },
-  });
+  const env = { AGENT_IN_FLIGHT: "1", LEASE_SECONDS: "6", WAYBILL_SWEEP_SECONDS: "0.5", LOG_LEVEL: "info" };
+  stack = await startStack({ dataDir: dir.path, env: { ...env, ...OF_AN_ACCOUNT } });
 }, 90_000);
 
 afterAll(async () => {
