@@ -86,12 +86,16 @@ export const aiCostByModel = report({
   `,
 });
 
-/** The single uses in external_ai_used, whoever wrote it: a list, or one alone. What is not a number is unknown. */
+/**
+ * The single uses in external_ai_used, whoever wrote it: a list, or one alone. What is not a number is unknown, and so is what no use
+ * of a model comes to: two costs of 1e308 have a sum that no column of a report holds.
+ */
 function uses(db: Db) {
+  const known = (value: ReturnType<Db>) => db`
+    case jsonb_typeof(${value}) when 'number' then case when abs((${value})::numeric) < 1e15 then (${value})::numeric end end`;
   return db`(
     select coalesce(use ->> 'model', 'unknown') as model,
-      case jsonb_typeof(use -> 'tokens') when 'number' then (use -> 'tokens')::numeric end as tokens,
-      case jsonb_typeof(use -> 'cost') when 'number' then (use -> 'cost')::numeric end as cost
+      ${known(db`use -> 'tokens'`)} as tokens, ${known(db`use -> 'cost'`)} as cost
     from jsonb_array_elements(
       case jsonb_typeof(external_ai_used)
         when 'array' then external_ai_used

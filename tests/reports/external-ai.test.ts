@@ -103,6 +103,16 @@ test("one use that is not in a list counts, and what is not a number is unknown"
   expect(await ask(db, "ai-cost-by-model")).toMatchObject([{ model: "alone", tasks: 1, cost: null }]);
 });
 
+test("costs and tokens that no sum holds are unknown, and take nothing from the others", async () => {
+  const huge = { model: "odd", cost: 1.5e308, tokens: 1e308 };
+  await buildTask(db, { external_ai_used: [huge, huge] });
+  await buildTask(db, { external_ai_used: [huge, { model: "odd", cost: 0.5, tokens: 3 }] });
+
+  const odd = { model: "odd", uses: 4, cost: 0.5, tokens: 3, unknown_cost_uses: 3, unknown_token_uses: 3 };
+  expect(await ask(db, "ai-cost-by-model")).toMatchObject([odd]);
+  expect(new Set((await ask(db, "external-ai-use")).map(({ cost }) => cost))).toEqual(new Set([0.5, null]));
+});
+
 test("without external AI both reports are empty", async () => {
   await buildTask(db);
 
