@@ -25,10 +25,10 @@ export const JsonObject = z.record(z.string(), z.unknown() as unknown as z.ZodTy
 
 /**
  * Text of at most `longest` characters. They are counted as JSON Schema and Postgres count them, by code point:
- * zod's own max counts an emoji twice.
+ * zod's own max counts an emoji twice. `base` may do something to the text first, such as trim it.
  */
-export function text(longest: number, shortest: 0 | 1 = 0): z.ZodString {
-  const bounded = z.string().refine((value) => fits(value, longest), must(`have at most ${longest} characters`));
+export function text(longest: number, shortest: 0 | 1 = 0, base: z.ZodString = z.string()): z.ZodString {
+  const bounded = base.refine((value) => fits(value, longest), must(`have at most ${longest} characters`));
   const full = shortest === 0 ? bounded : bounded.min(shortest);
   return full.meta({ maxLength: longest });
 }

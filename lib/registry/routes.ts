@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { whole } from "../input/whole.ts";
+import { text } from "../protocol/fields.ts";
 import { AgentName } from "../protocol/messages.ts";
 import type { Route } from "../runtime/http/route.ts";
 import { AgentDefinition } from "./definition.ts";
@@ -41,8 +42,8 @@ export const listAgents = {
   function: "list-agents",
   query: z.strictObject({
     active: flag.transform(isTrue).optional(),
-    capability: z.string().max(100).optional(),
-    work_type: z.string().max(100).optional().describe("those that take this work"),
+    capability: text(100).optional(),
+    work_type: text(100).optional().describe("those that take this work"),
     limit: whole(1, 500).default(100),
     cursor: AgentName.optional().describe("next_cursor of the page before"),
   }),

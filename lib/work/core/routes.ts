@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { whole } from "../../input/whole.ts";
+import { text } from "../../protocol/fields.ts";
 import { Uuid } from "../../protocol/messages.ts";
 import type { Route } from "../../runtime/http/route.ts";
 import { Explained, Feedback, LoggedStep, Task, TaskSummary, TaskWithSteps } from "./answers.ts";
@@ -52,8 +53,8 @@ export const listWork = {
   function: "list-work",
   query: z.strictObject({
     status: z.enum(STATUSES).optional(),
-    work_type: z.string().max(100).optional(),
-    agent: z.string().max(63).optional(),
+    work_type: text(100).optional(),
+    agent: text(63).optional(),
     project_id: Uuid.optional(),
     limit: whole(1, 100).default(20),
     cursor: Uuid.optional().describe("next_cursor of the page before"),

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { text } from "../../protocol/fields.ts";
 import { AgentName, JsonObject, Timestamp, Uuid } from "../../protocol/messages.ts";
 
 const WorkType = z
@@ -6,11 +7,14 @@ const WorkType = z
   .max(100)
   .regex(/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/, "must be lower-case names joined by dots, such as code.run");
 
-const Person = z.string().trim().min(1, "must name who it is").max(200);
+/** What a person writes: without blanks around it, and not empty, or else `fault`. */
+const said = (longest: number, fault?: string) => text(longest, 0, z.string().trim().min(1, fault));
+
+const Person = said(200, "must name who it is");
 
 /** What a caller submits. */
 export const SubmitWork = z.strictObject({
-  request_text: z.string().trim().min(1, "must say what is wanted").max(10_000).describe("what is wanted, in words"),
+  request_text: said(10_000, "must say what is wanted").describe("what is wanted, in words"),
   work_type: WorkType.describe("what kind of work; the router reads it beside the text and the hints"),
   parameters: JsonObject.default({}).describe("what the agent's handler takes"),
   hints: JsonObject.default({}).describe(
@@ -35,7 +39,7 @@ export const AskRouter = SubmitWork.partial().required({ request_text: true });
 /** Who decides, and why. */
 export const Decide = z.strictObject({
   by: Person.describe("who decides; kept for ever"),
-  reason: z.string().trim().min(1).max(10_000).optional(),
+  reason: said(10_000).optional(),
 });
 export type Decide = z.infer<typeof Decide>;
 
@@ -49,15 +53,11 @@ export type Approve = z.infer<typeof Approve>;
 export const HandOver = z
   .strictObject({
     by: Person.describe("who says so: a person, or an agent's name"),
-    reason: z.string().trim().min(1).max(10_000),
+    reason: said(10_000),
     to_agent: AgentName.optional().describe(
       "who is to go on; without it the router chooses, never the same agent again",
     ),
-    capabilities: z
-      .array(z.string().min(1).max(100))
-      .max(50)
-      .optional()
-      .describe("what the next agent must be capable of"),
+    capabilities: z.array(text(100, 1)).max(50).optional().describe("what the next agent must be capable of"),
     context: JsonObject.optional().describe("what the next agent is to know"),
     role: z
       .string()
@@ -78,5 +78,5 @@ export type HandOver = z.infer<typeof HandOver>;
 export const GiveFeedback = z.strictObject({
   score: z.number().min(0).max(1).describe("0: useless, 1: could not be better"),
   by: Person,
-  comment: z.string().trim().min(1).max(10_000).optional(),
+  comment: said(10_000).optional(),
 });

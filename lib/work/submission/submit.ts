@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Actor } from "../../access/actor.ts";
 import { CallerError } from "../../errors.ts";
 import { canonicalJson, stringifyForQueue } from "../../input/json.ts";
+import { text } from "../../protocol/fields.ts";
 import { MAX_MESSAGE_BYTES } from "../../protocol/messages.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { needsApproval } from "../core/lifecycle.ts";
@@ -43,7 +44,7 @@ export async function submit(
   }
   const { request_id, ...content } = work;
   const requestId = request_id ?? key ?? taskId;
-  const hash = contentHash(content);
+  const hashes = hashesOf(content);
   const message_bytes = sizeOf(work);
   const concurrency_key = keyOf(work.hints);
 
@@ -52,7 +53,7 @@ export async function submit(
     try {
       routed = await route(db, work, { provisional });
     } catch (error) {
-      const known = await replay(db, requestId, hash);
+      const known = await replay(db, requestId, hashes);
       if (known === undefined) throw error;
       return { row: known, replayed: known.taskId !== taskId };
     }
@@ -61,7 +62,7 @@ export async function submit(
       ...content,
       task_id: taskId,
       request_id: requestId,
-      request_hash: hash,
+      request_hash: hashes[0],
       trace_id: traceId,
       concurrency_key,
       message_bytes,
@@ -71,19 +72,19 @@ export async function submit(
     const row = await insertOnce(db, task, routed);
     if (row !== undefined) return { row, replayed: false };
 
-    const known = await replay(db, requestId, hash);
+    const known = await replay(db, requestId, hashes);
     // With our own task_id it is this very call, run again after a lost connection: its first run did land.
     if (known !== undefined) return { row: known, replayed: known.taskId !== taskId };
   }
   throw new Error(`request_id ${requestId} is taken and not there`);
 }
 
-/** The work that this key has made before. Throws where it was made of other content. */
-async function replay(db: Db, requestId: string, hash: Buffer): Promise<TaskRow | undefined> {
+/** The work that this key has made before. Throws where it was made of content that has none of these hashes. */
+async function replay(db: Db, requestId: string, hashes: readonly Buffer[]): Promise<TaskRow | undefined> {
   const before = await findByRequest(db, requestId);
   if (before === undefined) return undefined;
   const { requestHash, ...known } = before;
-  if (requestHash.equals(hash)) return known;
+  if (hashes.some((hash) => requestHash.equals(hash))) return known;
   const message = `request_id ${requestId} was used for other content (task ${known.taskId}). Use a new one for new work.`;
   throw new CallerError(409, "idempotency_conflict", message);
 }
@@ -98,19 +99,34 @@ export function approvalReason(
 }
 
 const LONGEST_KEY = 200;
+const ConcurrencyKey = text(LONGEST_KEY, 1);
 
 function keyOf(hints: SubmitWork["hints"]): string | null {
   const key = hints["concurrency_key"];
   if (key === undefined || key === null) return null;
-  if (typeof key === "string" && key !== "" && key.length <= LONGEST_KEY) return key;
+  const read = ConcurrencyKey.safeParse(key);
+  if (read.success) return read.data;
   const message = `must be a text of 1 to ${LONGEST_KEY} characters: work of one agent with the same key runs one after the other`;
   const field = "hints.concurrency_key";
   throw new CallerError(400, "invalid_input", `${field} ${message}`, { fields: [{ field, message }] });
 }
 
+/** The hash of content; where it has a time, also the one that it had with the time as it was spelt, by which older work is known. */
+function hashesOf(content: Omit<SubmitWork, "request_id">): readonly [Buffer, ...Buffer[]] {
+  const { not_before } = content;
+  if (not_before === undefined) return [contentHash(content)];
+  return [contentHash({ ...content, not_before: instantOf(not_before) }), contentHash(content)];
+}
+
 /** The same for equal content, whatever the order of its keys. */
 function contentHash(content: Record<string, unknown>): Buffer {
   return createHash("sha256").update(canonicalJson(content)).digest();
+}
+
+/** A moment, equal however it is spelt: seconds since 1970, and the digits of the fraction that say something. */
+function instantOf(timestamp: string): string {
+  const [, digits = ""] = /\.(\d+)/.exec(timestamp) ?? [];
+  return `${Math.floor(Date.parse(timestamp) / 1000)}.${digits.replace(/0+$/, "")}`;
 }
 
 function sizeOf(work: SubmitWork): number {

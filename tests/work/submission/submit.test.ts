@@ -90,6 +90,33 @@ test("the same key with other content is a conflict and changes nothing", async 
   expect(await stored()).toBe(1);
 });
 
+test("equal content is equal however its time is spelt, and another time is other content", async () => {
+  const key = { "idempotency-key": randomUUID() };
+  const at = async (not_before: string) => (await submit({ ...work, not_before }, key)).status;
+
+  expect(await at("2099-01-01T00:00:00Z")).toBe(201);
+  for (const same of ["2099-01-01T00:00:00.000Z", "2099-01-01T00:00:00+00:00", "2099-01-01T02:00:00.0+02:00"]) {
+    expect([same, await at(same)]).toEqual([same, 200]);
+  }
+  for (const other of ["2099-01-01T00:00:00.001Z", "2099-01-01T00:00:00.0001Z", "2099-01-01T00:00:00+01:00"]) {
+    expect([other, await at(other)]).toEqual([other, 409]);
+  }
+});
+
+test("text is counted by character, as the document says", async () => {
+  const emoji = (count: number) => "😀".repeat(count);
+  const fits = { created_by: emoji(200), request_text: emoji(10_000), hints: { concurrency_key: emoji(200) } };
+
+  expect((await submit({ ...work, ...fits })).status).toBe(201);
+  for (const over of [
+    { created_by: emoji(201) },
+    { request_text: emoji(10_001) },
+    { hints: { concurrency_key: emoji(201) } },
+  ]) {
+    expect((await submit({ ...work, ...over })).status).toBe(400);
+  }
+});
+
 test("a header and a body that name different keys are refused, equal ones are not", async () => {
   const request_id = randomUUID();
 
