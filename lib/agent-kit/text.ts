@@ -26,7 +26,8 @@ export function messageOf(error: unknown): string {
   if (typeof error === "string") return error;
   try {
     if (error instanceof Error) {
-      return typeof error.message === "string" ? error.message || error.name : `${error.name}: ${shown(error.message)}`;
+      const { message, name } = error;
+      return typeof message === "string" ? textOf(message || name || "Error") : `${textOf(name)}: ${shown(message)}`;
     }
     const json = JSON.stringify(error);
     if (json !== undefined) return `thrown: ${json}`;

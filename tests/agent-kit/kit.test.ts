@@ -13,6 +13,7 @@ const ODD = [
   ["circle", "[Circular"],
   ["bigint", "10n"],
   ["message that is an object", "{ a: 1 }"],
+  ["name that is an object", "{ b: 2 }"],
   ["an error", "in an error"],
   ["symbol", "Symbol(s)"],
   ["revoked proxy", "Revoked Proxy"],
