@@ -10,8 +10,8 @@ import { readSettings } from "../lib/runtime/settings.ts";
 import { command, Failed, WrongUse } from "../lib/terminal/command.ts";
 import { queueFor } from "../lib/wiring/agent-queues.ts";
 import type { ControlPlane } from "../lib/wiring/control-plane.ts";
-import { type Running, runningOver } from "../localstack/parts/data-dir.ts";
-import { environmentHere, onDatabase } from "./database.ts";
+import type { Running } from "../localstack/parts/data-dir.ts";
+import { environmentHere, onDatabase, stackHere } from "./database.ts";
 
 const AGENTS_SYNC = system("agents-sync");
 /** What it is told of queues; none needs to be named. */
@@ -31,7 +31,7 @@ process.exitCode = await command({
   positionals: true,
   run: async ({ positionals: [folder, ...more] }) => {
     if (folder === undefined || more.length > 0) throw new WrongUse("Name one folder.");
-    const stack = process.env["DATABASE_URL"] ? undefined : runningOver(".waybill");
+    const stack = stackHere();
     // Whoever uses the stack that runs here may make queues in it.
     const source = { ...environmentHere(), ...(stack && { AGENT_QUEUE_CREATE: "true" }) };
     // Read as a whole before anything is stored.

@@ -4,15 +4,19 @@ import { isConnectionError, type Pool } from "../lib/runtime/postgres/db.ts";
 import { Failed } from "../lib/terminal/command.ts";
 import { onPlane } from "../lib/wiring/command-plane.ts";
 import type { ControlPlane } from "../lib/wiring/control-plane.ts";
-import { runningOver } from "../localstack/parts/data-dir.ts";
+import { type Running, runningOver } from "../localstack/parts/data-dir.ts";
+
+/** The stack that runs over .waybill, for a command whose environment names no database; undefined where there is none. */
+export function stackHere(): Running | undefined {
+  return process.env["DATABASE_URL"] ? undefined : runningOver(".waybill");
+}
 
 /**
  * The environment of a command: this process's; where that names no database, completed by that of the stack that runs over .waybill,
  * whose port is another where the usual one was taken.
  */
 export function environmentHere(): NodeJS.ProcessEnv {
-  const running = process.env["DATABASE_URL"] ? undefined : runningOver(".waybill");
-  return { ...process.env, ...running?.environment };
+  return { ...process.env, ...stackHere()?.environment };
 }
 
 /**
