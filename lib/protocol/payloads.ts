@@ -55,6 +55,14 @@ const attempt = z
 
 const seconds = z.int().min(1).max(86_400);
 
+/** What tells two processes apart that do the same attempt: the queue may lend one request twice. */
+const start = {
+  start_id: Uuid.optional().describe(
+    "made by the process that takes a request in hand, new each time; what two of them say is never mixed",
+  ),
+  process: text(200, 1).optional().describe("which process speaks, in words for people: a host, a pid"),
+};
+
 /** What an agent says when it passes its work on. */
 export const Handover = z.strictObject({
   to_agent: AgentName.optional().describe("who is to go on; without it the router chooses, never the same agent again"),
@@ -91,14 +99,17 @@ export const WorkRequest = z.strictObject({
 export type WorkRequest = z.infer<typeof WorkRequest>;
 
 /**
- * Agent to orchestrator: `executing` renews the lease and may tell a step or a role, `approved` hands the work back undone, or with
- * `handover` on to another agent. Orchestrator: `approved` wakes the dispatcher, `cancelled` tells the agent to stop.
+ * Agent to orchestrator: `held` says that a process has the request and the work waits for its turn there, `executing` that it runs,
+ * and may tell a step or a role; both renew the lease. `approved` hands the work back undone, or with `handover` on to another agent;
+ * `cancelled` confirms that it has stopped. Orchestrator to agent: `cancelled` tells the process of `start_id` to stop, and without
+ * one whoever has the attempt; `executing` asks it what has become of the work. To itself: `approved` wakes the dispatcher.
  */
 export const WorkStatus = z
   .strictObject({
     task_id: Uuid,
     attempt,
-    status: z.enum(["approved", "executing", "cancelled"]),
+    ...start,
+    status: z.enum(["approved", "held", "executing", "cancelled"]),
     step: Step.optional(),
     // Rounded, for Postgres refuses to store 1e-50 as a real.
     progress: z.number().min(0).max(1).overwrite(toMillionths).optional().describe("0 to 1, kept to six digits"),
@@ -121,6 +132,7 @@ function toMillionths(progress: number): number {
 export const WorkResult = z.strictObject({
   task_id: Uuid,
   attempt,
+  ...start,
   status: z.enum(["completed", "failed"]),
   exit_code: z.int32().nullish(),
   error_message: text(100_000).nullish(),
@@ -140,6 +152,7 @@ export const ErrorReport = z.strictObject({
   error_message: text(100_000),
   task_id: Uuid.optional(),
   attempt: attempt.optional(),
+  start_id: start.start_id,
   failed_message_id: text(200).optional().describe("message_id of the message that this answers"),
 });
 export type ErrorReport = z.infer<typeof ErrorReport>;

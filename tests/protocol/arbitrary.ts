@@ -105,14 +105,16 @@ const workRequest = fc.record({
   timeout_seconds: fc.integer({ min: 1, max: 86_400 }),
 });
 
+const start = { start_id: uuid, process: text(200, 1) };
+
 const workStatus = fc
   .tuple(
     fc.record({
       task_id: uuid,
       attempt,
-      status: fc.constantFrom("approved" as const, "executing" as const, "cancelled" as const),
+      status: fc.constantFrom("approved" as const, "held" as const, "executing" as const, "cancelled" as const),
     }),
-    fc.record({ step, progress: fc.nat(1_000_000).map((n) => n / 1e6), message: text(100) }, some),
+    fc.record({ ...start, step, progress: fc.nat(1_000_000).map((n) => n / 1e6), message: text(100) }, some),
   )
   .map(([told, more]) => ({ ...told, ...more }));
 
@@ -121,6 +123,7 @@ const workResult = fc
     fc.record({ task_id: uuid, attempt, status: fc.constantFrom("completed" as const, "failed" as const) }),
     fc.record(
       {
+        ...start,
         exit_code: fc.option(fc.integer()),
         error_message: fc.option(text(100)),
         retryable: fc.boolean(),
