@@ -326,6 +326,9 @@ create table tasks (
   routing jsonb,
   concurrency_key text,
   handover jsonb,
+  stopping text,
+  ended_by integer,
+  handed_back smallint not null default 0,
   constraint tasks_pkey primary key (task_id),
   constraint tasks_request_id_key unique (request_id),
   constraint tasks_agent_unless_undecided check (
@@ -350,6 +353,7 @@ create table tasks (
   constraint tasks_progress_range check (progress >= 0 and progress <= 1),
   constraint tasks_ready_at_iff_approved check ((ready_at is not null) = (status = 'approved')),
   constraint tasks_routing_whole check ((routing_id is null) = (routed_at is null)),
+  constraint tasks_stopping_known check (stopping in ('cancelled', 'approved')),
   constraint tasks_timeout_range check (timeout_seconds >= 1 and timeout_seconds <= 86400)
 );
 comment on column tasks.message_bytes is 'Size of the work_request, so that a dispatcher can bound what it holds in memory';
@@ -359,6 +363,9 @@ comment on column tasks.routing_id is 'Its row of router_performance_metrics; no
 comment on column tasks.routing is 'The decision: strategy, confidence, parts, reason, at most 5 alternatives';
 comment on column tasks.concurrency_key is 'hints.concurrency_key: work of one agent and one key runs limits.per_key at once';
 comment on column tasks.handover is 'What the agent before said when it passed the work on: from_agent, reason, context';
+comment on column tasks.stopping is 'Beside executing: what comes once its agent has stopped; callers see cancelling';
+comment on column tasks.ended_by is 'The attempt that has ended it by its agent''s word';
+comment on column tasks.handed_back is 'How often in a row agents have handed it back undone';
 create index tasks_concurrency_key_idx on tasks (to_agent, concurrency_key) where status = 'executing' and concurrency_key is not null;
 create index tasks_created_at_idx on tasks (created_at);
 create index tasks_executing_idx on tasks (to_agent, lease_until) where status = 'executing';
@@ -422,6 +429,44 @@ create table outbox (
 comment on column outbox.attempt is 'A work_request counts only while the task executes this attempt; null where the message always counts';
 create index outbox_send_after_idx on outbox (send_after);
 create index outbox_task_id_idx on outbox (task_id);
+
+create table task_attempts (
+  task_id uuid not null,
+  attempt integer not null,
+  agent text not null,
+  run_id uuid not null,
+  start_id uuid,
+  process text,
+  counted boolean not null,
+  requests integer not null,
+  requested_at timestamptz not null,
+  taken_at timestamptz,
+  started_at timestamptz,
+  heard_at timestamptz,
+  lease_until timestamptz not null,
+  asked_at timestamptz,
+  told_to_stop_at timestamptz,
+  ended_at timestamptz,
+  how text,
+  reason text,
+  exit_code integer,
+  metrics jsonb,
+  constraint task_attempts_pkey primary key (task_id, attempt),
+  constraint task_attempts_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade,
+  constraint task_attempts_attempt_positive check (attempt > 0),
+  constraint task_attempts_ended_whole check ((ended_at is null) = (how is null)),
+  constraint task_attempts_how_known check (
+    how in ('completed', 'failed', 'failed_retryable', 'handed_back', 'handed_over', 'cancelled', 'lease_expired', 'withdrawn')
+  ),
+  constraint task_attempts_taken_before_started check (taken_at is not null or started_at is null)
+);
+comment on column task_attempts.run_id is 'The run of the work that it belongs to; a retry begins another';
+comment on column task_attempts.start_id is 'Made by the process that has it; null while nobody has, and for agents that make none';
+comment on column task_attempts.counted is 'Whether it counts against max_attempts; not where a second process does the same attempt';
+comment on column task_attempts.requests is 'How often it was asked for: a request that nobody takes is sent again';
+comment on column task_attempts.lease_until is 'While open: when it is asked for again (nobody has it), or is over unless its process speaks';
+comment on column task_attempts.asked_at is 'When its process was asked what has become of it, and has said nothing since';
+create index task_attempts_open_idx on task_attempts (lease_until) where how is null;
 
 create table task_decisions (
   decision_id uuid not null,

@@ -27,8 +27,8 @@ export type Part<T> = (plane: ControlPlane) => T;
 
 /** Builds the control plane from settings and edges. Reads no setting before it is needed, opens nothing, waits for nothing. */
 export function controlPlane({ settings, edges }: { settings: PlaneSettings; edges: Edges }): ControlPlane {
-  const { db, log, newId, now } = edges;
-  const stamp: Stamp = { newId, now };
+  const { db, log, newId, now, dice } = edges;
+  const stamp: Stamp = { newId, now, dice };
   const made = new Map<Part<unknown>, unknown>();
   const plane: ControlPlane = {
     settings,

@@ -10,15 +10,17 @@ export type Edges = {
   now: () => Date;
   /** A new id, later ones greater. */
   newId: () => string;
+  /** Chance: at least 0, less than 1. */
+  dice: () => number;
   log: Log;
 };
 
 /**
- * The edges of this process: the database that its environment names, its clock, its log. Connects to nothing yet. It reaches queues
+ * The edges of this process: the database that its environment names, its clock, its dice, its log. Connects to nothing yet. It reaches queues
  * only where it is given them (sqsQueues): the client of SQS costs a cold start 40 ms, which a function that only reads never pays.
  */
 export function processEdges(queues: Queues = noQueues, db: Pool = connect()): Edges {
-  return { db, queues, now: () => new Date(), newId: () => uuidv7(), log };
+  return { db, queues, now: () => new Date(), newId: () => uuidv7(), dice: () => Math.random(), log };
 }
 
 const notGiven = async (): Promise<never> => {

@@ -12,8 +12,8 @@ import { startReady } from "./work.ts";
 /** How long it looks for agents for work that has none: the rest waits a minute more. */
 const ROUTING_MS = 15_000;
 
-/** How many attempts expired, leftovers were sent, pieces of work found an agent, attempts started. */
-export type Swept = { expired: number; sent: number; decided: number; started: number };
+/** How many attempts expired, were asked for again, leftovers were sent, pieces of work found an agent, attempts started. */
+export type Swept = { expired: number; again: number; sent: number; decided: number; started: number };
 
 /**
  * Ends leases that ran out, sends what a crash left in the outbox, finds agents for work that waits for one, starts work whose
@@ -27,14 +27,21 @@ export async function sweep(plane: ControlPlane, actor: Actor): Promise<Swept> {
 async function round(plane: ControlPlane, actor: Actor): Promise<Swept> {
   const { db, settings, send, stamp, log } = plane;
   const { learn, route } = plane.part(router);
-  const expired = await expireLeases(db, actor, learn, send, stamp);
+  const { ended, again } = await expireLeases(db, actor, settings.work, learn, send, stamp);
   const sent = await sendLeftovers(db, actor, send);
   const decided = await routeUndecided(db, actor, settings.work, route, ROUTING_MS);
-  for (const attempt of expired) log.warn("lease ran out", toWire(attempt));
+  for (const attempt of ended) log.warn("lease ran out", toWire(attempt));
+  for (const attempt of again) log.warn("nobody has taken the work: asked for again", toWire(attempt));
   for (const { taskId, traceId, toAgent } of decided) log.info("agent found", toWire({ taskId, traceId, toAgent }));
   const started = await startReady(plane, actor);
   for (const warning of await routerWarnings(db, actor, settings.router)) log.warn("router not right", { warning });
-  const outcome = { expired: expired.length, sent, decided: decided.length, started: started.length };
+  const outcome = {
+    expired: ended.length,
+    again: again.length,
+    sent,
+    decided: decided.length,
+    started: started.length,
+  };
   log.info("swept", outcome);
   await maintain(plane, actor);
   return outcome;

@@ -23,9 +23,9 @@ export async function record(plane: ControlPlane, actor: Actor, received: Receiv
   const { ended, stale, outgoing, refused, workWaits } = recorded;
   await deliver(db, outgoing, send);
   for (const { message, error } of refused) log.error("message not recorded", { ...about(message), error });
-  for (const message of stale) log.warn("late message changed nothing", about(message));
-  for (const { taskId, traceId, attempt, status } of ended) {
-    log.info("attempt ended", { task_id: taskId, trace_id: traceId, attempt, status });
+  for (const { message, why } of stale) log.warn("message changed nothing", { ...about(message), why });
+  for (const { taskId, traceId, attempt, how, status } of ended) {
+    log.info("attempt ended", { task_id: taskId, trace_id: traceId, attempt, how, status });
   }
   if (workWaits) await wakeForNext();
   return refused.map(({ recordId }) => recordId);

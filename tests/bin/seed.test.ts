@@ -155,7 +155,7 @@ test("a running stack leaves the samples alone: none is dispatched, none ends, a
   const world = worldOf(db);
 
   expect(await world.dispatch()).toBe(0);
-  expect(await world.expire()).toEqual({ retried: 0, failed: 0 });
+  expect(await world.expire()).toEqual({ retried: 0, failed: 0, again: 0 });
   expect(await dump()).toEqual(before);
 
   const [pending] = await db<{ taskId: string }[]>`select task_id from tasks where status = 'pending'`;

@@ -82,10 +82,11 @@ export const FOLDERS: Record<string, Row> = {
 
   "lib/work": room([]),
   "lib/work/core": room(["lib/work"]),
+  "lib/work/attempts": room(["lib/work", "lib/work/core"]),
   "lib/work/reading": room(["lib/work", "lib/work/core"], ["range-parser", "node:timers/promises"]),
-  "lib/work/results": room(["lib/work", "lib/work/core"]),
-  "lib/work/dispatch": room(["lib/work", "lib/work/core"]),
-  "lib/work/submission": room(["lib/work", "lib/work/{core,results}"], ["node:crypto"]),
+  "lib/work/results": room(["lib/work", "lib/work/{core,attempts}"]),
+  "lib/work/dispatch": room(["lib/work", "lib/work/{core,attempts}"]),
+  "lib/work/submission": room(["lib/work", "lib/work/{core,attempts}"], ["node:crypto"]),
 
   // The patterns are pure: the router runs those that the registry has checked.
   "lib/router": room([]),
@@ -206,6 +207,7 @@ export const REASONS: [of: string, reason: string][] = [
 export const PURE = [
   "lib/work/core/lifecycle.ts",
   "lib/work/results/settle.ts",
+  "lib/work/attempts/{hear,ends,stop,expire,work}.ts",
   "lib/registry/patterns",
   "lib/router/score",
   "lib/router/decide/choice.ts",

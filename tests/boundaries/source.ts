@@ -66,6 +66,9 @@ function namesOf(node: Node): string[] {
 /** The parts of a node that are told by the node itself, or are no value. */
 function isTold(node: Node, part: string): boolean {
   if (node.type === "TSTypeReference") return part === "typeName";
+  // A time of other times asks no clock.
+  if (node.type === "NewExpression" && nameOf(node["callee"]) === "Date" && argument(node, 0) !== undefined)
+    return part === "callee";
   if (node["computed"] === true) return false;
   if (/Property|Signature|MethodDefinition/.test(node.type)) return part === "key";
   return node.type === "MemberExpression" && (part === "property" || (node[part] as Node).type === "Identifier");

@@ -28,6 +28,7 @@ export const TABLES: Record<string, Owned> = {
       ],
     ],
   },
+  task_attempts: { owner: "lib/work", holds: "a row an attempt: who had it, since when, what became of it" },
   task_decisions: { owner: "lib/work", holds: "a row a decision of a person" },
   execution_logs: {
     owner: "lib/work",

@@ -16,7 +16,16 @@ export function decide(decision: Decision): Answers<typeof approveWork> {
   return async (plane, actor, { params, body, log, tell }) => {
     const { task_id } = params;
     tell({ task_id });
-    const decided = await decideWork(plane.db, actor, plane.part(router), decision, task_id, body, plane.stamp);
+    const decided = await decideWork(
+      plane.db,
+      actor,
+      plane.settings.work,
+      plane.part(router),
+      decision,
+      task_id,
+      body,
+      plane.stamp,
+    );
     const { traceId, status } = decided.row;
     tell({ task_trace_id: traceId });
     log.info("work decided", { task_id, trace_id: traceId, decision, status });
@@ -28,7 +37,16 @@ export function decide(decision: Decision): Answers<typeof approveWork> {
 export const handOver: Answers<typeof handOverWork> = async (plane, actor, { params, body, log, tell }) => {
   const { task_id } = params;
   tell({ task_id });
-  const decided = await handOverByPerson(plane.db, actor, plane.part(router), task_id, body, uuidOf, plane.stamp);
+  const decided = await handOverByPerson(
+    plane.db,
+    actor,
+    plane.settings.work,
+    plane.part(router),
+    task_id,
+    body,
+    uuidOf,
+    plane.stamp,
+  );
   const { traceId, status, toAgent } = decided.row;
   tell({ task_trace_id: traceId });
   log.info("work handed over", { task_id, trace_id: traceId, status, to_agent: toAgent });

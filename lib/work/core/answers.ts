@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { ExternalAiUse, JsonObject, Uuid } from "../../protocol/messages.ts";
-import { STATUSES } from "./lifecycle.ts";
+import { type Ending, STATUSES } from "./lifecycle.ts";
 import { Routing } from "./routing.ts";
 
 // What callers are answered about work. Columns keep their names; times are ISO 8601 with an offset.
@@ -39,13 +39,55 @@ const summary = {
   ready_at: Time.nullable().describe("while approved: when it may be dispatched"),
   dispatched_at: Time.nullable(),
   started_at: Time.nullable().describe("when the agent first spoke of the latest attempt"),
-  lease_until: Time.nullable().describe("while executing: when the attempt is over unless its agent speaks"),
+  lease_until: Time.nullable().describe(
+    "while executing or cancelling: when the attempt is over unless its agent speaks",
+  ),
   progress: z.number().nullable(),
   exit_code: z.int().nullable(),
   error_message: z.string().nullable(),
+  ended_by: z
+    .int()
+    .nullable()
+    .describe("the attempt that ended it by its agent's word; null where silence or a person did"),
   created_at: Time,
   completed_at: Time.nullable(),
 };
+
+/** How an attempt ended. */
+const HOW = [
+  "completed",
+  "failed",
+  "failed_retryable",
+  "handed_back",
+  "handed_over",
+  "cancelled",
+  "lease_expired",
+  "withdrawn",
+] as const satisfies readonly Ending[];
+
+/** One attempt, whatever became of it. */
+export const LoggedAttempt = z.strictObject({
+  attempt: z.int(),
+  agent: z.string(),
+  process: z.string().nullable().describe("which process has it, in its own words"),
+  start_id: Uuid.nullable(),
+  counted: z
+    .boolean()
+    .describe("against max_attempts; not where a second process did the same attempt, or it was handed back"),
+  requests: z.int().describe("how often it was asked for: a request that nobody takes is sent again"),
+  requested_at: Time,
+  taken_at: Time.nullable().describe("when a process first said that it has it"),
+  started_at: Time.nullable().describe("when it said that it runs"),
+  heard_at: Time.nullable().describe("when it last said anything"),
+  lease_until: Time.nullable().describe("while open"),
+  told_to_stop_at: Time.nullable(),
+  ended_at: Time.nullable(),
+  how: z.enum(HOW).nullable().describe("null while open; lease_expired: by silence; withdrawn: before anybody had it"),
+  reason: z.string().nullable(),
+  exit_code: z.int().nullable(),
+  metrics: JsonObject.nullable(),
+});
+export type LoggedAttempt = z.infer<typeof LoggedAttempt>;
 
 /** One step of one attempt. */
 export const LoggedStep = z.strictObject({
@@ -131,10 +173,11 @@ export type Task = z.infer<typeof Task>;
 export const TaskWithSteps = z
   .strictObject({
     ...Task.shape,
+    attempts: z.array(LoggedAttempt),
     steps: z.array(LoggedStep),
     decisions: z.array(TakenDecision),
     handovers: z.array(LoggedHandover),
-    held_up: z.string().nullable().describe("while approved: why it cannot be dispatched, and what to do about it"),
+    held_up: z.string().nullable().describe("why it does not go on, and what to do about it"),
   })
   .meta({ id: "TaskWithSteps" });
 export type TaskWithSteps = z.infer<typeof TaskWithSteps>;

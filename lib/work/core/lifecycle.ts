@@ -1,7 +1,16 @@
 /** The states of a piece of work and what leads from one to another. Pure: no database, no clock, no log. */
 
-/** The states, from submitted to ended. */
-export const STATUSES = ["pending", "approved", "executing", "completed", "failed", "rejected", "cancelled"] as const;
+/** The states, from submitted to ended. `cancelling`: its agent was told to stop and has not confirmed it yet. */
+export const STATUSES = [
+  "pending",
+  "approved",
+  "executing",
+  "cancelling",
+  "completed",
+  "failed",
+  "rejected",
+  "cancelled",
+] as const;
 export type Status = (typeof STATUSES)[number];
 
 /** Nothing leads out of these but a person's retry. */
@@ -15,12 +24,12 @@ export type Decision = (typeof DECISIONS)[number];
 export const possibleFrom: Record<Decision, readonly Status[]> = {
   approve: ["pending"],
   reject: ["pending"],
-  cancel: ["pending", "approved", "executing"],
+  cancel: ["pending", "approved", "executing", "cancelling"],
   retry: ["failed", "cancelled"],
 };
 
 /** Where a decision leads. Work that was cancelled before anyone approved it is not approved by a retry. */
-export function decided(decision: Decision, wasApproved: boolean): Status {
+export function decided(decision: Decision, wasApproved: boolean): Exclude<Status, "cancelling"> {
   switch (decision) {
     case "approve":
       return "approved";
@@ -33,27 +42,19 @@ export function decided(decision: Decision, wasApproved: boolean): Status {
   }
 }
 
-/** How an attempt ended: by its agent's word, by handing the work back or on to another agent, or by silence past its lease. */
-export type Ending = "completed" | "failed" | "failed_retryable" | "handed_back" | "handed_over" | "lease_expired";
-
-/** Endings that do not count against max_attempts. */
-export const UNCOUNTED: readonly Ending[] = ["handed_back", "handed_over"];
-
-/** Where an attempt's end leads. `attemptsLeft` are those after this one. */
-export function ended(ending: Ending, attemptsLeft: number): Status {
-  switch (ending) {
-    case "completed":
-      return "completed";
-    case "failed":
-      return "failed";
-    case "handed_back":
-    case "handed_over":
-      return "approved";
-    case "failed_retryable":
-    case "lease_expired":
-      return attemptsLeft > 0 ? "approved" : "failed";
-  }
-}
+/**
+ * How an attempt ended: by its agent's word, by handing the work back or on to another agent, by a stop that its agent has confirmed, by
+ * silence past its lease, or withdrawn before anybody had it.
+ */
+export type Ending =
+  | "completed"
+  | "failed"
+  | "failed_retryable"
+  | "handed_back"
+  | "handed_over"
+  | "cancelled"
+  | "lease_expired"
+  | "withdrawn";
 
 /** Whether work of this type waits for a person, whatever its caller asked: by name, or by a prefix such as `infra.*`. */
 export function needsApproval(workType: string, policy: readonly string[]): boolean {

@@ -7,8 +7,8 @@ import {
   serialiseMessage,
 } from "../../protocol/messages.ts";
 
-/** Where the ids and the time of our messages come from: the edge. */
-export type Stamp = { newId: () => string; now: () => Date };
+/** Where the ids and the time of our messages come from, and chance, in [0, 1): the edge. */
+export type Stamp = { newId: () => string; now: () => Date; dice: () => number };
 
 type About = { taskId: string; traceId: string; runId: string; toAgent: string; attempt: number };
 
@@ -29,10 +29,22 @@ export function wakeUp(about: About, stamp: Stamp): Written {
   return write(envelope("work_status", ORCHESTRATOR, ORCHESTRATOR, payload, identity(about, stamp)));
 }
 
-/** Tells an agent to stop this attempt; no answer is waited for. */
-export function cancelled(about: About, stamp: Stamp): Written {
-  const payload = { task_id: about.taskId, attempt: about.attempt, status: "cancelled" } as const;
-  return write(envelope("work_status", ORCHESTRATOR, about.toAgent, payload, identity(about, stamp)));
+type OfStart = About & { startId: string | null };
+
+/** Tells an agent to stop this attempt, or the one start of it that is named; it confirms with the same word. */
+export function cancelled(about: OfStart, stamp: Stamp): Written {
+  return toStart(about, "cancelled", stamp);
+}
+
+/** Asks an agent what has become of an attempt. */
+export function asked(about: OfStart, stamp: Stamp): Written {
+  return toStart(about, "executing", stamp);
+}
+
+function toStart(about: OfStart, status: "cancelled" | "executing", stamp: Stamp): Written {
+  const { taskId: task_id, attempt, startId, toAgent } = about;
+  const payload = { task_id, attempt, ...(startId === null ? {} : { start_id: startId }), status };
+  return write(envelope("work_status", ORCHESTRATOR, toAgent, payload, identity(about, stamp)));
 }
 
 export type Claimed = About & {

@@ -105,7 +105,9 @@ export const getOutput = {
   params,
   query: z.strictObject({
     step: whole(1, 1_000_000).optional().describe("of this step only"),
-    attempt: whole(0, 1_000_000).optional().describe("of this attempt; the latest by default"),
+    attempt: whole(0, 1_000_000)
+      .optional()
+      .describe("of this attempt; by default that which ended the work, or the latest"),
   }),
   headers: z.object({ range: z.string().max(100).optional() }),
   answers: {

@@ -23,11 +23,15 @@ export type TaskRow = {
   readyAt: Date | null;
 } & Record<string, unknown>;
 
+/** The status as callers see it: work that is being stopped is executing in the table. */
+export const statusColumn = (db: Db) =>
+  db`case when status = 'executing' and stopping is not null then 'cancelling' else status::text end`;
+
 /** The columns of a task that a list shows: all that callers see but what may be large. */
 export const summaryColumns = (db: Db) => db`
-  task_id, status, request_id, run_id, trace_id, project_id, created_by, request_text, work_type, to_agent, priority, not_before,
+  task_id, ${statusColumn(db)} as status, request_id, run_id, trace_id, project_id, created_by, request_text, work_type, to_agent, priority, not_before,
   timeout_seconds, max_attempts, approval, approved_by, approved_at, approval_reason, attempt, attempts_used, ready_at, dispatched_at,
-  started_at, lease_until, progress, exit_code, error_message, created_at, completed_at
+  started_at, lease_until, progress, exit_code, error_message, ended_by, created_at, completed_at
 `;
 
 /** All columns that a caller sees. */
@@ -43,6 +47,8 @@ export async function findTask(db: Db, taskId: string): Promise<TaskRow | undefi
 
 /** The present status alone; undefined where there is no such work. */
 export async function findStatus(db: Db, taskId: string): Promise<Status | undefined> {
-  const [row] = await db<{ status: Status }[]>`select status from tasks where task_id = ${taskId}`;
+  const [row] = await db<
+    { status: Status }[]
+  >`select ${statusColumn(db)} as status from tasks where task_id = ${taskId}`;
   return row?.status;
 }

@@ -31,6 +31,7 @@ export async function claimReady(db: Db, settings: ClaimSettings, queues: readon
     next as materialized (${bestOfAll(db)}),
     held as materialized (${lockThem(db)}),
     started as (${startThem(db, settings)}),
+    kept as (${keepAttempts(db)}),
     counted as (${countStarts(db)})
     select started.*, (select count(*)::int from next) as chosen from started
   `;
@@ -153,8 +154,14 @@ const startThem = (db: Db, { pickupSeconds, leaseSeconds }: ClaimSettings): Frag
     deadline = now() + make_interval(secs => ${pickupSeconds} + timeout_seconds + ${leaseSeconds})
   from held
   where tasks.task_id = held.task_id
-  returning tasks.task_id, trace_id, run_id, to_agent, attempt, work_type, request_text, parameters, hints,
+  returning tasks.task_id, trace_id, run_id, to_agent, attempt, lease_until, work_type, request_text, parameters, hints,
     handover - 'capabilities' as handover, timeout_seconds, priority, tasks.message_bytes
+`;
+
+/** `kept`: the attempts that so begin; nobody has them yet. */
+const keepAttempts = (db: Db): Fragment => db`
+  insert into task_attempts (task_id, attempt, agent, run_id, counted, requests, requested_at, lease_until)
+  select task_id, attempt, to_agent, run_id, true, 1, now(), lease_until from started
 `;
 
 /** `counted`: the starts of agents with a rate are noted; those that have left its window are forgotten. */

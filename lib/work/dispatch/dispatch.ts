@@ -54,6 +54,9 @@ async function request(db: Db, settings: ClaimSettings, tasks: Ready[], stamp: S
 
 async function failUnsendable(db: Db, taskId: string, reason: string): Promise<void> {
   await db`
+    with attempts as (
+      update task_attempts set how = 'withdrawn', ended_at = now(), reason = ${reason} where task_id = ${taskId} and how is null
+    )
     update tasks set status = 'failed', error_message = ${`no request can be made of this work: ${reason}`},
       completed_at = now(), lease_until = null, deadline = null
     where task_id = ${taskId} and status = 'executing'

@@ -1,80 +1,133 @@
 import type { Actor } from "../../access/actor.ts";
 import type { Db, Pool } from "../../runtime/postgres/db.ts";
-import { backoffSql } from "../core/backoff.ts";
-import { cancelled, type Stamp } from "../core/messages.ts";
-import { claimLeftovers, deliver, insertOutbox, type Send } from "../core/outbox.ts";
+import { type Expired, expire } from "../attempts/expire.ts";
+import { askMessages, stopMessages } from "../attempts/messages.ts";
+import { holdWork, keepWork } from "../attempts/store.ts";
+import type { Attempt, Clock, Work } from "../attempts/work.ts";
+import { type Claimed, type Stamp, workRequest } from "../core/messages.ts";
+import { claimLeftovers, deliver, insertOutbox, type Outgoing, type Send } from "../core/outbox.ts";
 import type { Learn } from "../core/router-seam.ts";
+import type { WorkSettings } from "../settings.ts";
 
 /** Rows that one statement of the sweep takes: it repeats until there are no more. */
 const SWEEP_LIMIT = 100;
 
+/** Attempts that silence has ended, each with where its work is now, and those that were asked for again because nobody had them. */
+export type Silenced = { ended: Told[]; again: Told[] };
+type Told = {
+  taskId: string;
+  traceId: string;
+  agent: string;
+  attempt: number;
+  requests: number;
+  status: string;
+  reason: string | null;
+};
+
 /**
- * Ends the attempts whose lease ran out: tried again after a backoff while attempts are left, else failed with the reason. An
- * agent whose work has failed for good is told to stop, should it still live. Answers the attempts that it ended.
+ * Looks at the attempts whose lease ran out, as expire of lib/work/attempts says: what nobody has is asked for again, what ran and
+ * fell silent is asked what has become of it, then tried again or failed. Answers what silence has come to.
  */
 export async function expireLeases(
   pool: Pool,
   _actor: Actor,
+  settings: Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">,
   learn: Learn,
   send: Send,
   stamp: Stamp,
-): Promise<Expired[]> {
-  const all: Expired[] = [];
-  for (;;) {
-    const { rows, stops } = await pool.begin(async (db) => {
-      const expired = await endExpired(db);
-      const failed = expired.filter((row) => row.status === "failed");
-      const messages = failed.map((row) => ({ ...cancelled(row, stamp), toAgent: row.toAgent, taskId: row.taskId }));
-      await insertOutbox(db, messages);
-      await learn(
-        db,
-        failed.map(({ taskId }) => taskId),
-      );
-      return { rows: expired, stops: messages };
-    });
-    await deliver(pool, stops, send);
-    all.push(...rows);
-    if (rows.length < SWEEP_LIMIT) return all;
+): Promise<Silenced> {
+  const all: Silenced = { ended: [], again: [] };
+  for (let after = "00000000-0000-0000-0000-000000000000"; ; ) {
+    const due = await findDue(pool, after);
+    const last = due.at(-1);
+    if (last === undefined) return all;
+    after = last;
+    const { silenced, outgoing } = await pool.begin(async (db) => await expireSome(db, due, settings, learn, stamp));
+    await deliver(pool, outgoing, send);
+    all.ended.push(...silenced.ended);
+    all.again.push(...silenced.again);
+    if (due.length < SWEEP_LIMIT) return all;
   }
 }
 
-/** An attempt whose lease ran out, and where its work went. */
-export type Expired = {
-  taskId: string;
-  traceId: string;
-  runId: string;
-  toAgent: string;
-  attempt: number;
-  status: "approved" | "failed";
-};
-
-async function endExpired(db: Db): Promise<Expired[]> {
-  return await db<Expired[]>`
-    with expired as materialized (
-      select task_id, attempts_used >= max_attempts as last, format(
-        case
-          when started_at is null then 'agent %1$s did not take the work in time'
-          when lease_until >= deadline then 'the work ran past its timeout of %2$s s and agent %1$s did not end it'
-          else 'agent %1$s fell silent: its lease ran out'
-        end || ' (attempt %3$s of %4$s)', to_agent, timeout_seconds, attempts_used, max_attempts
-      ) as reason
-      from tasks
-      where status = 'executing' and lease_until <= now()
-      order by task_id
-      limit ${SWEEP_LIMIT}
-      for no key update skip locked
-    )
-    update tasks set
-      status = case when last then 'failed' else 'approved' end::task_status,
-      error_message = case when last then reason end,
-      completed_at = case when last then now() end,
-      ready_at = case when not last then now() + make_interval(secs => ${backoffSql(db)}) end,
-      lease_until = null,
-      deadline = null
-    from expired
-    where tasks.task_id = expired.task_id
-    returning tasks.task_id, trace_id, run_id, to_agent, attempt, status
+/** Work with a lease that ran out, behind `after`: so what cannot be dealt with does not come first again. */
+async function findDue(db: Db, after: string): Promise<string[]> {
+  const rows = await db<{ taskId: string }[]>`
+    select task_id from (
+      (
+        select task_id from task_attempts where how is null and lease_until <= now() and task_id > ${after}
+        order by task_id limit ${SWEEP_LIMIT}
+      )
+      union
+      -- dispatched by functions from before attempts were kept
+      (
+        select task_id from tasks where status = 'executing' and lease_until <= now() and task_id > ${after}
+        order by task_id limit ${SWEEP_LIMIT}
+      )
+    ) as due
+    order by task_id limit ${SWEEP_LIMIT}
   `;
+  return rows.map(({ taskId }) => taskId);
+}
+
+async function expireSome(
+  db: Db,
+  taskIds: readonly string[],
+  settings: Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">,
+  learn: Learn,
+  stamp: Stamp,
+): Promise<{ silenced: Silenced; outgoing: Outgoing[] }> {
+  const { works, now } = await holdWork(db, taskIds, { skipLocked: true });
+  const clock: Clock = { now, dice: stamp.dice, ...settings };
+  const before = new Map(works.map((work) => [work, work.status]));
+  const outcomes = works.map((work) => ({ work, ...expire(work, clock) }));
+  await keepWork(db, works);
+  const outgoing = [
+    ...stopMessages(
+      each(outcomes, "stop").map(({ work, one }) => ({ work, stop: one })),
+      stamp,
+    ),
+    ...askMessages(
+      each(outcomes, "ask").map(({ work, one }) => ({ work, attempt: one })),
+      stamp,
+    ),
+    ...(await requestsAgain(db, each(outcomes, "again"), settings.leaseSeconds, stamp)),
+  ];
+  await insertOutbox(db, outgoing);
+  const failed = works.filter((work) => work.status === "failed" && before.get(work) !== "failed");
+  await learn(
+    db,
+    failed.map(({ taskId }) => taskId),
+  );
+  const silenced = { ended: each(outcomes, "ended").map(toldOf), again: each(outcomes, "again").map(toldOf) };
+  return { silenced, outgoing };
+}
+
+type Of = { work: Work; one: Attempt };
+
+function each(outcomes: readonly (Expired & { work: Work })[], what: keyof Expired): Of[] {
+  return outcomes.flatMap(({ work, ...expired }) => expired[what].map((one) => ({ work, one })));
+}
+
+function toldOf({ work: { taskId, traceId, status }, one: { agent, attempt, requests, reason } }: Of): Told {
+  return { taskId, traceId, agent, attempt, requests, status, reason };
+}
+
+/** The requests of attempts that nobody has, anew: a queue may have lost them. */
+async function requestsAgain(db: Db, again: readonly Of[], leaseSeconds: number, stamp: Stamp): Promise<Outgoing[]> {
+  if (again.length === 0) return [];
+  const ids = again.map(({ work }) => work.taskId);
+  const rows = await db<Claimed[]>`
+    select task_id, trace_id, run_id, to_agent, attempt, work_type, request_text, parameters, hints,
+      handover - 'capabilities' as handover, timeout_seconds
+    from tasks where task_id = any(${ids}::uuid[])
+  `;
+  return again.flatMap(({ work, one }) => {
+    const row = rows.find(({ taskId }) => taskId === work.taskId);
+    if (row === undefined) return [];
+    const { attempt, agent: toAgent } = one;
+    return [{ ...workRequest({ ...row, attempt }, leaseSeconds, stamp), toAgent, taskId: work.taskId, attempt }];
+  });
 }
 
 /** Sends what a crash left in the outbox. Answers how many messages the queues have taken. */

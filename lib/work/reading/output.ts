@@ -5,7 +5,7 @@ import type { Db } from "../../runtime/postgres/db.ts";
 import { findStatus } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
 
-/** Which output is asked for: of the latest attempt and all its steps unless told otherwise; `range` as the Range header has it. */
+/** Which output is asked for: of the attempt that ended the work, or the latest, and all its steps unless told otherwise; `range` as the Range header has it. */
 export type OutputAsked = {
   taskId: string;
   attempt?: number | undefined;
@@ -48,13 +48,13 @@ export function piecesWithin(pieces: Piece[], start: number, end: number): { ids
   return { ids, before };
 }
 
-/** The pieces of one attempt's output in order: of the latest attempt, or of all steps, unless told otherwise. */
+/** The pieces of one attempt's output in order: of the attempt that ended the work, or the latest, and of all steps, unless told otherwise. */
 export async function findPieces(db: Db, taskId: string, attempt?: number, step?: number): Promise<Piece[]> {
   return await db<Piece[]>`
     select o.output_id, o.output_size_bytes as size
     from execution_output o join execution_logs l using (log_id)
     where l.task_id = ${taskId}
-      and l.attempt = coalesce(${attempt ?? null}, (select attempt from tasks where task_id = ${taskId}))
+      and l.attempt = coalesce(${attempt ?? null}, (select coalesce(ended_by, attempt) from tasks where task_id = ${taskId}))
       ${step === undefined ? db`` : db`and l.step_number = ${step}`}
     order by l.step_number, o.chunk_number
   `;

@@ -1,6 +1,6 @@
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { Status } from "../core/lifecycle.ts";
-import { summaryColumns, type TaskRow } from "../core/task-row.ts";
+import { statusColumn, summaryColumns, type TaskRow } from "../core/task-row.ts";
 
 /** The steps of all attempts by attempt and number, each with the size of its output in bytes; none where there is no such work. */
 export async function findSteps(db: Db, taskId: string): Promise<Record<string, unknown>[]> {
@@ -11,6 +11,29 @@ export async function findSteps(db: Db, taskId: string): Promise<Record<string, 
     where l.task_id = ${taskId}
     group by l.log_id
     order by l.attempt, l.step_number
+  `;
+}
+
+/** The columns of an attempt that decide whether it is held up; `isLate`: it was asked for more than a minute ago. */
+export type AttemptRow = Record<string, unknown> & {
+  agent: string;
+  process: string | null;
+  requests: number;
+  requestedAt: Date;
+  takenAt: Date | null;
+  startedAt: Date | null;
+  how: string | null;
+  isLate: boolean;
+};
+
+/** The attempts of work, first to last; none before the first. */
+export async function findAttempts(db: Db, taskId: string): Promise<AttemptRow[]> {
+  return await db<AttemptRow[]>`
+    select attempt, agent, process, start_id, counted, requests, requested_at, taken_at, started_at, heard_at,
+      case when how is null then lease_until end as lease_until, told_to_stop_at, ended_at, how, reason, exit_code, metrics,
+      requested_at < now() - interval '1 minute' as is_late
+    from task_attempts where task_id = ${taskId}
+    order by attempt
   `;
 }
 
@@ -36,7 +59,7 @@ export async function findTasks(db: Db, filter: ListFilter, limit: number): Prom
   return await db<TaskRow[]>`
     select ${summaryColumns(db)} from tasks
     where true
-      ${filter.status === undefined ? db`` : db`and status = ${filter.status}`}
+      ${filter.status === undefined ? db`` : db`and ${statusColumn(db)} = ${filter.status}`}
       ${filter.work_type === undefined ? db`` : db`and work_type = ${filter.work_type}`}
       ${filter.agent === undefined ? db`` : db`and to_agent = ${filter.agent}`}
       ${filter.project_id === undefined ? db`` : db`and project_id = ${filter.project_id}`}

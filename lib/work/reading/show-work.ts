@@ -1,10 +1,10 @@
 import type { Actor } from "../../access/actor.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
-import type { LoggedHandover, LoggedStep, TakenDecision, TaskWithSteps } from "../core/answers.ts";
+import type { LoggedAttempt, LoggedHandover, LoggedStep, TakenDecision, TaskWithSteps } from "../core/answers.ts";
 import { findStatus, findTask, type TaskRow } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
 import { toWire } from "../core/wire.ts";
-import { findDecisions, findSteps } from "./queries.ts";
+import { type AttemptRow, findAttempts, findDecisions, findSteps } from "./queries.ts";
 import { toTask } from "./task.ts";
 import { waitForFinal } from "./wait.ts";
 
@@ -42,7 +42,8 @@ export async function stepsOf(db: Db, _actor: Actor, taskId: string): Promise<Lo
 
 async function withHistory(db: Db, row: TaskRow, lookups: Lookups): Promise<TaskWithSteps> {
   const { taskId, status, toAgent } = row;
-  const [steps, decisions, handovers, held_up] = await Promise.all([
+  const [attempts, steps, decisions, handovers, noQueue] = await Promise.all([
+    findAttempts(db, taskId),
     loggedSteps(db, taskId),
     findDecisions(db, taskId),
     lookups.findHandovers(db, taskId),
@@ -50,15 +51,26 @@ async function withHistory(db: Db, row: TaskRow, lookups: Lookups): Promise<Task
   ]);
   return {
     ...toTask(row),
+    attempts: attempts.map(({ isLate: _, ...attempt }) => toWire(attempt) as LoggedAttempt),
     steps,
     decisions: decisions.map((decision) => toWire(decision) as TakenDecision),
     handovers: handovers.map((handover) => toWire(handover) as LoggedHandover),
-    held_up,
+    held_up: noQueue ?? (status === "executing" ? whyNotBegun(attempts.at(-1)) : null),
   };
 }
 
 async function loggedSteps(db: Db, taskId: string): Promise<LoggedStep[]> {
   return (await findSteps(db, taskId)).map((step) => toWire(step) as LoggedStep);
+}
+
+/** Work whose request nobody has taken for a while, or that waits for its turn where it is. */
+function whyNotBegun(attempt: AttemptRow | undefined): string | null {
+  if (attempt === undefined || attempt.how !== null || attempt.startedAt !== null) return null;
+  const { agent, process, requests, requestedAt, takenAt, isLate } = attempt;
+  if (takenAt !== null) return `process ${process ?? `of ${agent}`} has it, and does other work first.`;
+  if (!isLate) return null;
+  const asked = `${agent} was asked ${requests === 1 ? "once" : `${requests} times`} since ${requestedAt.toISOString()}`;
+  return `${asked}, and no process of it has taken the work. GET /agents/${agent} says whether any was heard of; or hand the work over to another agent.`;
 }
 
 /** Work whose agent has no queue waits until it has one. */

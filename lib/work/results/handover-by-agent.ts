@@ -1,48 +1,58 @@
 import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
+import { ends } from "../attempts/ends.ts";
+import { stopMessages } from "../attempts/messages.ts";
+import { halt } from "../attempts/stop.ts";
+import { keepWork } from "../attempts/store.ts";
+import { type Clock, close } from "../attempts/work.ts";
 import { handOverLocked } from "../core/handover.ts";
 import { refusal, type Stamp } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
 import type { Router } from "../core/router-seam.ts";
 import { findTask } from "../core/task-row.ts";
-import type { EndRow } from "./changes.ts";
-import type { LockedTask } from "./locked-task.ts";
+import { type Ended, endedOf, type Handing } from "./changes.ts";
 import { handoverFailed } from "./outcome.ts";
 
 /**
  * Carries out the handovers that agents said in a batch: the work goes to the agent that they name or the router chooses, or waits
  * for a person where there is none. One that cannot be carried out ends its attempt as a failure, of which its agent is told.
- * Answers all ends, in their order, as they are then, and what is to be sent.
+ * Answers the attempts that ended so, and what is to be sent.
  */
 export async function handOverByAgents(
   db: Db,
   router: Router,
-  ends: readonly EndRow[],
-  held: readonly LockedTask[],
+  handings: readonly Handing[],
+  clock: Clock,
   stamp: Stamp,
-): Promise<{ ends: EndRow[]; outgoing: Outgoing[] }> {
+): Promise<{ ended: Ended[]; outgoing: Outgoing[] }> {
   const outgoing: Outgoing[] = [];
-  const outcomes: EndRow[] = [];
-  for (const end of ends) {
-    const before = held.find(({ taskId }) => taskId === end.taskId);
-    if (end.handedOver === null || before === undefined || before.toAgent === null) {
-      outcomes.push(end);
-      continue;
-    }
-    const { taskId, attempt, toAgent } = { ...before, toAgent: before.toAgent };
-    const { handover, messageId: eventId } = end.handedOver;
+  const ended: Ended[] = [];
+  for (const { work, attempt, handover, messageId: eventId } of handings) {
+    const { taskId, traceId, runId } = work;
+    const { agent: from } = attempt;
     try {
       const task = await findTask(db, taskId);
       if (task === undefined) throw new Error(`task ${taskId} is locked and not there`);
-      const agent = await handOverLocked(db, router, { task, from: toAgent, handover, eventId });
-      outcomes.push({ ...end, status: agent === null ? "pending" : "approved" });
+      const agent = await handOverLocked(db, router, { task, from, handover, eventId });
+      close(attempt, "handed_over", clock.now, handover.reason);
+      const others = halt(work, `agent ${from} has handed the work over`, clock);
+      outgoing.push(
+        ...stopMessages(
+          others.map((stop) => ({ work, stop })),
+          stamp,
+        ),
+      );
+      ended.push({ ...endedOf(work, attempt), status: agent === null ? "pending" : "approved" });
     } catch (error) {
       if (!(error instanceof CallerError)) throw error;
       const reason = `the work could not be handed over: ${error.message}`;
-      outgoing.push({ ...refusal({ ...before, toAgent }, 5007, reason, stamp), toAgent, taskId, attempt });
-      outcomes.push(handoverFailed(before, reason));
+      const about = { taskId, traceId, runId, attempt: attempt.attempt, toAgent: from };
+      outgoing.push({ ...refusal(about, 5007, reason, stamp), toAgent: from, taskId, attempt: attempt.attempt });
+      ends(work, attempt, handoverFailed(reason), clock);
+      ended.push(endedOf(work, attempt));
     }
+    await keepWork(db, [work]);
   }
   await insertOutbox(db, outgoing);
-  return { ends: outcomes, outgoing };
+  return { ended, outgoing };
 }

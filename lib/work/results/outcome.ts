@@ -1,62 +1,68 @@
-import type { ErrorReport, ExternalAiUse, Message, WorkResult, WorkStatus } from "../../protocol/messages.ts";
-import { type Ending, ended, UNCOUNTED } from "../core/lifecycle.ts";
-import type { EndRow } from "./changes.ts";
+import type { ErrorReport, ExternalAiUse, Message, WorkResult } from "../../protocol/messages.ts";
+import type { End } from "../attempts/ends.ts";
+import type { Word } from "../attempts/hear.ts";
 import { characters } from "./characters.ts";
-import type { LockedTask } from "./locked-task.ts";
 
 const ERROR_CHARACTERS = 10_000;
 
-/** How a message ends its attempt; undefined where it does not. */
-export function endOf(task: LockedTask, message: Message): EndRow | undefined {
+/** What a message from an agent says of its attempt; undefined for those that say nothing of any. */
+export function wordOf(message: Message): Word | undefined {
+  const said = sayingOf(message);
+  if (said === undefined || message.type === "work_request") return undefined;
+  const { attempt, start_id: startId } = message.payload;
+  const process = "process" in message.payload ? message.payload.process : undefined;
+  return { agent: message.from_agent, runId: message.request_id, attempt, startId, process, ...said };
+}
+
+type Saying = { says: "held" } | { says: "executing"; progress: number | null } | { says: "end"; end: End };
+
+function sayingOf(message: Message): Saying | undefined {
   switch (message.type) {
     case "work_request":
       return undefined;
-    case "work_status":
-      return message.payload.status === "approved" ? givenAway(task, message.payload, message.message_id) : undefined;
     case "work_result":
-      return resultEnd(task, message.payload);
+      return { says: "end", end: resultEnd(message.payload) };
     case "error":
-      return errorEnd(task, message.payload);
+      return { says: "end", end: errorEnd(message.payload) };
+    case "work_status": {
+      const { status, progress = null, handover, message: said } = message.payload;
+      if (status === "held") return { says: "held" };
+      if (status === "executing") return { says: "executing", progress };
+      const how = status === "cancelled" ? "cancelled" : handover === undefined ? "handed_back" : "handed_over";
+      return { says: "end", end: ending(how, handover?.reason ?? said ?? null) };
+    }
   }
 }
 
-function givenAway(task: LockedTask, { handover }: WorkStatus, messageId: string): EndRow {
-  if (handover === undefined) return endRow(task, "handed_back", {});
-  return endRow(task, "handed_over", { handedOver: { handover, messageId } });
-}
-
 /** The end of an attempt whose agent could not hand its work over as it said: it counts, so that it cannot go round for ever. */
-export function handoverFailed(task: LockedTask, errorMessage: string): EndRow {
-  return endRow(task, "failed_retryable", { errorMessage: characters(errorMessage, ERROR_CHARACTERS) });
+export function handoverFailed(reason: string): End {
+  return ending("failed_retryable", reason);
 }
 
-function endRow(task: LockedTask, ending: Ending, more: Partial<EndRow>): EndRow {
-  const attemptsUsed = UNCOUNTED.includes(ending) ? Math.max(0, task.attemptsUsed - 1) : task.attemptsUsed;
-  const status = ended(ending, task.maxAttempts - attemptsUsed);
-  const { taskId, traceId, attempt } = task;
-  const nothing = { exitCode: null, errorMessage: null, metrics: null, externalAi: null, handedOver: null };
-  const backoff = ending === "failed_retryable";
-  const row = { ...nothing, ...more, taskId, traceId, attempt, status, attemptsUsed, backoff };
-  return status === "failed" ? row : { ...row, errorMessage: null };
+/** JSON: the models that a result says were used; null where it says none. */
+export function aiUseOf(message: Message): string | null {
+  return message.type === "work_result" ? aiUse(message.payload.external_ai_used) : null;
 }
 
-function resultEnd(task: LockedTask, result: WorkResult): EndRow {
-  const ending = result.status === "completed" ? "completed" : result.retryable ? "failed_retryable" : "failed";
-  return endRow(task, ending, {
-    exitCode: result.exit_code ?? null,
-    errorMessage: characters(result.error_message || reasonOf(result), ERROR_CHARACTERS),
-    metrics: result.metrics == null ? null : JSON.stringify(result.metrics),
-    externalAi: aiUse(result.external_ai_used),
-  });
+function ending(how: End["how"], reason: string | null): End {
+  const short = reason === null ? null : characters(reason, ERROR_CHARACTERS);
+  return { how, reason: short, exitCode: null, metrics: null };
+}
+
+function resultEnd(result: WorkResult): End {
+  const how = result.status === "completed" ? "completed" : result.retryable ? "failed_retryable" : "failed";
+  const reason = how === "completed" ? (result.error_message ?? null) : result.error_message || reasonOf(result);
+  const metrics = result.metrics == null ? null : JSON.stringify(result.metrics);
+  return { ...ending(how, reason), exitCode: result.exit_code ?? null, metrics };
 }
 
 function reasonOf(result: WorkResult): string {
   return result.exit_code == null ? "failed; its agent gave no reason" : `failed with exit code ${result.exit_code}`;
 }
 
-function errorEnd(task: LockedTask, report: ErrorReport): EndRow {
-  const errorMessage = characters(`${report.error_message} (error ${report.error_code})`, ERROR_CHARACTERS);
-  return endRow(task, report.error_code === 5001 ? "failed_retryable" : "failed", { errorMessage });
+function errorEnd(report: ErrorReport): End {
+  const how = report.error_code === 5001 ? "failed_retryable" : "failed";
+  return ending(how, `${report.error_message} (error ${report.error_code})`);
 }
 
 function aiUse(use: ExternalAiUse | ExternalAiUse[] | null | undefined): string | null {

@@ -1,13 +1,15 @@
 import type { Message, OutputChunk, Step } from "../../protocol/messages.ts";
 import type { ChunkRow, StepRow } from "./changes.ts";
 import { characters } from "./characters.ts";
-import type { LockedTask, SpokenOf } from "./locked-task.ts";
 
 /** Where the output goes that a result carries itself: behind all that was streamed for the first step. */
 const RESULT_STEP = 1;
 const RESULT_CHUNK = 2_000_000_000;
 
 const SUMMARY_CHARACTERS = 500;
+
+/** Which attempt of which work a step belongs to, and whose. */
+type Of = { taskId: string; attempt: number; agent: string };
 
 /** The steps that a message tells, in its order; output that a result carries itself is one more, the last. None for other messages. */
 export function stepsIn(message: Message): Step[] {
@@ -27,7 +29,7 @@ export function stepsIn(message: Message): Step[] {
 }
 
 /** A step as it is kept. `told`, ISO 8601, stands for its start where its agent gives none. */
-export function stepRow(task: SpokenOf, step: Step, told: string): StepRow {
+export function stepRow(of: Of, step: Step, told: string): StepRow {
   const { output, ...rest } = step;
   // Of the first chunk only: of whichever comes first, a later one would give its middle as the summary.
   const opens = output?.encoding === "utf8" && output.chunk_number === 0;
@@ -35,9 +37,7 @@ export function stepRow(task: SpokenOf, step: Step, told: string): StepRow {
   return {
     ...rest,
     ...(summary === undefined ? {} : { summary: characters(summary, SUMMARY_CHARACTERS) }),
-    taskId: task.taskId,
-    attempt: task.attempt,
-    agent: task.toAgent,
+    ...of,
     startedAt: step.started_at ?? told,
   };
 }
@@ -53,7 +53,7 @@ export function mergeSteps(a: StepRow, b: StepRow): StepRow {
 }
 
 /** A piece of output as it is kept. */
-export function chunkRow(task: LockedTask, step: Step, output: OutputChunk): ChunkRow {
+export function chunkRow({ taskId, attempt }: Of, step: Step, output: OutputChunk): ChunkRow {
   const bytes = output.encoding === "utf8" ? Buffer.byteLength(output.text) : Buffer.from(output.text, "base64").length;
-  return { ...output, taskId: task.taskId, attempt: task.attempt, stepNumber: step.step_number, bytes };
+  return { ...output, taskId, attempt, stepNumber: step.step_number, bytes };
 }

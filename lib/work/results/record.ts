@@ -1,20 +1,20 @@
 import type { Actor } from "../../access/actor.ts";
 import type { Message } from "../../protocol/messages.ts";
 import type { Db, Pool } from "../../runtime/postgres/db.ts";
-import { FINAL } from "../core/lifecycle.ts";
+import { stopMessages } from "../attempts/messages.ts";
+import { holdWork, keepWork } from "../attempts/store.ts";
+import type { Clock, Work } from "../attempts/work.ts";
 import type { Stamp } from "../core/messages.ts";
-import type { Outgoing } from "../core/outbox.ts";
+import { insertOutbox, type Outgoing } from "../core/outbox.ts";
 import type { Router } from "../core/router-seam.ts";
 import type { WorkSettings } from "../settings.ts";
-import { endAttempts, renewLeases } from "./attempts.ts";
-import type { EndRow, RoleRow } from "./changes.ts";
+import { type Changes, type Ended, endedOf, type RoleRow, type Stale } from "./changes.ts";
 import { handOverByAgents } from "./handover-by-agent.ts";
-import type { LockedTask } from "./locked-task.ts";
 import { settle } from "./settle.ts";
 import { insertChunks, upsertSteps } from "./steps.ts";
 
-/** What a batch did. `stale`: the messages that came too late; `workWaits`: whether an attempt has ended and work is ready to take its place. */
-export type Recorded = { ended: EndRow[]; stale: Message[]; outgoing: Outgoing[]; workWaits: boolean };
+/** What a batch did. `stale`: the messages that changed nothing of their work, each with the reason; `workWaits`: whether an attempt has ended and work is ready to take its place. */
+export type Recorded = { ended: Ended[]; stale: Stale[]; outgoing: Outgoing[]; workWaits: boolean };
 
 const NOTHING: Recorded = { ended: [], stale: [], outgoing: [], workWaits: false };
 
@@ -23,15 +23,17 @@ export type Received = { recordId: string; message: Message };
 /** A message that the database refuses, and why. */
 export type Refused = Received & { error: unknown };
 
+type LeaseSettings = Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">;
+
 /**
- * Records what agents say, a whole batch in one transaction of a few statements. Repeats and messages of earlier attempts change
+ * Records what agents say, a whole batch in one transaction of a few statements. Repeats change
  * nothing. Where the database refuses a row the messages are recorded one by one, so that only the bad one is refused.
  * Throws where the database does not answer; the queue then delivers the batch again.
  */
 export async function recordBatch(
   pool: Pool,
   _actor: Actor,
-  settings: Pick<WorkSettings, "leaseSeconds">,
+  settings: LeaseSettings,
   router: Router,
   stamp: Stamp,
   received: readonly Received[],
@@ -43,7 +45,7 @@ type Outcome = Recorded & { refused: Refused[] };
 
 async function recordOrSplit(
   pool: Pool,
-  settings: Pick<WorkSettings, "leaseSeconds">,
+  settings: LeaseSettings,
   router: Router,
   stamp: Stamp,
   received: readonly Received[],
@@ -73,35 +75,39 @@ function isRefusal(error: unknown): boolean {
 
 async function record(
   pool: Pool,
-  settings: Pick<WorkSettings, "leaseSeconds">,
+  settings: LeaseSettings,
   router: Router,
   stamp: Stamp,
   messages: readonly Message[],
 ): Promise<Recorded> {
   return await pool.begin(async (db) => {
-    const held = await holdTasks(db, taskIds(messages));
-    const changes = settle(new Map(held.map((task) => [task.taskId, task])), messages);
+    const { works, now } = await holdWork(db, taskIds(messages));
+    const clock: Clock = { now, dice: stamp.dice, ...settings };
+    const changes = settle(new Map(works.map((work) => [work.taskId, work])), messages, clock);
     const steps = upsertSteps(db, stamp.newId, changes.steps);
-    const handedOver = changes.ends.some((end) => end.handedOver !== null);
-    // A handover is kept with the steps so far, so they must be there; and it may turn into an end of another kind.
-    if (handedOver || changes.roles.length > 0) await steps;
+    // A handover is kept with the steps so far, so they must be there.
+    if (changes.handings.length > 0 || changes.roles.length > 0) await steps;
     for (const role of changes.roles) await takeRole(db, router, role);
-    const { ends, outgoing } = handedOver
-      ? await handOverByAgents(db, router, changes.ends, held, stamp)
-      : { ends: changes.ends, outgoing: [] };
-    const staying = ends.filter((end) => end.handedOver === null);
-    const over = staying.filter(({ status }) => FINAL.includes(status)).map(({ taskId }) => taskId);
+    const stops = stopMessages(changes.stops, stamp);
     // Sent together, run in this order: one round trip instead of many while the rows are locked.
-    const [, , , , workWaits] = await Promise.all([
+    await Promise.all([
       steps,
       insertChunks(db, stamp.newId, changes.chunks),
-      renewLeases(db, changes.renewals, settings.leaseSeconds),
-      endAttempts(db, staying),
-      ends.length > 0 && anyReady(db),
-      router.learn(db, over),
+      keepWork(db, works),
+      insertOutbox(db, stops),
     ]);
-    return { ended: ends, stale: changes.stale, outgoing, workWaits };
+    const handedOver = await handOverByAgents(db, router, changes.handings, clock, stamp);
+    const ended = [...changes.ended.map(({ work, attempt }) => endedOf(work, attempt)), ...handedOver.ended];
+    const over = finished(changes);
+    const [workWaits] = await Promise.all([ended.length > 0 && anyReady(db), router.learn(db, over)]);
+    return { ended, stale: changes.stale, outgoing: [...stops, ...handedOver.outgoing], workWaits };
   });
+}
+
+/** The work that agents have ended for good. */
+function finished({ ended, handings }: Changes): string[] {
+  const works = new Set<Work>([...ended.map(({ work }) => work), ...handings.map(({ work }) => work)]);
+  return [...works].filter(({ status }) => status === "completed" || status === "failed").map(({ taskId }) => taskId);
 }
 
 async function takeRole(db: Db, router: Router, { taskId, agent, role, messageId }: RoleRow): Promise<void> {
@@ -113,16 +119,6 @@ async function takeRole(db: Db, router: Router, { taskId, agent, role, messageId
 function taskIds(messages: readonly Message[]): string[] {
   const ids = messages.map((message) => message.payload.task_id).filter((id) => id !== undefined);
   return [...new Set(ids)];
-}
-
-/** Locks tasks in the order of their keys, so that two batches about the same work never wait for each other in a ring. */
-async function holdTasks(db: Db, ids: string[]): Promise<LockedTask[]> {
-  return await db<LockedTask[]>`
-    select task_id, trace_id, status, attempt, attempts_used, max_attempts, to_agent, run_id
-    from tasks where task_id = any(${ids}::uuid[])
-    order by task_id
-    for no key update
-  `;
 }
 
 /** Whether work could start now if an agent had room. */

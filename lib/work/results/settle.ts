@@ -1,74 +1,88 @@
 import { type Message, ORCHESTRATOR } from "../../protocol/messages.ts";
-import type { Changes, ChunkRow, EndRow, Renewal, RoleRow, StepRow } from "./changes.ts";
-import type { LockedTask, SpokenOf } from "./locked-task.ts";
-import { endOf } from "./outcome.ts";
+import { hear } from "../attempts/hear.ts";
+import { type Attempt, type Clock, isOurs, isUnderWay, type Work } from "../attempts/work.ts";
+import type { Changes, ChunkRow, RoleRow, StepRow } from "./changes.ts";
+import { aiUseOf, wordOf } from "./outcome.ts";
 import { chunkRow, mergeSteps, stepRow, stepsIn } from "./output-in-result.ts";
 
 /**
- * Decides what messages from agents change, given the locked tasks that they are about, by task_id. Pure. Messages may come
- * twice, late and in any order: only the latest attempt, told by the agent that has it, counts; of an attempt the first end counts;
- * a step never leaves its end. Rows are sorted by task (roles by their messages), so that two batches write in one order.
+ * Lets messages from agents change the locked work that they are about, by task_id, and answers what they change beside. Pure. Messages
+ * may come twice, late and in any order: what is told of steps and output is kept with its attempt, of an attempt the first end counts, a
+ * step never leaves its end. Rows are sorted by task (roles by their messages), so that two batches write in one order.
  */
-export function settle(held: ReadonlyMap<string, LockedTask>, messages: readonly Message[]): Changes {
+export function settle(held: ReadonlyMap<string, Work>, messages: readonly Message[], clock: Clock): Changes {
   const steps = new Map<string, StepRow>();
   const chunks = new Map<string, ChunkRow>();
   const roles = new Map<string, RoleRow>();
-  const renewals = new Map<string, Renewal>();
-  const ends = new Map<string, EndRow>();
-  const stale: Message[] = [];
+  const changes: Pick<Changes, "handings" | "ended" | "stops" | "stale"> = {
+    handings: [],
+    ended: [],
+    stops: [],
+    stale: [],
+  };
   for (const message of messages) {
-    const task = taskOf(held, message);
-    if (task === undefined) {
-      stale.push(message);
+    const work = workOf(held, message);
+    const word = work === undefined ? undefined : wordOf(message);
+    if (work === undefined || word === undefined) {
+      changes.stale.push({ message, why: work === undefined ? "it is about no work" : "it is no word of an agent" });
       continue;
     }
-    for (const step of stepsIn(message)) {
-      const key = `${task.taskId} ${step.step_number}`;
-      const row = stepRow(task, step, message.timestamp);
-      const before = steps.get(key);
-      steps.set(key, before === undefined ? row : mergeSteps(before, row));
-      if (step.output !== undefined)
-        chunks.set(`${key} ${step.output.chunk_number}`, chunkRow(task, step, step.output));
+    const before = stateOf(work);
+    const { attempt, ended, why, stop } = hear(work, word, clock);
+    changes.stops.push(...stop.map((one) => ({ work, stop: one })));
+    if (why !== undefined) changes.stale.push({ message, why });
+    if (attempt === undefined) continue;
+    keepTold(steps, chunks, { work, attempt, message });
+    // Left open to be carried out; one that comes too late has ended its attempt and changes nothing.
+    if (ended === "handed_over" && attempt.how === null) noteHandover(changes, { work, attempt, message });
+    else if (ended !== undefined) {
+      work.externalAi = added(work.externalAi, aiUseOf(message));
+      if (before !== stateOf(work)) changes.ended.push({ work, attempt });
     }
-    if (task.status !== "executing") continue;
-    const end = endOf(task, message);
-    if (end !== undefined) {
-      if (!ends.has(task.taskId)) ends.set(task.taskId, end);
-    } else if (message.type === "work_status" && message.payload.status === "executing") {
-      const progress = message.payload.progress ?? null;
-      const known = renewals.get(task.taskId)?.progress ?? null;
-      renewals.set(task.taskId, { taskId: task.taskId, progress: largest(known, progress) });
-      const { role } = message.payload;
-      const { message_id: messageId, from_agent: agent } = message;
-      if (role !== undefined) roles.set(messageId, { taskId: task.taskId, agent, role, messageId });
+    const role = message.type === "work_status" ? message.payload.role : undefined;
+    if (role !== undefined && isUnderWay(work) && isOurs(work, attempt)) {
+      roles.set(message.message_id, { taskId: work.taskId, agent: attempt.agent, role, messageId: message.message_id });
     }
   }
-  for (const taskId of ends.keys()) renewals.delete(taskId);
-  return {
-    steps: sorted(steps),
-    chunks: sorted(chunks),
-    roles: [...roles.values()],
-    renewals: sorted(renewals),
-    ends: sorted(ends),
-    stale,
-  };
+  return { steps: sorted(steps), chunks: sorted(chunks), roles: [...roles.values()], ...changes };
+}
+
+type Told = { work: Work; attempt: Attempt; message: Message };
+
+function keepTold(steps: Map<string, StepRow>, chunks: Map<string, ChunkRow>, { work, attempt, message }: Told): void {
+  const of = { taskId: work.taskId, attempt: attempt.attempt, agent: attempt.agent };
+  for (const step of stepsIn(message)) {
+    const key = `${work.taskId} ${attempt.attempt} ${step.step_number}`;
+    const row = stepRow(of, step, message.timestamp);
+    const before = steps.get(key);
+    steps.set(key, before === undefined ? row : mergeSteps(before, row));
+    if (step.output !== undefined) chunks.set(`${key} ${step.output.chunk_number}`, chunkRow(of, step, step.output));
+  }
+}
+
+function noteHandover({ handings }: Pick<Changes, "handings">, { work, attempt, message }: Told): void {
+  const handover = message.type === "work_status" ? message.payload.handover : undefined;
+  if (handover === undefined || handings.some((one) => one.work === work)) return;
+  handings.push({ work, attempt, handover, messageId: message.message_id });
+}
+
+/** What of work is told to others when it changes. */
+function stateOf({ status, attempt, completedAt, readyAt }: Work): string {
+  return JSON.stringify([status, attempt, completedAt, readyAt]);
+}
+
+/** Two lists, each as JSON. */
+function added(known: string | null, told: string | null): string | null {
+  if (known === null || told === null) return known ?? told;
+  return JSON.stringify([...(JSON.parse(known) as unknown[]), ...(JSON.parse(told) as unknown[])]);
 }
 
 function sorted<T>(rows: Map<string, T>): T[] {
   return [...rows].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
 
-/** The task that a message from an agent is about, where it belongs to the latest attempt. */
-function taskOf(held: ReadonlyMap<string, LockedTask>, message: Message): SpokenOf | undefined {
-  if (message.type === "work_request" || message.payload.task_id === undefined) return undefined;
-  const task = held.get(message.payload.task_id);
-  if (task === undefined || task.attempt === 0 || task.toAgent !== message.from_agent) return undefined;
-  if (message.request_id !== task.runId || message.to_agent !== ORCHESTRATOR) return undefined;
-  // An agent that could not read a request may not know its attempt; the run's request_id then says which it was.
-  const { attempt = task.attempt } = message.payload;
-  return attempt === task.attempt ? { ...task, toAgent: message.from_agent } : undefined;
-}
-
-function largest(a: number | null, b: number | null): number | null {
-  return a === null || b === null ? (a ?? b) : Math.max(a, b);
+/** The work that a message to the orchestrator is about. */
+function workOf(held: ReadonlyMap<string, Work>, message: Message): Work | undefined {
+  const { task_id } = message.payload;
+  return task_id === undefined || message.to_agent !== ORCHESTRATOR ? undefined : held.get(task_id);
 }

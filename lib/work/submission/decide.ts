@@ -1,26 +1,36 @@
 import type { Actor } from "../../access/actor.ts";
 import { CallerError } from "../../errors.ts";
 import type { Db, Pool } from "../../runtime/postgres/db.ts";
+import { stopMessages } from "../attempts/messages.ts";
+import { stop } from "../attempts/stop.ts";
+import { holdWork, keepWork } from "../attempts/store.ts";
+import type { Stopping } from "../attempts/work.ts";
 import { type Decision, decided, possibleFrom } from "../core/lifecycle.ts";
-import { cancelled, type Stamp } from "../core/messages.ts";
+import type { Stamp } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
 import { askOf, type Route, type Router } from "../core/router-seam.ts";
 import type { Approve } from "../core/schema.ts";
 import { findTask, type TaskRow } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
-import { approve, assign, close, insertDecision, lockIfIn, restart } from "./decisions.ts";
+import type { WorkSettings } from "../settings.ts";
+import { approve, assign, insertDecision, lockIfIn, reject, restart } from "./decisions.ts";
 
 /** The work as a decision left it, and what is to be sent because of it; it is in the outbox already. */
 export type Decided = { row: TaskRow; outgoing: Outgoing[] };
 
+/** How long a process that is told to stop may be silent, before it is taken to have stopped. */
+export type StopSettings = Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">;
+
 /**
- * Carries out what a person decided, and keeps who, when and why, in one transaction. Answers the work as it is then and what
- * is to be sent. Throws 404 for unknown work, 409 naming the present status where the decision is not possible from it, 400 where
- * work without an agent is approved and none is named.
+ * Carries out what a person decided, and keeps who, when and why, in one transaction. What may be done about the work at that moment is
+ * stopped before it goes on: until its agent has confirmed that, the work is cancelling. Answers the work as it is then and what is to
+ * be sent. Throws 404 for unknown work, 409 naming the present status where the decision is not possible from it, 400 where work without
+ * an agent is approved and none is named.
  */
 export async function decide(
   pool: Pool,
   _actor: Actor,
+  settings: StopSettings,
   { route, closeHandovers }: Pick<Router, "route" | "closeHandovers">,
   decision: Decision,
   taskId: string,
@@ -32,14 +42,12 @@ export async function decide(
     if (before === undefined) throw await impossible(db, decision, taskId);
     if (decision === "approve") await chooseAgent(db, route, before, said);
     const after = decided(decision, before.approvedAt !== null);
-    const row = await change(db, decision, before, said, stamp);
-    // The row is locked in a state that allows the change, so this is a fault of ours, never a race.
-    if (row === undefined) throw new Error(`${decision} of task ${before.taskId} changed nothing`);
+    const outgoing = await change(db, decision, before, said, { ...settings, stamp });
     if (decision === "cancel") await closeHandovers(db, taskId);
     const { by, reason } = said;
     await insertDecision(db, { decisionId: stamp.newId(), taskId, decision, by, reason, before: before.status, after });
-    const outgoing = decision === "cancel" && before.status === "executing" ? stopMessages(before, stamp) : [];
-    await insertOutbox(db, outgoing);
+    const row = await findTask(db, taskId);
+    if (row === undefined) throw new Error(`task ${taskId} is locked and not there`);
     return { row, outgoing };
   });
 }
@@ -56,29 +64,48 @@ async function chooseAgent(db: Db, route: Route, before: TaskRow, said: Approve)
   throw new CallerError(400, "invalid_input", `to_agent ${message}`, { fields: [{ field: "to_agent", message }] });
 }
 
+/** Answers what is to be sent. */
 async function change(
   db: Db,
   decision: Decision,
   before: TaskRow,
   { by, reason }: Approve,
-  stamp: Stamp,
-): Promise<TaskRow | undefined> {
+  stopping: StopSettings & { stamp: Stamp },
+): Promise<Outgoing[]> {
+  const { taskId } = before;
   switch (decision) {
     case "approve":
-      return await approve(db, before.taskId, by, reason);
+      await approve(db, taskId, by, reason);
+      return [];
     case "reject":
-      return await close(db, before.taskId, "rejected");
+      await reject(db, taskId);
+      return [];
     case "cancel":
-      return await close(db, before.taskId, "cancelled");
-    case "retry":
-      return await restart(db, before.taskId, stamp.newId(), before.approvedAt === null ? "pending" : "approved");
+      return await stopWork(db, taskId, "cancelled", `${by} has cancelled the work`, stopping);
+    case "retry": {
+      const approved = before.approvedAt !== null;
+      await restart(db, taskId, stopping.stamp.newId(), approved ? "approved" : "pending");
+      return approved ? await stopWork(db, taskId, "approved", `${by} has retried the work`, stopping) : [];
+    }
   }
 }
 
-/** The message that tells the agent of this work to stop; none where it has no agent. */
-export function stopMessages(task: TaskRow, stamp: Stamp): Outgoing[] {
-  const { toAgent, taskId } = task;
-  return toAgent === null ? [] : [{ ...cancelled({ ...task, toAgent }, stamp), toAgent, taskId }];
+/** Has everybody stop who may do this locked work, before it goes on to `next`. Answers what is to be sent; it is in the outbox already. */
+export async function stopWork(
+  db: Db,
+  taskId: string,
+  next: Stopping,
+  reason: string,
+  { stamp, ...settings }: StopSettings & { stamp: Stamp },
+): Promise<Outgoing[]> {
+  const { works, now } = await holdWork(db, [taskId]);
+  const stops = works.flatMap((work) =>
+    stop(work, next, reason, { now, dice: stamp.dice, ...settings }).map((one) => ({ work, stop: one })),
+  );
+  await keepWork(db, works);
+  const outgoing = stopMessages(stops, stamp);
+  await insertOutbox(db, outgoing);
+  return outgoing;
 }
 
 async function impossible(db: Db, decision: Decision, taskId: string): Promise<CallerError> {

@@ -1,12 +1,13 @@
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { Decision, Status } from "../core/lifecycle.ts";
 import type { Routed } from "../core/router-seam.ts";
-import { type TaskRow, taskColumns } from "../core/task-row.ts";
+import { statusColumn, type TaskRow, taskColumns } from "../core/task-row.ts";
 
 /** Locks work for a decision; undefined where there is none in one of these states. */
 export async function lockIfIn(db: Db, taskId: string, statuses: readonly Status[]): Promise<TaskRow | undefined> {
   const [row] = await db<TaskRow[]>`
-    select ${taskColumns(db)} from tasks where task_id = ${taskId} and status = any(${statuses as Status[]}::task_status[])
+    select ${taskColumns(db)} from tasks
+    where task_id = ${taskId} and ${statusColumn(db)} = any(${statuses as Status[]}::text[])
     for no key update
   `;
   return row;
@@ -36,31 +37,23 @@ export async function approve(db: Db, taskId: string, by: string, reason?: strin
   return row;
 }
 
-/** Ends work that is not final by a decision; undefined where it is final. Whether the decision is possible is seen to before. */
-export async function close(db: Db, taskId: string, status: "rejected" | "cancelled"): Promise<TaskRow | undefined> {
+/** Rejects pending work; undefined where it is not pending. */
+export async function reject(db: Db, taskId: string): Promise<TaskRow | undefined> {
   const [row] = await db<TaskRow[]>`
-    update tasks set status = ${status}, completed_at = now(), ready_at = null, lease_until = null, deadline = null
-    where task_id = ${taskId} and status in ('pending', 'approved', 'executing')
+    update tasks set status = 'rejected', completed_at = now() where task_id = ${taskId} and status = 'pending'
     returning ${taskColumns(db)}
   `;
   return row;
 }
 
-/** Starts a new run of failed or cancelled work: agents see a new request_id, the attempts count from none again. Undefined where it is neither. */
-export async function restart(
-  db: Db,
-  taskId: string,
-  runId: string,
-  status: "approved" | "pending",
-): Promise<TaskRow | undefined> {
-  const [row] = await db<TaskRow[]>`
-    update tasks set status = ${status}, run_id = ${runId}, attempts_used = 0, completed_at = null, error_message = null,
-      exit_code = null, progress = null, actual_resources = null, dispatched_at = null, started_at = null,
-      ready_at = ${status === "approved" ? db`greatest(now(), not_before)` : null}
+/** Starts a new run of failed or cancelled work: agents see a new request_id, the attempts count from none again. */
+export async function restart(db: Db, taskId: string, runId: string, status: "approved" | "pending"): Promise<void> {
+  await db`
+    update tasks set status = ${status}, run_id = ${runId}, attempts_used = 0, handed_back = 0, completed_at = null,
+      error_message = null, exit_code = null, ended_by = null, progress = null, actual_resources = null, dispatched_at = null,
+      started_at = null, ready_at = ${status === "approved" ? db`greatest(now(), not_before)` : null}
     where task_id = ${taskId} and status in ('failed', 'cancelled')
-    returning ${taskColumns(db)}
   `;
-  return row;
 }
 
 /** Keeps what a person decided. */
@@ -73,12 +66,12 @@ export async function insertDecision(
     by: string;
     reason: string | undefined;
     before: Status;
-    after: Status;
+    after: Exclude<Status, "cancelling">;
   },
 ): Promise<void> {
   await db`
     insert into task_decisions (decision_id, task_id, decision, decided_by, reason, status_before, status_after)
     values (${decision.decisionId}, ${decision.taskId}, ${decision.decision}, ${decision.by}, ${decision.reason ?? null},
-      ${decision.before}, ${decision.after})
+      ${decision.before === "cancelling" ? "executing" : decision.before}, ${decision.after})
   `;
 }

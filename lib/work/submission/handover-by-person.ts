@@ -5,25 +5,26 @@ import type { Pool } from "../../runtime/postgres/db.ts";
 import { handOverLocked } from "../core/handover.ts";
 import type { Status } from "../core/lifecycle.ts";
 import type { Stamp } from "../core/messages.ts";
-import { insertOutbox } from "../core/outbox.ts";
 import type { Router } from "../core/router-seam.ts";
 import type { HandOver } from "../core/schema.ts";
 import { findTask, type TaskRow } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
-import { type Decided, stopMessages } from "./decide.ts";
+import { type Decided, type StopSettings, stopWork } from "./decide.ts";
 import { lockIfIn } from "./decisions.ts";
 
 const FROM: readonly Status[] = ["approved", "executing"];
 const ROLE_FROM: readonly Status[] = ["executing"];
 
 /**
- * Hands work over because a caller says so: to to_agent, or to whom the router chooses; its agent is told to stop. With a role the
+ * Hands work over because a caller says so: to to_agent, or to whom the router chooses; its agent is told to stop, and the next
+ * begins when it has. With a role the
  * work stays and the event alone is kept. The same said again in the same run changes nothing: `uuidOf` makes the id under which it
  * is kept, the same UUID for the same text. Throws 404 for unknown work, 409 where it is not approved or executing, at another attempt, or nobody else is found.
  */
 export async function handOver(
   pool: Pool,
   _actor: Actor,
+  settings: StopSettings,
   router: Router,
   taskId: string,
   said: HandOver,
@@ -44,8 +45,10 @@ export async function handOver(
       return { row: known, outgoing: [] };
     }
     await handOverLocked(db, router, { task: known, from, handover: said, eventId }, true);
-    const outgoing = known.status === "executing" ? stopMessages(known, stamp) : [];
-    await insertOutbox(db, outgoing);
+    const outgoing = await stopWork(db, taskId, "approved", `${said.by} has handed the work over`, {
+      ...settings,
+      stamp,
+    });
     const row = await findTask(db, taskId);
     if (row === undefined) throw new Error(`task ${taskId} is locked and not there`);
     return { row, outgoing };

@@ -39,7 +39,7 @@ export async function insertOnce(db: Db, task: NewTask, routed: Routed): Promise
         ${routed.routingId}, now(), ${db.json(routed.routing)}, ${task.concurrency_key}
       where ${routed.holds(db)}
       on conflict on constraint tasks_request_id_key do nothing
-      returning routed_at, ${taskColumns(db)}
+      returning routed_at, stopping, ${taskColumns(db)}
     ), kept as (
       ${routed.keep(db)}
     )

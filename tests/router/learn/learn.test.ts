@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { automaticQuality, withOutcome } from "../../../bench/router/outcomes.ts";
+import type { WorkRequestMessage } from "../../../lib/protocol/messages.ts";
 import { giveFeedback } from "../../../lib/router/learn/feedback.ts";
 import { learn } from "../../../lib/router/learn/learn.ts";
 import { type Sums, withFeedback } from "../../../lib/router/score/fading.ts";
@@ -100,7 +101,9 @@ test("work whose last lease ran out has failed, and cancelled work says nothing 
   const cancelled = await world.submit({ to_agent: "code" });
   await world.dispatch();
   await world.decide("cancel", cancelled);
-  await db`update tasks set lease_until = now() - interval '1 second' where task_id = ${silent}`;
+  const request = world.requests().find(({ payload }) => payload.task_id === silent) as WorkRequestMessage;
+  await world.record(reply(request, "work_status", { status: "executing" }));
+  await world.silence();
 
   await world.expire();
 

@@ -5,7 +5,7 @@ import {
   type WorkRequestMessage,
 } from "../../../lib/protocol/messages.ts";
 import type { Queues } from "../../../lib/runtime/aws/queues.ts";
-import { uuidv7 } from "../../../lib/runtime/ids.ts";
+import { uuidOf, uuidv7 } from "../../../lib/runtime/ids.ts";
 import type { Pool } from "../../../lib/runtime/postgres/db.ts";
 import { controlPlane } from "../../../lib/wiring/control-plane.ts";
 import { noQueues, processEdges } from "../../../lib/wiring/edges.ts";
@@ -13,11 +13,12 @@ import { router as routerPart } from "../../../lib/wiring/router.ts";
 import { readPlaneSettings } from "../../../lib/wiring/settings.ts";
 import type { Decision } from "../../../lib/work/core/lifecycle.ts";
 import { deliver } from "../../../lib/work/core/outbox.ts";
-import { SubmitWork } from "../../../lib/work/core/schema.ts";
+import { type HandOver, SubmitWork } from "../../../lib/work/core/schema.ts";
 import { dispatch } from "../../../lib/work/dispatch/dispatch.ts";
 import { expireLeases, sendLeftovers } from "../../../lib/work/dispatch/sweep.ts";
 import { recordBatch } from "../../../lib/work/results/record.ts";
 import { decide } from "../../../lib/work/submission/decide.ts";
+import { handOver } from "../../../lib/work/submission/handover-by-person.ts";
 import { submit } from "../../../lib/work/submission/submit.ts";
 import { routeUndecided } from "../../../lib/work/submission/undecided.ts";
 import { ACTOR } from "./actor.ts";
@@ -61,16 +62,26 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}) {
       by = "ada",
       more: { reason?: string; to_agent?: string } = {},
     ) => {
-      const outcome = await decide(pool, ACTOR, router, decision, taskId, { by, ...more }, stamp);
+      const outcome = await decide(pool, ACTOR, settings, router, decision, taskId, { by, ...more }, stamp);
+      await deliver(pool, outcome.outgoing, send);
+      return outcome.row;
+    },
+    handOver: async (taskId: string, said: HandOver) => {
+      const outcome = await handOver(pool, ACTOR, settings, router, taskId, said, uuidOf, stamp);
       await deliver(pool, outcome.outgoing, send);
       return outcome.row;
     },
     dispatchNow: async () => await dispatch(pool, ACTOR, settings, agents, send, stamp),
     dispatch: async () => (await dispatch(pool, ACTOR, settings, agents, send, stamp)).started.length,
     expire: async () => {
-      const expired = await expireLeases(pool, ACTOR, router.learn, send, stamp);
-      const failed = expired.filter(({ status }) => status === "failed").length;
-      return { retried: expired.length - failed, failed };
+      const { ended, again } = await expireLeases(pool, ACTOR, settings, router.learn, send, stamp);
+      const failed = ended.filter(({ status }) => status === "failed").length;
+      return { retried: ended.length - failed, failed, again: again.length };
+    },
+    /** Every lease that is held now is over. */
+    silence: async () => {
+      await pool`update tasks set lease_until = now() - interval '1 second' where status = 'executing'`;
+      await pool`update task_attempts set lease_until = now() - interval '1 second' where how is null`;
     },
     routeUndecided: async () => await routeUndecided(pool, ACTOR, settings, route, 10_000),
     leftovers: async () => await sendLeftovers(pool, ACTOR, send),

@@ -1,14 +1,5 @@
 import { expect, test } from "vitest";
-import {
-  DECISIONS,
-  decided,
-  type Ending,
-  ended,
-  FINAL,
-  needsApproval,
-  possibleFrom,
-  STATUSES,
-} from "../../../lib/work/core/lifecycle.ts";
+import { DECISIONS, decided, FINAL, needsApproval, possibleFrom, STATUSES } from "../../../lib/work/core/lifecycle.ts";
 
 test("a decision is possible from just the states in which it means something", () => {
   const table = DECISIONS.map((decision) => [
@@ -19,7 +10,7 @@ test("a decision is possible from just the states in which it means something", 
   expect(Object.fromEntries(table)).toEqual({
     approve: ["pending"],
     reject: ["pending"],
-    cancel: ["pending", "approved", "executing"],
+    cancel: ["pending", "approved", "executing", "cancelling"],
     retry: ["failed", "cancelled"],
   });
 });
@@ -31,16 +22,6 @@ test("only a retry leads out of a final state, and never to work that nobody app
   }
   expect(decided("retry", false)).toBe("pending");
   expect(decided("retry", true)).toBe("approved");
-});
-
-test("an attempt that nobody answered for is tried again while attempts are left, an answer is final", () => {
-  const outcomes = (left: number) =>
-    (["completed", "failed", "failed_retryable", "handed_back", "handed_over", "lease_expired"] satisfies Ending[]).map(
-      (ending) => ended(ending, left),
-    );
-
-  expect(outcomes(1)).toEqual(["completed", "failed", "approved", "approved", "approved", "approved"]);
-  expect(outcomes(0)).toEqual(["completed", "failed", "failed", "approved", "approved", "failed"]);
 });
 
 test("a policy names a work type whole or by its beginning", () => {

@@ -159,7 +159,7 @@ test("the dispatcher wakes itself when a rate lets the next one go", async () =>
   await submitMany(worldOf(db), 2);
 
   const about = { taskId: uuidv7(), traceId: uuidv7(), runId: uuidv7(), toAgent: "", attempt: 0 };
-  await dispatchNow(eventOf([wakeUp(about, { newId: () => uuidv7(), now: () => new Date() }).body]));
+  await dispatchNow(eventOf([wakeUp(about, { newId: () => uuidv7(), now: () => new Date(), dice: Math.random }).body]));
 
   const { Records } = await receive(process.env["WORK_QUEUE_URL"] ?? "", 20);
   expect(Records.map(({ body }) => JSON.parse(body).payload.status)).toEqual(["approved"]);

@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, expect, test } from "vitest";
+import type { WorkRequestMessage } from "../../../lib/protocol/messages.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
 import { findTask } from "../../../lib/work/core/task-row.ts";
 import { worldOf } from "../../support/database/world.ts";
@@ -13,16 +14,12 @@ afterAll(async () => {
   await db.end();
 });
 
-const silence = async () => {
-  await db`update tasks set lease_until = now() - interval '1 second' where status = 'executing'`;
-};
-
 test("a lease that has not run out is left alone", async () => {
   const world = worldOf(db);
   await world.submit();
   await world.dispatch();
 
-  expect(await world.expire()).toEqual({ retried: 0, failed: 0 });
+  expect(await world.expire()).toEqual({ retried: 0, failed: 0, again: 0 });
 });
 
 test("work whose agent falls silent is tried again, then failed with the reason, and the agent is told to stop", async () => {
@@ -33,19 +30,21 @@ test("work whose agent falls silent is tried again, then failed with the reason,
   if (request === undefined) throw new Error("nothing was dispatched");
   await world.record(reply(request, "work_status", { status: "executing" }));
 
-  await silence();
-  expect(await world.expire()).toEqual({ retried: 1, failed: 0 });
+  await world.silence();
+  expect(await world.expire()).toEqual({ retried: 1, failed: 0, again: 0 });
   const waiting = await findTask(db, id);
   expect(waiting).toMatchObject({ status: "approved", attempt: 1, attemptsUsed: 1, leaseUntil: null });
   expect(waiting?.readyAt?.getTime()).toBeGreaterThan(Date.now());
   await db`update tasks set ready_at = now()`;
   await world.dispatch();
-  await silence();
-  expect(await world.expire()).toEqual({ retried: 0, failed: 1 });
+  const second = world.requests()[1] as WorkRequestMessage;
+  await world.record(reply(second, "work_status", { status: "executing" }));
+  await world.silence();
+  expect(await world.expire()).toEqual({ retried: 0, failed: 1, again: 0 });
 
   expect(await findTask(db, id)).toMatchObject({
     status: "failed",
-    errorMessage: "agent code did not take the work in time (attempt 2 of 2)",
+    errorMessage: "agent code fell silent: its lease ran out (attempt 2 of 2)",
   });
   expect(JSON.parse(world.sent.at(-1)?.body ?? "{}")).toMatchObject({
     type: "work_status",
@@ -59,8 +58,8 @@ test("the reason tells silence from a timeout", async () => {
   const ids = [await world.submit({ max_attempts: 1 }), await world.submit({ max_attempts: 1, timeout_seconds: 7 })];
   await world.dispatch();
   for (const request of world.requests()) await world.record(reply(request, "work_status", { status: "executing" }));
-  await silence();
-  await db`update tasks set deadline = lease_until where task_id = ${ids[1] ?? ""}`;
+  await world.silence();
+  await db`update task_attempts set started_at = now() - interval '2 minutes' where task_id = ${ids[1] ?? ""}`;
 
   await world.expire();
 
@@ -75,16 +74,18 @@ test("more leases than one statement takes are all ended", async () => {
   const world = worldOf(db, { AGENT_IN_FLIGHT: "300" });
   for (let n = 0; n < 230; n++) await world.submit({ max_attempts: n % 2 === 0 ? 1 : 2 });
   await world.dispatch();
-  await silence();
+  for (const request of world.requests()) await world.record(reply(request, "work_status", { status: "executing" }));
+  await world.silence();
 
-  expect(await world.expire()).toEqual({ retried: 115, failed: 115 });
+  expect(await world.expire()).toEqual({ retried: 115, failed: 115, again: 0 });
 });
 
 test("two sweeps at once end each lease once", async () => {
   const world = worldOf(db, { AGENT_IN_FLIGHT: "50" });
   for (let n = 0; n < 40; n++) await world.submit();
   await world.dispatch();
-  await silence();
+  await world.record(...world.requests().map((request) => reply(request, "work_status", { status: "executing" })));
+  await world.silence();
   const other = connect();
 
   const [a, b] = await Promise.all([world.expire(), worldOf(other).expire()]);

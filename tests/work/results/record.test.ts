@@ -81,10 +81,9 @@ test("the first result of an attempt counts", async () => {
   expect(await task()).toMatchObject({ status: "completed", errorMessage: null });
 });
 
-test("an earlier attempt, another agent and unknown work change nothing", async () => {
+test("another agent, another run and unknown work change nothing, and the reason is told", async () => {
   const { world, taskId, request } = await executing();
-  await db`update tasks set lease_until = now() - interval '1 second'`;
-  await world.expire();
+  await world.record(reply(request, "work_result", { status: "failed", retryable: true }));
   await db`update tasks set ready_at = now()`;
   await world.dispatch();
   const before = await findTask(db, taskId);
@@ -93,25 +92,19 @@ test("an earlier attempt, another agent and unknown work change nothing", async 
   const late = reply(request, "work_result", done);
   const foreign = { ...reply({ ...request, to_agent: "infra" }, "work_result", { ...done, attempt: 2 }) };
   const unknown = reply(request, "work_result", { ...done, task_id: randomUUID() });
-  const lateStep = reply(request, "work_status", step(1, "completed"));
   const [, second = request] = world.requests();
   const otherRun = { ...reply(second, "work_result", done), request_id: randomUUID() };
   const toAnother = { ...reply(second, "work_result", done), to_agent: "code" };
-  const recorded = await world.record(late, foreign, unknown, lateStep, otherRun, toAnother);
+  const recorded = await world.record(late, foreign, unknown, otherRun, toAnother);
 
-  expect(recorded.stale).toHaveLength(6);
+  expect(recorded.stale.map(({ why }) => why)).toEqual([
+    "it had ended: failed_retryable",
+    "attempt 2 is of agent code",
+    "it is about no work",
+    "attempt 2 is of another run",
+    "it is about no work",
+  ]);
   expect(await findTask(db, taskId)).toEqual(before);
-  expect(await stepsOf(db, ACTOR, taskId)).toEqual([]);
-});
-
-test("a result after the lease ran out changes nothing, even before the next attempt starts", async () => {
-  const { world, task, request } = await executing();
-  await db`update tasks set lease_until = now() - interval '1 second'`;
-  await world.expire();
-
-  await world.record(reply(request, "work_result", { status: "completed" }));
-
-  expect(await task()).toMatchObject({ status: "approved", attempt: 1 });
 });
 
 test("a status renews the lease, the first one starts the clock of the timeout", async () => {
@@ -126,7 +119,7 @@ test("a status renews the lease, the first one starts the clock of the timeout",
   await world.record(reply(request, "work_status", { status: "executing", progress: 0.5 }));
   expect(await seconds()).toEqual({ lease: 60, deadline: 160, started: true });
 
-  await db`update tasks set deadline = now() + interval '10 seconds'`;
+  await db`update task_attempts set started_at = now() - interval '150 seconds'`;
   await world.record(reply(request, "work_status", { status: "executing", progress: 0.25 }));
   expect(await seconds()).toEqual({ lease: 10, deadline: 10, started: true });
   expect((await db`select progress from tasks`)[0]).toEqual({ progress: 0.5 });

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
+import type { WorkRequestMessage } from "../../../lib/protocol/messages.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
 import { worldOf } from "../../support/database/world.ts";
-import { call } from "../../support/http/events.ts";
+import { call, reply } from "../../support/http/events.ts";
 
 vi.stubEnv("DATABASE_POOL_MAX", "10");
 const { handler: decideWork } = await import("../../../functions/work/decide-work.ts");
@@ -91,26 +92,14 @@ test("a retry is a new run: agents see another request_id, attempts count from n
   const world = worldOf(db);
   const task_id = await world.submit({ max_attempts: 1 });
   await world.dispatch();
-  const [first] = world.requests();
-  await db`update tasks set lease_until = now() - interval '1 second'`;
-  await world.expire();
+  const first = world.requests()[0] as WorkRequestMessage;
+  await world.record(reply(first, "work_result", { status: "failed" }));
 
   await say("retry", task_id);
   await world.dispatch();
 
   const second = world.requests()[1];
   expect(second?.payload.attempt).toBe(2);
-  expect(second?.request_id).not.toBe(first?.request_id);
-  expect(second?.trace_id).toBe(first?.trace_id);
-});
-
-test("the agent of running work that is cancelled is told to stop", async () => {
-  const world = worldOf(db);
-  const task_id = await world.submit();
-  await world.dispatch();
-
-  const row = await world.decide("cancel", task_id);
-
-  expect(row.status).toBe("cancelled");
-  expect(JSON.parse(world.sent.at(-1)?.body ?? "{}").payload).toEqual({ task_id, attempt: 1, status: "cancelled" });
+  expect(second?.request_id).not.toBe(first.request_id);
+  expect(second?.trace_id).toBe(first.trace_id);
 });

@@ -1,0 +1,123 @@
+import type { Ending } from "../core/lifecycle.ts";
+import { type End, ends } from "./ends.ts";
+import { type ToStop, tellToStop } from "./stop.ts";
+import {
+  type Attempt,
+  type Clock,
+  close,
+  endedByWord,
+  goOn,
+  isOurs,
+  isUnderWay,
+  isUnsaid,
+  keepLease,
+  later,
+  mayGoOn,
+  openOf,
+  renew,
+  type Work,
+} from "./work.ts";
+
+/** What an agent says of an attempt, as far as it decides anything. */
+export type Word = {
+  agent: string;
+  runId: string;
+  /** As the agent counts; undefined where it does not know. */
+  attempt: number | undefined;
+  startId: string | undefined;
+  process: string | undefined;
+} & ({ says: "held" } | { says: "executing"; progress: number | null } | { says: "end"; end: End });
+
+/**
+ * What a word has come to. `attempt`: where what it tells of steps and output belongs, undefined where nobody knows such an attempt.
+ * `ended`: this word has ended the attempt. `why`: it has changed nothing of the work, and the reason. `stop`: whom to tell to stop.
+ */
+export type Heard = { attempt?: Attempt; ended?: Ending; why?: string; stop: ToStop[] };
+
+/**
+ * Lets a word of an agent change the work and its attempts. A fact counts whenever it arrives: an attempt that was over by silence alone
+ * goes on when its process speaks while nobody else has the work, and where it completes the work, the work is completed, and later
+ * attempts are told to stop. What is foreign changes nothing: another agent, another run, what a person has decided meanwhile.
+ * A handover is not carried out here: the attempt is left open, for it may be refused.
+ */
+export function hear(work: Work, word: Word, clock: Clock): Heard {
+  const { now } = clock;
+  const found = attemptOf(work, word, clock);
+  if ("why" in found) return found;
+  found.heardAt = now;
+  found.askedAt = null;
+  found.takenAt ??= now;
+  if (word.says !== "held") found.startedAt ??= now;
+  if (word.process !== undefined) found.process = word.process;
+  return word.says === "end" ? ends(work, found, word.end, clock) : lives(work, found, word, clock);
+}
+
+/** The attempt that a word is of, or why there is none. A second process with the same request gets an attempt of its own. */
+function attemptOf(work: Work, word: Word, { now }: Clock): Attempt | (Heard & { why: string }) {
+  // An agent that could not read a request may not know its attempt; the run then says which it was.
+  const number = word.attempt ?? work.attempt;
+  const said = work.attempts.find(({ attempt }) => attempt === number);
+  if (said === undefined) return foreign(`there is no attempt ${number}`);
+  if (said.agent !== word.agent) return foreign(`attempt ${number} is of agent ${said.agent}`);
+  if (said.runId !== word.runId) return foreign(`attempt ${number} is of another run`);
+  const { startId } = word;
+  if (startId === undefined || said.startId === startId) return said;
+  const known = work.attempts.findLast((one) => one.startId === startId && one.runId === word.runId);
+  if (said.startId === null && !endedByWord(said)) {
+    // Work that its agent had in hand already: it has told all of it again, under this number.
+    if (known !== undefined && known.how === null) close(known, "withdrawn", now, `it went on as attempt ${number}`);
+    said.startId = startId;
+    return said;
+  }
+  if (known !== undefined) return known;
+  if (!isUnderWay(work) || said.how !== null || !isOurs(work, said)) {
+    const why = `another process than that of attempt ${number} has its request, which is not wanted any more`;
+    return { why, stop: word.says === "end" ? [] : [{ ...said, startId }] };
+  }
+  return second(work, said, startId, now);
+}
+
+function foreign(why: string) {
+  return { why, stop: [] };
+}
+
+/** Whether the first process lives is not known: the queue lends a request again when it has died, or was cut off for a while. */
+function second(work: Work, first: Attempt, startId: string, now: Date): Attempt {
+  work.attempt += 1;
+  const own = { attempt: work.attempt, startId, process: null, counted: false, requests: 0, requestedAt: now };
+  const unknown = { takenAt: null, startedAt: null, heardAt: null, askedAt: null, toldToStopAt: null };
+  const attempt: Attempt = { ...first, ...own, ...unknown, leaseUntil: first.leaseUntil };
+  work.attempts.push(attempt);
+  return attempt;
+}
+
+/** A sign of life. */
+function lives(work: Work, attempt: Attempt, word: Word, clock: Clock): Heard {
+  if (endedByWord(attempt)) return { attempt, stop: [] };
+  if (isUnsaid(attempt)) {
+    if (!mayGoOn(work, attempt)) {
+      const why = `attempt ${attempt.attempt} was over: ${attempt.reason}`;
+      return { attempt, why, stop: tellToStop(attempt, clock) };
+    }
+    goOn(work, attempt);
+  }
+  renew(work, attempt, clock);
+  if (work.status === "executing") keepLease(work, clock);
+  if (!isUnderWay(work) || !isOurs(work, attempt)) return { attempt, stop: tellToStop(attempt, clock) };
+  work.startedAt = attempt.startedAt;
+  if (word.says === "executing" && word.progress !== null) {
+    work.progress = Math.max(word.progress, work.progress ?? 0);
+  }
+  return { attempt, stop: laterThan(work, attempt, clock).flatMap((one) => tellToStop(one, clock)) };
+}
+
+/**
+ * Attempts that others began while this one, as is known now, was alive. Half a lease must lie between: what this process said before
+ * it died may arrive after the first word of the next.
+ */
+function laterThan(work: Work, attempt: Attempt, { now, leaseSeconds }: Clock): Attempt[] {
+  return openOf(work).filter(
+    ({ attempt: number, takenAt }) =>
+      number > attempt.attempt && takenAt !== null && later(takenAt, leaseSeconds / 2) <= now,
+  );
+}

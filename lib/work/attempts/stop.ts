@@ -1,0 +1,62 @@
+import {
+  type Attempt,
+  type Clock,
+  close,
+  keepLease,
+  later,
+  latest,
+  openOf,
+  reopen,
+  rest,
+  type Stopping,
+  type Work,
+} from "./work.ts";
+
+/** An attempt is told to stop at most this often, in seconds. */
+const TELL_EVERY_SECONDS = 5;
+
+/** Which attempt of which run, of which agent, is to stop: the one start of it that is named, or whoever has it. */
+export type ToStop = Pick<Attempt, "attempt" | "agent" | "runId" | "startId">;
+
+/** Notes that the process of an attempt is to be told to stop; none where it was told a moment ago. */
+export function tellToStop(attempt: Attempt, { now }: Pick<Clock, "now">): Attempt[] {
+  const { toldToStopAt } = attempt;
+  if (toldToStopAt !== null && later(toldToStopAt, TELL_EVERY_SECONDS) > now) return [];
+  attempt.toldToStopAt = now;
+  return [attempt];
+}
+
+/** Ends what is still open: what nobody has is withdrawn, the others stay open until they confirm. Answers whom to tell. */
+export function halt(work: Work, reason: string, clock: Pick<Clock, "now">): Attempt[] {
+  const open = openOf(work);
+  for (const attempt of open) if (attempt.takenAt === null) close(attempt, "withdrawn", clock.now, reason);
+  return open.flatMap((attempt) => tellToStop(attempt, clock));
+}
+
+/**
+ * Stops all that is, or may be, done about the work, then leads to `next`: at once where no process can have it, otherwise when all have
+ * confirmed it or were silent for a lease. An attempt that was over by silence may live: it is asked too, unless a lease has passed
+ * since it was last heard of or given up. Answers whom to tell.
+ */
+export function stop(work: Work, next: Stopping, reason: string, clock: Clock): Attempt[] {
+  const { now, leaseSeconds } = clock;
+  for (const attempt of work.attempts.filter(({ how }) => how === "lease_expired")) {
+    const heard = latest([attempt.heardAt, attempt.endedAt].filter((time) => time !== null));
+    if (heard === null || later(heard, leaseSeconds) <= now) continue;
+    reopen(attempt);
+    attempt.leaseUntil = later(heard, leaseSeconds);
+  }
+  const told = halt(work, reason, clock);
+  Object.assign(work, { status: "executing", stopping: next, readyAt: null, completedAt: null, errorMessage: null });
+  settleStop(work, clock);
+  return told;
+}
+
+/** Once nobody does work that is being stopped, it goes where it was to go. */
+export function settleStop(work: Work, clock: Pick<Clock, "now" | "leaseSeconds">): void {
+  if (work.stopping === null) return;
+  if (openOf(work).length > 0) return keepLease(work, clock);
+  const { stopping, notBefore } = work;
+  rest(work, stopping, clock.now);
+  if (stopping === "approved") work.readyAt = notBefore !== null && notBefore > clock.now ? notBefore : clock.now;
+}

@@ -1,0 +1,102 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { openOf } from "../../../lib/work/attempts/work.ts";
+import { isSound, type Move, moves, newWorld, play, settleDown, type World } from "./simulation.ts";
+
+const RUNS = 10_000;
+
+/** Plays moves on a new world; after each the rules of the table must hold. */
+function played(sequence: readonly Move[]): World {
+  const world = newWorld();
+  for (const move of sequence) {
+    play(world, move);
+    const fault = isSound(world);
+    if (fault !== undefined) throw new Error(`${fault}, after ${JSON.stringify(move)}`);
+  }
+  return world;
+}
+
+const sequences = (allowed: (move: Move) => boolean = () => true) =>
+  fc.array(moves, { minLength: 5, maxLength: 60 }).map((sequence) => sequence.filter(allowed));
+
+test("whatever queues, processes, people and time do, work is in one of its states, and comes to rest when the faults are over", () => {
+  fc.assert(
+    fc.property(sequences(), fc.constantFrom("completed" as const, "failed_retryable" as const), (sequence, how) => {
+      const world = played(sequence);
+      settleDown(world, how);
+      expect(isSound(world)).toBeUndefined();
+      expect(["completed", "failed", "cancelled"]).toContain(world.work.status);
+      expect(openOf(world.work)).toEqual([]);
+    }),
+    { numRuns: RUNS },
+  );
+}, 120_000);
+
+test("a final state is left only by a retry, or by a completion that silence had hidden", () => {
+  fc.assert(
+    fc.property(
+      sequences(({ move }) => move !== "retry"),
+      (sequence) => {
+        const { finals } = played(sequence);
+        const first = finals.findIndex((status) => ["completed", "failed", "cancelled"].includes(status));
+        const after = first === -1 ? [] : finals.slice(first);
+        expect([[], ["completed"], ["failed"], ["cancelled"], ["failed", "completed"]]).toContainEqual(after);
+      },
+    ),
+    { numRuns: RUNS },
+  );
+}, 120_000);
+
+test("work that an agent has completed is completed, unless a person has cancelled it", () => {
+  let completed = 0;
+  fc.assert(
+    fc.property(
+      sequences(({ move }) => !["cancel", "retry", "lose"].includes(move)),
+      (sequence) => {
+        const world = played(sequence);
+        const done = world.completedBy.length > 0;
+        completed += Number(done);
+        settleDown(world, "failed_retryable");
+        return !done || world.work.status === "completed";
+      },
+    ),
+    { numRuns: RUNS },
+  );
+  expect(completed).toBeGreaterThan(RUNS / 20);
+}, 120_000);
+
+test("without a process that dies or falls silent no attempt is lost, whatever messages are: they cost time alone", () => {
+  fc.assert(
+    fc.property(
+      sequences((move) => !["cancel", "retry", "crash", "freeze"].includes(move.move) && !("how" in move)),
+      (sequence) => {
+        const world = played(sequence);
+        settleDown(world, "completed");
+        expect(world.work.status).toBe("completed");
+      },
+    ),
+    { numRuns: RUNS },
+  );
+}, 120_000);
+
+test("work is cancelled only when no process that is known does it any more, unless it was silent for a lease", () => {
+  fc.assert(
+    fc.property(
+      sequences(({ move }) => !["retry", "crash", "freeze", "lose"].includes(move)),
+      (sequence) => {
+        const world = newWorld();
+        for (const move of sequence) {
+          play(world, move);
+          if (world.work.status !== "cancelled") continue;
+          const running = world.processes.flatMap(({ runs }) => runs.filter(({ state }) => state === "running"));
+          // Its words may be on their way longer than a lease: then it is silent.
+          const silent = world.work.attempts.filter(({ how }) => how === "lease_expired").map(({ startId }) => startId);
+          expect(
+            running.filter(({ startId }) => world.knownAtCancel.includes(startId) && !silent.includes(startId)),
+          ).toEqual([]);
+        }
+      },
+    ),
+    { numRuns: RUNS },
+  );
+}, 120_000);
