@@ -1,7 +1,8 @@
 #!/bin/bash
 # Generated from serverless.yml and llm.config.yaml by npm run generate; do not edit.
 # LocalStack runs this when it is ready. It makes what the deployment finds on AWS: the queues, each with its dead letter
-# queue, and the secrets, from LocalStack's own environment. A secret without a value is left out.
+# queue, and the secrets, from LocalStack's own environment. A secret without a value is left out. It may run again: queues
+# that are there stay as they are, with their messages, and secrets get the value of the environment.
 set -euo pipefail
 
 # queue NAME ATTRIBUTES MAX_RECEIVE_COUNT, DEAD_LETTERS_NAME ATTRIBUTES
@@ -17,7 +18,12 @@ queue() {
 
 # secret NAME VALUE
 secret() {
-  [ -z "$2" ] || awslocal secretsmanager create-secret --name "$1" --secret-string "$2"
+  [ -n "$2" ] || return 0
+  if awslocal secretsmanager describe-secret --secret-id "$1" > /dev/null 2>&1; then
+    awslocal secretsmanager put-secret-value --secret-id "$1" --secret-string "$2"
+  else
+    awslocal secretsmanager create-secret --name "$1" --secret-string "$2"
+  fi
 }
 
 queue waybill-work '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"180"' 5 \

@@ -13,9 +13,12 @@ import {
   SendMessageCommand,
   SQSClient,
 } from "@aws-sdk/client-sqs";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { createQueues, queuesOf } from "../../../localstack/parts/queues.ts";
 import { type LocalSqs, startSqs } from "../../../localstack/parts/sqs.ts";
+
+// The script starts a program for each call, twenty and more.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 /** Two SQS APIs: the script makes the queues in one, the embedded stack in the other. */
 let made: LocalSqs;
@@ -23,15 +26,21 @@ let embedded: LocalSqs;
 let sqs: SQSClient;
 const folder = mkdtempSync(join(tmpdir(), "waybill-init-"));
 
-/** What stands in for Secrets Manager keeps the secrets that it is given. */
+/** What stands in for Secrets Manager keeps the secrets that it is given, and refuses what the real one refuses. */
 const secrets: Record<string, string> = {};
 const vault = createServer((request, response) => {
   let text = "";
   request.on("data", (piece: Buffer) => (text += piece.toString()));
   request.on("end", () => {
-    const { Name, SecretString } = JSON.parse(text) as { Name: string; SecretString: string };
-    secrets[Name] = SecretString;
-    response.end(JSON.stringify({ Name }));
+    const asked = JSON.parse(text) as { Name?: string; SecretId?: string; SecretString?: string };
+    const name = asked.Name ?? asked.SecretId ?? "";
+    const isNew = request.headers["x-amz-target"] === "secretsmanager.CreateSecret";
+    if (isNew === name in secrets) {
+      response.writeHead(400).end(isNew ? "ResourceExistsException" : "ResourceNotFoundException");
+      return;
+    }
+    if (asked.SecretString !== undefined) secrets[name] = asked.SecretString;
+    response.end(JSON.stringify({ Name: name }));
   });
 });
 
@@ -116,6 +125,22 @@ test("a message that is never deleted goes from a queue of the script to its dea
 
 test("the secrets hold what LocalStack's environment has, and one without a value is not made", () => {
   expect(secrets).toEqual({ "waybill-database": `it's "quoted"`, "waybill/openai-api-key": "sk-test" });
+});
+
+test("run again, the script leaves queues and messages as they are, and secrets follow the environment", async () => {
+  const before = await queuesIn(made);
+  const QueueUrl = await urlOf("waybill-work");
+  await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: "kept" }));
+
+  await runInit({ POSTGRES_PASSWORD: "rotated", ANTHROPIC_API_KEY: "sk-new" });
+
+  expect(await queuesIn(made)).toEqual(before);
+  expect((await sqs.send(new ReceiveMessageCommand({ QueueUrl }))).Messages?.[0]?.Body).toBe("kept");
+  expect(secrets).toEqual({
+    "waybill-database": "rotated",
+    "waybill/anthropic-api-key": "sk-new",
+    "waybill/openai-api-key": "sk-test",
+  });
 });
 
 test("the script ends with an error where LocalStack refuses, so that its health check never succeeds", async () => {

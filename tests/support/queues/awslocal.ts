@@ -20,6 +20,7 @@ const { positionals, values } = parseArgs({
     "queue-url": text,
     "attribute-names": text,
     name: text,
+    "secret-id": text,
     "secret-string": text,
     query: text,
     output: text,
