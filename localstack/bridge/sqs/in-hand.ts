@@ -111,13 +111,14 @@ export class InHand {
   async #removeAll(messages: Message[]): Promise<void> {
     const { over } = this.#signals;
     let left = messages;
-    for (let failures = 0; left.length > 0 && !over.aborted; ) {
+    for (let failures = 0; !over.aborted; ) {
       try {
         left = await this.#queue.remove(left);
+        if (left.length === 0) break;
       } catch (error) {
         if (failures === 0) log.warn("messages not removed", { queue: this.#queue.url, error });
-        await backOff(failures++, over);
       }
+      await backOff(failures++, over);
     }
     this.#letGo(messages);
   }

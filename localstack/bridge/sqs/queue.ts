@@ -1,4 +1,5 @@
 import {
+  type BatchResultErrorEntry,
   ChangeMessageVisibilityBatchCommand,
   GetQueueAttributesCommand,
   ListQueuesCommand,
@@ -44,8 +45,7 @@ export function sqsQueue(url: string, visibilitySeconds: number): SqsQueue {
     },
     remove: async (messages) => {
       const { Failed = [] } = await deleteMessages({ QueueUrl: url, Entries: entriesOf(messages) }, CALL_MS);
-      // What SQS says is our fault is a receipt that has run out: the message comes again anyway.
-      const again = Failed.filter(({ SenderFault }) => !SenderFault).map(({ Id }) => messages[Number(Id)]);
+      const again = Failed.filter((failed) => !isOver(failed)).map(({ Id }) => messages[Number(Id)]);
       return again.filter((message) => message !== undefined);
     },
     deadLetterUrl: async () => await deadLetterUrl(sqs, url, CALL_MS),
@@ -70,6 +70,11 @@ export async function listQueues(prefix: string): Promise<Record<string, string>
   } while (NextToken !== undefined);
   const named = urls.map((url) => [url.slice(url.lastIndexOf("/") + 1 + prefix.length), url] as const);
   return Object.fromEntries(named.filter(([name]) => name !== "" && !name.endsWith("-dlq")));
+}
+
+/** Whether a receipt has run out: the message comes again anyway. LocalStack calls nothing the sender's fault. */
+function isOver({ SenderFault, Code = "" }: BatchResultErrorEntry): boolean {
+  return SenderFault === true || Code.endsWith("ReceiptHandleIsInvalid");
 }
 
 function entriesOf(messages: Message[]): { Id: string; ReceiptHandle: string | undefined }[] {
