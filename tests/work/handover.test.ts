@@ -127,9 +127,8 @@ test("a handover that comes twice, late or from another attempt changes nothing"
   await world.record(message, message);
   await world.record(message);
   await world.dispatch();
-  const { stale } = await world.record(message);
+  await world.record(message);
 
-  expect(stale).toHaveLength(1);
   expect(await read(taskId)).toMatchObject({ status: "executing", to_agent: "code", attempt: 2 });
   expect((await read(taskId)).handovers).toHaveLength(1);
 });

@@ -1,7 +1,6 @@
 import { backoff, type Growth } from "../../backoff.ts";
 import type { Ending } from "../core/lifecycle.ts";
-import type { Heard } from "./hear.ts";
-import { halt, settleStop, tellToStop } from "./stop.ts";
+import { halt, settleStop, type ToStop, tellToStop } from "./stop.ts";
 import {
   type Attempt,
   type Clock,
@@ -18,6 +17,12 @@ import {
   rest,
   type Work,
 } from "./work.ts";
+
+/**
+ * What a word has come to. `attempt`: where what it tells of steps and output belongs, undefined where nobody knows such an attempt.
+ * `ended`: this word has ended the attempt. `why`: it has changed nothing of the work, and the reason. `stop`: whom to tell to stop.
+ */
+export type Heard = { attempt?: Attempt; ended?: Ending; why?: string; stop: ToStop[] };
 
 /** How its agent says that an attempt ended. */
 export type End = { how: Ending; exitCode: number | null; reason: string | null; metrics: string | null };

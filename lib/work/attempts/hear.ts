@@ -1,6 +1,5 @@
-import type { Ending } from "../core/lifecycle.ts";
-import { type End, ends } from "./ends.ts";
-import { type ToStop, tellToStop } from "./stop.ts";
+import { type End, ends, type Heard } from "./ends.ts";
+import { tellToStop } from "./stop.ts";
 import {
   type Attempt,
   type Clock,
@@ -27,12 +26,6 @@ export type Word = {
   startId: string | undefined;
   process: string | undefined;
 } & ({ says: "held" } | { says: "executing"; progress: number | null } | { says: "end"; end: End });
-
-/**
- * What a word has come to. `attempt`: where what it tells of steps and output belongs, undefined where nobody knows such an attempt.
- * `ended`: this word has ended the attempt. `why`: it has changed nothing of the work, and the reason. `stop`: whom to tell to stop.
- */
-export type Heard = { attempt?: Attempt; ended?: Ending; why?: string; stop: ToStop[] };
 
 /**
  * Lets a word of an agent change the work and its attempts. A fact counts whenever it arrives: an attempt that was over by silence alone

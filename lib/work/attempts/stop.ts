@@ -2,6 +2,7 @@ import {
   type Attempt,
   type Clock,
   close,
+  isUnsaid,
   keepLease,
   later,
   latest,
@@ -40,7 +41,7 @@ export function halt(work: Work, reason: string, clock: Pick<Clock, "now">): Att
  */
 export function stop(work: Work, next: Stopping, reason: string, clock: Clock): Attempt[] {
   const { now, leaseSeconds } = clock;
-  for (const attempt of work.attempts.filter(({ how }) => how === "lease_expired")) {
+  for (const attempt of work.attempts.filter((one) => isUnsaid(one) && one.takenAt !== null)) {
     const heard = latest([attempt.heardAt, attempt.endedAt].filter((time) => time !== null));
     if (heard === null || later(heard, leaseSeconds) <= now) continue;
     reopen(attempt);

@@ -22,7 +22,7 @@ export async function holdWork(
     from tasks
     where task_id = any(${taskIds as string[]}::uuid[])
     order by task_id
-    for no key update ${how.skipLocked ? db`skip locked` : db``}
+    ${how.skipLocked ? db`for no key update skip locked` : db`for no key update`}
   `;
   const ids = rows.map(({ taskId }) => taskId);
   // After the lock: who held it before may have changed them.

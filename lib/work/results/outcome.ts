@@ -10,8 +10,8 @@ export function wordOf(message: Message): Word | undefined {
   const said = sayingOf(message);
   if (said === undefined || message.type === "work_request") return undefined;
   const { attempt, start_id: startId } = message.payload;
-  const process = "process" in message.payload ? message.payload.process : undefined;
-  return { agent: message.from_agent, runId: message.request_id, attempt, startId, process, ...said };
+  const by = "process" in message.payload ? message.payload.process : undefined;
+  return { agent: message.from_agent, runId: message.request_id, attempt, startId, process: by, ...said };
 }
 
 type Saying = { says: "held" } | { says: "executing"; progress: number | null } | { says: "end"; end: End };
