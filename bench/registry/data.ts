@@ -26,7 +26,7 @@ export async function fillRegistry(db: Pool, { definitions, decisions, events }:
   await db`set session_replication_role = replica`;
   // Built at the end, over all rows, an index takes a third of the time that it takes row by row.
   await db`update pg_index set indisready = false where indrelid in (
-    select relid from unnest(${TABLES}::regclass[]) as tables, pg_partition_tree(tables)
+    select relid from unnest(${TABLES}::text[]::regclass[]) as tables, pg_partition_tree(tables)
     union all select 'agent_definitions'::regclass
   )`;
   await db`

@@ -14,7 +14,7 @@ export async function reach(source?: NodeJS.ProcessEnv): Promise<Pool> {
   const url = databaseUrl(source);
   const database = url.replace(/\/\/.*@/, "//").replace(/\?.*/, "");
   for (let tries = 1; ; tries++) {
-    const db = connect(source, url, { max: 1, idle_timeout: 0, max_lifetime: null });
+    const db = connect(source, url, { max: 1, idle_timeout: 0, max_lifetime: null, patient: true });
     try {
       await db`select 1`;
       return db;

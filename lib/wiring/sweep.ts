@@ -18,10 +18,10 @@ export type Swept = { expired: number; again: number; sent: number; decided: num
 /**
  * Ends leases that ran out, sends what a crash left in the outbox, finds agents for work that waits for one, starts work whose
  * time has come, and keeps the time series in months. Answers how many of each; run again
- * when the database connection is lost in the middle.
+ * when the database connection is lost in the middle. Throws Unavailable where it is not done in `ms` milliseconds.
  */
-export async function sweep(plane: ControlPlane, actor: Actor): Promise<Swept> {
-  return await withConnections(true, async () => await round(plane, actor));
+export async function sweep(plane: ControlPlane, actor: Actor, ms?: number): Promise<Swept> {
+  return await withConnections(true, async () => await round(plane, actor), ms);
 }
 
 async function round(plane: ControlPlane, actor: Actor): Promise<Swept> {

@@ -90,7 +90,8 @@ export function json<const R extends Route>(route: R, run: (call: Call<R>) => Pr
         const { method, path } = source;
         const { signature, remainingMs } = around;
         const call: Call<R> = { ...parts, ...told, method, path, callId: uuidv7(), signature, remainingMs };
-        return render(await withConnections(repeatable, () => run(call)), told.traceId);
+        const ms = remainingMs() - ANSWER_MS;
+        return render(await withConnections(repeatable, () => run(call), ms), told.traceId);
       });
     },
   };

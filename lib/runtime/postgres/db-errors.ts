@@ -25,10 +25,23 @@ function lostItsPartition(error: unknown): boolean {
   return codeOf(error) === "23514" && (error as Error).message.includes("violates partition constraint");
 }
 
+/** Whether the database refuses the data of a statement, and will again: SQLSTATE classes 22 (data), 23 (constraint), 54 (limit). */
+export function isDataRefused(error: unknown): boolean {
+  return /^(22|23|54)...$/.test(codeOf(error)) && !isBusyError(error);
+}
+
+/**
+ * Whether it is the database, and not what it was given, that kept a statement from being done: away, busy, read only, not migrated,
+ * or whatever else it answers that is not about the data.
+ */
+export function isDatabaseAway(error: unknown): boolean {
+  return isConnectionError(error) || (/^[0-9A-Z]{5}$/.test(codeOf(error)) && !isDataRefused(error));
+}
+
 const LOST = /^(CONNECTION_CLOSED|ECONNRESET|EPIPE|ETIMEDOUT)$/;
 
-/** Whether the connection of a transaction is gone. Only errors that postgres.js rejected a query with have the query. */
-export function closesTransaction(error: unknown): boolean {
+/** Whether a connection is gone under a statement. Only errors that postgres.js rejected a statement with have the query. */
+export function isLostConnection(error: unknown): boolean {
   return typeof error === "object" && error !== null && "query" in error && LOST.test(codeOf(error));
 }
 

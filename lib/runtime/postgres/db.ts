@@ -6,9 +6,10 @@ import { whole } from "../../input/whole.ts";
 import { onLambda } from "../env.ts";
 import { log } from "../log.ts";
 import { readSettings, setting, type Values } from "../settings.ts";
+import { arrayTypes } from "./arrays.ts";
 import { isPasswordRefused } from "./db-errors.ts";
-import { renewable } from "./pool.ts";
-import { socketFactory } from "./socket.ts";
+import { lasting, type Opened, renewable } from "./pool.ts";
+import { socketsOf } from "./socket.ts";
 
 export { isConnectionError } from "./db-errors.ts";
 
@@ -60,6 +61,13 @@ export const databaseSettings = {
     unit: "milliseconds",
     says: "The longest that one statement may take.",
   }),
+  lockTimeoutMs: setting({
+    env: "DATABASE_LOCK_TIMEOUT_MS",
+    takes: whole(10, 900_000),
+    default: "5000",
+    unit: "milliseconds",
+    says: "The longest that a statement may wait for a lock that somebody else has.",
+  }),
 };
 
 /** Exactly the connection string that is configured, or the documented local one with a warning. */
@@ -74,8 +82,27 @@ function urlOf({ url }: Values<typeof databaseSettings>, source?: NodeJS.Process
   return LOCAL_DATABASE_URL;
 }
 
-/** What a caller may want otherwise than a function needs it. */
-type Wishes = Pick<postgres.Options<Record<string, never>>, "max" | "idle_timeout" | "max_lifetime">;
+/** What a caller may want otherwise than a function needs it. `patient`: its statements may take as long as they take. */
+type Wishes = Pick<postgres.Options<Record<string, never>>, "max" | "idle_timeout" | "max_lifetime"> & {
+  patient?: boolean;
+};
+
+/** How long nothing may come after the server should have ended a statement; then the connection is dead. */
+const SILENCE_MS = 5_000;
+
+/**
+ * What every session tells the server, so that one whose client is gone without a word holds no lock for long. A transaction that says
+ * nothing for ten seconds has nobody any more: none of ours waits for anything but the database.
+ */
+const SESSION = {
+  // No JIT: on tables without statistics a claim is planned as dear enough to be compiled, which takes longer than it runs.
+  jit: "off",
+  idle_in_transaction_session_timeout: 10_000,
+  tcp_keepalives_idle: 10,
+  tcp_keepalives_interval: 5,
+  tcp_keepalives_count: 3,
+  tcp_user_timeout: 25_000,
+};
 
 /**
  * Opens a pool; no connection is made until the first query. Functions take one connection each by default. A lost
@@ -84,9 +111,10 @@ type Wishes = Pick<postgres.Options<Record<string, never>>, "max" | "idle_timeou
  */
 export function connect(source?: NodeJS.ProcessEnv, address?: string, wishes?: Wishes): Pool {
   const settings = readSettings(databaseSettings, source);
-  const { secretArn, poolMax, prepare, statementTimeoutMs } = settings;
+  const { secretArn, poolMax, prepare, statementTimeoutMs, lockTimeoutMs } = settings;
   const url = address ?? urlOf(settings, source);
-  const open = (onclose: () => void, error?: unknown) => {
+  const { patient = false, ...wished } = wishes ?? {};
+  const open = (onclose: () => void, error?: unknown): Opened => {
     let password = "";
     let fresh = isPasswordRefused(error) || error instanceof Unavailable;
     const beforeConnecting = async () => {
@@ -94,15 +122,19 @@ export function connect(source?: NodeJS.ProcessEnv, address?: string, wishes?: W
       password = await databasePassword(secretArn, fresh);
       fresh = false;
     };
-    // Spread, because the types do not know this option.
-    const sockets = { socket: socketFactory(wishes?.max ?? poolMax, beforeConnecting) };
-    return postgres(url, {
+    const silenceMs = patient ? 0 : statementTimeoutMs + SILENCE_MS;
+    const sockets = socketsOf(wishes?.max ?? poolMax, silenceMs, beforeConnecting);
+    // Spread as an object: the types do not know `socket`, and would make `types` a part of what a pool is.
+    const untyped: object = { socket: sockets.open, types: arrayTypes };
+    const sql = postgres(url, {
       max: poolMax,
       prepare,
+      fetch_types: false,
       ...databaseOf(url),
       idle_timeout: 20,
       max_lifetime: 3600,
       connect_timeout: 10,
+      keep_alive: 10,
       // postgres.js waits up to 20 s after failures; whoever calls us tries again sooner.
       backoff: (failures) => backoff(failures, { first: 0.01, most: 1 }, 0.5, Math.random()),
       onnotice: () => {},
@@ -111,16 +143,16 @@ export function connect(source?: NodeJS.ProcessEnv, address?: string, wishes?: W
       transform: { column: { from: postgres.toCamel, to: postgres.fromCamel } },
       connection: {
         application_name: "waybill",
-        // A transaction pooler refuses settings that it does not know; there the role has to bring it.
-        // No JIT: on tables without statistics a claim is planned as dear enough to be compiled, which takes longer than it runs.
-        ...(prepare ? { statement_timeout: statementTimeoutMs, jit: "off" } : {}),
+        // A transaction pooler refuses settings that it does not know; there the role has to bring them.
+        ...(prepare ? { ...SESSION, statement_timeout: statementTimeoutMs, lock_timeout: lockTimeoutMs } : {}),
       },
-      ...wishes,
+      ...wished,
       ...(secretArn === undefined ? {} : { password: () => password }),
-      ...sockets,
+      ...untyped,
     });
+    return { sql, destroy: sockets.destroy };
   };
-  return wishes === undefined ? renewable(open) : open(() => {});
+  return wishes === undefined ? renewable(open) : lasting(open(() => {}));
 }
 
 /** postgres.js 3.4 decodes user and password but not the database: a%20b would be another database than for libpq. */

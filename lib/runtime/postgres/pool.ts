@@ -1,17 +1,24 @@
-// Own while postgres.js 3.4 is the driver: it may keep a lost connection as one that is busy for ever, and ends the process where an
-// error closes a transaction. Each case was reproduced through a proxy (tests/runtime/postgres/pool.test.ts).
 import type postgres from "postgres";
+import { Unavailable } from "../../errors.ts";
 import { within } from "../../time.ts";
 import { log } from "../log.ts";
-import { closesTransaction, isConnectionError, isPasswordRefused } from "./db-errors.ts";
+import { isConnectionError, isPasswordRefused } from "./db-errors.ts";
+import { begin, watched } from "./transaction.ts";
 
 type Sql = postgres.Sql<Record<string, never>>;
+
+/** A pool of postgres.js, and what ends the sockets that its own end leaves. */
+export type Opened = { sql: Sql; destroy: () => void };
 
 /** A pool used this recently is good; after a longer pause (Lambda freezes between calls) its sockets may be dead. */
 const TRUSTED_MS = 10_000;
 /** How long a connection that was open may take to answer, and a new one to be made. */
 const PING_MS = 500;
 const CONNECT_MS = 3_000;
+/** The longest call there is, where nobody says how long it has. */
+const CALL_MS = 30_000;
+/** How long whoever else still uses a pool that was replaced has to finish. */
+const GRACE_SECONDS = 5;
 
 type Renewable = {
   provenAt: number;
@@ -22,12 +29,15 @@ type Renewable = {
 
 const renewables = new Set<Renewable>();
 let callsInProgress = 0;
+/** How often pools were replaced. */
+let renewals = 0;
 
 /**
  * A pool that is replaced whole when a connection of it is lost: postgres.js 3.4 may keep a lost connection as one that
- * is busy for ever. `open` makes a pool, after `error` where there was one, and calls `onclose` when a connection of it ends.
+ * is busy for ever, or take its next answer for that of the statement which was lost. `open` makes a pool, after `error` where there
+ * was one, and calls `onclose` when a connection of it ends.
  */
-export function renewable(open: (onclose: () => void, error?: unknown) => Sql): Sql {
+export function renewable(open: (onclose: () => void, error?: unknown) => Opened): Sql {
   const onclose = () => {
     self.provenAt = 0;
   };
@@ -35,8 +45,9 @@ export function renewable(open: (onclose: () => void, error?: unknown) => Sql): 
   const self: Renewable = {
     provenAt: 0,
     transactions: 0,
-    ping: async () => await pool`select 1`,
+    ping: async () => await pool.sql`select 1`,
     renew: (error) => {
+      renewals++;
       const old = pool;
       pool = open(onclose, error);
       self.provenAt = 0;
@@ -44,78 +55,104 @@ export function renewable(open: (onclose: () => void, error?: unknown) => Sql): 
     },
   };
   renewables.add(self);
+  const lostBy = (of: Opened) => (error: unknown) => {
+    if (of === pool) self.renew(error);
+  };
   const own: Partial<Sql> = {
-    begin: (async (...args: [string, Run] | [Run]) => {
+    begin: (async (...args: Parameters<typeof begin>[1]) => {
       self.transactions++;
-      return await begin(pool, args).finally(() => self.transactions--);
+      return await begin(pool.sql, args, lostBy(pool)).finally(() => self.transactions--);
     }) as Sql["begin"],
     end: async (options) => {
       renewables.delete(self);
-      await pool.end(options);
+      await pool.sql.end(options);
+      pool.destroy();
     },
   };
-  return new Proxy(pool, {
-    apply: (_first, _this, args) => Reflect.apply(pool, undefined, args) as unknown,
-    get: (_first, name) => Reflect.get(name in own ? own : pool, name) as unknown,
+  return new Proxy(pool.sql, {
+    apply: (_first, _this, args) => {
+      return watched(Reflect.apply(pool.sql, undefined, args) as unknown, lostBy(pool), () => undefined);
+    },
+    get: (_first, name) => Reflect.get(name in own ? own : pool.sql, name) as unknown,
   });
 }
 
-/** Whoever else still uses it has five seconds to finish. */
-async function retire(old: Sql): Promise<void> {
+/** A pool that is never replaced, for a lock belongs to its session; its transactions end as those of the others do. */
+export function lasting({ sql, destroy }: Opened): Sql {
+  const own: Partial<Sql> = {
+    begin: (async (...args: Parameters<typeof begin>[1]) => await begin(sql, args, () => {})) as Sql["begin"],
+    end: async (options) => {
+      await sql.end(options);
+      destroy();
+    },
+  };
+  return new Proxy(sql, { get: (_sql, name) => Reflect.get(name in own ? own : sql, name) as unknown });
+}
+
+async function retire(old: Opened): Promise<void> {
   try {
-    await old.end({ timeout: 5 });
+    await old.sql.end({ timeout: GRACE_SECONDS });
   } catch (error) {
     log.warn("old pool not ended", { error });
+  } finally {
+    // Where the other side is silent, its goodbye would wait for as long as TCP tries.
+    old.destroy();
   }
 }
 
-type Run = (tx: postgres.TransactionSql<Record<string, never>>) => unknown;
-
 /**
- * postgres.js 3.4 answers an error inside a transaction with a rollback, also where the error is that the connection is
- * gone: it then writes to a socket that is null, which nobody can catch. So such an error is kept back here;
- * postgres.js rejects the transaction itself when the connection closes.
- */
-async function begin(pool: Sql, args: [string, Run] | [Run]): Promise<unknown> {
-  const run = args[args.length - 1] as Run;
-  const guarded = async (tx: Parameters<Run>[0]) => {
-    try {
-      const result = run(tx);
-      return await (Array.isArray(result) ? Promise.all(result) : result);
-    } catch (error) {
-      if (closesTransaction(error)) return await new Promise<never>(() => {});
-      throw error;
-    }
-  };
-  return args.length === 1 ? await pool.begin(guarded) : await pool.begin(args[0], guarded);
-}
-
-/**
- * Runs one call of an entry point. Before it, connections that were not used for ten seconds are tried, and replaced
+ * Runs one call of an entry point, which has `ms` milliseconds: then it rejects with Unavailable, whatever it still waits for, and
+ * its connections are replaced. Before it, connections that were not used for ten seconds are tried, and replaced
  * where they do not answer: nothing has happened yet, so that is safe for every call. When a connection is lost
  * in the middle, a `repeatable` run is run once more; any other rejects with the error.
  */
-export async function withConnections<T>(repeatable: boolean, run: () => Promise<T>): Promise<T> {
-  if (callsInProgress++ === 0) await Promise.all([...renewables].map(prove));
+export async function withConnections<T>(repeatable: boolean, run: () => Promise<T>, ms = CALL_MS): Promise<T> {
+  const call: Call = { renewals, over: false };
+  const first = callsInProgress++ === 0;
   try {
-    const result = await runAgain(repeatable, run);
-    for (const pool of renewables) pool.provenAt = Date.now();
-    return result;
+    return await within(
+      ms,
+      proven(first, () => runAgain(call, repeatable, run)),
+      () => giveUp(call, ms),
+    );
   } finally {
+    call.over = true;
     callsInProgress--;
   }
 }
 
-async function runAgain<T>(repeatable: boolean, run: () => Promise<T>): Promise<T> {
+/** `renewals` as it was at its start: what was replaced since then is not replaced again for its sake. */
+type Call = { renewals: number; over: boolean };
+
+async function proven<T>(first: boolean, run: () => Promise<T>): Promise<T> {
+  if (first) await Promise.all([...renewables].map(prove));
+  return await run();
+}
+
+async function runAgain<T>(call: Call, repeatable: boolean, run: () => Promise<T>): Promise<T> {
   try {
-    return await run();
+    const result = await run();
+    if (!call.over && call.renewals === renewals) for (const pool of renewables) pool.provenAt = Date.now();
+    return result;
   } catch (error) {
-    if (!isConnectionError(error) && !isPasswordRefused(error)) throw error;
-    renewAll(error);
+    if (call.over || (!isConnectionError(error) && !isPasswordRefused(error))) throw error;
+    renewFor(call, error);
     if (!repeatable) throw error;
     log.warn("call repeated", { error });
     return await run();
   }
+}
+
+function giveUp(call: Call, ms: number): never {
+  const error = new Unavailable(`The call was not done in the ${Math.round(ms)} ms that it has.`);
+  // What it still waits for may be a connection that is dead without a word.
+  renewFor(call, error);
+  throw error;
+}
+
+/** Calls that fail by one connection replace it once. */
+function renewFor(call: Call, error: unknown): void {
+  if (call.renewals === renewals) renewAll(error);
 }
 
 /** Replaces every pool, such as after a call that got no answer at all. */

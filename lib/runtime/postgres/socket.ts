@@ -6,17 +6,27 @@ type Target = { host: string[]; port: number[]; path?: string | false };
 /** More new connections than this in one second, beyond one for each place of the pool, are a server that hangs up. */
 const SPARE_PER_SECOND = 2;
 
+/** The sockets of one pool. */
+export type Sockets = {
+  /** Makes one; postgres.js connects by it. */
+  open: (target: Target) => Promise<Socket>;
+  /** Ends those that are left, also where nobody answers on the other side. */
+  destroy: () => void;
+};
+
 /**
- * Makes the sockets of one pool; `before` runs first, and its error becomes the query's.
+ * Makes the sockets of one pool; `before` runs first, and its error becomes the query's. One on which nothing came or went for
+ * `silenceMs`, with a statement under way or not, is taken for dead; 0 is for ever.
  *
  * postgres.js 3.4 connects again at once and for ever where a server takes a connection and closes it without a word, as a
  * proxy does before a database that is down: the query never ends and a core is busy. Here it ends with an error.
  */
-export function socketFactory(max: number, before: () => Promise<void>): (target: Target) => Promise<Socket> {
+export function socketsOf(max: number, silenceMs: number, before: () => Promise<void>): Sockets {
+  const sockets = new Set<Socket>();
   let second = 0;
   let opened = 0;
   let turn = 0;
-  return async ({ host, port, path }) => {
+  const open: Sockets["open"] = async ({ host, port, path }) => {
     try {
       await before();
       const now = Math.floor(Date.now() / 1000);
@@ -26,13 +36,39 @@ export function socketFactory(max: number, before: () => Promise<void>): (target
     } catch (error) {
       return failing(error as Error);
     }
-    const socket = new Socket();
+    const socket = new LineSocket(sockets);
     const index = turn++ % host.length;
+    socket.setTimeout(silenceMs);
     // Not awaited: what postgres.js writes waits in the socket, and its connect_timeout counts.
     if (path) socket.connect(path);
     else socket.connect(port[index] ?? 5432, host[index] ?? "localhost");
     return Object.assign(socket, { host: host[index], port: port[index] });
   };
+  return { open, destroy: () => sockets.forEach((socket) => socket.destroy()) };
+}
+
+/**
+ * A socket that is in `open` as long as it is, and ends itself where it is silent for longer than its timeout. Both without
+ * listeners: postgres.js takes all off before it speaks TLS.
+ */
+class LineSocket extends Socket {
+  readonly #open: Set<Socket>;
+
+  constructor(open: Set<Socket>) {
+    super();
+    this.#open = open;
+    open.add(this);
+  }
+
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    if (event === "timeout") this.destroy(silent(this.timeout ?? 0));
+    return super.emit(event, ...(args as []));
+  }
+
+  override destroy(error?: Error): this {
+    this.#open.delete(this);
+    return super.destroy(error);
+  }
 }
 
 /**
@@ -46,6 +82,11 @@ function failing(error: Error): Socket {
     return true;
   };
   return socket;
+}
+
+function silent(ms: number): Error {
+  const message = `The database said nothing for ${ms} ms, longer than a statement may take: the connection is dead.`;
+  return Object.assign(new Error(message), { code: "ETIMEDOUT" });
 }
 
 function hangUp(host: string): Error {

@@ -84,7 +84,7 @@ async function updateTasks(db: Db, works: readonly Work[]): Promise<void> {
       actual_resources = case when kept.metrics is null then tasks.actual_resources else nullif(kept.metrics::jsonb, 'null') end,
       external_ai_used = ${mergedAiUse(db)}
     from unnest(
-      ${column("taskId")}::uuid[], ${column("status")}::task_status[], ${column("stopping")}::text[],
+      ${column("taskId")}::uuid[], ${column("status")}::text[]::task_status[], ${column("stopping")}::text[],
       ${column("toAgent")}::text[], ${column("attempt")}::int[], ${column("attemptsUsed")}::int[],
       ${column("handedBack")}::int[], ${times("readyAt")}::timestamptz[], ${times("startedAt")}::timestamptz[],
       ${times("leaseUntil")}::timestamptz[], ${times("deadline")}::timestamptz[], ${times("completedAt")}::timestamptz[],

@@ -15,7 +15,7 @@ import { expectConforms } from "./conform.ts";
 
 /** What tests say to the entry points, in the words of the events that AWS sends them. */
 
-type HttpHandler = (event: APIGatewayProxyEventV2) => Promise<APIGatewayProxyStructuredResultV2>;
+type HttpHandler = (event: APIGatewayProxyEventV2, context?: object) => Promise<APIGatewayProxyStructuredResultV2>;
 
 export type Reply = { status: number; headers: Record<string, string>; text: string; bytes: Buffer; json: any };
 
@@ -29,6 +29,8 @@ export async function call(
     raw?: string;
     headers?: Record<string, string>;
     params?: Record<string, string>;
+    /** How long its function has. */
+    remainingMs?: number;
   } = {},
 ): Promise<Reply> {
   const url = new URL(path, "http://local");
@@ -46,7 +48,9 @@ export async function call(
     isBase64Encoded: false,
     requestContext: { http: { method, path: url.pathname } },
   } as unknown as APIGatewayProxyEventV2;
-  const answer = await (handler as HttpHandler)(event);
+  const { remainingMs } = options;
+  const context = remainingMs === undefined ? undefined : { getRemainingTimeInMillis: () => remainingMs };
+  const answer = await (handler as HttpHandler)(event, context);
   const bytes = Buffer.from(answer.body ?? "", answer.isBase64Encoded ? "base64" : "utf8");
   const text = bytes.toString();
   const headers = answer.headers as Record<string, string>;
@@ -79,6 +83,7 @@ export async function receive(queueUrl: string, waitSeconds = 0): Promise<SQSEve
       MaxNumberOfMessages: 10,
       WaitTimeSeconds: waitSeconds,
       MessageAttributeNames: ["All"],
+      MessageSystemAttributeNames: ["All"],
     }),
   );
   const Records = Messages.map((message) => ({
@@ -86,7 +91,7 @@ export async function receive(queueUrl: string, waitSeconds = 0): Promise<SQSEve
     receiptHandle: message.ReceiptHandle,
     body: message.Body,
     eventSourceARN: arn,
-    attributes: {},
+    attributes: message.Attributes ?? {},
     messageAttributes: message.MessageAttributes ?? {},
   }));
   return { Records } as unknown as SQSEvent;
