@@ -20,15 +20,14 @@ const NOTHING: Recorded = { ended: [], stale: [], outgoing: [], workWaits: false
 
 /** A message, and the queue's id of the record that brought it. */
 export type Received = { recordId: string; message: Message };
-/** A message that the database refuses, and why. */
+/** A message that could not be recorded, and why. */
 export type Refused = Received & { error: unknown };
 
 type LeaseSettings = Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">;
 
 /**
- * Records what agents say, a whole batch in one transaction of a few statements. Repeats change
- * nothing. Where the database refuses a row the messages are recorded one by one, so that only the bad one is refused.
- * Throws where the database does not answer; the queue then delivers the batch again.
+ * Records what agents say, a whole batch in one transaction of a few statements. Repeats change nothing. Where one of them may be at fault, or its row is somebody's for longer than a second, they are recorded one by one, so that
+ * only those are refused which are. Throws where the database does not answer or cannot; the queue then delivers the batch again.
  */
 export async function recordBatch(
   pool: Pool,
@@ -38,27 +37,29 @@ export async function recordBatch(
   stamp: Stamp,
   received: readonly Received[],
 ): Promise<Outcome> {
-  return await recordOrSplit(pool, settings, router, stamp, received);
-}
-
-type Outcome = Recorded & { refused: Refused[] };
-
-async function recordOrSplit(
-  pool: Pool,
-  settings: LeaseSettings,
-  router: Router,
-  stamp: Stamp,
-  received: readonly Received[],
-): Promise<Outcome> {
+  const recordAll = async (some: readonly Received[], lockTimeout: string): Promise<Outcome> => {
+    const messages = some.map(({ message }) => message);
+    return { ...(await record(pool, settings, router, stamp, messages, lockTimeout)), refused: [] };
+  };
   try {
-    const messages = received.map(({ message }) => message);
-    return { ...(await record(pool, settings, router, stamp, messages)), refused: [] };
+    return await recordAll(received, "1s");
   } catch (error) {
-    if (!isRefusal(error)) throw error;
-    if (received.length === 1) return { ...NOTHING, refused: received.map((one) => ({ ...one, error })) };
+    if (!isOfOne(error)) throw error;
   }
   const outcomes: Outcome[] = [];
-  for (const one of received) outcomes.push(await recordOrSplit(pool, settings, router, stamp, [one]));
+  const locked = new Map<string | undefined, unknown>();
+  for (const one of received) {
+    const { task_id } = one.message.payload;
+    try {
+      // What else is said of work whose row is somebody's waits with the first of it.
+      if (locked.has(task_id)) throw locked.get(task_id);
+      outcomes.push(await recordAll([one], "100ms"));
+    } catch (error) {
+      if (!isOfOne(error)) throw error;
+      if (isLocked(error)) locked.set(task_id, error);
+      outcomes.push({ ...NOTHING, refused: [{ ...one, error }] });
+    }
+  }
   return {
     ended: outcomes.flatMap((outcome) => outcome.ended),
     stale: outcomes.flatMap((outcome) => outcome.stale),
@@ -68,9 +69,19 @@ async function recordOrSplit(
   };
 }
 
-/** SQLSTATE classes 22 (data), 23 (constraint) and 54 (limit): the row is at fault, and will be again. */
-function isRefusal(error: unknown): boolean {
-  return /^(22|23|54)/.test(String((error as { code?: unknown }).code));
+type Outcome = Recorded & { refused: Refused[] };
+
+/** SQLSTATE classes 22 (data), 23 (constraint), 54 (limit) and 40 (deadlock), and a lock that is not to be had: others may be recorded. */
+const OF_ONE = /^(22|23|54|40|55P03)/;
+
+/** Whether one message may cause this, by its data, by its row, or by a fault of ours that no database has a code for. */
+function isOfOne(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return typeof code !== "string" || OF_ONE.test(code);
+}
+
+function isLocked(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "55P03";
 }
 
 async function record(
@@ -79,9 +90,10 @@ async function record(
   router: Router,
   stamp: Stamp,
   messages: readonly Message[],
+  lockTimeout: string,
 ): Promise<Recorded> {
   return await pool.begin(async (db) => {
-    const { works, now } = await holdWork(db, taskIds(messages));
+    const [, { works, now }] = await Promise.all([limitLocks(db, lockTimeout), holdWork(db, taskIds(messages))]);
     const clock: Clock = { now, dice: stamp.dice, ...settings };
     const changes = settle(new Map(works.map((work) => [work.taskId, work])), messages, clock);
     const steps = upsertSteps(db, stamp.newId, changes.steps);
@@ -119,6 +131,11 @@ async function takeRole(db: Db, router: Router, { taskId, agent, role, messageId
 function taskIds(messages: readonly Message[]): string[] {
   const ids = messages.map((message) => message.payload.task_id).filter((id) => id !== undefined);
   return [...new Set(ids)];
+}
+
+/** Has no statement of this transaction wait longer for a row that somebody else holds. */
+async function limitLocks(db: Db, lockTimeout: string): Promise<void> {
+  await db`select set_config('lock_timeout', ${lockTimeout}, true)`;
 }
 
 /** Whether work could start now if an agent had room. */
