@@ -115,11 +115,12 @@ const STATEMENTS: Record<Right, object[]> = {
   "find queues": [allow("sqs:GetQueueUrl", ANY_AGENT)],
 };
 
-/** To consume a queue, and to bury with its evidence what does not parse. */
+/** To consume a queue, to have what failed come again after a pause, and to bury with its reason what can never be taken in. */
 function take(queue: "Work" | "Results"): object[] {
   const consume = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"];
+  const putBack = "sqs:ChangeMessageVisibility";
   return [
-    allow(consume, arnOf(`${queue}Queue`)),
+    allow([...consume, putBack], arnOf(`${queue}Queue`)),
     allow(["sqs:SendMessage", "sqs:GetQueueUrl"], arnOf(`${queue}DeadLetters`)),
   ];
 }

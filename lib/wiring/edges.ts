@@ -33,5 +33,6 @@ export const noQueues: Queues = {
   find: notGiven,
   create: notGiven,
   deadLetterUrl: notGiven,
+  hold: notGiven,
   counts: notGiven,
 };

@@ -5,6 +5,7 @@ import { toWire } from "../work/core/wire.ts";
 import { dispatch, type Started } from "../work/dispatch/dispatch.ts";
 import { type Received, recordBatch } from "../work/results/record.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import type { Failure } from "./queue.ts";
 import { router } from "./router.ts";
 
 /** Starts what is ready and has room, and has the dispatcher woken when a rate limit lets the next one go. Answers what it started. */
@@ -16,8 +17,8 @@ export async function startReady(plane: ControlPlane, actor: Actor): Promise<Sta
   return started;
 }
 
-/** Records what agents said and sends what follows from it. Answers the record ids of the messages that the database refused. */
-export async function record(plane: ControlPlane, actor: Actor, received: Received[]): Promise<string[]> {
+/** Records what agents said and sends what follows from it. Answers the messages that could not be recorded, and why. */
+export async function record(plane: ControlPlane, actor: Actor, received: Received[]): Promise<Failure[]> {
   const { db, settings, send, stamp, log, wakeForNext } = plane;
   const recorded = await recordBatch(db, actor, settings.work, plane.part(router), stamp, received);
   const { ended, stale, outgoing, refused, workWaits } = recorded;
@@ -28,7 +29,7 @@ export async function record(plane: ControlPlane, actor: Actor, received: Receiv
     log.info("attempt ended", { task_id: taskId, trace_id: traceId, attempt, how, status });
   }
   if (workWaits) await wakeForNext();
-  return refused.map(({ recordId }) => recordId);
+  return refused;
 }
 
 function about({ message_id, trace_id, from_agent, type, payload }: Message) {

@@ -25,8 +25,8 @@ const MAX_EVENT_BYTES = 5_500_000;
 
 /**
  * Does for one queue what Lambda's event source mapping does: hands batches to the function, deletes what it did not report
- * as failed, and leaves the rest to come again. Here that is after 2, 4, 8… seconds instead of the whole visibility timeout,
- * so that one at a desk sees the retry; the redrive policy still counts.
+ * as failed, and leaves the rest to come again: the function says when, or its visibility timeout ends. Where the function itself failed
+ * that is here after 2, 4, 8… seconds, at most a minute, so that one at a desk sees the retry; the redrive policy still counts.
  */
 export async function startPoller(sqs: SQSClient, invoke: Invoke, source: Source): Promise<Poller> {
   const asked = new GetQueueAttributesCommand({ QueueUrl: source.queueUrl, AttributeNames: ["QueueArn"] });
@@ -78,11 +78,10 @@ async function receive(sqs: SQSClient, source: Source): Promise<Message[]> {
 type Entry = { message: Message; record: SQSRecord };
 
 async function handle(sqs: SQSClient, invoke: Invoke, source: Source, batch: Entry[]): Promise<void> {
-  const failed = await failuresOf(invoke, source, batch);
-  const done = batch.filter(({ record }) => !failed.has(record.messageId));
-  const again = batch.filter(({ record }) => failed.has(record.messageId));
   const QueueUrl = source.queueUrl;
-  for (const entries of tens(done)) {
+  const failed = await failuresOf(invoke, source, batch);
+  if (failed === "all") return await comeAgain(sqs, QueueUrl, batch);
+  for (const entries of tens(batch.filter(({ record }) => !failed.has(record.messageId)))) {
     await sqs.send(
       new DeleteMessageBatchCommand({
         QueueUrl,
@@ -90,31 +89,30 @@ async function handle(sqs: SQSClient, invoke: Invoke, source: Source, batch: Ent
       }),
     );
   }
-  for (const entries of tens(again)) {
-    await sqs.send(
-      new ChangeMessageVisibilityBatchCommand({
-        QueueUrl,
-        Entries: entries.map(({ message, record }, i) => ({
-          Id: String(i),
-          ReceiptHandle: message.ReceiptHandle,
-          VisibilityTimeout: 2 ** Number(record.attributes.ApproximateReceiveCount),
-        })),
-      }),
-    );
+}
+
+async function comeAgain(sqs: SQSClient, QueueUrl: string, batch: Entry[]): Promise<void> {
+  for (const entries of tens(batch)) {
+    const Entries = entries.map(({ message, record }, i) => ({
+      Id: String(i),
+      ReceiptHandle: message.ReceiptHandle,
+      VisibilityTimeout: Math.min(60, 2 ** Number(record.attributes.ApproximateReceiveCount)),
+    }));
+    await sqs.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries }));
   }
 }
 
-/** The ids that failed: those reported, or all of them where the function threw or reported an id that it was not given. */
-async function failuresOf(invoke: Invoke, source: Source, batch: Entry[]): Promise<Set<string>> {
+/** The ids that the function reported as failed; all where it threw or reported an id that it was not given. */
+async function failuresOf(invoke: Invoke, source: Source, batch: Entry[]): Promise<Set<string> | "all"> {
   const all = new Set(batch.map(({ record }) => record.messageId));
   try {
     const event = { Records: batch.map(({ record }) => record) };
     const answer = (await invoke(source.functionName, event)) as Partial<SQSBatchResponse> | null;
     const reported = (answer?.batchItemFailures ?? []).map((failure) => failure.itemIdentifier);
-    return reported.every((id) => all.has(id)) ? new Set(reported) : all;
+    return reported.every((id) => all.has(id)) ? new Set(reported) : "all";
   } catch (error) {
     console.error((error as Error).message);
-    return all;
+    return "all";
   }
 }
 

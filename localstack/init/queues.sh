@@ -26,9 +26,9 @@ secret() {
   fi
 }
 
-queue waybill-work '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"180"' 5 \
+queue waybill-work '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"180"' 1000 \
   waybill-work-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
-queue waybill-results '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"180"' 5 \
+queue waybill-results '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"180"' 1000 \
   waybill-results-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
 queue waybill-agent-infra '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
   waybill-agent-infra-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'

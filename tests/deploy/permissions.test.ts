@@ -78,7 +78,7 @@ test("beyond its log, traces and the database's secret, a function may do what i
 
   const toAgents = ["sqs:SendMessage waybill-agent-*"];
   const consume = (queue: string) => [
-    ...["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl"].map(
+    ...["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ChangeMessageVisibility"].map(
       (verb) => `sqs:${verb} ${queue}Queue`,
     ),
     `sqs:SendMessage ${queue}DeadLetters`,

@@ -5,10 +5,11 @@ import {
   GetQueueAttributesCommand,
   GetQueueUrlCommand,
 } from "@aws-sdk/client-sqs";
-import type { SQSEvent } from "aws-lambda";
+import type { SQSEvent, SQSRecord } from "aws-lambda";
 import { beforeEach, expect, test } from "vitest";
 import { type Message, parseMessage, serialiseMessage } from "../../lib/protocol/messages.ts";
 import { sqsQueues } from "../../lib/runtime/aws/queues.ts";
+import { pauseSeconds } from "../../lib/wiring/failures.ts";
 import { queue } from "../../lib/wiring/queue.ts";
 import { functionPlane } from "../../lib/wiring/serve.ts";
 import * as samples from "../protocol/samples.ts";
@@ -47,7 +48,7 @@ test("the valid messages of a batch are handed over at once, and the failures ar
 
   const answer = await queue(plane, async (received) => {
     batches.push(received.map(({ message }) => message.message_id));
-    return received.slice(1, 2).map(({ recordId }) => recordId);
+    return received.slice(1, 2).map(({ recordId }) => ({ recordId, error: new Error("no") }));
   })(event);
 
   expect(batches).toEqual([messages.map(({ message_id }) => message_id)]);
@@ -95,6 +96,7 @@ test("a message that does not parse is answered with 5003 and buried with its ev
     (value as { StringValue?: string }).StringValue,
   ]);
   expect(Object.fromEntries(evidence)).toEqual({
+    kind: "invalid",
     error_code: "5003",
     reason: expect.stringContaining("payload.status must be one of"),
     source_arn: event.Records[0]?.eventSourceARN,
@@ -178,6 +180,99 @@ test("a queue without a dead letter queue keeps its poison", async () => {
   const answer = await queue(plane, none)(event as unknown as SQSEvent);
 
   expect(answer.batchItemFailures).toHaveLength(1);
+});
+
+/** What SQL states and what no database says, thrown for every message of a batch that has come so often. */
+async function failing(error: unknown, times: number) {
+  const event = await deliver(serialiseMessage(status()));
+  for (const { attributes } of event.Records) attributes.ApproximateReceiveCount = String(times);
+  const answer = await queue(plane, async (received) => received.map(({ recordId }) => ({ recordId, error })))(event);
+  const [letter] = (await receive(deadLetters)).Records;
+  const [reply] = (await receive(agentQueue("code"))).Records;
+  const said = Object.entries(letter?.messageAttributes ?? {}).map(([name, value]) => [
+    name,
+    (value as { StringValue?: string }).StringValue,
+  ]);
+  return {
+    again: answer.batchItemFailures.length,
+    attributes: Object.fromEntries(said),
+    answered: reply !== undefined,
+  };
+}
+
+test.each([
+  ["CONNECTION_CLOSED", "the connection is lost"],
+  ["ECONNREFUSED", "nobody listens"],
+  ["57P03", "the server starts"],
+  ["53300", "too many connections"],
+  ["55P03", "somebody has the row"],
+  ["57014", "the statement took too long"],
+  ["25006", "a standby"],
+  ["42P01", "not migrated yet"],
+  ["28P01", "the password was rotated"],
+])("a valid message stays on its queue for as long as the database is away: %s, %s", async (code) => {
+  const error = Object.assign(new Error("away"), { code });
+
+  expect(await failing(error, 900)).toEqual({ again: 1, attributes: {}, answered: false });
+});
+
+test("a message whose data the database refuses is buried at once, with the reason, and its sender is told", async () => {
+  const error = Object.assign(new Error("value out of range"), { code: "22003" });
+
+  const { again, attributes, answered } = await failing(error, 1);
+
+  expect([again, answered]).toEqual([0, true]);
+  expect(attributes).toMatchObject({
+    kind: "unstorable",
+    error_code: "5003",
+    reason: "the database refuses it: value out of range",
+  });
+});
+
+test("a fault of ours is tried five times, then the message is buried with what it said", async () => {
+  const error = new TypeError("cannot read properties of undefined");
+
+  expect(await failing(error, 4)).toMatchObject({ again: 1, attributes: {} });
+  expect(await failing(error, 5)).toEqual({
+    again: 0,
+    answered: false,
+    attributes: {
+      kind: "failed",
+      reason: "failed 5 times, at last: cannot read properties of undefined",
+      source_arn: expect.stringContaining("arn:aws:sqs:"),
+      message_id: expect.any(String),
+    },
+  });
+});
+
+test("what failed comes again after a pause and not after the visibility timeout", async () => {
+  const event = await deliver(serialiseMessage(status()));
+
+  await queue(plane, async () => {
+    throw Object.assign(new Error("away"), { code: "57P03" });
+  })(event);
+
+  expect(ids(await receive(source))).toEqual([]);
+  expect(ids(await receive(source, 5))).toEqual(ids(event));
+});
+
+test("pauses grow with the age of a message, and a thousand of them are longer than a queue keeps it", () => {
+  const SentTimestamp = "0";
+  let seconds = 0;
+  let deliveries = 0;
+  const pauses: number[] = [];
+  while (seconds < 4 * 86_400) {
+    const pause = pauseSeconds({ attributes: { SentTimestamp } } as SQSRecord, new Date(seconds * 1000));
+    pauses.push(pause);
+    seconds += pause;
+    deliveries++;
+  }
+
+  expect(pauses.slice(0, 3)).toEqual([2, 2, 2]);
+  expect(pauses).toEqual(pauses.toSorted((a, b) => a - b));
+  expect(pauses.at(-1)).toBe(600);
+  expect(deliveries).toBeLessThan(1000);
+  expect(pauseSeconds({ attributes: {} } as SQSRecord, new Date())).toBe(2);
 });
 
 test("a batch of poison alone is not handed over", async () => {

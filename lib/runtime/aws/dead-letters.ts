@@ -26,14 +26,15 @@ export async function deadLetterUrl(sqs: SQSClient, queue: string, ms: number): 
 }
 
 async function ask(sqs: SQSClient, queue: string, ms: number): Promise<string | undefined> {
-  const QueueUrl = queue.startsWith("arn:") ? await urlOf(sqs, queue, ms) : queue;
+  const QueueUrl = queue.startsWith("arn:") ? await queueUrlOf(sqs, queue, ms) : queue;
   const command = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["RedrivePolicy"] });
   const { Attributes } = await sqs.send(command, { abortSignal: AbortSignal.timeout(ms) });
   const policy = JSON.parse(Attributes?.["RedrivePolicy"] ?? "{}") as { deadLetterTargetArn?: string };
-  return policy.deadLetterTargetArn === undefined ? undefined : await urlOf(sqs, policy.deadLetterTargetArn, ms);
+  return policy.deadLetterTargetArn === undefined ? undefined : await queueUrlOf(sqs, policy.deadLetterTargetArn, ms);
 }
 
-async function urlOf(sqs: SQSClient, arn: string, ms: number): Promise<string> {
+/** The URL of the queue with this ARN. Rejects where there is none, or SQS does not answer within `ms` milliseconds. */
+export async function queueUrlOf(sqs: SQSClient, arn: string, ms: number): Promise<string> {
   const [, , , , QueueOwnerAWSAccountId, QueueName] = arn.split(":");
   const command = new GetQueueUrlCommand({ QueueName, QueueOwnerAWSAccountId });
   const { QueueUrl } = await sqs.send(command, { abortSignal: AbortSignal.timeout(ms) });

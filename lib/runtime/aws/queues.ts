@@ -1,6 +1,7 @@
 import { GetQueueAttributesCommand, type SQSClient } from "@aws-sdk/client-sqs";
 import { createQueue, findQueue, type QueueSpec } from "./create-queue.ts";
 import { deadLetterUrl } from "./dead-letters.ts";
+import { type Held, holdMessages } from "./hold.ts";
 import { type Outcome, type Outgoing, sendAll, sendBySdk, sqs } from "./sqs.ts";
 
 /** About how many messages wait in a queue, and how many somebody has and has not settled. */
@@ -16,6 +17,8 @@ export type Queues = {
   create: (spec: QueueSpec) => Promise<string>;
   /** The URL of the dead letter queue of a queue, by URL or ARN, within so many milliseconds a call; undefined where it has none. */
   deadLetterUrl: (queue: string, ms: number) => Promise<string | undefined>;
+  /** Has received messages of a queue, by its ARN, come again after their seconds, within so many milliseconds a call. */
+  hold: (queueArn: string, held: readonly Held[], ms: number) => Promise<void>;
   counts: (url: string, signal: AbortSignal) => Promise<Counts>;
 };
 
@@ -26,6 +29,7 @@ export function sqsQueues(client: SQSClient = sqs): Queues {
     find: async (name, ms) => await findQueue(client, name, ms),
     create: async (spec) => await createQueue(client, spec),
     deadLetterUrl: async (queue, ms) => await deadLetterUrl(client, queue, ms),
+    hold: async (queueArn, held, ms) => await holdMessages(client, queueArn, held, ms),
     counts: async (url, signal) => await countsOf(client, url, signal),
   };
 }

@@ -26,8 +26,9 @@ export type Refused = Received & { error: unknown };
 type LeaseSettings = Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">;
 
 /**
- * Records what agents say, a whole batch in one transaction of a few statements. Repeats change nothing. Where one of them may be at fault, or its row is somebody's for longer than a second, they are recorded one by one, so that
- * only those are refused which are. Throws where the database does not answer or cannot; the queue then delivers the batch again.
+ * Records what agents say, a whole batch in one transaction of a few statements. Repeats change nothing. Where one of them may be at
+ * fault, or its row is somebody's for longer than a second, they are recorded one by one, so that only those are refused which are.
+ * Throws where the database does not answer or cannot; the queue then delivers the batch again.
  */
 export async function recordBatch(
   pool: Pool,

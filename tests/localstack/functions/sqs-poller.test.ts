@@ -16,8 +16,9 @@ let poller: Poller | undefined;
 
 afterEach(async () => await poller?.stop());
 
-async function newQueue(): Promise<string> {
-  return (await sqs.send(new CreateQueueCommand({ QueueName: `poller-${randomUUID()}` }))).QueueUrl ?? "";
+async function newQueue(Attributes: Record<string, string> = {}): Promise<string> {
+  const command = new CreateQueueCommand({ QueueName: `poller-${randomUUID()}`, Attributes });
+  return (await sqs.send(command)).QueueUrl ?? "";
 }
 
 async function left(QueueUrl: string): Promise<number> {
@@ -39,8 +40,8 @@ async function feed(queueUrl: string, fails: (body: string, batch: number) => bo
   return batches;
 }
 
-test("deletes what succeeded and delivers again what was reported as failed", async () => {
-  const queue = await newQueue();
+test("deletes what succeeded, and what was reported as failed comes again after its visibility timeout", async () => {
+  const queue = await newQueue({ VisibilityTimeout: "2" });
   await Promise.all(
     ["good", "bad"].map((MessageBody) => sqs.send(new SendMessageCommand({ QueueUrl: queue, MessageBody }))),
   );
