@@ -36,7 +36,7 @@ export const output: Answers<typeof routes.getOutput> = async (plane, actor, { p
   const taskId = params.task_id;
   tell({ task_id: taskId });
   const asked = { taskId, ...query, range: headers.range, maxBytes: plane.settings.work.outputResponseBytes };
-  const { status, bytes, start, end, size } = await readOutput(plane.db, actor, asked);
+  const { status, bytes, start, end, size, missing } = await readOutput(plane.db, actor, asked);
   return {
     status,
     bytes,
@@ -44,6 +44,7 @@ export const output: Answers<typeof routes.getOutput> = async (plane, actor, { p
       "content-type": "text/plain; charset=utf-8",
       "accept-ranges": "bytes",
       ...(status === 206 ? { "content-range": `bytes ${start}-${end}/${size}` } : {}),
+      "x-output-missing": missing,
     },
   };
 };

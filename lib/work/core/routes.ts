@@ -111,8 +111,12 @@ export const getOutput = {
   }),
   headers: z.object({ range: z.string().max(100).optional() }),
   answers: {
-    200: { description: "The output", contentType: "text/plain", headers: ["accept-ranges"] },
-    206: { description: "The part asked for", contentType: "text/plain", headers: ["content-range"] },
+    200: { description: "The output", contentType: "text/plain", headers: ["accept-ranges", "x-output-missing"] },
+    206: {
+      description: "The part asked for",
+      contentType: "text/plain",
+      headers: ["content-range", "x-output-missing"],
+    },
     404: { description: "No such work" },
     413: { description: "Too large for one answer; ask for parts by Range" },
     416: { description: "The range is outside the output", headers: ["content-range"] },

@@ -4,6 +4,7 @@ import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { findStatus } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
+import { missingOutput, type Numbered } from "./missing-output.ts";
 
 /** Which output is asked for: of the attempt that ended the work, or the latest, and all its steps unless told otherwise; `range` as the Range header has it. */
 export type OutputAsked = {
@@ -17,17 +18,23 @@ export type OutputAsked = {
 
 /**
  * The output of work in step order, byte for byte, or the part that `range` names: the bytes `start` to `end` (inclusive) of `size`;
- * empty, with end -1, where nothing was written. Throws a CallerError: 404 where there is no such work, 413 and 416 as rangeOf does.
+ * empty, with end -1, where nothing was written. `missing` says what of it is not there, as missingOutput does. Throws a CallerError:
+ * 404 where there is no such work, 413 and 416 as rangeOf does.
  */
 export async function readOutput(
   db: Db,
   _actor: Actor,
   { taskId, attempt, step, range, maxBytes }: OutputAsked,
-): Promise<OutputRange & { bytes: Buffer }> {
-  const pieces = await findPieces(db, taskId, attempt, step);
+): Promise<OutputRange & { bytes: Buffer; missing: string }> {
+  const whole = attempt === undefined && step === undefined;
+  const [pieces, told] = await Promise.all([
+    findPieces(db, taskId, attempt, step),
+    whole ? findToldBytes(db, taskId) : undefined,
+  ]);
   if (pieces.length === 0 && (await findStatus(db, taskId)) === undefined) throw unknownWork(taskId);
   const part = rangeOf(pieces, range, maxBytes);
-  return { ...part, bytes: await readRange(db, pieces, part.start, part.end) };
+  const bytes = await readRange(db, pieces, part.start, part.end);
+  return { ...part, bytes, missing: missingOutput(pieces, told) };
 }
 
 /** A stored piece of output and how many bytes it stands for. */
@@ -49,15 +56,29 @@ export function piecesWithin(pieces: Piece[], start: number, end: number): { ids
 }
 
 /** The pieces of one attempt's output in order: of the attempt that ended the work, or the latest, and of all steps, unless told otherwise. */
-export async function findPieces(db: Db, taskId: string, attempt?: number, step?: number): Promise<Piece[]> {
-  return await db<Piece[]>`
-    select o.output_id, o.output_size_bytes as size
+export async function findPieces(
+  db: Db,
+  taskId: string,
+  attempt?: number,
+  step?: number,
+): Promise<(Piece & Numbered)[]> {
+  return await db<(Piece & Numbered)[]>`
+    select o.output_id, o.output_size_bytes as size, l.step_number as step, o.chunk_number as chunk
     from execution_output o join execution_logs l using (log_id)
     where l.task_id = ${taskId}
       and l.attempt = coalesce(${attempt ?? null}, (select coalesce(ended_by, attempt) from tasks where task_id = ${taskId}))
       ${step === undefined ? db`` : db`and l.step_number = ${step}`}
     order by l.step_number, o.chunk_number
   `;
+}
+
+/** How many bytes the agent of completed work says that its output has; undefined where it says nothing. */
+async function findToldBytes(db: Db, taskId: string): Promise<number | undefined> {
+  const [row] = await db<{ told: number }[]>`
+    select (actual_resources ->> 'output_bytes')::float8 as told from tasks
+    where task_id = ${taskId} and status = 'completed' and jsonb_typeof(actual_resources -> 'output_bytes') = 'number'
+  `;
+  return row?.told;
 }
 
 /** The bytes `start` to `end` (inclusive) of these pieces. Reads only the pieces that hold them. */
