@@ -1,5 +1,7 @@
 // Own, though secure-json-parse and json-bigint are near: text is bounded in depth before it is parsed, numbers that would lose
 // digits are found, and equal content has one canonical form. No library does the three.
+import { nameGivenTwice } from "./json-names.ts";
+
 /** JSON from outside: bounded before it is parsed, and free of text that Postgres or SQS cannot carry. */
 
 /** `field` is the path with dots, empty for the whole text; `field message` reads as a sentence. */
@@ -36,7 +38,10 @@ export function jsonDepth(text: string): number {
   return deepest;
 }
 
-/** Parses JSON of at most `maxDepth` levels whose every string and number can be stored; answers the fault otherwise. */
+/**
+ * Parses JSON of at most `maxDepth` levels whose every string and number can be stored, and whose objects have each name once;
+ * answers the fault otherwise.
+ */
 export function parseJson(text: string, maxDepth: number): ParsedJson {
   const depth = jsonDepth(text);
   if (depth > maxDepth) {
@@ -49,8 +54,13 @@ export function parseJson(text: string, maxDepth: number): ParsedJson {
   } catch (cause) {
     return { ok: false, fault: { code: "invalid_json", field: "", message: `is not JSON: ${reasonOf(cause)}` } };
   }
-  const fault = findUnstorable(value);
+  const fault = findUnstorable(value) ?? twiceFault(nameGivenTwice(text, value));
   return fault === undefined ? { ok: true, value } : { ok: false, fault };
+}
+
+/** JSON.parse would keep the last and drop what came before it without a word. */
+function twiceFault(path: readonly (string | number)[] | undefined): JsonFault | undefined {
+  return path && { code: "unstorable", field: printable(path.join(".")), message: "is there twice; keep one" };
 }
 
 /** Whole numbers from 2^53 on have 16 digits. */
