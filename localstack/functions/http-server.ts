@@ -1,12 +1,12 @@
 // The one HTTP server of the local stack: the HTTP API (http-api.ts) and function URLs (llm-stream.ts) are what it serves.
 import { randomUUID } from "node:crypto";
-import http, { type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Duplex } from "node:stream";
 import { CallerError } from "../../lib/errors.ts";
 import { PROBLEM, problemOf } from "../../lib/runtime/http/problem.ts";
 import { within } from "../../lib/time.ts";
 import { foreignProblem, isForeign } from "./foreign-pages.ts";
+import { answerUnreadable, hostFault } from "./unreadable.ts";
 
 /** API Gateway takes no larger body. */
 const MAX_BODY_BYTES = 10 * 1_048_576;
@@ -26,8 +26,6 @@ export async function listen(serve: Serve, port: number, host = "127.0.0.1"): Pr
     receive(serve, request, response).catch((error: unknown) => fail(response, error));
   });
   answerUnreadable(server);
-  // An upload may take longer than node's five minutes.
-  server.requestTimeout = 0;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject).listen(port, host, resolve);
   });
@@ -43,6 +41,8 @@ export async function listen(serve: Serve, port: number, host = "127.0.0.1"): Pr
 }
 
 async function receive(serve: Serve, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const fault = hostFault(request);
+  if (fault !== undefined) throw fault;
   if (isForeign(request.headers)) return refuse(response, 403, foreignProblem());
   const body = await bodyOf(request).catch(() => "caller gone" as const);
   if (body === "caller gone") return;
@@ -78,26 +78,4 @@ function fail(response: ServerResponse, error: unknown): void {
 function refuse(response: ServerResponse, status: number, body: string, headers: Record<string, string> = {}): void {
   response.writeHead(status, { ...headers, "content-type": PROBLEM, "content-length": Buffer.byteLength(body) });
   response.end(body);
-}
-
-/**
- * What Node itself cannot read as HTTP, such as a method that it does not know, is answered as a problem too, and its connection
- * closed. Nothing is written into an answer that is under way.
- */
-export function answerUnreadable(server: Server): void {
-  const answers = new WeakMap<Duplex, ServerResponse>();
-  server.on("request", ({ socket }, response) => answers.set(socket, response));
-  // In place of the server's own, which says no more than the status.
-  server.removeAllListeners("clientError").on("clientError", (error, socket) => {
-    const { headersSent = false, writableFinished = true } = answers.get(socket) ?? {};
-    if (socket.writable && (!headersSent || writableFinished)) socket.end(unreadable());
-    else socket.destroy(error);
-  });
-}
-
-function unreadable(): string {
-  const error = new CallerError(400, "bad_request", "This is not HTTP/1.1 as it can be read: its method or a header.");
-  const body = JSON.stringify(problemOf(error, randomUUID()).problem);
-  const head = ["HTTP/1.1 400 Bad Request", `content-type: ${PROBLEM}`, `content-length: ${Buffer.byteLength(body)}`];
-  return [...head, "connection: close", "", body].join("\r\n");
 }

@@ -2,6 +2,8 @@ import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { pathToFileURL } from "node:url";
+import { Unavailable } from "../../lib/errors.ts";
+import { within } from "../../lib/time.ts";
 import { DEFAULT_ROUTE, eventOf } from "./events.ts";
 import { type Listening, listen } from "./http-server.ts";
 import { contextOf } from "./local-functions.ts";
@@ -43,7 +45,7 @@ export async function serveStreamUrl(root: string, port: number, host?: string):
 
 /**
  * Serves the URL of a function with response streaming: one event a request, the answer as it is written. The function is loaded by
- * the first call; where it cannot be, each call is answered 500.
+ * the first call; where it cannot be, each call is answered 500, and where it takes longer than its timeout 503, or cut off.
  */
 export async function serveFunctionUrl(
   name: string,
@@ -53,7 +55,10 @@ export async function serveFunctionUrl(
   const serve = async (request: Parameters<typeof eventOf>[0], body: Buffer, response: ServerResponse) => {
     // serverless-offline puts its own in the place whenever it loads a function.
     Object.assign(globalThis, { awslambda });
-    await load()(eventOf(request, body, { routeKey: DEFAULT_ROUTE }), response, contextOf(name, timeoutMs));
+    const event = eventOf(request, body, { routeKey: DEFAULT_ROUTE });
+    await within(timeoutMs, load()(event, response, contextOf(name, timeoutMs)), () => {
+      throw new Unavailable(`${name} did not answer within ${timeoutMs / 1000} s.`);
+    });
   };
   return await listen(serve, port, host);
 }
