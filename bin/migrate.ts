@@ -2,7 +2,7 @@
 import { type Changed, type Migrated, parseCommand, type Status } from "../lib/migrations/command.ts";
 import { migrate } from "../lib/migrations/migrator.ts";
 import type { Synced } from "../lib/registry/sync.ts";
-import { asArgument, command, WrongUse } from "../lib/terminal/command.ts";
+import { asArgument, command, WrongUse, wholeOption } from "../lib/terminal/command.ts";
 import { align } from "../lib/terminal/table.ts";
 import { prepareDatabase } from "../lib/wiring/database.ts";
 import { inWords } from "./database.ts";
@@ -24,8 +24,8 @@ process.exitCode = await command({
   positionals: true,
   run: async ({ values: { to, step, direction }, positionals: [name = "up", ...more] }) => {
     if (more.length > 0) throw new WrongUse(`One command at a time, not also ${more.join(" ")}.`);
-    const event = { command: name, to, direction, ...(step === undefined ? {} : { step: Number(step) }) };
-    const asked = asArgument(() => parseCommand(event));
+    const steps = step === undefined ? {} : { step: wholeOption("step", step, 1) };
+    const asked = asArgument(() => parseCommand({ command: name, to, direction, ...steps }));
     return await run(asked).catch((error: unknown) => {
       throw inWords(error);
     });

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { CallerError } from "../errors.ts";
+import { describeIssue, faultsOf } from "../input/faults.ts";
 
 /** What to do, and how far. `to` names the last migration that is applied afterwards, by name or number. */
 export const MigrateCommand = z
@@ -15,7 +16,7 @@ export const MigrateCommand = z
   })
   .refine(({ command, to, step }) => to === undefined || step === undefined || command === "sql", {
     path: ["step"],
-    message: "say either how far (to) or how many (step), not both",
+    message: "goes with no to: say either how far or how many",
   })
   .refine(({ command, to, step }) => command !== "status" || (to === undefined && step === undefined), {
     path: ["command"],
@@ -43,9 +44,9 @@ export type Migrated = Changed | Status | { command: "sql"; sql: string };
 
 /** A command from outside; an empty event means up, which is what a deploy wants. Throws a CallerError that names what is wrong. */
 export function parseCommand(event: unknown): MigrateCommand {
-  const result = MigrateCommand.safeParse(event === "" ? {} : (event ?? {}));
+  const result = MigrateCommand.safeParse(event === "" ? {} : (event ?? {}), { error: describeIssue });
   if (result.success) return result.data;
-  const faults = result.error.issues.map(({ path, message }) => [...path, message].join(": "));
-  const example = `{"command": "up" | "down" | "status" | "sql" | "redo", "to"?: "0002", "step"?: 1}`;
-  throw new CallerError(400, "invalid_input", `The command is not valid (${faults.join("; ")}). Give ${example}.`);
+  const fields = faultsOf(result.error);
+  const told = fields.map(({ field, message }) => `${field || "it"} ${message}`);
+  throw new CallerError(400, "invalid_input", `The command is not valid: ${told.join("; ")}.`, { fields });
 }

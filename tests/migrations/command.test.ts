@@ -32,19 +32,19 @@ test("the deploy function answers what it did, as JSON", async () => {
 });
 
 test.each([
-  [{ command: "upp" }, "command: "],
+  [{ command: "upp" }, "command must be one of"],
   [{ command: "up", steps: 1 }, "steps"],
-  [{ command: "up", step: 0 }, "step: "],
-  [{ command: "up", step: 1.5 }, "step: "],
-  [{ command: "up", step: "1" }, "step: "],
-  [{ command: "up", to: "" }, "to: "],
-  [{ command: "up", to: -1 }, "to: "],
-  [{ command: "up", to: "0001", step: 1 }, "either how far (to) or how many (step)"],
-  [{ command: "up", direction: "down" }, "direction: is only for sql"],
+  [{ command: "up", step: 0 }, "step must be "],
+  [{ command: "up", step: 1.5 }, "step must be "],
+  [{ command: "up", step: "1" }, "step must be "],
+  [{ command: "up", to: "" }, "to must "],
+  [{ command: "up", to: -1 }, "to must "],
+  [{ command: "up", to: "0001", step: 1 }, "either how far or how many"],
+  [{ command: "up", direction: "down" }, "direction is only for sql"],
   [{ command: "status", to: "0001" }, "status takes neither"],
-  ["up", "expected object"],
-  [[], "expected object"],
-  [7, "expected object"],
+  ["up", "it must be an object, not a string"],
+  [[], "it must be an object, not a list"],
+  [7, "it must be an object, not a number"],
 ])("the event %o is refused by name", async (event, message) => {
   await expect(handler(event)).rejects.toThrow(message);
   await expect(handler(event)).rejects.toMatchObject({ name: "CallerError", code: "invalid_input" });
@@ -78,11 +78,11 @@ test("the command line tells what it does, and what to do where it does not", as
 });
 
 test.each([
-  [["sideways"], 2, "command: Invalid option"],
+  [["sideways"], 2, 'command must be one of "up", "down"'],
   [["up", "down"], 2, "One command at a time, not also down."],
   [["up", "--to", "9"], 1, "There is no migration 9. There are: 0001_shop, 0002_item, 0003_price."],
-  [["up", "--step", "many"], 2, "step: "],
-  [["up", "--step", ""], 2, "step: "],
+  [["up", "--step", "many"], 2, `--step must be a whole number of at least 1, not "many".`],
+  [["up", "--step", ""], 2, "--step must be a whole number"],
   [["--fast"], 2, "Usage: npm run migrate"],
 ])("the command line refuses %o with %i and no stack trace", async (args, exit, message) => {
   const env = await fresh(folder(small));
