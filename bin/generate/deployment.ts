@@ -1,4 +1,6 @@
 import { stringify } from "yaml";
+import { takenBy } from "../../lib/runtime/http/not-found.ts";
+import type { Route } from "../../lib/runtime/http/route.ts";
 import { type FunctionName, type FunctionSpec, functions, type Right } from "../../lib/wiring/functions.ts";
 import { routes } from "../../lib/wiring/routes.ts";
 
@@ -13,10 +15,8 @@ export function httpYaml(): string {
       extensions: Object.fromEntries(
         routes
           .filter(({ access }) => access === "caller")
-          .map(({ method, path }) => [
-            `HttpApiRoute${logicalPart(method, path)}`,
-            { Properties: { AuthorizationType: "${param:authorization}" } },
-          ]),
+          .flatMap((route) => methodsOf(route).map((method) => logicalPart(method, route.path)))
+          .map((part) => [`HttpApiRoute${part}`, { Properties: { AuthorizationType: "${param:authorization}" } }]),
       ),
     },
   });
@@ -39,9 +39,16 @@ function eventsOf(name: FunctionName, events: FunctionSpec["events"]) {
     const authorizer = "${self:custom.urlAuthorizers.${param:authorization}, null}";
     return { url: { authorizer, invokeMode: "RESPONSE_STREAM" } };
   }
-  const own = routes.filter((route) => route.function === name).map(({ method, path }) => `${method} ${path}`);
+  const own = routes
+    .filter((route) => route.function === name)
+    .flatMap((route) => methodsOf(route).map((method) => `${method} ${route.path}`));
   if (events === "routes" && own.length === 0) throw new Error(`No route names the function ${name}. Take it out.`);
   return { events: (events === "rest" ? ["*"] : own).map((httpApi) => ({ httpApi })) };
+}
+
+/** API Gateway gives HEAD to no route that does not name it. */
+function methodsOf(route: Pick<Route, "method">): readonly string[] {
+  return route.method === "ANY" ? ["ANY"] : takenBy(route);
 }
 
 /** As the framework names a route's resource: POST /work/{task_id}/approve is PostWorkTaskidVarApprove. */

@@ -1,14 +1,12 @@
 // Own, though zod-openapi and zod-to-openapi are there: zod makes the schemas itself, and what is left, a Route as an operation with
 // the answers that all have, would have to be written for them too.
-import * as z from "zod";
+import type * as z from "zod";
 import { PROBLEM, Problem } from "../../lib/runtime/http/problem.ts";
 import type { AnswerSpec, Route } from "../../lib/runtime/http/route.ts";
+import { collect, type Json, jsonValue } from "./json-schema.ts";
 
 /** Of the HTTP API: the first number changes when a call that worked no longer does. */
 const API_VERSION = "1.0.0";
-
-/** JSON as the document is made of it. */
-export type Json = Record<string, unknown>;
 
 /**
  * The OpenAPI 3.1 document of these routes, but for those with ANY, which OpenAPI has no word for. Schemas that have a meta id
@@ -30,11 +28,13 @@ export function openApi(routes: readonly Route[]): Json {
     info: {
       title: "Waybill",
       version: API_VERSION,
-      description: "Submit work for AI agents, follow it, and ask afterwards. Every error is application/problem+json.",
+      description:
+        "Submit work for AI agents, follow it, and ask afterwards. Every error is application/problem+json, but below /llm/v1/, " +
+        "where it is the vendor's own. HEAD is answered wherever GET is, without the content. No origin of a browser is let in (CORS).",
       license: { name: "MIT", identifier: "MIT" },
     },
     paths,
-    components: { schemas: sorted, headers: { TraceId } },
+    components: { schemas: { JsonValue: jsonValue, ...sorted }, headers: { TraceId } },
   };
 }
 
@@ -78,12 +78,14 @@ function parametersOf(place: "path" | "query" | "header", schema: z.ZodObject | 
     properties?: Record<string, Json>;
     required?: string[];
   };
+  // What is empty in a query is refused.
+  const least = ({ type }: Json) => (place === "query" && type === "string" ? { minLength: 1 } : {});
   return Object.entries(properties).map(([name, { description, ...rest }]) => ({
     name: place === "header" ? name.replaceAll(/(^|-)[a-z]/g, (start) => start.toUpperCase()) : name,
     in: place,
     ...(place === "path" || required.includes(name) ? { required: true } : {}),
     ...(description === undefined ? {} : { description }),
-    schema: rest,
+    schema: { ...least(rest), ...rest },
   }));
 }
 
@@ -104,64 +106,31 @@ function commonAnswers(route: Route): Record<number, AnswerSpec> {
 function responsesOf(route: Route, schemaOf: SchemaOf): Json {
   const answers = { ...commonAnswers(route), ...route.answers };
   return Object.fromEntries(
-    Object.entries(answers).map(([status, spec]) => [status, answerOf(Number(status), spec, schemaOf)]),
-  );
-}
-
-function answerOf(
-  status: number,
-  { description, schema, contentType, headers = [] }: AnswerSpec,
-  schemaOf: SchemaOf,
-): Json {
-  const named = headers.map((name) => [name, { schema: { type: "string" } }] as const);
-  return {
-    description,
-    headers: { ...Object.fromEntries(named), "x-trace-id": { $ref: "#/components/headers/TraceId" } },
-    ...contentOf(status, schema, contentType, schemaOf),
-  };
-}
-
-function contentOf(status: number, schema: z.ZodType | undefined, type: string | undefined, schemaOf: SchemaOf): Json {
-  if (schema !== undefined)
-    return { content: { [type ?? "application/json"]: { schema: schemaOf(schema, "output") } } };
-  if (status >= 400) return { content: { [PROBLEM]: { schema: schemaOf(Problem, "output") } } };
-  return type === undefined ? {} : { content: { [type]: { schema: { type: "string" } } } };
-}
-
-/** One schema as JSON Schema; what it calls by a meta id is moved to `components`. */
-function collect(schema: z.ZodType, io: "input" | "output", components: Record<string, Json>): Json {
-  const made = z.toJSONSchema(schema, { io, override: simplify }) as Json;
-  const { $schema: _, $defs = {}, ...rest } = rename(made) as { $schema?: string; $defs?: Record<string, Json> };
-  for (const [id, definition] of Object.entries($defs)) {
-    const known = components[id];
-    if (known !== undefined && JSON.stringify(known) !== JSON.stringify(definition)) {
-      throw new Error(`Two schemas have the meta id ${id}. Give one of them another.`);
-    }
-    components[id] = definition;
-  }
-  return rest;
-}
-
-function rename(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(rename);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [
-      key,
-      key === "$ref" && typeof inner === "string" ? inner.replace("#/$defs/", "#/components/schemas/") : rename(inner),
+    Object.entries(answers).map(([status, spec]) => [
+      status,
+      answerOf(route, Number.parseInt(status, 10), spec, schemaOf),
     ]),
   );
 }
 
-/** Drops what zod says at length: `format` carries the calendar and the form of a UUID, and keys of JSON are strings anyway. */
-function simplify({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; jsonSchema: Json }): void {
-  const { type, format } = (zodSchema as unknown as z.ZodType).def as { type: string; format?: string };
-  delete jsonSchema["propertyNames"];
-  if (type === "string" && format === "datetime") {
-    delete jsonSchema["allOf"];
-    jsonSchema["format"] = "date-time";
-  }
-  if (["date-time", "uuid"].includes(String(jsonSchema["format"]))) delete jsonSchema["pattern"];
-  if (jsonSchema["minimum"] === Number.MIN_SAFE_INTEGER) delete jsonSchema["minimum"];
-  if (jsonSchema["maximum"] === Number.MAX_SAFE_INTEGER) delete jsonSchema["maximum"];
+function answerOf(route: Route, status: number, spec: AnswerSpec, schemaOf: SchemaOf): Json {
+  const { description, headers = [] } = spec;
+  const named = headers.map((name) => [name, { schema: { type: "string" } }] as const);
+  return {
+    description,
+    headers: { ...Object.fromEntries(named), "x-trace-id": { $ref: "#/components/headers/TraceId" } },
+    ...contentOf(route, status, spec, schemaOf),
+  };
+}
+
+function contentOf({ errors }: Route, status: number, spec: AnswerSpec, schemaOf: SchemaOf): Json {
+  const { schema, contentType: type, stream = false } = spec;
+  const text = { schema: { type: "string" } };
+  const json = (of: z.ZodType) => ({ schema: schemaOf(of, "output") });
+  const events = stream ? { "text/event-stream": text } : {};
+  if (schema !== undefined) return { content: { [type ?? "application/json"]: json(schema), ...events } };
+  if ((status >= 400 || status === 4) && errors !== undefined)
+    return { content: { "application/json": json(errors.schema) } };
+  if (status >= 400) return { content: { [PROBLEM]: json(Problem) } };
+  return type === undefined ? {} : { content: { [type]: text } };
 }

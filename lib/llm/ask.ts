@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { jsonDepth, tooDeep } from "../input/json.ts";
+import { nameGivenTwice } from "../input/json-names.ts";
 import type { LlmCall } from "./attempt/call.ts";
 import type { Chain, Config } from "./config/schema.ts";
 import type { Dialect } from "./dialects/dialect.ts";
@@ -20,6 +22,9 @@ export type GatewayRequest = {
 
 type ReadCall = { ok: true; call: LlmCall } | { ok: false; refused: Refused };
 
+/** No tool's schema is nested deeper; what walks a body of a hundred thousand levels has no stack left. */
+const MAX_BODY_DEPTH = 128;
+
 /** Kept of the function's time, to answer and to keep the accounts. */
 const RESERVE_MS = 1_500;
 
@@ -32,8 +37,12 @@ const PASSED_ON = ["anthropic-beta", "openai-organization", "openai-project"];
  */
 export function readCall(config: Config, request: GatewayRequest, callId: string): ReadCall {
   const { dialect, headers, callerGone } = request;
+  const depth = jsonDepth(request.body);
+  if (depth > MAX_BODY_DEPTH) return no(400, "invalid_json", `The body ${tooDeep(depth, MAX_BODY_DEPTH)}.`);
   const parsed = parseObject(request.body);
   if (parsed === undefined) return no(400, "invalid_json", "The body is not a JSON object.");
+  const twice = nameGivenTwice(request.body, parsed);
+  if (twice !== undefined) return no(400, "invalid_json", `The body's ${twice.join(".")} is there twice; keep one.`);
   const { waybill, ...body } = parsed;
   const chain = chainAsked(config, dialect, body);
   if (!("models" in chain)) return { ok: false, refused: chain };

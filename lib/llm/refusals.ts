@@ -1,3 +1,6 @@
+import * as z from "zod";
+import type { Problem } from "../runtime/http/problem.ts";
+import type { ErrorWords } from "../runtime/http/route.ts";
 import type { Tried } from "./attempt/call.ts";
 import type { ErrorClass, Failure } from "./config/failure.ts";
 import type { Dialect } from "./dialects/dialect.ts";
@@ -78,6 +81,42 @@ export const MISCONFIGURED: Refused = {
   code: "misconfigured",
   message: "The gateway's configuration is refused. Its log says why, and so does npm run llm:check.",
 };
+
+const tie = z
+  .looseObject({ call_id: z.string().optional() })
+  .optional()
+  .describe("which call it was, and what was tried");
+
+const SCHEMAS = {
+  chat: z
+    .looseObject({
+      error: z.looseObject({
+        message: z.string(),
+        type: z.string(),
+        param: z.null(),
+        code: z.string().describe("stable, for programs"),
+        waybill: tie,
+      }),
+    })
+    .meta({ id: "OpenAiError" }),
+  messages: z
+    .looseObject({
+      type: z.literal("error"),
+      error: z.looseObject({ type: z.string(), message: z.string() }),
+      code: z.string().describe("stable, for programs"),
+      waybill: tie,
+    })
+    .meta({ id: "AnthropicError" }),
+};
+
+/** The errors of a dialect, as its vendor's clients read them: what is wrong in the edge is told in them too. */
+export function errorWords(dialect: keyof typeof SCHEMAS): ErrorWords {
+  return { schema: SCHEMAS[dialect], tell: (problem) => refusalBody(dialect, refusedBy(problem)) };
+}
+
+function refusedBy({ status, code, detail: message }: Problem): Refused {
+  return { status, type: status < 500 ? "invalid_request_error" : "server_error", code, message };
+}
 
 /** A call that the gateway does not have. */
 export function unknownCall(method: string, path: string): Refused {

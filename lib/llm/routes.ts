@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Route } from "../runtime/http/route.ts";
 import { CAPABILITIES } from "./config/schema.ts";
+import { errorWords } from "./refusals.ts";
 
 const ties = z.object({
   "x-waybill-task-id": z.guid().optional(),
@@ -9,17 +10,20 @@ const ties = z.object({
   "x-waybill-stream": z.enum(["live", "whole"]).optional(),
   "x-waybill-privacy": z.literal("local-only").optional(),
 });
-const anything = z.looseObject({ model: z.string().describe("a model's or a chain's name") });
+const asked = { model: z.string().describe("a model's or a chain's name") };
+const conversation = z.looseObject({ ...asked, messages: z.array(z.unknown()) });
 const told = ["x-waybill-model", "x-waybill-attempts", "x-waybill-cost-usd", "x-waybill-overhead-ms"];
-const answers = (description: string) => ({
-  200: { description, schema: z.looseObject({}), headers: told },
+const answers = (description: string, stream = true) => ({
+  200: { description, schema: z.looseObject({}), headers: told, stream },
   400: { description: "The request is at fault, or no model can take it" },
   402: { description: "A budget has no room" },
+  404: { description: "No model or chain has this name" },
   413: { description: "The answer is more than the HTTP API carries" },
   429: { description: "Every vendor asks to wait" },
   502: { description: "No vendor gave a usable answer" },
   503: { description: "The vendors are down, external calls are switched off, or the configuration is refused" },
   504: { description: "No vendor answered in time" },
+  "4XX": { description: "What the vendor refuses, with its own status" },
 });
 
 export const chatCompletions = {
@@ -30,8 +34,9 @@ export const chatCompletions = {
   access: "caller",
   function: "llm-route",
   headers: ties,
-  body: anything,
+  body: conversation,
   answers: answers("The completion, or its chunks"),
+  errors: errorWords("chat"),
 } as const satisfies Route;
 
 export const messages = {
@@ -42,8 +47,9 @@ export const messages = {
   access: "caller",
   function: "llm-route",
   headers: ties,
-  body: anything,
+  body: conversation,
   answers: answers("The message, or its events"),
+  errors: errorWords("messages"),
 } as const satisfies Route;
 
 export const embeddings = {
@@ -54,8 +60,9 @@ export const embeddings = {
   access: "caller",
   function: "llm-route",
   headers: ties,
-  body: anything,
-  answers: answers("The embeddings"),
+  body: z.looseObject({ ...asked, input: z.union([z.string(), z.array(z.unknown())]) }),
+  answers: answers("The embeddings", false),
+  errors: errorWords("chat"),
 } as const satisfies Route;
 
 export const listModels = {
@@ -69,6 +76,7 @@ export const listModels = {
     200: { description: "The names", schema: z.looseObject({}) },
     503: { description: "The configuration is refused" },
   },
+  errors: errorWords("chat"),
 } as const satisfies Route;
 
 export const explainRoute = {

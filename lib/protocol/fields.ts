@@ -18,10 +18,13 @@ export const TIMESTAMP_FORM = /^[12]\d{3}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(?:\.\d{1,9
 export const Timestamp = z.iso.datetime({ offset: true, ...TIMESTAMP }).regex(TIMESTAMP_FORM, TIMESTAMP);
 
 /**
- * A free JSON object. Its inside is not walked: what was read is JSON by construction, and what is written is looked
- * through by findUnstorable. Walking it here took 100 ms a MiB.
+ * Free JSON. Its inside is not walked: what was read is JSON by construction, and what is written is looked through by
+ * findUnstorable. Walking it here took 100 ms a MiB.
  */
-export const JsonObject = z.record(z.string(), z.unknown() as unknown as z.ZodType<z.core.util.JSONType>);
+export const JsonValue = z.unknown() as unknown as z.ZodType<z.core.util.JSONType>;
+
+/** A free JSON object. */
+export const JsonObject = z.record(z.string(), JsonValue);
 
 /**
  * Text of at most `longest` characters. They are counted as JSON Schema and Postgres count them, by code point:

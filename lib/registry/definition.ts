@@ -16,7 +16,7 @@ const QUEUE = must("be the URL of an SQS queue, or its name: letters, digits, - 
 
 /** A list of at most `most`, each entry once. */
 const listOf = <S extends z.ZodType>(entry: S, most: number) =>
-  z.array(entry).max(most).superRefine(refuseTwins).default([]);
+  z.array(entry).max(most).superRefine(refuseTwins).meta({ uniqueItems: true }).default([]);
 
 const Word = text(100, 1).regex(/^\S(.*\S)?$/u, must("be one line without space at its ends"));
 

@@ -9,7 +9,7 @@ import { Agent, AgentDetails, Presence, ReportPresence, StoredAgent } from "./sc
 const params = z.object({ name: AgentName });
 const flag = z.enum(["true", "false"]);
 const isTrue = (word: string) => word === "true";
-const unknown = { description: "No such agent" };
+const unknown = { description: "There never was such an agent" };
 
 export const putAgent = {
   method: "PUT",
@@ -63,7 +63,10 @@ export const getAgent = {
   access: "caller",
   function: "get-agent",
   params,
-  answers: { 200: { description: "The agent", schema: AgentDetails }, 404: unknown },
+  answers: {
+    200: { description: "The agent; active is false once it is deleted", schema: AgentDetails },
+    404: unknown,
+  },
 } as const satisfies Route;
 
 export const deleteAgent = {

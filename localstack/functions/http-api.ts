@@ -8,7 +8,7 @@ import type { LocalFunctions } from "./local-functions.ts";
 
 /**
  * Serves the HTTP API as API Gateway does: one event a request, to the function whose route takes it. HEAD is a method like any
- * other. What a function throws, or that it cannot be loaded, is answered 500; that it takes too long, 503.
+ * other, whose answer has no content and may tell the length of GET's. What a function throws, or that it cannot be loaded, is answered 500; that it takes too long, 503.
  */
 export async function serveHttpApi(
   routes: readonly HttpRoute[],
@@ -20,13 +20,13 @@ export async function serveHttpApi(
     const route = routeTo(routes, request.method ?? "GET", targetOf(request).path);
     if (route === undefined) throw new CallerError(404, "not_found", "Nothing has this path.");
     const event = eventOf(request, body, route);
-    send(response, replyOf(await functions.invoke(route.functionKey, event, GATEWAY_MS)));
+    send(response, replyOf(await functions.invoke(route.functionKey, event, GATEWAY_MS)), request.method);
   };
   return await listen(serve, port, host);
 }
 
-function send(response: ServerResponse, { status, headers, body }: Reply): void {
-  const empty = status === 204 || status === 304;
-  response.writeHead(status, empty ? headers : { ...headers, "content-length": body.length });
+function send(response: ServerResponse, { status, headers, body }: Reply, method: string | undefined): void {
+  const noLength = status === 204 || status === 304 || (method === "HEAD" && body.length === 0);
+  response.writeHead(status, noLength ? headers : { ...headers, "content-length": body.length });
   response.end(body);
 }

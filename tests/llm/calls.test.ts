@@ -1,4 +1,5 @@
 import { afterAll, expect, test, vi } from "vitest";
+import { expectConforms } from "../support/http/conform.ts";
 import { eventOf, seen } from "../support/http/http-event.ts";
 import { startGateway } from "../support/llm/gateway.ts";
 import { logLines } from "../support/log-lines.ts";
@@ -69,4 +70,38 @@ test("what else is not there is refused in OpenAI's words", async () => {
   expect(text).toBe(
     '{"error":{"message":"There is no GET /llm/v1/files.","type":"invalid_request_error","param":null,"code":"not_found"}}',
   );
+});
+
+test.each([
+  ["a UUID", "0198C5F2-7c1e-7000-8000-0123456789ab", /^0198c5f2-7c1e-7000-8000-0123456789ab$/],
+  ["nothing", "", /^[0-9a-f-]{36}$/],
+  ["no UUID", "mine", /^[0-9a-f-]{36}$/],
+])("the trace of an answer is a UUID, where X-Waybill-Trace-Id has %s", async (_what, named, told) => {
+  const event = eventOf({ method: "POST", rawPath: "/llm/v1/messages", body: "{}" });
+
+  const { headers } = seen(await handler({ ...event, headers: { "x-waybill-trace-id": named } }));
+
+  expect(headers["x-trace-id"]).toMatch(told);
+});
+
+test.each([
+  ["a name twice", '{"model":"ok","messages":[],"model":"nobody"}', "model is there twice; keep one"],
+  ["a hundred thousand levels", `{"messages":${"[".repeat(1e5)}${"]".repeat(1e5)}}`, "nested 100001 levels deep"],
+  ["as many objects", `{"messages":${'[{"a":'.repeat(1e5)}1${"}]".repeat(1e5)}}`, "at most 128 are taken"],
+])("a body with %s is refused in the vendor's words", async (_what, body, message) => {
+  const answer = seen(await handler(eventOf({ method: "POST", rawPath: "/llm/v1/chat/completions", body })));
+
+  expect([answer.status, answer.json.error.code]).toEqual([400, "invalid_json"]);
+  expect(answer.json.error.message).toContain(message);
+});
+
+test.each([
+  ["an unknown parameter", "?unknown=1", 400, "invalid_input"],
+  ["a parameter without a value", "?unknown=", 400, "invalid_input"],
+])("the list of models refuses %s in OpenAI's words, as its clients read them", async (_what, query, status, code) => {
+  const answer = seen(await handler(eventOf({ rawPath: "/llm/v1/models", rawQueryString: query.slice(1) })));
+
+  expect([answer.status, answer.headers["content-type"]]).toEqual([status, "application/json"]);
+  expect(answer.json.error).toMatchObject({ type: "invalid_request_error", param: null, code });
+  expectConforms("GET", "/llm/v1/models", answer);
 });

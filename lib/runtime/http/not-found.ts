@@ -5,14 +5,22 @@ import { METHODS, type Route } from "./route.ts";
 export function notFound(routes: readonly Pick<Route, "method" | "path">[], method: string, path: string): CallerError {
   const methods = routes
     .filter((route) => matchPath(route.path, path) !== undefined)
-    .flatMap((route) => (route.method === "ANY" ? METHODS : [route.method]));
+    .flatMap((route) => takenBy(route));
   if (methods.length === 0) {
     const message = "Nothing has this path. GET /openapi.json lists what there is.";
     return new CallerError(404, "not_found", message);
   }
   const allow = [...new Set(methods)].toSorted().join(", ");
-  const message = `This path does not take ${/^[A-Z]{1,20}$/.test(method) ? method : "this method"}. It takes ${allow}.`;
+  const refused = `This path does not take ${/^[A-Z]{1,20}$/.test(method) ? method : "this method"}`;
+  const noCors = method === "OPTIONS" ? ": pages of other origins are not let in (no CORS)" : "";
+  const message = `${refused}${noCors}. It takes ${allow}.`;
   return new CallerError(405, "method_not_allowed", message, { headers: { allow } });
+}
+
+/** The methods that a route answers: HEAD wherever GET is (RFC 9110, 9.1). */
+export function takenBy({ method }: Pick<Route, "method">): readonly string[] {
+  if (method === "ANY") return METHODS;
+  return method === "GET" ? ["GET", "HEAD"] : [method];
 }
 
 /**

@@ -69,7 +69,7 @@ function pick(names: string[], headers: Record<string, string>): Record<string, 
 
 /**
  * From the raw query: API Gateway joins a parameter that is given twice with a comma, which then looks like a value
- * with a comma in it.
+ * with a comma in it. One without a value is refused, for it would find nothing where its caller meant everything.
  */
 function readQuery(search: string): { values: Record<string, string>; faults: FieldFault[] } {
   const values = new Map<string, string>();
@@ -83,6 +83,8 @@ function readQuery(search: string): { values: Record<string, string>; faults: Fi
       faults.push({ field, message: "has a % that is not part of a percent-encoded UTF-8 character; write % as %25" });
     } else if (values.has(name)) {
       faults.push({ field: printable(name), message: "is given more than once; give it once" });
+    } else if (value === "" && pair !== "") {
+      faults.push({ field: printable(name), message: "is empty; give it a value or leave it out" });
     } else if (pair !== "") values.set(name, value);
   }
   return { values: Object.fromEntries(values), faults };

@@ -1,9 +1,22 @@
 import type * as z from "zod";
 import type { Fields, Log } from "../log.ts";
+import type { Problem } from "./problem.ts";
 import type { RequestParts } from "./request.ts";
 
-/** One way to answer: what it means and, where the body is JSON, its schema. From 400 on the body is a problem. */
-export type AnswerSpec = { description: string; schema?: z.ZodType; contentType?: string; headers?: string[] };
+/**
+ * One way to answer: what it means and, where the body is JSON, its schema; `stream`: that it may come as server-sent events, too.
+ * From 400 on the body is a problem.
+ */
+export type AnswerSpec = {
+  description: string;
+  schema?: z.ZodType;
+  contentType?: string;
+  headers?: string[];
+  stream?: boolean;
+};
+
+/** Errors in the words of a protocol that has its own, as JSON: their schema, and how a problem is told in them. */
+export type ErrorWords = { schema: z.ZodType; tell: (problem: Problem) => unknown };
 
 /** Who may call. `open`: whoever knows the address; `caller`: whom the stage's authorization lets in. */
 export type Access = "open" | "caller";
@@ -27,7 +40,10 @@ export type Route = RequestParts & {
   function: string;
   /** Whether the whole call may be run again when the database connection is lost in the middle; a GET always may. */
   repeatable?: boolean;
-  answers: Record<number, AnswerSpec>;
+  /** By status; 4XX: whichever else a caller may get of what is behind. */
+  answers: { [status: number]: AnswerSpec; "4XX"?: AnswerSpec };
+  /** Where not RFC 9457 has the word. */
+  errors?: ErrorWords;
 };
 
 type Part<S> = S extends z.ZodType ? z.infer<S> : undefined;

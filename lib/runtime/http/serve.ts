@@ -6,12 +6,12 @@ import { uuidv7 } from "../ids.ts";
 import { type Fields, type Log, log } from "../log.ts";
 import { renewAll, withConnections } from "../postgres/pool.ts";
 import { render } from "./answer.ts";
-import { matchPath, notFound } from "./not-found.ts";
+import { matchPath, notFound, takenBy } from "./not-found.ts";
 import { PROBLEM, problemOf } from "./problem.ts";
 import { parseRequest } from "./request.ts";
 import type { Answer, Call, Route, Signature } from "./route.ts";
 import { traceOf } from "./trace.ts";
-import { partsOfRequest, platformRequest, type RequestSource } from "./web.ts";
+import { partsOfRequest, platformRequest, type RequestSource, withoutContent } from "./web.ts";
 
 /** What an adapter knows of a call beside its Request. */
 export type Around = {
@@ -55,22 +55,25 @@ export function unknown(routes: readonly Route[]): Fetch {
 }
 
 /**
- * One handler for several routes: API Gateway's route key says which it is, or else the first whose method and path fit.
- * `otherwise` answers every other call.
+ * One handler for several routes: API Gateway's route key says which it is, or else the first whose method and path fit. What takes
+ * GET takes HEAD, and is answered the same without the content. `otherwise` answers every other call.
  */
 export function serve(served: readonly Served[], otherwise: Fetch = unknown(served.map(({ route }) => route))): Fetch {
   const byKey = new Map(served.map((one) => [`${one.route.method} ${one.route.path}`, one]));
-  return async (request, around) => {
-    const { routeKey, params } = around.matched ?? {};
-    const found = routeKey === undefined ? undefined : byKey.get(routeKey);
+  const answer: Fetch = async (request, around) => {
+    const { routeKey = "", params } = around.matched ?? {};
+    const found = byKey.get(routeKey) ?? byKey.get(routeKey.replace(/^HEAD /, "GET "));
     if (found !== undefined) return await found.fetch(request, around, params ?? {});
     const { method, path } = await partsOfRequest(request);
     for (const one of served) {
-      const takes = one.route.method === method || one.route.method === "ANY";
-      const read = takes ? matchPath(one.route.path, path) : undefined;
+      const read = takenBy(one.route).includes(method) ? matchPath(one.route.path, path) : undefined;
       if (read !== undefined) return await one.fetch(request, around, read);
     }
     return await otherwise(request, around);
+  };
+  return async (request, around) => {
+    const response = await answer(request, around);
+    return request.method === "HEAD" ? withoutContent(response) : response;
   };
 }
 
@@ -122,9 +125,9 @@ export function direct(route: Route, fetch: Fetch): Served {
 /** What is kept back to answer that a call took too long, which API Gateway would say without a trace_id. */
 const ANSWER_MS = 300;
 
-/** Answers one call of a route by `run`, in the time that it has, errors too; one log line says how it ended. */
+/** Answers one call of a route by `run`, in the time that it has, errors too, in the route's words; one log line says how it ended. */
 async function answered(
-  { operation }: Route,
+  { operation, errors: words }: Route,
   { remainingMs }: Around,
   { headers: given }: RequestSource,
   run: (told: Pick<Call<Route>, "traceId" | "log" | "tell">) => Promise<Response>,
@@ -145,6 +148,7 @@ async function answered(
     if (status < 500)
       bound.info("request refused", lineOf({ status, code, fields: errors?.map(({ field }) => field) }));
     else bound.error("request failed", lineOf({ status, code, error }));
+    if (words !== undefined) return render({ status, body: words.tell(problem), headers }, traceId);
     return render({ status, body: problem, headers: { ...headers, "content-type": PROBLEM } }, traceId);
   }
 }

@@ -86,6 +86,14 @@ export function partsOfResponse(response: Response): ResponseSource {
   return { status, headers, ...(cookies.length === 0 ? {} : { cookies }), body: body ?? "" };
 }
 
+/** The answer to HEAD: that of GET with the length of its content and without it (RFC 9110, 9.3.2). One that is iterated stays. */
+export function withoutContent(response: Response): Response {
+  const { body, ...head } = partsOfResponse(response);
+  if (!(typeof body === "string" || body instanceof Uint8Array) || body.length === 0) return response;
+  const headers = { ...head.headers, "content-length": String(Buffer.byteLength(body)) };
+  return responseOf({ ...head, headers, body: "" });
+}
+
 /** Something of which a few properties are known, and whose rest is made when it is first asked for. */
 function lazily<T extends object>(known: Partial<T>, make: () => T): T {
   let made: T | undefined;

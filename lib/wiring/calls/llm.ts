@@ -34,13 +34,8 @@ function llmCalls(gateway: LlmGateway, { edges }: LlmParts, carry: Carry): Fetch
       talk(messages, "messages"),
       talk(embeddings, "embeddings"),
       acting(listModels, async (actor, { traceId }) => {
-        try {
-          const { config } = await opened(gateway, edges, { actor, traceId });
-          return { status: 200, body: listed(config, actor) };
-        } catch (error) {
-          if (!(error instanceof Misconfigured)) throw error;
-          return refusal("chat", MISCONFIGURED, edges.newId());
-        }
+        const { config } = await opened(gateway, edges, { actor, traceId });
+        return { status: 200, body: listed(config, actor) };
       }),
       acting(explainRoute, async (actor, { body, traceId }) => {
         const deps = await opened(gateway, edges, { actor, traceId });
@@ -63,7 +58,7 @@ type Conversation = { dialect: Dialect; carry: Carry; request: Request; around: 
 async function converse(gateway: LlmGateway, edges: LlmParts["edges"], call: Conversation): Promise<Response> {
   const { dialect, carry, request, around } = call;
   const { headers: given, body, signal } = await partsOfRequest(request);
-  const traceId = given["x-waybill-trace-id"] ?? traceOf(given["traceparent"]);
+  const traceId = traceOf(given["traceparent"], given["x-waybill-trace-id"]);
   const headers = carry === "whole" ? { ...given, "x-waybill-stream": "whole" } : given;
   const actor = actorOf(around.signature);
   let reply: GatewayReply;

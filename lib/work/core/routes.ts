@@ -5,7 +5,7 @@ import { Uuid } from "../../protocol/messages.ts";
 import type { Route } from "../../runtime/http/route.ts";
 import { Explained, Feedback, LoggedStep, Task, TaskSummary, TaskWithSteps } from "./answers.ts";
 import { type Decision, STATUSES } from "./lifecycle.ts";
-import { Approve, AskRouter, Decide, GiveFeedback, HandOver, SubmitWork } from "./schema.ts";
+import { Approve, AskRouter, Decide, GiveFeedback, HandOver, isOwn, NOBODYS, OWN, SubmitWork } from "./schema.ts";
 
 const params = z.object({ task_id: Uuid });
 
@@ -20,9 +20,16 @@ export const submitWork = {
   headers: z.object({
     "idempotency-key": z
       .string()
-      .regex(/^[\x21-\x7e]{1,255}$/, "must have 1 to 255 printable ASCII characters and no space")
+      .regex(
+        /^[\x21-\x2b\x2d-\x7e]{1,255}$/,
+        "must be one key of 1 to 255 printable ASCII characters without space and comma; two headers arrive joined by a comma",
+      )
+      .refine(isOwn, OWN)
+      .meta({ not: { enum: NOBODYS } })
       .optional()
-      .describe("a UUID, or any other text, which stands for the UUID made of its SHA-256"),
+      .describe(
+        "a UUID, or any other text, which stands for the UUID made of its SHA-256; beside a request_id it must stand for the same",
+      ),
   }),
   body: SubmitWork,
   answers: {
@@ -117,7 +124,7 @@ export const getOutput = {
       contentType: "text/plain",
       headers: ["content-range", "x-output-missing"],
     },
-    404: { description: "No such work" },
+    404: { description: "No such work, or it never had the attempt or the step" },
     413: { description: "Too large for one answer; ask for parts by Range" },
     416: { description: "The range is outside the output", headers: ["content-range"] },
   },

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { text } from "../../protocol/fields.ts";
 import { AgentName, JsonObject, Timestamp, Uuid } from "../../protocol/messages.ts";
+import { Hints } from "./hints.ts";
 
 const WorkType = z
   .string()
@@ -8,22 +9,37 @@ const WorkType = z
   .regex(/^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/, "must be lower-case names joined by dots, such as code.run");
 
 /** What a person writes: without blanks around it, and not empty, or else `fault`. */
-const said = (longest: number, fault?: string) => text(longest, 0, z.string().trim().min(1, fault));
+const said = (longest: number, fault?: string) =>
+  // For the document: some character that is no blank, and no NUL.
+  text(longest, 0, z.string().trim().min(1, fault)).meta({ pattern: "^[^\\u0000]*[^\\s\\u0000\\ufeff][^\\u0000]*$" });
 
 const Person = said(200, "must name who it is");
+
+/** Who decides; never by the word that approved_by has where nobody did. */
+const Decider = Person.refine((name) => name.toLowerCase() !== "policy", {
+  error: "must be the name of somebody; policy stands for work that nobody had to approve",
+}).meta({ not: { pattern: "^\\s*[Pp][Oo][Ll][Ii][Cc][Yy]\\s*$" } });
+
+/** The nil and the max UUID of RFC 9562: what a program sends that has set none, and so the same for everybody. */
+export const NOBODYS = ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"];
+
+/** Whether a key can make work the same work when it is sent again. */
+export const isOwn = (key: string) => !NOBODYS.includes(key.toLowerCase());
+export const OWN = "must be a key of its own for each work, not the nil or the max UUID";
 
 /** What a caller submits. */
 export const SubmitWork = z.strictObject({
   request_text: said(10_000, "must say what is wanted").describe("what is wanted, in words"),
   work_type: WorkType.describe("what kind of work; the router reads it beside the text and the hints"),
   parameters: JsonObject.default({}).describe("what the agent's handler takes"),
-  hints: JsonObject.default({}).describe(
-    "advice for the agent and the router, which reads capabilities, environment, language, files, parent_task_id and concurrency_key",
-  ),
+  hints: Hints.default({}).describe("advice for the agent and the router; what is not named here is the agent's own"),
   to_agent: AgentName.optional().describe("who is to do it; without it the router chooses"),
   project_id: Uuid.optional(),
   created_by: Person.default("anonymous"),
-  request_id: Uuid.optional().describe("idempotency key; the header Idempotency-Key says the same"),
+  request_id: Uuid.refine(isOwn, OWN)
+    .meta({ not: { enum: NOBODYS } })
+    .optional()
+    .describe("idempotency key; the header Idempotency-Key, where both are sent, must say the same"),
   approval: z.enum(["auto", "required"]).default("auto").describe("required: nothing happens until a person approves"),
   priority: z.int().min(0).max(9).default(5).describe("9 goes first"),
   not_before: Timestamp.optional(),
@@ -38,7 +54,7 @@ export const AskRouter = SubmitWork.partial().required({ request_text: true });
 
 /** Who decides, and why. */
 export const Decide = z.strictObject({
-  by: Person.describe("who decides; kept for ever"),
+  by: Decider.describe("who decides; kept for ever"),
   reason: said(10_000).optional(),
 });
 export type Decide = z.infer<typeof Decide>;
@@ -52,31 +68,26 @@ export type Approve = z.infer<typeof Approve>;
 /** Passes work on to another agent, or with role tells that its agent takes another part in it. */
 export const HandOver = z
   .strictObject({
-    by: Person.describe("who says so: a person, or an agent's name"),
+    by: Decider.describe("who says so: a person, or an agent's name"),
     reason: said(10_000),
     to_agent: AgentName.optional().describe(
       "who is to go on; without it the router chooses, never the same agent again",
     ),
     capabilities: z.array(text(100, 1)).max(50).optional().describe("what the next agent must be capable of"),
     context: JsonObject.optional().describe("what the next agent is to know"),
-    role: z
-      .string()
-      .trim()
-      .min(1)
-      .max(200)
-      .optional()
-      .describe("the work stays where it is; its agent takes this part"),
+    role: said(200).optional().describe("the work stays where it is; its agent takes this part"),
     attempt: z.int().min(0).optional().describe("only while this is the latest attempt, otherwise 409"),
   })
   .refine(({ role, to_agent, capabilities }) => role === undefined || (to_agent ?? capabilities) === undefined, {
     path: ["role"],
     message: "is for work that stays where it is; leave out to_agent and capabilities",
-  });
+  })
+  .meta({ not: { required: ["role"], anyOf: [{ required: ["to_agent"] }, { required: ["capabilities"] }] } });
 export type HandOver = z.infer<typeof HandOver>;
 
 /** A person's word on how well work was done. */
 export const GiveFeedback = z.strictObject({
   score: z.number().min(0).max(1).describe("0: useless, 1: could not be better"),
-  by: Person,
+  by: Decider,
   comment: said(10_000).optional(),
 });

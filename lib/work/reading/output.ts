@@ -2,7 +2,6 @@ import parseRange from "range-parser";
 import type { Actor } from "../../access/actor.ts";
 import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
-import { findStatus } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
 import { missingOutput, type Numbered } from "./missing-output.ts";
 
@@ -19,7 +18,7 @@ export type OutputAsked = {
 /**
  * The output of work in step order, byte for byte, or the part that `range` names: the bytes `start` to `end` (inclusive) of `size`;
  * empty, with end -1, where nothing was written. `missing` says what of it is not there, as missingOutput does. Throws a CallerError:
- * 404 where there is no such work, 413 and 416 as rangeOf does.
+ * 404 where there is no such work or it never had the attempt or the step, 413 and 416 as rangeOf does.
  */
 export async function readOutput(
   db: Db,
@@ -31,10 +30,32 @@ export async function readOutput(
     findPieces(db, taskId, attempt, step),
     whole ? findToldBytes(db, taskId) : undefined,
   ]);
-  if (pieces.length === 0 && (await findStatus(db, taskId)) === undefined) throw unknownWork(taskId);
+  if (pieces.length === 0) await mustHaveBeen(db, taskId, attempt, step);
   const part = rangeOf(pieces, range, maxBytes);
   const bytes = await readRange(db, pieces, part.start, part.end);
   return { ...part, bytes, missing: missingOutput(pieces, told) };
+}
+
+/** Throws a CallerError, 404, where there is no such work, or where it never had the attempt or the step that is named. */
+async function mustHaveBeen(db: Db, taskId: string, attempt?: number, step?: number): Promise<void> {
+  const [work] = await db<{ latest: number; hasStep: boolean }[]>`
+    select attempt as latest, exists (
+      select from execution_logs l
+      where l.task_id = tasks.task_id and l.attempt = coalesce(${attempt ?? null}, ended_by, tasks.attempt)
+        and l.step_number = ${step ?? null}
+    ) as has_step
+    from tasks where task_id = ${taskId}
+  `;
+  if (work === undefined) throw unknownWork(taskId);
+  const { latest, hasStep } = work;
+  if (attempt !== undefined && (attempt > latest || attempt < Math.min(1, latest)))
+    throw new CallerError(404, "not_found", `This work has had no attempt ${attempt}; its latest is ${latest}.`);
+  if (step !== undefined && !hasStep)
+    throw new CallerError(
+      404,
+      "not_found",
+      `Attempt ${attempt ?? latest} of this work has no step ${step}; /logs lists them.`,
+    );
 }
 
 /** A stored piece of output and how many bytes it stands for. */

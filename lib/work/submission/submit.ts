@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import type { Actor } from "../../access/actor.ts";
 import { CallerError } from "../../errors.ts";
 import { canonicalJson, stringifyForQueue } from "../../input/json.ts";
-import { text } from "../../protocol/fields.ts";
 import { MAX_MESSAGE_BYTES } from "../../protocol/messages.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { needsApproval } from "../core/lifecycle.ts";
@@ -46,7 +45,7 @@ export async function submit(
   const requestId = request_id ?? key ?? taskId;
   const hashes = hashesOf(content);
   const message_bytes = sizeOf(work);
-  const concurrency_key = keyOf(work.hints);
+  const concurrency_key = work.hints.concurrency_key ?? null;
 
   for (const provisional of [true, false]) {
     let routed: Routed;
@@ -96,19 +95,6 @@ export function approvalReason(
 ): string | undefined {
   if (work.approval === "required" || needsApproval(work.work_type, policy)) return undefined;
   return `no policy asks for a person to approve ${work.work_type}`;
-}
-
-const LONGEST_KEY = 200;
-const ConcurrencyKey = text(LONGEST_KEY, 1);
-
-function keyOf(hints: SubmitWork["hints"]): string | null {
-  const key = hints["concurrency_key"];
-  if (key === undefined || key === null) return null;
-  const read = ConcurrencyKey.safeParse(key);
-  if (read.success) return read.data;
-  const message = `must be a text of 1 to ${LONGEST_KEY} characters: work of one agent with the same key runs one after the other`;
-  const field = "hints.concurrency_key";
-  throw new CallerError(400, "invalid_input", `${field} ${message}`, { fields: [{ field, message }] });
 }
 
 /** The hash of content; where it has a time, also the one that it had with the time as it was spelt, by which older work is known. */

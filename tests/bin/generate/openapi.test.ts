@@ -6,7 +6,7 @@ import * as z from "zod";
 import { openApi } from "../../../bin/generate/openapi.ts";
 import { handler as getOpenApi } from "../../../functions/system/get-openapi.ts";
 import type { Route } from "../../../lib/runtime/http/route.ts";
-import { document, expectConforms } from "../../support/http/conform.ts";
+import { accepts, document, expectConforms } from "../../support/http/conform.ts";
 import { call } from "../../support/http/events.ts";
 
 type HttpApi = string | { method: string; path: string };
@@ -20,9 +20,11 @@ function deployed(): string[] {
     .filter((event) => event !== "*");
 }
 
-test("every route of deploy/http.yml is in the document, and the reverse", () => {
+test("every route of deploy/http.yml is in the document, and the reverse; HEAD is wherever GET is", () => {
   const documented = Object.entries(document.paths).flatMap(([path, methods]) =>
-    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    Object.keys(methods).flatMap((method) =>
+      (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()]).map((name) => `${name} ${path}`),
+    ),
   );
 
   expect(documented.toSorted()).toEqual(deployed().toSorted());
@@ -39,16 +41,41 @@ test("the document is valid OpenAPI 3.1, and GET /openapi.json answers it", asyn
 });
 
 test("every operation has an id of its own, and says what happens to bad input and to faults of ours", () => {
-  const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods));
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.values(methods).map((operation) => ({ path, ...operation })),
+  );
   const ids = operations.map(({ operationId }) => operationId);
 
   expect(new Set(ids).size).toBe(ids.length);
-  for (const { responses } of operations) {
-    for (const status of ["400", "500"]) {
-      expect(Object.keys(responses[status]?.content ?? {})).toEqual(["application/problem+json"]);
-    }
+  for (const { path, responses } of operations) {
+    const type = path.startsWith("/llm/v1/") ? "application/json" : "application/problem+json";
+    for (const status of ["400", "500"])
+      expect([path, ...Object.keys(responses[status]?.content ?? {})]).toEqual([path, type]);
     expect(responses).toHaveProperty("503");
   }
+});
+
+test.each([
+  ["a NUL", { parameters: { a: ["\0"] } }],
+  ["a NUL in a name", { parameters: { "a\0": 1 } }],
+  ["a NUL in a text", { request_text: "a\0" }],
+  ["blanks alone", { request_text: " \n" }],
+  ["__proto__", { hints: { deep: JSON.parse('{"__proto__":1}') } }],
+  ["a whole number that no float holds", { parameters: { a: 2 ** 53 } }],
+  ["a hint of another kind", { hints: { files: 5 } }],
+  ["a key that is nobody's", { request_id: "00000000-0000-0000-0000-000000000000" }],
+])("the document refuses what the code refuses of work: %s", (_what, wrong) => {
+  const work = { request_text: "do it", work_type: "code.run", parameters: { a: [1, 2.5, null, "b"], b: { c: true } } };
+
+  expect(accepts("/work", work)).toBe(true);
+  expect(accepts("/work", { ...work, ...wrong })).toBe(false);
+});
+
+test("the document knows that nobody is called policy, and that a query has no empty values", () => {
+  expect(accepts("/work/{task_id}/approve", { by: "ada" })).toBe(true);
+  expect(accepts("/work/{task_id}/approve", { by: "Policy" })).toBe(false);
+  const listed = document.paths["/work"]?.["get"] as { parameters?: { name: string; schema: object }[] } | undefined;
+  expect(listed?.parameters?.find(({ name }) => name === "work_type")?.schema).toMatchObject({ minLength: 1 });
 });
 
 test("every reference leads somewhere", () => {

@@ -19,6 +19,7 @@ const BUNDLES = {
   other: "async () => ({ statusCode: 200, body: process.env.OTHER })",
   throws: "async () => { throw new Error('secret of ours') }",
   bakes: "async () => ({ statusCode: 200, cookies: ['a=1', 'b=2'] })",
+  length: "async () => ({ statusCode: 200, headers: { 'content-length': '7' }, body: '' })",
   slow: "async () => await new Promise(() => {})",
   broken: "(",
   stream:
@@ -47,6 +48,7 @@ beforeAll(async () => {
     ),
   };
   service.functions["echo"]?.events?.push({ httpApi: "*" });
+  service.functions["length"]?.events?.push({ httpApi: "HEAD /length" });
   functions = new LocalFunctions(service, folder);
   api = await serveHttpApi(takeHttpRoutes(service), functions, 0);
 });
@@ -79,6 +81,12 @@ test("what is set for one function is not set for another", async () => {
 test("HEAD is a method of its own and goes to the catch-all, and so does an unknown path", async () => {
   expect(await (await post("/nowhere")).json()).toMatchObject({ event: { routeKey: "$default" } });
   expect((await fetch(`${api.url}/echo`, { method: "HEAD" })).status).toBe(200);
+});
+
+test("the answer to HEAD has the length that its function tells, and no content", async () => {
+  const answer = await fetch(`${api.url}/length`, { method: "HEAD" });
+
+  expect([answer.headers.get("content-length"), await answer.text()]).toEqual(["7", ""]);
 });
 
 test("each cookie that a function gives is a header of its own, whole or streamed", async () => {
@@ -138,6 +146,19 @@ test("a call in flight is finished when the server stops, within the time that i
 
   expect(await answer.text()).toBe("ab");
   await stopped;
+});
+
+test.each([
+  ["cannot be loaded", "broken", 500, "internal_error"],
+  ["takes longer than it may", "slow", 503, "unavailable"],
+] as const)("a function URL whose function %s answers with a problem", async (_what, name, status, code) => {
+  const url = await serveFunctionUrl(name, () => functions.load(name), { timeoutMs: 100, port: 0 });
+
+  const answer = await fetch(url.url);
+
+  expect([answer.status, answer.headers.get("content-type")]).toEqual([status, "application/problem+json"]);
+  expect(await answer.json()).toMatchObject({ code });
+  await url.stop();
 });
 
 test("a function URL whose function throws answers 500 as a problem", async () => {

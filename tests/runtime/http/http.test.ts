@@ -108,12 +108,23 @@ test.each(["", "  \n", "{", '{"text":"a",}', "text=hi", "{'text':'hi'}", "NaN", 
   },
 );
 
+test.each(["name", "name=", "limit=", "other=", "name=a&limit="])(
+  "a parameter without a value is refused, for it would find nothing: %s",
+  async (rawQueryString) => {
+    const refused = await refusal(JSON.parse(good.body), { rawQueryString });
+
+    expect(Object.values(refused)).toContain("is empty; give it a value or leave it out");
+  },
+);
+
 test.each([
   ["a NUL", '{"text":"a\\u0000"}', "text"],
   ["a NUL in a key", '{"text":"a","free":{"a\\u0000b":1}}', "free.a\\u0000b"],
   ["half of a pair", '{"text":"\\ud800"}', "text"],
   ["half of a pair deep inside", '{"text":"a","free":{"x":[{"y":"\\udc00"}]}}', "free.x.0.y"],
   ["a number past a float", '{"text":"a","free":{"n":1e400}}', "free.n"],
+  ["a name twice", '{"text":"a","text":"a"}', "text"],
+  ["a name twice deep inside", '{"text":"a","free":{"x":[{"y":1,"\\u0079":2}]}}', "free.x.0.y"],
   ["__proto__", '{"text":"a","__proto__":{"admin":true}}', "__proto__"],
   ["__proto__ deep inside", '{"text":"a","free":{"__proto__":1}}', "free.__proto__"],
 ])("a body with %s is refused by name", async (_what, body, field) => {

@@ -19,15 +19,24 @@ test.each(["/", "/nowhere", "/work/1/2/3", "/works", "/work/", "/work//logs", "/
 );
 
 test.each([
-  ["DELETE", "/work", "GET, POST"],
-  ["PUT", "/work/1", "GET"],
+  ["DELETE", "/work", "GET, HEAD, POST"],
+  ["PUT", "/work/1", "GET, HEAD"],
   ["GET", "/work/1/approve", "POST"],
-  ["HEAD", "/health", "GET"],
-  ["OPTIONS", "/work", "GET, POST"],
+  ["HEAD", "/work/1/approve", "POST"],
+  ["OPTIONS", "/work", "GET, HEAD, POST"],
 ])("%s %s is not allowed, and Allow says what is: %s", async (method, path, allow) => {
   const { status, json, headers } = await call(handler, path, { method });
 
   expect([status, json.code, headers["allow"]]).toEqual([405, "method_not_allowed", allow]);
+});
+
+test("a preflight is told that no page is let in, and nothing in the answer lets one in", async () => {
+  const headers = { origin: "https://page.example", "access-control-request-method": "POST" };
+
+  const answer = await call(handler, "/work", { method: "OPTIONS", headers });
+
+  expect(answer.json.detail).toContain("pages of other origins are not let in");
+  expect(Object.keys(answer.headers).filter((name) => name.startsWith("access-control"))).toEqual([]);
 });
 
 test("a query or a body makes no difference", async () => {

@@ -19,7 +19,7 @@ const compiled = new Map<string, ValidateFunction>();
 
 /**
  * Throws unless the answer to `method path` is one that the OpenAPI document has: its status, its content-type, its headers, and
- * its body by the schema. A path that the document does not have must be answered with a problem, 404 or 405.
+ * its body by the schema; to HEAD the same as to GET without a body. A path that the document does not have must be answered with a problem, 404 or 405.
  */
 export function expectConforms(
   method: string,
@@ -34,20 +34,30 @@ export function expectConforms(
     );
   };
   const template = Object.keys(document.paths).find((each) => fits(each, path)) ?? "";
-  const operation = document.paths[template]?.[method.toLowerCase()];
+  const verb = method === "HEAD" ? "get" : method.toLowerCase();
+  const operation = document.paths[template]?.[verb];
   if (operation === undefined) {
     if (type !== "application/problem+json" || ![404, 405].includes(status)) fail("its path and method are not");
     return check("#/components/schemas/Problem", JSON.parse(text), fail);
   }
-  const response = operation.responses[status];
+  const known = operation.responses[status] === undefined ? `${Math.floor(status / 100)}XX` : String(status);
+  const response = operation.responses[known];
   if (response === undefined) return fail("its status is not");
   const missing = Object.keys(response.headers ?? {}).filter((name) => headers[name] === undefined);
   if (missing.length > 0) fail(`the headers ${missing.join(", ")} are missing`);
   if (response.content === undefined) return text === "" ? undefined : fail("it has a body");
   if (response.content[type] === undefined) fail("its content-type is not");
+  if (method === "HEAD") return text === "" ? undefined : fail("it has a body");
   if (!type.includes("json")) return;
-  const keys = ["paths", template, method.toLowerCase(), "responses", String(status), "content", type, "schema"];
+  const keys = ["paths", template, verb, "responses", known, "content", type, "schema"];
   check(`#/${keys.map((key) => key.replaceAll("~", "~0").replaceAll("/", "~1")).join("/")}`, JSON.parse(text), fail);
+}
+
+/** Whether the document takes this JSON as the body of a POST to a path as it is in the document. */
+export function accepts(template: string, body: unknown) {
+  const keys = ["paths", template, "post", "requestBody", "content", "application/json", "schema"];
+  const pointer = keys.map((key) => key.replaceAll("~", "~0").replaceAll("/", "~1")).join("/");
+  return ajv.compile({ $ref: `openapi${encodeURI(`#/${pointer}`)}` })(body);
 }
 
 function check(pointer: string, value: unknown, fail: (why: string) => void): void {

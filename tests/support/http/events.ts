@@ -9,7 +9,7 @@ import {
   serialiseMessage,
   type WorkRequestMessage,
 } from "../../../lib/protocol/messages.ts";
-import { matchPath } from "../../../lib/runtime/http/not-found.ts";
+import { matchPath, takenBy } from "../../../lib/runtime/http/not-found.ts";
 import { routes } from "../../../lib/wiring/routes.ts";
 import { expectConforms } from "./conform.ts";
 
@@ -56,14 +56,14 @@ export async function call(
   const headers = answer.headers as Record<string, string>;
   const status = answer.statusCode ?? 0;
   expectConforms(event.requestContext.http.method, url.pathname, { status, headers, text });
-  const json = headers["content-type"]?.includes("json") ? JSON.parse(text) : undefined;
+  const json = text !== "" && headers["content-type"]?.includes("json") ? JSON.parse(text) : undefined;
   return { status, headers, text, bytes, json };
 }
 
 /** The route that API Gateway finds for a call. */
 function routeKeyOf(method: string, path: string): string {
-  const route = routes.find((each) => each.method === method && matchPath(each.path, path) !== undefined);
-  return route === undefined ? "$default" : `${route.method} ${route.path}`;
+  const route = routes.find((each) => takenBy(each).includes(method) && matchPath(each.path, path) !== undefined);
+  return route === undefined ? "$default" : `${method} ${route.path}`;
 }
 
 export const sqs = new SQSClient({ useQueueUrlAsEndpoint: false });

@@ -22,7 +22,7 @@ export type Seen = { status: number; headers: Record<string, string>; text: stri
 export function seen(answer: APIGatewayProxyStructuredResultV2): Seen {
   const text = Buffer.from(answer.body ?? "", answer.isBase64Encoded ? "base64" : "utf8").toString();
   const headers = answer.headers as Record<string, string>;
-  const json = headers["content-type"]?.includes("json") ? JSON.parse(text) : undefined;
+  const json = text !== "" && headers["content-type"]?.includes("json") ? JSON.parse(text) : undefined;
   return { status: answer.statusCode ?? 0, headers, text, json };
 }
 

@@ -21,6 +21,23 @@ afterAll(async () => {
 const say = async (decision: string, task_id: string, body: object = { by: "ada" }) =>
   await call(decideWork, `/work/${task_id}/${decision}`, { params: { task_id }, body });
 
+test.each(["policy", " Policy "])("nobody decides under the name %j, which stands for no person", async (by) => {
+  const task_id = await worldOf(db).submit({ approval: "required" });
+  const said = { by, reason: "x", score: 1, to_agent: "infra" };
+
+  for (const [verb, ...fields] of [
+    ["approve", "by"],
+    ["reject", "by", "reason"],
+    ["cancel", "by"],
+    ["retry", "by"],
+    ["handover", "by", "reason", "to_agent"],
+    ["feedback", "by", "score"],
+  ] as const) {
+    const answer = await say(verb, task_id, Object.fromEntries(fields.map((field) => [field, said[field]])));
+    expect(answer.json.errors).toEqual([{ field: "by", message: expect.stringContaining("the name of somebody") }]);
+  }
+});
+
 test("what people decide is kept with who, when and why", async () => {
   const task_id = await worldOf(db).submit({ approval: "required" });
 

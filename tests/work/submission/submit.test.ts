@@ -11,6 +11,7 @@ const { handler: listWork } = await import("../../../functions/work/list-work.ts
 const db = connect();
 const work = { request_text: "say hello", work_type: "code.run", parameters: { command: "echo", args: ["hi"] } };
 const submit = (body: unknown, headers: Record<string, string> = {}) => call(submitWork, "/work", { body, headers });
+const route = (body: unknown) => call(submitWork, "/route", { body });
 
 beforeEach(async () => {
   await db`truncate tasks cascade`;
@@ -115,6 +116,63 @@ test("text is counted by character, as the document says", async () => {
   ]) {
     expect((await submit({ ...work, ...over })).status).toBe(400);
   }
+});
+
+test.each([
+  [{ files: 5 }, "hints.files", "must be a string or a list"],
+  [{ files: ["a.ts", 5] }, "hints.files.1", "must be a string, not a number"],
+  [{ capabilities: { calendar: true } }, "hints.capabilities", "must be a string or a list"],
+  [{ environment: true }, "hints.environment", "must be a string or a list"],
+  [{ language: 3 }, "hints.language", "must be a string or a list"],
+  [{ project: 3 }, "hints.project", "must be a string or a list"],
+  [{ parent_task_id: "that one" }, "hints.parent_task_id", "must be a UUID, or be left out"],
+  [{ concurrency_key: 7 }, "hints.concurrency_key", "must be a text of 1 to 200 characters"],
+  [{ privacy: "local_only" }, "hints.privacy", 'must be "local-only", or be left out'],
+])("a hint that we read is of its kind or refused: %j", async (hints, field, message) => {
+  for (const answer of [await submit({ ...work, hints }), await route({ request_text: "x", hints })]) {
+    expect(answer.status).toBe(400);
+    expect(answer.json.errors).toEqual([{ field, message: expect.stringContaining(message) }]);
+  }
+});
+
+test("hints are kept as they came: of their kind, null, or the agent's own", async () => {
+  const hints = {
+    files: ["a.ts", ""],
+    capabilities: "x",
+    language: null,
+    parent_task_id: randomUUID().toUpperCase(),
+    concurrency_key: null,
+    privacy: "local-only",
+    colour: { red: [1, 2.5, null] },
+  };
+
+  const answer = await submit({ ...work, hints });
+
+  expect([answer.status, answer.json.hints]).toEqual([201, hints]);
+});
+
+test.each(["00000000-0000-0000-0000-000000000000", "FFFFFFFF-ffff-ffff-ffff-ffffffffffff"])(
+  "%s is what a program sends that has made no key, and is refused as one",
+  async (nobodys) => {
+    const asField = await submit({ ...work, request_id: nobodys });
+    const asHeader = await submit(work, { "idempotency-key": nobodys });
+
+    expect(asField.json.errors).toMatchObject([
+      { field: "request_id", message: expect.stringContaining("not the nil") },
+    ]);
+    expect(asHeader.json.errors).toMatchObject([
+      { field: "idempotency-key", message: expect.stringContaining("not the nil") },
+    ]);
+  },
+);
+
+test("two headers Idempotency-Key, which API Gateway joins by a comma, are refused", async () => {
+  const answer = await submit(work, { "idempotency-key": "one,other" });
+
+  expect(answer.status).toBe(400);
+  expect(answer.json.errors).toMatchObject([
+    { field: "idempotency-key", message: expect.stringContaining("two headers") },
+  ]);
 });
 
 test("a header and a body that name different keys are refused, equal ones are not", async () => {
