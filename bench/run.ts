@@ -9,7 +9,7 @@ import { measureLatency } from "./latency.ts";
 import { median, throughput } from "./measure.ts";
 import { measureMemory } from "./memory.ts";
 import { emptyTables, findPgbench, pgbench, startBenchDatabase } from "./postgres.ts";
-import { benchWorld, bulkSubmit } from "./work.ts";
+import { benchWorld } from "./work.ts";
 
 const usage = `Usage: npm run bench -- [--seconds N] [--rounds N]
 
@@ -90,16 +90,6 @@ function rowsOf(url: string, worlds: World[], seconds: number): Row[] {
           await world.live();
         }),
       theirs: (program) => pgbench(program, url, "lifecycle.sql", { clients: 1, seconds, batch: 1 }),
-    },
-    {
-      name: "submit to result, batches of 100",
-      ours: async () =>
-        100 *
-        (await oneByOne(async (world) => {
-          await bulkSubmit(world.pool, 100);
-          await world.live();
-        })),
-      theirs: (program) => 100 * pgbench(program, url, "lifecycle.sql", { clients: 1, seconds, batch: 100 }),
     },
   ];
 }

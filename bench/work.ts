@@ -1,10 +1,8 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { system } from "../lib/access/actor.ts";
 import { envelope } from "../lib/protocol/envelope.ts";
 import { type Message, ORCHESTRATOR, type WorkRequestMessage } from "../lib/protocol/messages.ts";
 import { uuidv7 } from "../lib/runtime/ids.ts";
-import { connect, type Pool } from "../lib/runtime/postgres/db.ts";
+import { connect } from "../lib/runtime/postgres/db.ts";
 import { type ControlPlane, controlPlane } from "../lib/wiring/control-plane.ts";
 import { noQueues, processEdges } from "../lib/wiring/edges.ts";
 import { router } from "../lib/wiring/router.ts";
@@ -86,11 +84,4 @@ function resultOf(request: WorkRequestMessage): Message {
   const payload = { task_id, attempt, status: "completed" as const, exit_code: 0, steps: [step] };
   const identity = { messageId: uuidv7(), at: new Date(), traceId: request.trace_id, requestId: request.request_id };
   return envelope("work_result", request.to_agent, ORCHESTRATOR, payload, identity);
-}
-
-/** The rows of many submits at once, as the pgbench script writes them: for measuring what comes after submitting. */
-export async function bulkSubmit(pool: Pool, count: number): Promise<void> {
-  const script = readFileSync(join(import.meta.dirname, "sql", "lifecycle.sql"), "utf8");
-  const statement = script.slice(script.indexOf("with decided"), script.indexOf(";")).replace(":batch", String(count));
-  await pool.unsafe(statement);
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { type ChannelModel, type ConfirmChannel, connect, type RecoveringChannelModel } from "amqplib";
-import { bulkSubmit } from "../../../bench/work.ts";
 import type { Topology } from "../../../lib/agent-kit/transports/amqp-topology.ts";
 import { parseMessage, serialiseMessage } from "../../../lib/protocol/messages.ts";
 import type { Pool } from "../../../lib/runtime/postgres/db.ts";
@@ -107,4 +107,11 @@ export async function sendWork(
     await pool`update outbox set send_after = now()`;
     await sendLeftovers(pool, ACTOR, send);
   }
+}
+
+/** The rows of many submits at once, as the pgbench script of the benchmarks writes them. */
+async function bulkSubmit(pool: Pool, count: number): Promise<void> {
+  const script = readFileSync(new URL("../../../bench/sql/lifecycle.sql", import.meta.url), "utf8");
+  const statement = script.slice(script.indexOf("with decided"), script.indexOf(";")).replace(":batch", String(count));
+  await pool.unsafe(statement);
 }
