@@ -19,6 +19,9 @@ const usage = `Usage: npm start -- [--port N] [--data DIR] [--no-agents] [--queu
 
 Ctrl-C or SIGTERM stops everything and exits 0.`;
 
+/** So many lines of what a program said before it ended. */
+const MOST_WORDS = 8;
+
 type Arguments = { port: number; dataDir: string; agents: boolean; rabbitmq: boolean };
 
 process.exit(
@@ -71,8 +74,8 @@ async function main(args: Arguments): Promise<number> {
         const text = readable(source, line);
         if (text !== undefined) console.log(text);
       },
-      onCrash: (name, how, waitMs) =>
-        console.log(styleText("yellow", `${name} ended (${how}), starts again in ${waitMs} ms`)),
+      onCrash: (name, how, waitMs, said) =>
+        console.log(styleText("yellow", `${name} ended (${how}), starts again in ${waitMs} ms${lastWords(said)}`)),
     });
   } catch (error) {
     if (stopping.signal.aborted) return 0;
@@ -88,7 +91,19 @@ async function main(args: Arguments): Promise<number> {
   return outcome === "asked" ? 0 : 1;
 }
 
-function welcome({ url, environment, agents }: Stack, { dataDir }: Arguments, broker: Broker | undefined): void {
+/** What a program said before it ended: what was no line of its log, or else the last one. */
+function lastWords(said: string): string {
+  const lines = said.split("\n").filter((line) => line.trim() !== "");
+  const plain = lines.filter((line) => !line.startsWith("{"));
+  const told = plain.length > 0 ? plain.slice(-MOST_WORDS) : lines.slice(-1);
+  return told.length === 0 ? "" : `:\n${told.map((line) => `    ${line}`).join("\n")}`;
+}
+
+function welcome(
+  { url, environment, agents, leftOut }: Stack,
+  { dataDir }: Arguments,
+  broker: Broker | undefined,
+): void {
   const near = relative(process.cwd(), dataDir);
   const dir = near.startsWith("..") ? dataDir : near;
   const running = Object.entries(agents?.pids() ?? {}).map(([name, pid]) => `${name} (pid ${pid})`);
@@ -99,6 +114,7 @@ function welcome({ url, environment, agents }: Stack, { dataDir }: Arguments, br
     ["llm", `${environment["LLM_STREAM_URL"] ?? url}/llm/v1 (streams; ${url}/llm/v1 answers whole)`],
     ["agents", running.join(", ") || "none"],
     ["data", `${dir} (logs in ${dir}/logs)`],
+    ...(leftOut.length === 0 ? [] : [["left out", `${leftOut.join(", ")} of your shell: docs/configuration.md`]]),
   ];
   const work = { request_text: "Say hello", work_type: "code.run", parameters: { command: "echo", args: ["hello"] } };
   console.log(

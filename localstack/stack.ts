@@ -1,12 +1,14 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { wrongSettings } from "./check-settings.ts";
 import type { Report } from "./functions/local-cloud.ts";
 import { type Agents, startAgents } from "./parts/agent-processes.ts";
 import { takeDataDir } from "./parts/data-dir.ts";
 import { freePort, tryPort } from "./parts/ports.ts";
 import { stopLeftoverPostgres } from "./parts/postgres.ts";
 import type { Broker } from "./parts/rabbitmq.ts";
+import { leaveShell } from "./parts/shell.ts";
 import { describeEnding, type Started, start } from "./processes/program.ts";
 
 /** The project's own folder, wherever it was started from. */
@@ -16,13 +18,16 @@ export const ROOT = join(import.meta.dirname, "..");
 export type StackEvents = {
   /** A line that the functions or an agent printed. */
   onLine?: (source: string, line: string) => void;
-  onCrash?: (agent: string, how: string, waitMs: number) => void;
+  /** That an agent, or the bridge, ended by itself, and the last that it said. */
+  onCrash?: (agent: string, how: string, waitMs: number, said: string) => void;
 };
 
 export type Stack = {
   url: string;
   environment: Record<string, string>;
   agents: Agents | undefined;
+  /** The variables of the shell that it was kept from. */
+  leftOut: string[];
   /** Settles when the stack has ended by itself, with the reason. */
   failed: Promise<Error>;
   stop: () => Promise<void>;
@@ -49,6 +54,7 @@ type Ready = Extract<Report, { ready: unknown }>["ready"];
  * to do where it cannot; nothing is left running then.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
+  const leftOut = leaveShell();
   await check(options);
   const cloud = await startFunctions(options);
   const { ready, ended } = listenTo(cloud);
@@ -72,14 +78,19 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
   const pids = [cloud.pid, ...Object.values(agents?.pids() ?? {})];
   const ports = [url, environment["DATABASE_URL"], environment["AWS_ENDPOINT_URL_SQS"]].map(portOf);
-  return { url, environment, agents, failed: ended, stop, left: async () => await leftOf(pids, ports) };
+  return { url, environment, agents, leftOut, failed: ended, stop, left: async () => await leftOf(pids, ports) };
 }
 
 const SERVERLESS = join(ROOT, "node_modules", "serverless", "bin", "serverless.js");
 
-/** Throws, with what to do, where the packages, the data directory or the port are not there for this stack. */
+/** Throws, with what to do, where the packages, a setting, the data directory or the port is not right for this stack. */
 async function check({ port, dataDir }: StackOptions): Promise<void> {
   if (!existsSync(SERVERLESS)) throw new Error("The project's packages are not installed. Run: npm ci");
+  const wrong = wrongSettings(ROOT);
+  if (wrong.length > 0) {
+    const what = wrong.length === 1 ? "a setting is" : `${wrong.length} settings are`;
+    throw new Error(`Nothing was started: ${what} not right (docs/configuration.md).\n  ${wrong.join("\n  ")}`);
+  }
   // Asked here too, so that a second start is refused at once; the stack itself takes it for good.
   takeDataDir(dataDir).release();
   if ((await tryPort(port)) === undefined) {

@@ -5,7 +5,7 @@ import { readSettings, type Settings, type Values } from "../runtime/settings.ts
 import { workSettings } from "../work/settings.ts";
 
 /** Everything that the control plane is told by its environment, by room. */
-const rooms = {
+export const rooms = {
   queues: queueSettings,
   agentQueues: agentQueueSettings,
   work: workSettings,

@@ -70,6 +70,7 @@ export class LocalCloud {
     service.provider.region = region;
     localiseEnvironment(service, {
       ...environment,
+      AWS_REGION: region,
       MIGRATIONS_DIR: join(root, "migrations"),
       AGENTS_DIR: join(root, "agents"),
       // Here the queues are ours to make.
@@ -78,11 +79,12 @@ export class LocalCloud {
     const taken = { routes: takeHttpRoutes(service), schedules: takeSchedules(service) };
     const given = service.custom?.["serverless-offline"];
     service.custom = { ...service.custom, "serverless-offline": { host: "127.0.0.1", lambdaPort, ...given } };
+    const functions = new LocalFunctions(service, join(root, (given?.["location"] as string | undefined) ?? ""));
     // `serverless offline` without `start` ends itself with this method; everything else has to be down by then.
     const end = offline.end.bind(offline);
     offline.end = async () => await this.stop(0);
     this.#stops.push(async () => await within(DRAIN_MS, end(true), () => undefined));
-    void this.#afterwards(lambdaPort, taken).catch((error: unknown) => this.#fail(error));
+    void this.#afterwards(lambdaPort, functions, taken).catch((error: unknown) => this.#fail(error));
   }
 
   /** Ends this process with `code` when everything is down; asked twice, it is done once. */
@@ -126,7 +128,7 @@ export class LocalCloud {
   }
 
   /** The database is migrated before anything reaches a function. */
-  async #afterwards(lambdaPort: number, { routes, schedules }: Taken): Promise<void> {
+  async #afterwards(lambdaPort: number, functions: LocalFunctions, { routes, schedules }: Taken): Promise<void> {
     const { environment, region } = await this.#services;
     const signal = this.#stopping.signal;
     while (!(await serves(lambdaPort))) await sleep(50, undefined, { signal });
@@ -135,7 +137,7 @@ export class LocalCloud {
     await this.#feed(invoke, region);
     const { sweepSeconds } = readSettings(localSettings);
     for (const name of schedules) void runEvery(sweepSeconds, invoke, name, signal);
-    const llmUrl = await this.#serveHttp(routes);
+    const llmUrl = await this.#serveHttp(functions, routes);
     Object.assign(environment, { LLM_STREAM_URL: llmUrl });
     await this.#announce(environment, llmUrl);
   }
@@ -153,11 +155,9 @@ export class LocalCloud {
   }
 
   /** Serves the HTTP API and, beside it, the URL of llm-stream, which it answers. */
-  async #serveHttp(routes: HttpRoute[]): Promise<string> {
-    const { service, root, options } = this.#start;
-    const offline = service.custom?.["serverless-offline"];
-    const host = options.host ?? (offline?.["host"] as string | undefined);
-    const functions = new LocalFunctions(service, join(root, (offline?.["location"] as string | undefined) ?? ""));
+  async #serveHttp(functions: LocalFunctions, routes: HttpRoute[]): Promise<string> {
+    const { service, options } = this.#start;
+    const host = options.host ?? (service.custom?.["serverless-offline"]?.["host"] as string | undefined);
     const api = await serveHttpApi(routes, functions, this.#httpPort, host).catch((cause: unknown) => {
       throw (cause as { code?: string }).code === "EADDRINUSE" ? new Error(this.#portTaken(), { cause }) : cause;
     });

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Unavailable } from "../../lib/errors.ts";
 import { within } from "../../lib/time.ts";
+import { giveEachItsOwn } from "./own-process.ts";
 import type { Service } from "./serverless-service.ts";
 
 /** A function as Lambda calls it; one with response streaming takes the stream second. */
@@ -34,22 +35,25 @@ export function contextOf(functionName: string, timeoutMs: number): LocalContext
 /** Lambda's own timeout where serverless.yml gives none. */
 const DEFAULT_TIMEOUT_SECONDS = 6;
 
-/** The functions of the service, by their keys in serverless.yml, run in this process from their bundles. */
+/**
+ * The functions of the service, by their keys in serverless.yml, run in this process from their bundles, each with an environment of
+ * its own: that of this process, and what serverless.yml gives to all and to it.
+ */
 export class LocalFunctions {
   readonly #service: Service;
   readonly #folder: string;
   readonly #require: NodeJS.Require;
-  /** What each variable was before any function changed it, of all that functions set. */
-  readonly #before: Record<string, string | undefined>;
-
   /** `folder`: where the bundles are, laid out as the sources. The environment of the service must be the local one by now. */
   constructor(service: Service, folder: string) {
     this.#service = service;
     this.#folder = folder;
     this.#require = createRequire(join(folder, "functions"));
-    const all = [service.provider.environment, ...Object.values(service.functions).map((fn) => fn.environment)];
-    const names = new Set(all.flatMap((environment = {}) => Object.keys(environment)));
-    this.#before = Object.fromEntries([...names].map((name) => [name, process.env[name]]));
+    const shared = { ...process.env, ...service.provider.environment };
+    const environments = Object.values(service.functions).map(
+      (fn) => [this.#fileOf(fn).path, { ...shared, ...fn.environment } as NodeJS.ProcessEnv] as const,
+    );
+    const byFile = new Map(environments);
+    giveEachItsOwn((file) => byFile.get(file));
   }
 
   /** Seconds of serverless.yml, as milliseconds. */
@@ -72,22 +76,20 @@ export class LocalFunctions {
     });
   }
 
-  /**
-   * The handler of a function, with this process's environment made its own: all of them share one process here, and read it when
-   * they are loaded or first called. serverless-offline loads by `require` too, so both have the same module.
-   */
+  /** The handler of a function. serverless-offline loads by `require` too, so both have the same module. */
   load(key: string): Handler {
     const fn = this.#function(key);
-    const environment = { ...this.#before, ...this.#service.provider.environment, ...fn.environment };
-    for (const [name, value] of Object.entries(environment)) {
-      if (value === undefined) delete process.env[name];
-      else process.env[name] = value as string;
-    }
-    const [, file = "", name = ""] = /^(.*)\.([^./]+)$/.exec(fn.handler ?? "") ?? [];
-    const extension = (this.#service.custom?.["esbuild"]?.["outputFileExtension"] as string | undefined) ?? ".js";
-    const handler = (this.#require(join(this.#folder, file + extension)) as Record<string, unknown>)[name];
+    const { path, name } = this.#fileOf(fn);
+    const handler = (this.#require(path) as Record<string, unknown>)[name];
     if (typeof handler !== "function") throw new Error(`${fn.handler} of serverless.yml is no function.`);
     return handler as Handler;
+  }
+
+  /** The bundle of a function, and what it exports its handler as. */
+  #fileOf({ handler = "" }: { handler?: string }): { path: string; name: string } {
+    const [, file = "", name = ""] = /^(.*)\.([^./]+)$/.exec(handler) ?? [];
+    const extension = (this.#service.custom?.["esbuild"]?.["outputFileExtension"] as string | undefined) ?? ".js";
+    return { path: join(this.#folder, file + extension), name };
   }
 
   #function(key: string) {

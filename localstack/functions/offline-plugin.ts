@@ -5,6 +5,7 @@ import { readSettings } from "../../lib/runtime/settings.ts";
 import { runningOver } from "../parts/data-dir.ts";
 import { localSettings } from "../parts/local-settings.ts";
 import { LocalCloud, type OfflineServer, type Options, type Report } from "./local-cloud.ts";
+import { BANNER } from "./own-process.ts";
 import { localiseEnvironment, type Service } from "./serverless-service.ts";
 
 type Serverless = {
@@ -62,6 +63,7 @@ export default class OfflinePlugin {
     const { service, serviceDir } = this.#serverless;
     Object.assign(service.custom?.["esbuild"] ?? {}, {
       minify: false,
+      banner: { js: BANNER },
       // Beside the data, so that two stacks do not sweep away each other's functions.
       outputWorkFolder: relative(serviceDir, resolve(this.#dataDir, "build")),
       // Watching would bundle again and change nothing: a module that is loaded stays loaded in this process.

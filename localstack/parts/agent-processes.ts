@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { keepRunning, type Running } from "../processes/keep-running.ts";
-import { withoutAccount } from "./account.ts";
 import type { Broker } from "./rabbitmq.ts";
 
 /** The example agents that run beside a local stack; each is agents/NAME.ts. */
@@ -22,7 +21,7 @@ type Start = {
   /** Where given, the agents speak AMQP to it, and a bridge connects it with SQS. */
   broker?: Broker | undefined;
   onLine: (source: string, line: string) => void;
-  onCrash: (agent: string, how: string, waitMs: number) => void;
+  onCrash: (agent: string, how: string, waitMs: number, said: string) => void;
 };
 
 /** Starts the agents, and the bridge that they need, as processes of their own, and again when one ends by itself. */
@@ -55,9 +54,9 @@ function startAgent(name: string, start: Start): Running {
   });
 }
 
-/** What the shell has, and what the stack says; of an account nothing, where the stack has an SQS of its own. */
+/** What this process has, and what the stack says. */
 function environmentOf({ environment }: Start): NodeJS.ProcessEnv {
-  return { ...(environment["AWS_ENDPOINT_URL_SQS"] === undefined ? process.env : withoutAccount()), ...environment };
+  return { ...process.env, ...environment };
 }
 
 function startBridge(start: Start, broker: Broker): Running {

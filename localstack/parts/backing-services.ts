@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import postgres from "postgres";
-import { leaveAccount } from "./account.ts";
 import { freePort } from "./ports.ts";
 import { startPostgres } from "./postgres.ts";
 import { createQueues } from "./queues.ts";
+import { leaveShell } from "./shell.ts";
 import { LOCAL_REGION, startSqs } from "./sqs.ts";
 
 /** Postgres and SQS, ours or ones that the environment names, and the variables by which functions and agents find them. */
@@ -63,7 +63,7 @@ export async function startServices(dataDir: string): Promise<Services> {
         AWS_REGION: region,
       };
       // Nothing local may reach an account of the one who starts it.
-      leaveAccount();
+      leaveShell();
       Object.assign(process.env, access);
       Object.assign(environment, access, await createQueues(localSqs(region)));
     } else if (!process.env["WORK_QUEUE_URL"]) Object.assign(environment, await createQueues(localSqs(region)));

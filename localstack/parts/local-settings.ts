@@ -15,8 +15,7 @@ export const localSettings = {
     unit: "seconds",
     takes: z
       .string()
-      .regex(/^[\d.]+$/)
-      .transform(Number)
+      .transform((text) => (/^[\d.]+$/.test(text) ? Number(text) : Number.NaN))
       .refine((seconds) => seconds > 0 && seconds <= 3600, {
         error: "must be a number of seconds above 0 and up to 3600, such as 5",
       }),

@@ -9,7 +9,8 @@ type Part = {
   program: Program;
   /** What it may take to stop when it is told to; then it is ended. */
   stopMs: number;
-  onCrash: (name: string, how: string, waitMs: number) => void;
+  /** How it ended, when it starts again, and the last lines that it printed. */
+  onCrash: (name: string, how: string, waitMs: number, said: string) => void;
 };
 
 /** A crashed program starts again after this long, in milliseconds; one that lived a while starts afresh. */
@@ -28,7 +29,7 @@ export function keepRunning({ name, program, stopMs, onCrash }: Part): Running {
     if (stopping) return;
     const failures = Date.now() - since > HEALTHY_MS ? 0 : crashes;
     const waitMs = backoff(failures, WAIT, 0, 0);
-    onCrash(name, describeEnding(ending), waitMs);
+    onCrash(name, describeEnding(ending), waitMs, running.tail());
     timer = setTimeout(() => void launch(failures + 1), waitMs);
   };
   void launch(0);

@@ -142,7 +142,16 @@ export const FOLDERS: Record<string, Row> = {
     ["localstack/{parts,processes}", "lib/runtime", "lib/runtime/http", "a computed name"],
     ["@aws-sdk/client-sqs", "aws-lambda", "esbuild"],
   ),
-  localstack: program(["localstack/{parts,functions,processes}", "lib/runtime/{env,settings}.ts", "lib/terminal"]),
+  // What it starts reads settings of every room: a start looks at all of them.
+  localstack: program([
+    "localstack/{parts,functions,processes}",
+    "localstack/bridge/settings.ts",
+    "agents/code/env.ts",
+    "lib/{runtime,wiring,migrations,terminal}",
+    "lib/runtime/postgres",
+    "lib/agent-kit/transports/env.ts",
+    "lib/llm/config",
+  ]),
   "localstack/demo": program(["localstack", "localstack/parts", "lib/terminal", "lib/work/core/answers.ts"]),
   "localstack/bridge/flow": program(["lib/agent-kit/transports"]),
   "localstack/bridge/sqs": program(

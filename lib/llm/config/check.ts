@@ -1,4 +1,4 @@
-import { keySource, substitute } from "./references.ts";
+import { keySource, namesIn, substitute } from "./references.ts";
 import type { Capability, ConfigFault, ConfigFile, Surroundings } from "./schema.ts";
 
 type Say = (path: PropertyKey[], message: string) => void;
@@ -30,8 +30,10 @@ function checkProviders(file: ConfigFile, around: Surroundings, say: Say, warn: 
   for (const [name, provider] of Object.entries(file.providers)) {
     const { text, missing } = substitute(provider.base_url, around.env);
     if (missing.length > 0) say(["providers", name, "base_url"], `provider ${name}: ${missing.join(", ")} is not set`);
-    else if (!/^https?:\/\/[^/\s]/.test(text)) {
-      say(["providers", name, "base_url"], `provider ${name}: base_url must begin with http:// or https://`);
+    else if (!/^https?:\/\/[^/\s]/.test(text) || !URL.canParse(text)) {
+      const from = namesIn(provider.base_url);
+      const given = from.length === 0 ? "" : ` (${from.join(", ")} makes it ${JSON.stringify(text)})`;
+      say(["providers", name, "base_url"], `provider ${name}: base_url must begin with http:// or https://${given}`);
     }
     if (provider.key === undefined) {
       if (provider.type === "anthropic" && !provider.local) {

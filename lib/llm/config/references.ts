@@ -23,6 +23,14 @@ export function substitute(text: string, env: Record<string, string | undefined>
   return { text: filled, missing };
 }
 
+/** The variables of the environment that a text refers to. */
+export function namesIn(text: string): string[] {
+  return [...text.matchAll(REFERENCE)].flatMap(([, inner = ""]) => {
+    const [, kind, name = ""] = PART.exec(inner) ?? [];
+    return kind === "env" ? [name] : [];
+  });
+}
+
 /** The source of a key: the first part of its reference that is there. A text of its own is a fault, unless `plain` allows it. */
 export function keySource(
   key: string,

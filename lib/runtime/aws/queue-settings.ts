@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { must } from "../../input/faults.ts";
 import { setting, type Values } from "../settings.ts";
 
 /** Agent name to queue URL, as JSON. */
@@ -41,7 +42,7 @@ export const agentQueueSettings = {
   }),
   prefix: setting({
     env: "AGENT_QUEUE_PREFIX",
-    takes: z.string().regex(/^[A-Za-z0-9_-]{0,40}$/),
+    takes: z.string().regex(/^[A-Za-z0-9_-]{0,40}$/, must("be at most 40 letters, digits, _ and -")),
     default: "waybill",
     says: "What the name of a queue begins with that AGENT_QUEUE_CREATE finds or makes for a new agent.",
   }),

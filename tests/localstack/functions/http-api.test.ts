@@ -7,6 +7,7 @@ import { takeHttpRoutes } from "../../../localstack/functions/http-routes.ts";
 import type { Listening } from "../../../localstack/functions/http-server.ts";
 import { serveFunctionUrl } from "../../../localstack/functions/llm-stream.ts";
 import { LocalFunctions } from "../../../localstack/functions/local-functions.ts";
+import { BANNER } from "../../../localstack/functions/own-process.ts";
 import type { Service } from "../../../localstack/functions/serverless-service.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "waybill-functions-"));
@@ -17,6 +18,7 @@ let functions: LocalFunctions;
 const BUNDLES = {
   echo: "async (event, context) => ({ statusCode: 200, body: JSON.stringify({ event, context, left: context.getRemainingTimeInMillis(), env: process.env.OWN, other: process.env.OTHER ?? null }) })",
   other: "async () => ({ statusCode: 200, body: process.env.OTHER })",
+  sets: "async () => { process.env.OTHER = 'by itself'; process.exitCode = process.exitCode; return { statusCode: 200, body: process.env.OTHER }; }",
   throws: "async () => { throw new Error('secret of ours') }",
   bakes: "async () => ({ statusCode: 200, cookies: ['a=1', 'b=2'] })",
   length: "async () => ({ statusCode: 200, headers: { 'content-length': '7' }, body: '' })",
@@ -29,7 +31,7 @@ const BUNDLES = {
 beforeAll(async () => {
   mkdirSync(join(folder, "functions"));
   for (const [name, source] of Object.entries(BUNDLES)) {
-    writeFileSync(join(folder, "functions", `${name}.cjs`), `module.exports = { handler: ${source} };`);
+    writeFileSync(join(folder, "functions", `${name}.cjs`), `${BANNER}\nmodule.exports = { handler: ${source} };`);
   }
   const service: Service = {
     provider: { region: "eu-central-1", timeout: 5, environment: { OWN: "of all" } },
@@ -72,10 +74,12 @@ test("a function gets its event and the time that it has, and is answered as it 
   });
 });
 
-test("what is set for one function is not set for another", async () => {
+test("what is set for one function, there or by itself while it runs, is not set for another or for this process", async () => {
   expect(await (await post("/other")).text()).toBe("of one");
+  expect(await (await post("/sets")).text()).toBe("by itself");
 
-  expect(await (await post("/echo")).json()).toMatchObject({ other: null });
+  expect(await (await post("/echo")).json()).toMatchObject({ env: "of all", other: null });
+  expect(process.env["OTHER"]).toBeUndefined();
 });
 
 test("HEAD is a method of its own and goes to the catch-all, and so does an unknown path", async () => {
