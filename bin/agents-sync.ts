@@ -11,7 +11,7 @@ import { command, Failed, WrongUse } from "../lib/terminal/command.ts";
 import { queueFor } from "../lib/wiring/agent-queues.ts";
 import type { ControlPlane } from "../lib/wiring/control-plane.ts";
 import type { Running } from "../localstack/parts/data-dir.ts";
-import { environmentHere, onDatabase, stackHere } from "./database.ts";
+import { announce, findTarget, onDatabase, STACK_USAGE, stackOption } from "./database.ts";
 
 const AGENTS_SYNC = system("agents-sync");
 /** What it is told of queues; none needs to be named. */
@@ -19,25 +19,29 @@ const settings = {
   ...agentQueueSettings,
   agents: { ...queueSettings.agents, schema: queueSettings.agents.schema.prefault("{}") },
 };
-const usage = `Usage: npm run agents:sync -- FOLDER
+const usage = `Usage: npm run agents:sync -- FOLDER [--data DIR]
 
 Stores every definition of FOLDER (*.yaml, *.yml, *.json) in the registry. A file that is as it was writes nothing; where one has a
 fault nothing of any is stored. What the files say holds: an older version takes the place of a newer one, and an agent that was
 deactivated is active again. Agents of which there is no file stay as they are. On the local stack, or with AGENT_QUEUE_CREATE=true, the
-queues that are missing are made. Environment: DATABASE_URL.`;
+queues that are missing are made.
+${STACK_USAGE}`;
 
 process.exitCode = await command({
   usage,
+  options: stackOption,
   positionals: true,
-  run: async ({ positionals: [folder, ...more] }) => {
+  run: async ({ values, positionals: [folder, ...more] }) => {
     if (folder === undefined || more.length > 0) throw new WrongUse("Name one folder.");
-    const stack = stackHere();
-    // Whoever uses the stack that runs here may make queues in it.
-    const source = { ...environmentHere(), ...(stack && { AGENT_QUEUE_CREATE: "true" }) };
+    const target = findTarget(values.data);
+    const { stack } = target;
+    // Whoever uses a stack that runs here may make queues in it.
+    const source = { ...target.source, ...(stack && { AGENT_QUEUE_CREATE: "true" }) };
     // Read as a whole before anything is stored.
     const named = Object.keys(readSettings(settings, source).agents);
+    announce(target);
     const run = async (plane: ControlPlane) => await makeQueues(plane, await sync(plane, folder), named);
-    await onDatabase(run, { source, queues: queuesOf(stack) });
+    await onDatabase(run, target, { source, queues: queuesOf(stack) });
   },
 });
 

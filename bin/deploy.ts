@@ -107,6 +107,9 @@ export function checkDatabaseUrl(text: string, from: string): void {
       `${from} is not a connection string. Write it as postgres://user@host:5432/database?sslmode=require`,
     );
   }
+  if (/:$/.test(/^[^/]*\/\/([^/?]*)/.exec(text)?.[1] ?? "")) {
+    throw new ConfigError(`${from} has a colon without a port behind its host. Write host:5432, or the host alone.`);
+  }
   if (url.password !== "") {
     throw new ConfigError(
       `${from} carries a password. Take it out and keep it in the secret that databaseSecretArn names.`,

@@ -2,12 +2,12 @@
 import { readFile } from "node:fs/promises";
 import { command, Failed, WrongUse, wholeOption } from "../lib/terminal/command.ts";
 import { align } from "../lib/terminal/table.ts";
-import { runningOver } from "../localstack/parts/data-dir.ts";
+import { findStack } from "./database.ts";
 
-const usage = `Usage: npm run llm:compare -- --prompt FILE [--chain default] [--url URL] [--times 1]
+const usage = `Usage: npm run llm:compare -- --prompt FILE [--chain default] [--url URL | --data DIR] [--times 1]
 
 Sends the prompt to each model of the chain through the gateway and prints latency, tokens and cost side by side.
---url is the gateway's URL before /llm (default: the running local stack's).`;
+--url is the gateway's URL before /llm (default: that of the stack over --data, WAYBILL_DATA or .waybill).`;
 
 process.exitCode = await command({
   usage,
@@ -15,22 +15,26 @@ process.exitCode = await command({
     prompt: { type: "string" },
     chain: { type: "string", default: "default" },
     url: { type: "string" },
+    data: { type: "string" },
     times: { type: "string", default: "1" },
   },
-  run: async ({ values: { prompt, chain, url = gatewayHere(), times } }) => {
+  run: async ({ values: { prompt, chain, data, url, times } }) => {
     if (prompt === undefined) throw new WrongUse("Which prompt? Say --prompt FILE.");
     const rounds = wholeOption("times", times, 1);
     const text = await readFile(prompt, "utf8").catch((cause: Error) => {
       throw new Failed(`${prompt} cannot be read: ${cause.message}`, { cause });
     });
-    return await compare(url.replace(/\/$/, ""), chain, text, rounds);
+    return await compare((url ?? gatewayOf(data)).replace(/\/$/, ""), chain, text, rounds);
   },
 });
 
-/** The gateway of the stack that runs here, or else where `npm start` puts it. */
-function gatewayHere(): string {
-  const local = runningOver(process.env["WAYBILL_DATA"] || ".waybill");
-  return local?.environment["LLM_STREAM_URL"] ?? local?.url ?? "http://127.0.0.1:3000";
+/** The gateway of the stack that a command is for. Throws Failed where none runs. */
+function gatewayOf(data: string | undefined): string {
+  const { folder, stack } = findStack(data);
+  if (stack !== undefined) return stack.environment["LLM_STREAM_URL"] ?? stack.url;
+  throw new Failed(
+    `No stack runs over ${folder}. Start it (npm start), name its folder (--data DIR), or the gateway: --url URL.`,
+  );
 }
 
 /** What came of one request to one model; times in milliseconds, cost in USD as the gateway has it. */

@@ -4,15 +4,17 @@ import { CallerError } from "../lib/errors.ts";
 import { findReport, type ListedReport, listReports } from "../lib/reports/all.ts";
 import { asArgument, command, WrongUse } from "../lib/terminal/command.ts";
 import { showRows } from "../lib/terminal/rows.ts";
-import { onDatabase } from "./database.ts";
+import type { ControlPlane } from "../lib/wiring/control-plane.ts";
+import { findTarget, onDatabase, STACK_USAGE, stackOption } from "./database.ts";
 
-const usage = `Usage: npm run report -- NAME [--PARAMETER VALUE …] [--json]
+const usage = `Usage: npm run report -- NAME [--PARAMETER VALUE …] [--json] [--data DIR]
 
   npm run report                          lists the reports with their parameters
   npm run report -- failed-tasks --days 30
   npm run report -- task-timeline --task-id 0198c5f2-7c1e-7000-8000-0123456789ab --json
 
---json prints what GET /reports/NAME answers. Environment: DATABASE_URL.`;
+--json prints what GET /reports/NAME answers.
+${STACK_USAGE}`;
 
 /** Every parameter of any report is an option; the report itself refuses those that it does not take. */
 const taken = listReports().flatMap((report) => Object.keys(propertiesOf(report)));
@@ -20,17 +22,19 @@ const filters = Object.fromEntries(taken.map((name) => [optionOf(name), { type: 
 const words = process.argv.slice(2).map((word) => word.replace(/^--[a-z_]+/, optionOf));
 
 process.exitCode = await command(
-  { usage, options: { ...filters, json: { type: "boolean", default: false } }, positionals: true, run },
+  { usage, options: { ...filters, ...stackOption, json: { type: "boolean", default: false } }, positionals: true, run },
   words,
 );
 
-async function run(given: { values: Record<string, unknown>; positionals: string[] }): Promise<void> {
-  const { json, ...values } = given.values;
+type Given = { values: Record<string, unknown> & { data?: string }; positionals: string[] };
+
+async function run(given: Given): Promise<void> {
+  const { json, data, ...values } = given.values;
   const [name, ...more] = given.positionals;
   if (more.length > 0) throw new WrongUse(`One report at a time, not also ${more.join(" ")}.`);
   if (name !== undefined) {
     const asked = Object.entries(values).map(([option, value]) => [option.replaceAll("-", "_"), value]);
-    await ask(name, Object.fromEntries(asked), json === true);
+    await ask(name, Object.fromEntries(asked), json === true, data);
   } else if (json === true || Object.keys(values).length > 0) {
     throw new WrongUse("Name the report first.");
   } else {
@@ -39,14 +43,18 @@ async function run(given: { values: Record<string, unknown>; positionals: string
 }
 
 /** Prints what a report answers. */
-async function ask(name: string, parameters: Record<string, unknown>, json: boolean): Promise<void> {
+async function ask(
+  name: string,
+  parameters: Record<string, unknown>,
+  json: boolean,
+  data: string | undefined,
+): Promise<void> {
   const report = asArgument(() => findReport(name));
-  const answered = await onDatabase(({ db }) => report.run(db, system("report"), parameters)).catch(
-    (error: unknown) => {
-      // 400: the parameters are not those of the report. 404: they are, and nothing is there.
-      throw error instanceof CallerError && error.status === 400 ? new WrongUse(error.message) : error;
-    },
-  );
+  const run = async ({ db }: ControlPlane) => await report.run(db, system("report"), parameters);
+  const answered = await onDatabase(run, findTarget(data)).catch((error: unknown) => {
+    // 400: the parameters are not those of the report. 404: they are, and nothing is there.
+    throw error instanceof CallerError && error.status === 400 ? new WrongUse(error.message) : error;
+  });
   const answer = { report: name, ...answered };
   console.log(json ? JSON.stringify(answer, null, 2) : tell(answer));
 }

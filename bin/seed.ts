@@ -1,20 +1,21 @@
 // npm run seed: fills the database with sample work of every status. Run again, it changes nothing.
 import { command } from "../lib/terminal/command.ts";
-import { nameOf, onDatabase } from "./database.ts";
+import { announce, findTarget, nameOf, onDatabase, STACK_USAGE, stackOption } from "./database.ts";
 import { type Written, writeSamples } from "./seed/write.ts";
 
-const usage = `Usage: npm run seed
+const usage = `Usage: npm run seed -- [--data DIR]
 
 Writes ten sample tasks, one status after the other, with steps, decisions, output and what language models cost. What is there stays as it is.
-Environment: DATABASE_URL.`;
+${STACK_USAGE}`;
 
 process.exitCode = await command({
   usage,
-  run: () =>
-    onDatabase(async ({ db }) => {
-      const written = await writeSamples(db);
-      console.log(tell(written, nameOf(db)));
-    }),
+  options: stackOption,
+  run: async ({ values }) => {
+    const target = findTarget(values.data);
+    announce(target);
+    await onDatabase(async ({ db }) => console.log(tell(await writeSamples(db), nameOf(db))), target);
+  },
 });
 
 function tell({ tasks, steps, outputs, calls, of }: Written, database: string): string {

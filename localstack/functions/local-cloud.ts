@@ -174,7 +174,9 @@ export class LocalCloud {
   async #announce(environment: Record<string, string>, llmUrl: string): Promise<void> {
     const url = `http://127.0.0.1:${this.#httpPort}`;
     const pid = process.connected ? process.ppid : process.pid;
-    (await this.checked).announce({ pid, url, environment });
+    // A database of the environment's too: who comes later must find the same.
+    const { DATABASE_URL = "" } = process.env;
+    (await this.checked).announce({ pid, url, environment: { ...environment, DATABASE_URL } });
     process.send?.({ ready: { url, environment } } satisfies Report);
     if (!process.send) console.log(`ready ${url}, LLM streams at ${llmUrl}/llm/v1`);
   }

@@ -35,7 +35,8 @@ export function takeDataDir(path: string): DataDir {
   rmSync(note, { force: true });
   return {
     path,
-    announce: (running) => writeFileSync(note, JSON.stringify(running)),
+    // For its owner alone: a database's URL may have a password.
+    announce: (running) => writeFileSync(note, JSON.stringify(running), { mode: 0o600 }),
     release: () => {
       rmSync(note, { force: true });
       lock.close();

@@ -91,7 +91,9 @@ test.each([
 test("llm:switch turns external calls off and on", async () => {
   expect(await run("bin/llm-switch.ts", "off", "too", "dear")).toEqual({
     code: 0,
-    out: "Calls to external vendors are off.\n",
+    out: expect.stringMatching(
+      /^Calls to external vendors are off\.\nDatabase 127\.0\.0\.1:\d+\/\w+, of DATABASE_URL\n$/,
+    ),
   });
   expect(await db`select external, reason from llm_switch`).toEqual([{ external: false, reason: "too dear" }]);
   expect((await run("bin/llm-switch.ts", "on")).code).toBe(0);

@@ -64,10 +64,16 @@ test("the command line tells what it does, and what to do where it does not", as
   expect(cli([], env)).toEqual({
     status: 0,
     stdout: "applied  0001_shop\napplied  0002_item\napplied  0003_price\nThe database is at 0003_price; 0 pending.\n",
-    stderr: "",
+    stderr: expect.stringMatching(/^Database 127\.0\.0\.1:\d+\/\w+, of DATABASE_URL\n$/),
   });
   expect(cli(["up"], env).stdout).toBe("Nothing to do.\nThe database is at 0003_price; 0 pending.\n");
-  expect(cli(["down", "--to", "1"], env).stdout).toBe(
+  const unsure = cli(["down", "--to", "0"], env);
+  expect(unsure).toMatchObject({ status: 1, stdout: "" });
+  expect(unsure.stderr).toContain(
+    "down takes tables and columns away with all that is in them. Nothing was changed. If that is wanted, say --yes.",
+  );
+  expect(cli(["redo"], env)).toMatchObject({ status: 1, stdout: "" });
+  expect(cli(["down", "--to", "1", "--yes"], env).stdout).toBe(
     "reverted 0003_price\nreverted 0002_item\nThe database is at 0001_shop; 2 pending.\n",
   );
   expect(cli(["status"], env).stdout).toMatch(

@@ -24,7 +24,13 @@ afterAll(async () => {
 });
 
 const write = (file: string, text: string) => writeFileSync(join(folder, file), text);
-const sync = () => run("agents-sync", [folder]);
+/** Syncs the folder; `err` is what it says after the database that it is about to change. */
+const sync = async () => {
+  const { err, ...told } = await run("agents-sync", [folder]);
+  const [database, ...rest] = err.split("\n");
+  expect(database).toMatch(/^Database 127\.0\.0\.1:\d+\/\w+, of DATABASE_URL$/);
+  return { ...told, err: rest.join("\n") };
+};
 
 /** What any write to the registry would change. */
 async function traces() {

@@ -30,6 +30,7 @@ export const databaseSettings = {
     takes: z
       .string()
       .regex(/^postgres(ql)?:\/\//, "must start with postgres://")
+      .refine(hasNoEmptyPort, "has a colon without a port behind its host; write host:5432, or the host alone")
       .refine(isReadable, "cannot be read; write # as %23, / as %2F, @ as %40 and % as %25 in user and password"),
     optional: true,
     otherwise: LOCAL_DATABASE_URL,
@@ -159,6 +160,13 @@ export function connect(source?: NodeJS.ProcessEnv, address?: string, wishes?: W
 function databaseOf(url: string): { database?: string } {
   const path = /^[^?]*?:\/\/[^/?]*\/([^?]+)/.exec(url)?.[1];
   return path === undefined ? {} : { database: decodeURIComponent(path) };
+}
+
+/** postgres.js would take 5432 for it, silently: whoever writes host:$PORT without PORT means another. */
+function hasNoEmptyPort(url: string): boolean {
+  const [, authority = ""] = /^[^/]*\/\/([^/?]*)/.exec(url) ?? [];
+  const hosts = authority.slice(authority.lastIndexOf("@") + 1).split(",");
+  return !hosts.some((host) => host.endsWith(":"));
 }
 
 function isReadable(url: string): boolean {
