@@ -18,6 +18,7 @@ export async function startBenchDatabase(): Promise<{ url: string; stop: () => P
   const url = server.url("bench");
   await migrate({ command: "up" }, { ...process.env, DATABASE_URL: url });
   await prepareDatabase({ ...process.env, DATABASE_URL: url });
+  await keepPresent(url);
   return {
     url,
     stop: async () => {
@@ -25,6 +26,16 @@ export async function startBenchDatabase(): Promise<{ url: string; stop: () => P
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** The agents that ship, as if a process of each were there for as long as anybody measures. */
+async function keepPresent(url: string): Promise<void> {
+  const sql = postgres(url, { max: 1 });
+  await sql`
+    insert into agent_presence (agent_name, seen_at)
+    select agent_name, now() + interval '1 day' from agent_definitions where active
+  `;
+  await sql.end();
 }
 
 /** Where pgbench is, or undefined: it comes with PostgreSQL, not with npm. */

@@ -64,7 +64,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     throw outcome;
   }
   const { url, environment } = outcome;
-  const agents = startPrograms(options, outcome);
+  const broken = new Set<string>();
+  const agents = startPrograms(options, outcome, broken);
   const stop = async () => await stopAll(options.dataDir, cloud, agents);
   try {
     while (!(await healthy(url))) {
@@ -72,6 +73,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       options.signal?.throwIfAborted();
       await sleep(50);
     }
+    const names = Object.keys(agents?.pids() ?? {}).filter((name) => name !== "bridge");
+    await Promise.all(names.map(async (name) => await heardOf(url, name, broken, options.signal)));
   } catch (error) {
     await stop();
     throw error;
@@ -141,8 +144,8 @@ async function aborted(signal: AbortSignal | undefined): Promise<Error> {
   });
 }
 
-/** The agents and the bridge, as far as they are wanted. */
-function startPrograms(options: StackOptions, { url, environment }: Ready): Agents | undefined {
+/** The agents and the bridge, as far as they are wanted; `broken` gets the names of those that end by themselves. */
+function startPrograms(options: StackOptions, { url, environment }: Ready, broken: Set<string>): Agents | undefined {
   const { dataDir, agents, broker, onLine = () => {}, onCrash = () => {} } = options;
   if (!agents && broker === undefined) return undefined;
   return startAgents({
@@ -152,8 +155,26 @@ function startPrograms(options: StackOptions, { url, environment }: Ready): Agen
     agents,
     broker,
     onLine,
-    onCrash,
+    onCrash: (name, ...how) => {
+      broken.add(name);
+      onCrash(name, ...how);
+    },
   });
+}
+
+/** An agent that takes longer to say that it is there gets its work when it does. */
+const HEARD_MS = 15_000;
+
+/** Waits until an agent has said that it is there: what is submitted before has to wait for a sweep. */
+async function heardOf(url: string, name: string, broken: Set<string>, signal: AbortSignal | undefined): Promise<void> {
+  const until = performance.now() + HEARD_MS;
+  while (performance.now() < until && !broken.has(name)) {
+    signal?.throwIfAborted();
+    const answer = await fetch(`${url}/agents/${name}`).catch(() => undefined);
+    const { presence } = (await answer?.json().catch(() => ({}))) as { presence?: { present: boolean } };
+    if (presence?.present === true) return;
+    await sleep(100);
+  }
 }
 
 async function leftOf(pids: (number | undefined)[], ports: number[]): Promise<string[]> {

@@ -5,11 +5,13 @@ It does research.digest {"text": "…"} or {"url": "http…"}: counts lines, wor
 words. One piece of work at a time, in a thread; this thread keeps the connection to RabbitMQ and the leases alive.
 """
 import collections
+import http.client
 import json
 import os
 import pathlib
 import re
 import signal
+import socket
 import sqlite3
 import sys
 import threading
@@ -25,6 +27,8 @@ URL = os.environ.get("RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672")
 PREFIX = os.environ.get("RABBITMQ_PREFIX", "")
 DATA = pathlib.Path(os.environ.get("WAYBILL_AGENT_DATA", ".waybill/agents"))
 GRACE_SECONDS = float(os.environ.get("AGENT_GRACE_SECONDS", "8"))
+API_URL = os.environ.get("WAYBILL_API_URL", "")
+PRESENCE_SECONDS = float(os.environ.get("AGENT_PRESENCE_EVERY_SECONDS", "60"))
 MOST_BYTES = 5_000_000
 
 
@@ -256,8 +260,32 @@ class Agent:
         log("agent stopped")
 
 
+def stay_present():
+    """Says again and again that the agent is there, so that the router chooses it. An API that is away keeps it from nothing."""
+    if not API_URL:
+        log("agent not registered", todo="set WAYBILL_API_URL, so that the router knows it is there")
+        return
+    call = urllib.request.Request(
+        f"{API_URL.rstrip('/')}/agents/{NAME}/presence",
+        data=json.dumps({"instance": f"{socket.gethostname()}:{os.getpid()}"}).encode(),
+        headers={"content-type": "application/json"},
+    )
+    heard = None
+    while True:
+        try:
+            urllib.request.urlopen(call, timeout=10).close()
+            now, why = True, {}
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            now, why = False, {"error": str(error), "url": API_URL}
+        if now != heard:
+            log("agent present" if now else "agent not registered", **why)
+        heard = now
+        time.sleep(PRESENCE_SECONDS if now else min(5, PRESENCE_SECONDS))
+
+
 if __name__ == "__main__":
     agent = Agent()
+    threading.Thread(target=stay_present, daemon=True).start()
     signal.signal(signal.SIGTERM, agent.stop)
     signal.signal(signal.SIGINT, agent.stop)
     agent.run()

@@ -55,7 +55,7 @@ export async function findAgents(
       success_rate::float8 as success_rate, quality_score::float8 as quality_score,
       avg_execution_time_ms::float8 as avg_execution_time_ms, seen_at, instance,
       ${silentSeconds}::float8 = 0 or parsed_metadata ->> 'presence' = 'assumed'
-        or greatest(seen_at, updated_at) >= now() - make_interval(secs => ${silentSeconds}) as present,
+        or coalesce(seen_at >= now() - make_interval(secs => ${silentSeconds}), false) as present,
       created_at, updated_at
     from agent_definitions as definition left join agent_presence using (agent_name)
     where ${active === true ? db`active` : db`not exists (${newerThan(db)})`}

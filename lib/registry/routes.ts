@@ -85,7 +85,8 @@ export const reportPresence = {
   method: "POST",
   path: "/agents/{name}/presence",
   operation: "reportPresence",
-  summary: "Say that an agent is there. One that is silent for AGENT_PRESENCE_SECONDS is not chosen.",
+  summary:
+    "Say that an agent is there. One that was never heard of, or is silent for AGENT_PRESENCE_SECONDS, is not chosen.",
   access: "caller",
   function: "report-presence",
   repeatable: true,

@@ -22,8 +22,10 @@ const agent = {
     todo: z.string().nullable().describe("how to make the queue that is missing"),
   }),
   presence: z.strictObject({
-    present: z.boolean().describe("false: it has been silent for AGENT_PRESENCE_SECONDS and is not chosen"),
-    seen_at: Time.nullable(),
+    present: z
+      .boolean()
+      .describe("false: no process of it has been heard of for AGENT_PRESENCE_SECONDS, or ever, and it is not chosen"),
+    seen_at: Time.nullable().describe("the last report or message of a process; null: there was none yet"),
     instance: z.string().nullable(),
   }),
   success_rate: Share.describe("of all its work, decayed; null until work has ended"),

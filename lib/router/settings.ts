@@ -71,7 +71,7 @@ export const routerSettings = {
     takes: decimal(0, 31_536_000),
     default: "900",
     unit: "seconds",
-    says: "How long an agent without a sign of life is still chosen; 0: for ever.",
+    says: "How long an agent without a sign of life, a report or a message of a process, is still chosen; one of which there was none is not. 0: whoever is in the registry is chosen.",
   }),
 };
 /** As readSettings reads them. */

@@ -1,10 +1,11 @@
 import type { Actor } from "../access/actor.ts";
 import type { Message } from "../protocol/messages.ts";
+import { type KeepHeard, keepHeard } from "../registry/heard.ts";
 import { deliver } from "../work/core/outbox.ts";
 import { toWire } from "../work/core/wire.ts";
 import { dispatch, type Started } from "../work/dispatch/dispatch.ts";
 import { type Received, recordBatch } from "../work/results/record.ts";
-import type { ControlPlane } from "./control-plane.ts";
+import type { ControlPlane, Part } from "./control-plane.ts";
 import type { Failure } from "./queue.ts";
 import { router } from "./router.ts";
 
@@ -17,12 +18,21 @@ export async function startReady(plane: ControlPlane, actor: Actor): Promise<Sta
   return started;
 }
 
+/** What agents say over their queues are signs of life. */
+const heard: Part<KeepHeard> = ({ settings, stamp }) =>
+  keepHeard(settings.router.presenceSeconds, () => stamp.now().getTime());
+
 /** Records what agents said and sends what follows from it. Answers the messages that could not be recorded, and why. */
 export async function record(plane: ControlPlane, actor: Actor, received: Received[]): Promise<Failure[]> {
   const { db, settings, send, stamp, log, wakeForNext } = plane;
   const recorded = await recordBatch(db, actor, settings.work, plane.part(router), stamp, received);
   const { ended, stale, outgoing, refused, workWaits } = recorded;
   await deliver(db, outgoing, send);
+  const speakers = received.map(({ message }) => message.from_agent);
+  // What was said is kept by now; the next message is as good a sign.
+  await plane
+    .part(heard)(db, speakers)
+    .catch((error: unknown) => log.warn("presence not kept", { error }));
   for (const { message, error } of refused) log.error("message not recorded", { ...about(message), error });
   for (const { message, why } of stale) log.warn("message changed nothing", { ...about(message), why });
   for (const { taskId, traceId, attempt, how, status } of ended) {

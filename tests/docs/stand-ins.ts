@@ -73,7 +73,11 @@ export const STAND_INS: readonly StandIn[] = [
     why: "it needs a broker, which that test has",
   },
   { command: /^pip install -r /, instead: test("agents/python.test.ts"), why: "CI installs what that test needs" },
-  { command: /^RABBITMQ_PREFIX=PRINTED python3 /, instead: test("agents/python.test.ts"), why: "it needs a broker" },
+  {
+    command: /^RABBITMQ_PREFIX=PRINTED \S+ python3 /,
+    instead: test("agents/python.test.ts"),
+    why: "it needs a broker",
+  },
   { command: /^npm run bench$/, instead: script("bench"), why: LONG },
   { command: /^npm run bench:registry$/, instead: script("bench:registry"), why: LONG },
   { command: /^npm run bench:bridge -- /, instead: script("bench:bridge"), why: "it needs a broker" },

@@ -210,12 +210,8 @@ test.each([
   expect(answer.json).toMatchObject({ status: 404, code: "agent_not_found" });
 });
 
-test("presence is kept, with and without a body, and told of an unknown agent", async () => {
+test("presence is kept, with and without a body, and told of an unknown agent; a definition that is stored is none", async () => {
   await put("writer", YAML);
-  await db`update agent_definitions set updated_at = now()`;
-  await db.unsafe("alter table agent_definitions disable trigger agent_definitions_touch");
-  await db`update agent_definitions set updated_at = now() - interval '1 hour' where agent_name = 'writer'`;
-  await db.unsafe("alter table agent_definitions enable trigger agent_definitions_touch");
   const silent = await get("writer");
   const bare = await ask(presence, "POST", "/agents/writer/presence");
   const named = await ask(presence, "POST", "/agents/writer/presence", {

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { defineAgents } from "../support/database/registry.ts";
+import { worldOf } from "../support/database/world.ts";
 import { agentQueue, call, requestsOf } from "../support/http/events.ts";
 
 vi.stubEnv("DATABASE_POOL_MAX", "10");
@@ -73,22 +74,37 @@ test("a repeat changes nothing and asks nothing of the router, though it would c
   expect(await metrics()).toHaveLength(2);
 });
 
-test("an agent without a sign of life is passed over with the reason, but obeyed when it is named", async () => {
-  await db`alter table agent_definitions disable trigger agent_definitions_touch`;
-  await db`update agent_definitions set updated_at = now() - interval '1 day' where agent_name = 'painter'`;
-  await db`alter table agent_definitions enable trigger agent_definitions_touch`;
+test.for([
+  [
+    "that has been silent for a day",
+    "update agent_presence set seen_at = now() - interval '1 day'",
+    "no sign of life since",
+  ],
+  ["that was never heard of", "delete from agent_presence", "no process of it has been heard of yet"],
+] as const)(
+  "an agent %s is passed over with the reason, obeyed when it is named, and chosen when it is heard of",
+  async ([, silence, reason]) => {
+    await db.unsafe(`${silence} where agent_name = 'painter'`);
 
-  const { json } = await submit(painting);
-  expect(json).toMatchObject({ status: "pending", to_agent: null, routing: { strategy: "none" } });
-  expect(json.routing.alternatives[0]).toMatchObject({
-    agent: "painter",
-    passed_over: expect.stringContaining("no sign of life"),
-  });
-  expect((await submit({ ...painting, to_agent: "painter" })).json.routing.strategy).toBe("explicit");
+    const { json } = await submit(painting);
+    expect(json).toMatchObject({ status: "pending", to_agent: null, routing: { strategy: "none" } });
+    expect(json.routing.alternatives[0]).toMatchObject({
+      agent: "painter",
+      passed_over: expect.stringContaining(reason),
+    });
+    expect(json.routing.reason).toContain(`painter is passed over: ${reason}`);
+    const named = (await submit({ ...painting, to_agent: "painter" })).json;
+    expect(named).toMatchObject({ status: "approved", to_agent: "painter", routing: { strategy: "explicit" } });
+    expect(named.routing.reason).toContain(`to_agent names painter, and the work waits for it: ${reason}`);
 
-  await db`insert into agent_presence (agent_name, seen_at) values ('painter', now())`;
-  expect((await submit(painting)).json.to_agent).toBe("painter");
-});
+    await db`
+    insert into agent_presence (agent_name, seen_at) values ('painter', now())
+    on conflict on constraint agent_presence_pkey do update set seen_at = excluded.seen_at
+  `;
+    expect((await submit(painting)).json.to_agent).toBe("painter");
+    expect((await worldOf(db).routeUndecided()).map(({ taskId }) => taskId)).toContain(json.task_id);
+  },
+);
 
 test("an agent that fills up between two submissions is passed over at once, and chosen again once it has room", async () => {
   await defineAgents(db, { name: "sprayer", triggers: [{ phrase: "paint the fence" }] });

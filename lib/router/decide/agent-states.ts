@@ -1,7 +1,10 @@
 import type { Db, Fragment } from "../../runtime/postgres/db.ts";
 
-/** Why an agent cannot take work: it has no queue, it is silent, or it is at its limit of work at once or of starts in a time. */
-export type Obstacle = "no_queue" | "silent" | "busy" | "rate";
+/**
+ * Why an agent cannot take work: it has no queue, nothing was ever heard of a process of it, it is silent, or it is at its limit of work
+ * at once or of starts in a time.
+ */
+export type Obstacle = "no_queue" | "unheard" | "silent" | "busy" | "rate";
 
 /** How an agent is at this moment; what its definition does not say is null. */
 export type State = {
@@ -57,6 +60,7 @@ function statesOf(db: Db, agents: readonly string[], { queues, silentSeconds, in
   return db`
     select *, case
       when not has_queue then 'no_queue'
+      when must_report and seen_at is null then 'unheard'
       when silent_since is not null then 'silent'
       when executing >= at_once then 'busy'
       when recent >= rate_count then 'rate'
@@ -64,10 +68,9 @@ function statesOf(db: Db, agents: readonly string[], { queues, silentSeconds, in
     from (
       select definition.agent_name as agent,
         definition.queue_url is not null or definition.agent_name = any(${opaque(db, queues)}) as has_queue,
-        case when ${silentSeconds}::float8 > 0
-          and coalesce(parsed_metadata ->> 'presence', 'reported') = 'reported'
-          and greatest(seen_at, updated_at) < now() - make_interval(secs => ${silentSeconds})
-          then to_char(greatest(seen_at, updated_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+        seen_at, must_report,
+        case when must_report and seen_at < now() - make_interval(secs => ${silentSeconds})
+          then to_char(seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
         end as silent_since,
         coalesce((parsed_metadata #>> '{limits,concurrency}')::int, ${inFlight}::int) as at_once,
         (select count(*) from tasks where status = 'executing' and to_agent = definition.agent_name)::int as executing,
@@ -78,6 +81,9 @@ function statesOf(db: Db, agents: readonly string[], { queues, silentSeconds, in
       from agent_definitions as definition
         left join agent_presence using (agent_name)
         left join agent_rate using (agent_name)
+        cross join lateral (
+          select ${silentSeconds}::float8 > 0 and coalesce(parsed_metadata ->> 'presence', 'reported') = 'reported' as must_report
+        ) as rule
       where active and definition.agent_name = any(${opaque(db, agents)})
     ) as measured
   `;

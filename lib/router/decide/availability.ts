@@ -15,6 +15,8 @@ function unavailableOf(state: State): Unavailable | undefined {
   switch (state.obstacle) {
     case "no_queue":
       return { kind: "absent", reason: "it has no queue yet" };
+    case "unheard":
+      return { kind: "absent", reason: "no process of it has been heard of yet" };
     case "silent":
       return { kind: "absent", reason: `no sign of life since ${state.silent_since}` };
     case "busy":

@@ -6,6 +6,7 @@ import {
   figure,
   passedOverBefore,
   whyBest,
+  whyItWaits,
   whyNoFallback,
   whyOnly,
   whyProven,
@@ -52,7 +53,11 @@ export function choose(
   if (request.to_agent !== undefined)
     return ranking.named === undefined
       ? decided(undefined, "none", `to_agent names ${request.to_agent}, which is not known`)
-      : decided(ranking.named, "explicit", `to_agent names ${ranking.named.agent}`);
+      : decided(
+          ranking.named,
+          "explicit",
+          `to_agent names ${ranking.named.agent}${whyItWaits(ranking.named, availability)}`,
+        );
 
   // The turn moves on with what is known, so that a request that comes again and again is not always, or never, the one that tries.
   const turn = (dice + ranking.known_at * GOLDEN_RATIO) % 1;
@@ -83,7 +88,7 @@ export function choose(
         ? "none of the agents that offer this work is there"
         : `no agent reaches the threshold of ${figure(policy.threshold)}`;
   const waits = "so the work waits for a person";
-  if (allAway) return decided(undefined, "none", `${why}, ${waits}`);
+  if (allAway) return decided(undefined, "none", `${why}, so the work waits for one of them, or for a person`);
   const { fallback } = ranking;
   if (fallback !== undefined && availability.get(fallback.agent)?.kind !== "absent")
     return decided(fallback, "fallback", `${why}, so it goes to the fallback agent ${fallback.agent}`);

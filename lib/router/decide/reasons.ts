@@ -24,6 +24,12 @@ export function whyNoFallback(
   return ` and the fallback agent ${name} is passed over: ${availability.get(name)?.reason}`;
 }
 
+/** Why the work waits for the agent that it names, in words that go on a sentence; none where that agent is there. */
+export function whyItWaits({ agent }: Candidate, availability: Availability): string {
+  const unavailable = availability.get(agent);
+  return unavailable?.kind === "absent" ? `, and the work waits for it: ${unavailable.reason}` : "";
+}
+
 /** Why the agent whose outcomes are better goes before the best score. */
 export function whyProven(proven: Candidate, best: Candidate): string {
   return `${proven.agent} scores ${figure(proven.confidence)}, near ${best.agent} with ${figure(best.confidence)}, and its ${Math.floor(proven.observations)} outcomes of this type are better: historical ${figure(proven.parts.historical)} against ${figure(best.parts.historical)} (${inWords(proven)})`;

@@ -28,7 +28,7 @@ export type Ranking = {
   known_at: number;
 };
 
-/** Why an agent is passed over now. `absent`: no sign of life; `limit`: over its concurrency or rate. */
+/** Why an agent is passed over now. `absent`: no queue or no sign of life; `limit`: over its concurrency or rate. */
 export type Unavailable = { kind: "absent" | "limit"; reason: string };
 
 /** The agents that cannot take work now; who is not in it can. */

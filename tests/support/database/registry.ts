@@ -11,6 +11,8 @@ export type TestAgent = {
   presence?: "reported" | "assumed";
   routable?: boolean;
   queue?: string;
+  /** Whether a process of it has been heard of; it has. */
+  heard?: boolean;
 };
 
 /** Puts agents into the registry, or changes them there: present, each with a queue. */
@@ -44,6 +46,11 @@ export async function defineAgents(db: Db, ...agents: TestAgent[]): Promise<void
         yaml_config = excluded.yaml_config, parsed_metadata = excluded.parsed_metadata,
         capabilities = excluded.capabilities, triggers = excluded.triggers, definition_hash = excluded.definition_hash,
         active = true, routable = excluded.routable
+    `;
+    if (agent.heard !== false)
+      await db`
+      insert into agent_presence (agent_name, seen_at) values (${name}, now() + interval '1 day')
+      on conflict on constraint agent_presence_pkey do nothing
     `;
   }
 }

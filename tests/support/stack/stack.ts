@@ -79,7 +79,7 @@ export async function ready(started: Started): Promise<Started> {
       if (started.child.exitCode !== null) throw new Error(`The stack did not start:\n${started.output()}`);
       return started.output().includes(`ready ${started.url}`);
     },
-    { timeout: 60_000, interval: 50 },
+    { timeout: 180_000, interval: 50 },
   );
   return started;
 }
