@@ -107,7 +107,7 @@ export function checkDatabaseUrl(text: string, from: string): void {
       `${from} is not a connection string. Write it as postgres://user@host:5432/database?sslmode=require`,
     );
   }
-  if (/:$/.test(/^[^/]*\/\/([^/?]*)/.exec(text)?.[1] ?? "")) {
+  if (/^[^/]*\/\/[^/?]*:(?:[/?]|$)/.test(text)) {
     throw new ConfigError(`${from} has a colon without a port behind its host. Write host:5432, or the host alone.`);
   }
   if (url.password !== "") {

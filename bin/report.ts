@@ -50,8 +50,8 @@ async function ask(
   data: string | undefined,
 ): Promise<void> {
   const report = asArgument(() => findReport(name));
-  const run = async ({ db }: ControlPlane) => await report.run(db, system("report"), parameters);
-  const answered = await onDatabase(run, findTarget(data)).catch((error: unknown) => {
+  const read = async ({ db }: ControlPlane) => await report.run(db, system("report"), parameters);
+  const answered = await onDatabase(read, findTarget(data)).catch((error: unknown) => {
     // 400: the parameters are not those of the report. 404: they are, and nothing is there.
     throw error instanceof CallerError && error.status === 400 ? new WrongUse(error.message) : error;
   });

@@ -170,10 +170,18 @@ async function heardOf(url: string, name: string, broken: Set<string>, signal: A
   const until = performance.now() + HEARD_MS;
   while (performance.now() < until && !broken.has(name)) {
     signal?.throwIfAborted();
-    const answer = await fetch(`${url}/agents/${name}`).catch(() => undefined);
-    const { presence } = (await answer?.json().catch(() => ({}))) as { presence?: { present: boolean } };
-    if (presence?.present === true) return;
+    if (await isPresent(url, name)) return;
     await sleep(100);
+  }
+}
+
+async function isPresent(url: string, name: string): Promise<boolean> {
+  try {
+    const answer = await fetch(`${url}/agents/${name}`);
+    const { presence } = (await answer.json()) as { presence?: { present: boolean } };
+    return presence?.present === true;
+  } catch {
+    return false;
   }
 }
 
