@@ -1,15 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { envelope } from "../protocol/envelope.ts";
-import { AgentName, ORCHESTRATOR, serialiseMessage } from "../protocol/messages.ts";
-import { uuidv7 } from "../runtime/ids.ts";
+import { AgentName } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
 import { within } from "../time.ts";
+import { beatOver } from "./beat.ts";
 import type { Work } from "./define-work.ts";
 import { Inbox, MOST_WAITING } from "./inbox.ts";
 import { type Journal, openJournal } from "./journal/journal.ts";
-import type { Progress } from "./pulse.ts";
 import { type Definition, register } from "./register.ts";
-import { execute, type Run, type RunTools } from "./run.ts";
+import { execute, type RunTools } from "./run.ts";
 import { startSender } from "./sender.ts";
 import { amqpTransport } from "./transports/amqp-transport.ts";
 import { type AgentSettings, readAgentEnv } from "./transports/env.ts";
@@ -73,13 +71,12 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
   journal.forgetBefore(Date.now() - RETENTION_MS);
 
   const sender = startSender(journal, transport, name);
-  const tools: RunTools = { journal, wake: sender.wake, beat: (run, progress) => beat(transport, name, run, progress) };
+  const tools: RunTools = { journal, wake: sender.wake, beat: beatOver(transport, name) };
   const inbox = new Inbox({
     name,
     concurrency,
-    journal,
+    ...tools,
     transport,
-    wake: sender.wake,
     execute: (run) => execute(run, options.work, tools),
   });
   const forgetting = setInterval(() => journal.forgetBefore(Date.now() - RETENTION_MS), 3_600_000);
@@ -151,20 +148,4 @@ function answerInterrupted(journal: Journal): void {
     journal.say(requestId, { type: "work_result", payload }, "stopped");
     log.warn("interrupted work given up", { task_id: taskId, attempt });
   }
-}
-
-async function beat(transport: Transport, name: string, { request }: Run, progress: Progress): Promise<void> {
-  const { request_id, trace_id, x_custom_fields } = request;
-  const { task_id, attempt } = request.payload;
-  const alive = { task_id, attempt, status: "executing" as const, ...progress };
-  const identity = {
-    messageId: uuidv7(),
-    at: new Date(),
-    traceId: trace_id,
-    requestId: request_id,
-    customFields: x_custom_fields,
-  };
-  const body = serialiseMessage(envelope("work_status", name, ORCHESTRATOR, alive, identity));
-  const { error } = await transport.send([{ id: request_id, body }]);
-  if (error !== undefined) log.warn("lease not renewed", { task_id, trace_id, error });
 }

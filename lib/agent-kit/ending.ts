@@ -24,7 +24,10 @@ export type Ending = { openSteps: string } & (
 export function endingOf(outcome: Outcome, stopped: unknown): Ending {
   const why = stopped instanceof Stopped ? stopped.why : undefined;
   const { handover } = outcome;
-  if (why === "cancelled") return { how: "cancelled", openSteps: messageOf(stopped) };
+  // What ran to its end in spite of its signal is told as what it is.
+  if (why === "cancelled" && (outcome.status !== "completed" || handover !== undefined)) {
+    return { how: "cancelled", openSteps: messageOf(stopped) };
+  }
   if (handover !== undefined && why !== "timed out") {
     return { how: "handed over", handover, openSteps: "still open when its work was handed over" };
   }

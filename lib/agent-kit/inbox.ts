@@ -1,12 +1,16 @@
-import type { Message, WorkRequestMessage } from "../protocol/messages.ts";
-import { answerTo, type Refusal } from "../protocol/refusal.ts";
+import { type Message, ORCHESTRATOR, type WorkRequestMessage, type WorkStatusMessage } from "../protocol/messages.ts";
+import type { Refusal } from "../protocol/refusal.ts";
 import { uuidv7 } from "../runtime/ids.ts";
 import { log } from "../runtime/log.ts";
 import { within } from "../time.ts";
+import type { Beat } from "./beat.ts";
 import { Stopped } from "./ending.ts";
 import type { Journal } from "./journal/journal.ts";
+import { startPulse } from "./pulse.ts";
 import { readMessage } from "./read-message.ts";
+import { refuser } from "./refuse.ts";
 import type { Run } from "./run.ts";
+import { settle } from "./settle.ts";
 import type { Delivery, Transport } from "./transports/transport.ts";
 
 type Parts = {
@@ -16,11 +20,12 @@ type Parts = {
   transport: Transport;
   /** The journal has something new to send. */
   wake: () => void;
+  beat: Beat;
   execute: (run: Run) => Promise<void>;
 };
 
 /** A piece of work in hand: waiting for a place, or running. Every delivery of it is deleted when it has ended. */
-type Held = Run & { deliveries: Delivery[]; ended: Promise<void> | undefined };
+type Held = Run & { deliveries: Delivery[]; ended?: Promise<void> };
 
 /** A bound on memory alone: how much is with an agent at once is the orchestrator's choice (AGENT_IN_FLIGHT). */
 export const MOST_WAITING = 100;
@@ -36,13 +41,13 @@ export class Inbox {
   readonly #parts: Parts;
   /** By request_id, oldest first. */
   readonly #held = new Map<string, Held>();
-  /** Ids of refused deliveries whose sender has not been told yet. */
-  readonly #unanswered = new Set<string>();
+  readonly #refuse: (delivery: Delivery, refusal: Refusal) => Promise<void>;
   #running = 0;
   #finishing = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#refuse = refuser(parts.name, parts.transport);
   }
 
   /** How many messages to ask the queue for: the free places, and 1 when there are none, so that a cancelled is heard. */
@@ -81,6 +86,7 @@ export class Inbox {
       if (work.ended !== undefined) started.push(work.ended);
       else {
         this.#held.delete(requestId);
+        work.pulse?.stop();
         returned.push(settle(work.deliveries, "release"));
       }
     }
@@ -93,9 +99,8 @@ export class Inbox {
 
   #takeMessage(message: Message, delivery: Delivery): void {
     if (message.type === "work_request") return this.#takeRequest(message, delivery);
-    if (message.type === "work_status" && message.payload.status === "cancelled") {
-      this.#cancel(message.payload.task_id, message.payload.attempt);
-    } else if (message.type === "error") {
+    if (message.type === "work_status" && isQuestion(message)) return this.#takeStatus(message, delivery);
+    if (message.type === "error") {
       const { error_code, error_message, task_id } = message.payload;
       log.error("message refused by receiver", { error_code, error_message, task_id, trace_id: message.trace_id });
     } else log.warn("message ignored", { type: message.type, from_agent: message.from_agent });
@@ -103,20 +108,17 @@ export class Inbox {
   }
 
   #takeRequest(request: WorkRequestMessage, delivery: Delivery): void {
-    const busy = this.#held.get(request.request_id);
-    if (busy !== undefined) this.#join(busy, request, delivery);
-    else if (this.#isOver(request)) void settle([delivery], "accept");
-    else if (this.#parts.journal.find(request.request_id)?.state === "done") this.#answerAgain(request, delivery);
-    else this.#hold(request, delivery);
-  }
-
-  /** Whether this attempt has ended here without a result to keep, or is not wanted any more. */
-  #isOver({ request_id, payload: { task_id, attempt } }: WorkRequestMessage): boolean {
     const { journal } = this.#parts;
-    const known = journal.find(request_id);
-    if (known !== undefined && attempt < known.attempt) return true;
-    if (known?.state === "stopped" && attempt === known.attempt) return true;
-    return journal.isCancelled(task_id, attempt);
+    const { task_id, attempt } = request.payload;
+    const busy = this.#held.get(request.request_id);
+    if (busy !== undefined) return this.#join(busy, request, delivery);
+    const known = journal.find(request.request_id);
+    if (known !== undefined && attempt < known.attempt) return void settle([delivery], "accept");
+    if (known?.state === "stopped" && attempt === known.attempt) return void settle([delivery], "accept");
+    if (known?.state === "done") return this.#answerAgain(request, delivery);
+    const work = { request, startId: uuidv7(), controller: new AbortController(), deliveries: [delivery] };
+    if (journal.isCancelled(task_id, attempt)) this.#drop(work);
+    else this.#hold(work);
   }
 
   /** The same work is in hand: its answer will count for this attempt too. */
@@ -126,6 +128,7 @@ export class Inbox {
     if (attempt <= busy.request.payload.attempt) return;
     busy.request.payload.attempt = attempt;
     if (busy.ended !== undefined) this.#parts.journal.replay(request.request_id, attempt);
+    busy.pulse?.beat();
     this.#parts.wake();
     logOf(request).info("busy work took a later attempt");
   }
@@ -137,14 +140,16 @@ export class Inbox {
     void settle([delivery], "accept");
   }
 
-  #hold(request: WorkRequestMessage, delivery: Delivery): void {
+  #hold(work: Held): void {
+    const { request } = work;
     if (JSON.stringify(request.x_custom_fields ?? {}).length > MOST_CUSTOM) {
       delete request.x_custom_fields;
       logOf(request).warn("x_custom_fields too large to be carried", { most: MOST_CUSTOM });
     }
-    const work = { request, controller: new AbortController(), deliveries: [delivery], ended: undefined };
     this.#held.set(request.request_id, work);
     this.#fill();
+    if (work.ended !== undefined || this.#finishing) return;
+    work.pulse = startPulse(request.payload.lease_seconds, () => void this.#parts.beat(work, "held"));
   }
 
   #fill(): void {
@@ -167,44 +172,59 @@ export class Inbox {
       .catch((error: unknown) => log.error("work not kept", { task_id: payload.task_id, error }));
   }
 
-  #cancel(taskId: string, attempt: number): void {
-    this.#parts.journal.cancel(taskId, attempt);
+  /** Stops what it is told to stop, or says what has become of the work; what it does not know, another process may. */
+  #takeStatus(message: WorkStatusMessage, delivery: Delivery): void {
+    const { task_id, attempt, start_id, status } = message.payload;
+    const isStop = status === "cancelled";
+    if (isStop && start_id === undefined) this.#parts.journal.cancel(task_id, attempt);
+    let isMine = false;
     for (const work of this.#held.values()) {
-      const { payload, request_id } = work.request;
-      if (payload.task_id !== taskId || payload.attempt > attempt) continue;
-      work.controller.abort(new Stopped("cancelled", "cancelled"));
-      if (work.ended !== undefined) continue;
-      this.#held.delete(request_id);
-      void settle(work.deliveries, "accept");
+      const { payload } = work.request;
+      if (start_id === undefined ? payload.task_id !== task_id : work.startId !== start_id) continue;
+      isMine ||= start_id !== undefined || payload.attempt === attempt;
+      // Another request has made it a later attempt, which nobody has cancelled.
+      if (isStop && payload.attempt <= attempt) this.#stop(work);
+      else work.pulse?.beat();
     }
+    isMine ||= this.#tellAgain(message);
+    void settle([delivery], isMine ? "accept" : "passOn");
   }
 
-  async #refuse(delivery: Delivery, refusal: Refusal): Promise<void> {
-    // Once per message, not once per delivery: it comes back until the redrive policy has had enough.
-    if (delivery.receiveCount === 1 || this.#unanswered.has(delivery.id)) {
-      log.warn("message refused", { ...refusal.remains, error_code: refusal.error_code, reason: refusal.reason });
-      if (!(await this.#answerRefused(delivery, refusal))) return void this.#unanswered.add(delivery.id);
-      this.#unanswered.delete(delivery.id);
-    }
-    await settle([delivery], "reject");
+  /** Tells again how a run has ended; whether it is the very one that was asked about. */
+  #tellAgain({ request_id, payload: { attempt, start_id } }: WorkStatusMessage): boolean {
+    const { journal, wake } = this.#parts;
+    const known = start_id === undefined ? journal.find(request_id) : journal.findStart(start_id);
+    if (known === undefined || known.state === "running") return false;
+    const isIt = start_id !== undefined || known.attempt === attempt;
+    if (known.state === "done") journal.replay(known.requestId, known.attempt);
+    else if (isIt) journal.repeatLast(known.requestId);
+    wake();
+    return isIt;
   }
 
-  /** Whether the sender has been told, or nobody is to be told. */
-  async #answerRefused({ id }: Delivery, refusal: Refusal): Promise<boolean> {
-    const { name, transport } = this.#parts;
-    const body = answerTo(refusal, { from: name, deliveryId: id, newId: () => uuidv7(), now: new Date() });
-    return body === undefined || (await transport.send([{ id, body }])).error === undefined;
+  #stop(work: Held): void {
+    if (work.ended === undefined) this.#drop(work);
+    else work.controller.abort(new Stopped("cancelled", "cancelled"));
   }
+
+  /** Confirms that work which has not started never will. */
+  #drop(work: Held): void {
+    const { request_id, payload } = work.request;
+    const said = { task_id: payload.task_id, status: "cancelled", message: "cancelled before it started" } as const;
+    this.#parts.journal.begin(work.request, work.startId);
+    this.#parts.journal.say(request_id, { type: "work_status", payload: said }, "stopped");
+    this.#parts.wake();
+    this.#held.delete(request_id);
+    work.pulse?.stop();
+    void settle(work.deliveries, "accept");
+  }
+}
+
+/** Whether it is the orchestrator that stops work, or asks what has become of it. */
+function isQuestion({ from_agent, payload: { status } }: WorkStatusMessage): boolean {
+  return from_agent === ORCHESTRATOR && (status === "cancelled" || status === "executing");
 }
 
 function logOf({ trace_id, payload }: WorkRequestMessage): ReturnType<typeof log.with> {
   return log.with({ task_id: payload.task_id, trace_id, attempt: payload.attempt });
-}
-
-/** Tells the queue, which may be away: then the message comes again, and the journal knows it. */
-async function settle(deliveries: Delivery[], how: "accept" | "release" | "reject" | "extend"): Promise<void> {
-  const outcomes = await Promise.allSettled(deliveries.map((delivery) => delivery[how]()));
-  for (const outcome of outcomes) {
-    if (outcome.status === "rejected") log.debug("message not settled", { how, error: outcome.reason });
-  }
 }

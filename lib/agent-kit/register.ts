@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../runtime/log.ts";
+import { processName } from "./speaker.ts";
 import { type Api, type Call, callApi } from "./transports/api.ts";
 import { retryMs } from "./transports/transport.ts";
 
@@ -36,7 +36,7 @@ function putOf(name: string, definition: Definition): Call {
 }
 
 async function stayRegistered(name: string, put: Call | undefined, api: Api, signal: AbortSignal): Promise<void> {
-  const body = JSON.stringify({ instance: `${hostname()}:${process.pid}` });
+  const body = JSON.stringify({ instance: processName() });
   const presence: Call = { method: "POST", path: `/agents/${name}/presence`, type: "application/json", body };
   const say = speaker(name, api);
   let toPut = put;

@@ -7,6 +7,7 @@ import {
   type WorkResult,
 } from "../protocol/messages.ts";
 import type { Outcome } from "./define-work.ts";
+import { speaking } from "./speaker.ts";
 import { clip, messageOf } from "./text.ts";
 
 /** What the kit measures of a run. */
@@ -15,13 +16,16 @@ export type Measured = { duration_ms: number; output_bytes: number; steps: numbe
 /** A result as the kit makes it: the journal knows the attempt. */
 type Result = Omit<WorkResult, "attempt">;
 
+/** A request, and the start of it that answers. */
+type Started = { request: WorkRequestMessage; startId: string };
+
 /** The result as it is sent; where the author's part of it cannot be sent, a failed one that says so. Never throws. */
-export function toResult(request: WorkRequestMessage, outcome: Outcome, measured: Measured): Result {
-  const { task_id } = request.payload;
+export function toResult(run: Started, outcome: Outcome, measured: Measured): Result {
+  const { task_id } = run.request.payload;
   let fault: string | undefined;
   try {
     const result = asTold(task_id, outcome, measured);
-    fault = unsendable(request, "work_result", result);
+    fault = unsendable(run, "work_result", result);
     if (fault === undefined) return result;
   } catch (error) {
     // The outcome is the author's object: reading it may run code of theirs.
@@ -46,7 +50,7 @@ function asTold(task_id: string, outcome: Outcome, measured: Measured): Result {
 }
 
 /** Why no queue can carry this as an answer to the request, or undefined where it can. */
-export function unsendable(request: WorkRequestMessage, type: Message["type"], said: object): string | undefined {
+export function unsendable({ request, startId }: Started, type: Message["type"], said: object): string | undefined {
   const { request_id, trace_id, from_agent, to_agent, x_custom_fields, payload } = request;
   const identity = {
     messageId: request_id,
@@ -56,7 +60,7 @@ export function unsendable(request: WorkRequestMessage, type: Message["type"], s
     customFields: x_custom_fields,
   };
   try {
-    const answer = { ...said, attempt: payload.attempt } as Message["payload"];
+    const answer = { ...said, attempt: payload.attempt, ...speaking(startId) } as Message["payload"];
     const parsed = parseMessage(serialiseMessage(envelope(type, from_agent, to_agent, answer, identity)));
     return parsed.ok ? undefined : parsed.faults.map(({ field, message }) => `${field} ${message}`).join("; ");
   } catch (error) {

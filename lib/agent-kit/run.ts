@@ -1,29 +1,34 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { WorkRequestMessage, WorkStatus } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
+import type { Beat } from "./beat.ts";
 import { coded, type Outcome, type Work, type WorkContext, WorkFailed } from "./define-work.ts";
 import { type Ending, endingOf, failed, Stopped } from "./ending.ts";
 import type { Journal, Said } from "./journal/journal.ts";
-import { type Progress, startPulse } from "./pulse.ts";
+import { LONGEST_TIMER_MS, type Pulse, startPulse } from "./pulse.ts";
 import { type Measured, toResult, unsendable } from "./result.ts";
 import { recordSteps } from "./steps.ts";
 import { messageOf } from "./text.ts";
 
 /** How long work may take to end after its signal has been aborted; then it is left to itself. */
 const SETTLE_MS = 500;
-/** setTimeout fires at once for more than this. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** A run as the agent holds it. The request's attempt rises when the same work is asked for again meanwhile. */
-export type Run = { request: WorkRequestMessage; controller: AbortController };
+export type Run = {
+  request: WorkRequestMessage;
+  /** Made when this process took the request in hand. */
+  startId: string;
+  controller: AbortController;
+  /** Its signs of life, as held work while it waits for its turn, then as running work. */
+  pulse?: Pulse;
+};
 
 /** What a run needs of its agent. */
 export type RunTools = {
   journal: Journal;
   /** The journal has something new to send. */
   wake: () => void;
-  /** Says at once that the run is alive; lost ones do not matter. */
-  beat: (run: Run, progress: Progress) => Promise<void>;
+  beat: Beat;
 };
 
 /**
@@ -43,13 +48,14 @@ export async function execute(run: Run, works: Record<string, Work>, tools: RunT
   const tellStatus = (more: Partial<WorkStatus>) =>
     say({ type: "work_status", payload: { task_id, status: "executing", ...more } });
 
-  tools.journal.begin(request);
+  tools.journal.begin(request, run.startId);
   bound.info("work started");
   const steps = recordSteps((step) => tellStatus({ step }), controller.signal);
-  const everyMs = Math.min((payload.lease_seconds * 1000) / 3, LONGEST_TIMER_MS);
-  const pulse = startPulse(everyMs, (latest) => void tools.beat(run, latest));
+  run.pulse?.stop();
+  const pulse = startPulse(payload.lease_seconds, (latest) => void tools.beat(run, "executing", latest));
+  run.pulse = pulse;
   const timeout = abortLater(controller, payload.timeout_seconds);
-  const roles = openRoles(request, tellStatus);
+  const roles = openRoles(run, tellStatus);
   let told: Outcome;
   try {
     told = await settle(run, works, { step: steps.step, progress: pulse.progress, role: roles.role });
@@ -59,15 +65,11 @@ export async function execute(run: Run, works: Record<string, Work>, tools: RunT
     clearTimeout(timeout);
     pulse.stop();
   }
-  const ending = endingOf(passable(request, told), controller.signal.reason);
+  const ending = endingOf(passable(run, told), controller.signal.reason);
 
   const duration_ms = Math.round(performance.now() - started);
   steps.close(ending.openSteps);
-  if (ending.how === "cancelled") {
-    tools.journal.stop(request_id);
-    return bound.info("work cancelled", { duration_ms });
-  }
-  const { said, state, details } = lastWord(request, ending, { duration_ms, ...steps.totals() });
+  const { said, state, details } = lastWord(run, ending, { duration_ms, ...steps.totals() });
   say(said, state);
   bound.info(`work ${ending.how}`, { ...details, duration_ms });
 }
@@ -75,18 +77,17 @@ export async function execute(run: Run, works: Record<string, Work>, tools: RunT
 /** What closes a run, how the journal keeps it, and what the log says of it. */
 type LastWord = { said: Said; state: "done" | "stopped"; details: object };
 
-function lastWord(
-  request: WorkRequestMessage,
-  ending: Exclude<Ending, { how: "cancelled" }>,
-  measured: Measured,
-): LastWord {
-  const { task_id } = request.payload;
+function lastWord(run: Run, ending: Ending, measured: Measured): LastWord {
+  const { task_id } = run.request.payload;
   if (ending.how === "ended") {
-    const result = toResult(request, ending.outcome, measured);
+    const result = toResult(run, ending.outcome, measured);
     const { status, exit_code } = result;
     // What another attempt may mend is not kept as the answer to it.
     const state = result.retryable === true ? "stopped" : "done";
     return { said: { type: "work_result", payload: result }, state, details: { status, exit_code } };
+  }
+  if (ending.how === "cancelled") {
+    return { said: { type: "work_status", payload: { task_id, status: "cancelled" } }, state: "stopped", details: {} };
   }
   const over = ending.how === "handed over";
   const more = over ? { handover: ending.handover } : { message: "the agent stopped" };
@@ -98,11 +99,11 @@ function lastWord(
 }
 
 /** Tells the parts that the agent takes in the work, until it is closed. */
-function openRoles(request: WorkRequestMessage, tellStatus: (more: Partial<WorkStatus>) => void) {
+function openRoles(run: Run, tellStatus: (more: Partial<WorkStatus>) => void) {
   let closed = false;
   const role: WorkContext["role"] = (name, more = {}) => {
-    const said = { task_id: request.payload.task_id, status: "executing", role: { name, ...more } } as const;
-    const fault = unsendable(request, "work_status", said);
+    const said = { task_id: run.request.payload.task_id, status: "executing", role: { name, ...more } } as const;
+    const fault = unsendable(run, "work_status", said);
     if (fault !== undefined) throw new Error(`the role cannot be told: ${fault}`);
     if (!closed) tellStatus(said);
   };
@@ -162,11 +163,11 @@ function worded({ error, ...outcome }: Outcome): Outcome {
 }
 
 /** The outcome, unless it is a handover that no queue can carry: then a failure that says so. */
-function passable(request: WorkRequestMessage, outcome: Outcome): Outcome {
+function passable(run: Run, outcome: Outcome): Outcome {
   const { handover } = outcome;
   if (handover === undefined) return outcome;
-  const { task_id } = request.payload;
-  const fault = unsendable(request, "work_status", { task_id, status: "approved", handover });
+  const { task_id } = run.request.payload;
+  const fault = unsendable(run, "work_status", { task_id, status: "approved", handover });
   return fault === undefined ? outcome : failed(`the work's own handover cannot be sent: ${fault}`);
 }
 

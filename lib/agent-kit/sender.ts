@@ -4,6 +4,7 @@ import { type Message, ORCHESTRATOR, serialiseMessage } from "../protocol/messag
 import { log } from "../runtime/log.ts";
 import { within } from "../time.ts";
 import type { Journal, Unsent } from "./journal/journal.ts";
+import { speaking } from "./speaker.ts";
 import { type Letter, retryMs, type Transport } from "./transports/transport.ts";
 
 /** At most this many messages are read from the journal and on their way at once: 6 MB. */
@@ -74,8 +75,11 @@ function letterOf(row: Unsent, name: string): Letter[] {
   }
 }
 
-function toMessage({ said, attempt, messageId, traceId, requestId, customFields }: Unsent, name: string): Message {
-  const payload = { ...said.payload, attempt };
+function toMessage(
+  { said, attempt, startId, messageId, traceId, requestId, customFields }: Unsent,
+  name: string,
+): Message {
+  const payload = { ...said.payload, attempt, ...speaking(startId) };
   const identity = { messageId, at: new Date(), traceId, requestId, customFields };
   return envelope(said.type, name, ORCHESTRATOR, payload, identity);
 }

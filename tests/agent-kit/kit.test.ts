@@ -275,7 +275,8 @@ overBoth((queues, { spawnAgent, ask, cancel, listen }) => {
       expect(ended.summary).toBe("cancelled");
       expect(heard.results(asked)).toEqual([]);
     }
-    expect(heard.of(waiting)).toEqual([]);
+    await heard.cancelled(waiting);
+    expect(heard.told(waiting, "executing")).toEqual([]);
     expect(done("waiting")).toBe(0);
   });
 

@@ -40,8 +40,9 @@ export function openDatabase(file: string): DatabaseSync {
       pragma synchronous = full;
       pragma foreign_keys = on;
       begin exclusive;
-      ${SCHEMA}
-      commit;`);
+      ${SCHEMA}`);
+    addStartId(db);
+    db.exec("commit");
     return db;
   } catch (cause) {
     db?.close();
@@ -51,6 +52,13 @@ export function openDatabase(file: string): DatabaseSync {
       : `${(cause as Error).message}. Mend or remove it, or name another folder: WAYBILL_AGENT_DATA=DIR`;
     throw new Error(`The journal ${file} cannot be opened. ${todo}`, { cause });
   }
+}
+
+/** Journals of before 2026-12 do not know which start of a request a run is; theirs are told without it. */
+function addStartId(db: DatabaseSync): void {
+  const known = db.prepare("select 1 from pragma_table_info('runs') where name = 'start_id'").get();
+  if (known === undefined) db.exec("alter table runs add column start_id text");
+  db.exec("create index if not exists runs_start_idx on runs (start_id)");
 }
 
 const SQLITE_BUSY = 5;

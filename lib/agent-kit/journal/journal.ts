@@ -4,13 +4,17 @@ import type { WorkRequestMessage, WorkResult, WorkStatus } from "../../protocol/
 import { uuidOf } from "../../runtime/ids.ts";
 import { openDatabase } from "./file.ts";
 
-/** Something said about a run, without its attempt: that is put in when it is sent. */
+/** Something said about a run, without its attempt and who says it: that is put in when it is sent. */
 export type Said =
-  | { type: "work_status"; payload: Omit<WorkStatus, "attempt"> }
-  | { type: "work_result"; payload: Omit<WorkResult, "attempt"> };
+  | { type: "work_status"; payload: Omit<WorkStatus, Sent> }
+  | { type: "work_result"; payload: Omit<WorkResult, Sent> };
+type Sent = "attempt" | "start_id" | "process";
 
 /** running: being done, or a crash ended it · done: answered for good · stopped: this attempt is over, another starts from nothing. */
 export type RunState = "running" | "done" | "stopped";
+
+/** A run as the journal knows it. */
+export type Found = { requestId: string; state: RunState; attempt: number };
 
 /** One thing to send: what was said, and the run's envelope as it is now. */
 export type Unsent = {
@@ -20,6 +24,8 @@ export type Unsent = {
   requestId: string;
   traceId: string;
   attempt: number;
+  /** Undefined for a run of a journal that did not know it yet. */
+  startId: string | undefined;
   customFields: Record<string, unknown> | undefined;
   said: Said;
 };
@@ -51,17 +57,22 @@ export class Journal {
   }
 
   /** How far the run is; undefined where there is none. */
-  find(requestId: string): { state: RunState; attempt: number } | undefined {
-    return this.#statements.find.get(requestId) as ReturnType<Journal["find"]>;
+  find(requestId: string): Found | undefined {
+    return this.#statements.find.get(requestId) as Found | undefined;
+  }
+
+  /** The same, by one start of it. */
+  findStart(startId: string): Found | undefined {
+    return this.#statements.findStart.get(startId) as Found | undefined;
   }
 
   /** Starts a run from nothing: what an earlier attempt left is forgotten. */
-  begin({ request_id, trace_id, payload, x_custom_fields }: WorkRequestMessage): void {
+  begin({ request_id, trace_id, payload, x_custom_fields }: WorkRequestMessage, startId: string): void {
     const { task_id, attempt } = payload;
     const custom = x_custom_fields === undefined ? null : JSON.stringify(x_custom_fields);
     this.#transaction(() => {
       this.#statements.deleteRun.run(request_id);
-      this.#statements.insertRun.run(request_id, task_id, trace_id, attempt, custom, Date.now(), Date.now());
+      this.#statements.insertRun.run(request_id, task_id, trace_id, attempt, custom, Date.now(), Date.now(), startId);
     });
   }
 
@@ -73,16 +84,19 @@ export class Journal {
     });
   }
 
-  /** Closes a run with nothing more to say. */
-  stop(requestId: string): void {
-    this.#statements.setState.run("stopped", Date.now(), requestId);
-  }
-
   /** Everything said for the run is to be sent again, under this attempt and new message ids. */
   replay(requestId: string, attempt: number): void {
     this.#transaction(() => {
       this.#statements.raise.run(attempt, Date.now(), requestId);
       this.#statements.sayAgain.run(requestId);
+    });
+  }
+
+  /** What a run that has ended said last is to be sent again, under a new message id. */
+  repeatLast(requestId: string): void {
+    this.#transaction(() => {
+      this.#statements.nextGeneration.run(Date.now(), requestId);
+      this.#statements.sayLastAgain.run(requestId);
     });
   }
 
@@ -137,21 +151,26 @@ export class Journal {
   }
 }
 
+const FOUND = 'request_id as "requestId", state, attempt';
+
 /** All that the journal asks its file more than once, prepared. */
 function statementsOf(db: DatabaseSync) {
   return {
     insertSaid: db.prepare("insert into said (request_id, last, body) values (?, ?, ?)"),
     setState: db.prepare("update runs set state = ?, updated_at = ? where request_id = ?"),
-    find: db.prepare("select state, attempt from runs where request_id = ?"),
+    find: db.prepare(`select ${FOUND} from runs where request_id = ?`),
+    findStart: db.prepare(`select ${FOUND} from runs where start_id = ?`),
     insertRun: db.prepare(`
-      insert into runs (request_id, task_id, trace_id, attempt, state, custom_fields, begun_at, updated_at)
-      values (?, ?, ?, ?, 'running', ?, ?, ?)`),
+      insert into runs (request_id, task_id, trace_id, attempt, state, custom_fields, begun_at, updated_at, start_id)
+      values (?, ?, ?, ?, 'running', ?, ?, ?, ?)`),
     deleteRun: db.prepare("delete from runs where request_id = ?"),
     raise: db.prepare("update runs set attempt = ?, generation = generation + 1, updated_at = ? where request_id = ?"),
+    nextGeneration: db.prepare("update runs set generation = generation + 1, updated_at = ? where request_id = ?"),
+    sayLastAgain: db.prepare("update said set sent = 0 where request_id = ? and last = 1"),
     sayAgain: db.prepare("update said set sent = 0 where request_id = ?"),
     // The last word waits until the queue has taken the others: who sees the result finds the output complete sooner.
     unsent: db.prepare(`
-      select seq, generation, request_id, trace_id, attempt, custom_fields, begun_at, body
+      select seq, generation, request_id, trace_id, attempt, start_id, custom_fields, begun_at, body
       from said join runs using (request_id)
       where sent = 0 and (last = 0 or not exists (
         select 1 from said before where before.request_id = said.request_id and before.sent = 0 and before.seq < said.seq
@@ -173,13 +192,14 @@ type UnsentRow = {
   request_id: string;
   trace_id: string;
   attempt: number;
+  start_id: string | null;
   custom_fields: string | null;
   begun_at: number;
   body: string;
 };
 
 function toUnsent(row: UnsentRow): Unsent {
-  const { seq, generation, request_id, trace_id, attempt, custom_fields, begun_at, body } = row;
+  const { seq, generation, request_id, trace_id, attempt, start_id, custom_fields, begun_at, body } = row;
   return {
     seq,
     generation,
@@ -188,6 +208,7 @@ function toUnsent(row: UnsentRow): Unsent {
     requestId: request_id,
     traceId: trace_id,
     attempt,
+    startId: start_id ?? undefined,
     customFields: custom_fields === null ? undefined : (JSON.parse(custom_fields) as Record<string, unknown>),
     said: JSON.parse(body) as Said,
   };

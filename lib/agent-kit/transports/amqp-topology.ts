@@ -10,6 +10,8 @@ export type Topology = {
   work: string;
   /** What agents say: publish here, with any routing key. */
   results: string;
+  /** What one process of an agent has no use for and another may have: a direct exchange, the routing key is the agent's name. */
+  passed: string;
   /** Dead letters: a direct exchange, the routing key is the name of the queue that they come from. */
   deadLetters: string;
   /** What agents say, until the bridge has brought it to SQS. */
@@ -25,6 +27,7 @@ export function topology(prefix = ""): Topology {
   return {
     work: `${prefix}waybill.work`,
     results: `${prefix}waybill.results`,
+    passed: `${prefix}waybill.passed`,
     deadLetters: `${prefix}waybill.dlx`,
     resultsQueue: `${prefix}results`,
     agentQueue: (agent) => `${prefix}agent.${agent}`,
@@ -54,6 +57,7 @@ export async function declareTopology(
   await onChannel(connection, async (channel) => {
     await channel.assertExchange(names.work, "topic", { durable: true });
     await channel.assertExchange(names.results, "topic", { durable: true });
+    await channel.assertExchange(names.passed, "direct", { durable: true });
     await channel.assertExchange(names.deadLetters, "direct", { durable: true });
     await declareQueue(channel, names, names.resultsQueue);
     await channel.bindQueue(names.resultsQueue, names.results, "#");
@@ -78,7 +82,8 @@ export async function deleteTopology(
       await channel.deleteQueue(queue);
       await channel.deleteQueue(names.deadLetterQueue(queue));
     }
-    for (const exchange of [names.work, names.results, names.deadLetters]) await channel.deleteExchange(exchange);
+    const { work, results, passed, deadLetters } = names;
+    for (const exchange of [work, results, passed, deadLetters]) await channel.deleteExchange(exchange);
   });
 }
 

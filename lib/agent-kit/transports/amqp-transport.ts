@@ -11,8 +11,18 @@ import type { Delivery, Letter, Transport } from "./transport.ts";
 
 type AmqpSettings = Pick<AgentSettings, "concurrency" | "visibilitySeconds" | "pollSeconds"> & { queue: AmqpQueue };
 
-/** A message that the broker has lent over this channel. `acked` where it was told before its work is done. */
-type Lent = { channel: Channel; message: ConsumeMessage; since: number; kept: boolean; acked: boolean };
+/**
+ * A message that the broker has lent over this channel. `acked` where it was told before its work is done, `passed` where another
+ * process has passed it on: that is a copy, of which the broker wants to hear nothing.
+ */
+type Lent = {
+  channel: Channel;
+  message: ConsumeMessage;
+  since: number;
+  kept: boolean;
+  acked: boolean;
+  passed: boolean;
+};
 type Deal = (channel: Channel, message: ConsumeMessage) => void;
 
 const accept: Deal = (channel, message) => channel.ack(message);
@@ -97,24 +107,27 @@ class AmqpTransport implements Transport {
 
   /**
    * RabbitMQ serves the higher priority first: a message goes to whoever has a free place. Only what nobody has a place for is
-   * taken to wait, so that a `cancelled` behind it is heard.
+   * taken to wait, so that a `cancelled` behind it is heard. What another process has passed on comes to all of them.
    */
   async #consume(channel: Channel, connection: ChannelModel): Promise<void> {
-    await declareTopology(connection, [this.#name], this.#settings.queue.prefix);
+    const { passed } = await declareTopology(connection, [this.#name], this.#settings.queue.prefix);
+    const { queue: own } = await channel.assertQueue("", { exclusive: true });
+    await channel.bindQueue(own, passed, this.#name);
     const take = (message: ConsumeMessage | null) => this.#take(channel, message);
     this.#consumerTags = await cancelledOnDeletion(channel, async () => {
       await channel.prefetch(this.#settings.concurrency);
       const places = await channel.consume(this.#queue, take, { priority: 1 });
       await channel.prefetch(this.#most);
       const beyond = await channel.consume(this.#queue, take, { priority: 0 });
-      return [places.consumerTag, beyond.consumerTag];
+      const copies = await channel.consume(own, (message) => this.#take(channel, message, true), { noAck: true });
+      return [places.consumerTag, beyond.consumerTag, copies.consumerTag];
     });
   }
 
-  #take(channel: Channel, message: ConsumeMessage | null): void {
+  #take(channel: Channel, message: ConsumeMessage | null, passed = false): void {
     // The queue was deleted: a new connection declares it again.
     if (message === null) return this.#link.drop();
-    this.#waiting.push({ channel, message, since: Date.now(), kept: true, acked: false });
+    this.#waiting.push({ channel, message, since: Date.now(), kept: true, acked: false, passed });
     this.#news.emit("any");
   }
 
@@ -126,7 +139,7 @@ class AmqpTransport implements Transport {
 
   #handOut(lent: Lent): Delivery {
     const body = lent.message.content.toString();
-    this.#inHand.add(lent);
+    if (!lent.passed) this.#inHand.add(lent);
     return {
       id: uuidOf(body),
       body,
@@ -134,6 +147,7 @@ class AmqpTransport implements Transport {
       extend: async () => this.#extend(lent),
       accept: async () => this.#settle(lent, accept),
       release: () => this.#release(lent, body),
+      passOn: () => this.#passOn(lent, body),
       reject: async () => this.#settle(lent, bury),
     };
   }
@@ -152,6 +166,15 @@ class AmqpTransport implements Transport {
     if (!lent.acked) return this.#settle(lent, giveBack);
     const { error } = await this.#sending.send([{ id: this.#queue, body }], { exchange: "", key: this.#queue });
     if (error !== undefined) throw error as Error;
+  }
+
+  /** To every process of the agent, this one too: a broker would give it back to whoever has a free place, again and again. */
+  async #passOn(lent: Lent, body: string): Promise<void> {
+    if (lent.passed) return;
+    const { passed } = topology(this.#settings.queue.prefix);
+    const { error } = await this.#sending.send([{ id: this.#queue, body }], { exchange: passed, key: this.#name });
+    if (error !== undefined) throw error as Error;
+    this.#settle(lent, accept);
   }
 
   /** Tells the broker once: told twice, it would close the channel, with everything else that came over it. */
@@ -176,6 +199,6 @@ class AmqpTransport implements Transport {
   async #takeNoMore(): Promise<void> {
     const opened = await this.#link.ifOpen();
     for (const tag of this.#consumerTags) await opened?.channel.cancel(tag);
-    for (const lent of this.#waiting.splice(0)) giveBack(lent.channel, lent.message);
+    for (const lent of this.#waiting.splice(0)) if (!lent.passed) giveBack(lent.channel, lent.message);
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   ChangeMessageVisibilityCommand,
   DeleteMessageCommand,
@@ -7,6 +8,14 @@ import {
 import { sendAll, sqs } from "../../runtime/aws/sqs.ts";
 import type { AgentSettings, SqsQueue } from "./env.ts";
 import type { Delivery, Transport } from "./transport.ts";
+
+/** So often a message that nobody has use for is received: once more, and the redrive policy would make it a dead letter. */
+const MOST_SEEN = 5;
+/**
+ * Who passes a message on leaves the queue to others, which wait for messages all the while: so long, times the deliveries so far.
+ * The slower they are, the longer.
+ */
+const ASIDE_MS = 500;
 
 type SqsSettings = Pick<AgentSettings, "visibilitySeconds" | "pollSeconds"> & { queue: SqsQueue };
 
@@ -24,21 +33,31 @@ export function sqsTransport({ queue, visibilitySeconds, pollSeconds }: SqsSetti
     const change = { QueueUrl: queueUrl, ReceiptHandle, VisibilityTimeout: seconds };
     await sqs.send(new ChangeMessageVisibilityCommand(change), deadline());
   };
-  const deliver = (message: Message): Delivery => ({
-    id: message.MessageId ?? "",
-    body: message.Body ?? "",
-    receiveCount: Number(message.Attributes?.["ApproximateReceiveCount"] ?? 1),
-    extend: () => changeVisibility(message, visibilitySeconds),
-    accept: async () => {
-      const { ReceiptHandle } = message;
-      await sqs.send(new DeleteMessageCommand({ QueueUrl: queueUrl, ReceiptHandle }), deadline());
-    },
-    release: () => changeVisibility(message, 0),
-    // The redrive policy counts deliveries: given back at once, the message is in the dead letter queue soon.
-    reject: () => changeVisibility(message, 0),
-  });
+  const accept = async ({ ReceiptHandle }: Message) => {
+    await sqs.send(new DeleteMessageCommand({ QueueUrl: queueUrl, ReceiptHandle }), deadline());
+  };
+  let asideUntil = 0;
+  const deliver = (message: Message): Delivery => {
+    const receiveCount = Number(message.Attributes?.["ApproximateReceiveCount"] ?? 1);
+    return {
+      id: message.MessageId ?? "",
+      body: message.Body ?? "",
+      receiveCount,
+      extend: () => changeVisibility(message, visibilitySeconds),
+      accept: () => accept(message),
+      release: () => changeVisibility(message, 0),
+      passOn: async () => {
+        if (receiveCount >= MOST_SEEN) return await accept(message);
+        asideUntil = performance.now() + ASIDE_MS * receiveCount;
+        await changeVisibility(message, 0);
+      },
+      // The redrive policy counts deliveries: given back at once, the message is in the dead letter queue soon.
+      reject: () => changeVisibility(message, 0),
+    };
+  };
   return {
     receive: async (max) => {
+      await sleep(Math.max(0, asideUntil - performance.now()));
       const { Messages } = await sqs.send(
         new ReceiveMessageCommand({
           QueueUrl: queueUrl,

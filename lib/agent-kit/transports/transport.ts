@@ -25,6 +25,8 @@ export type Delivery = {
   accept: () => Promise<void>;
   /** Somebody else may have it, at once. */
   release: () => Promise<void>;
+  /** It is for another process of the agent, if there is any: that one gets it soon. What nobody has use for is forgotten. */
+  passOn: () => Promise<void>;
   /** It can never be dealt with: on its way to the dead letter queue. */
   reject: () => Promise<void>;
 };

@@ -2,11 +2,13 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { openDatabase } from "../../../lib/agent-kit/journal/file.ts";
 import { type Journal, openJournal } from "../../../lib/agent-kit/journal/journal.ts";
 import type { WorkRequestMessage } from "../../../lib/protocol/messages.ts";
 import { testFolder } from "../../support/agents/agent.ts";
 
 const folder = testFolder();
+const START = "019a5b1c-0000-7000-8000-00000000ffff";
 
 function open(name: string = randomUUID()): Journal & { reopen: () => Journal } {
   const journal = openJournal(folder, name);
@@ -41,8 +43,8 @@ const shown = (journal: Journal) =>
 test("a result is given out only when all that was said before it has been sent", () => {
   const journal = open();
   const [one, other] = [request(), request()];
-  journal.begin(one);
-  journal.begin(other);
+  journal.begin(one, START);
+  journal.begin(other, START);
   tellStep(journal, one, 1);
   tellResult(journal, one);
   tellResult(journal, other);
@@ -55,7 +57,7 @@ test("a result is given out only when all that was said before it has been sent"
 test("what is being sent while it is asked for again is sent again", () => {
   const journal = open();
   const one = request();
-  journal.begin(one);
+  journal.begin(one, START);
   tellResult(journal, one);
 
   const onItsWay = journal.unsent(10);
@@ -69,7 +71,7 @@ test("what is being sent while it is asked for again is sent again", () => {
 test("a message keeps its id until the queue has taken it, over a restart too", () => {
   const journal = open();
   const one = request();
-  journal.begin(one);
+  journal.begin(one, START);
   tellResult(journal, one);
 
   const before = journal.unsent(1)[0]?.messageId;
@@ -80,7 +82,7 @@ test("a message keeps its id until the queue has taken it, over a restart too", 
 test("runs that were cut off are found with the steps that never ended; those that had said nothing are forgotten", () => {
   const journal = open();
   const [told, silent, ended] = [request(3), request(), request()];
-  for (const each of [told, silent, ended]) journal.begin(each);
+  for (const each of [told, silent, ended]) journal.begin(each, randomUUID());
   tellStep(journal, told, 1);
   tellStep(journal, told, 1, "completed");
   tellStep(journal, told, 2);
@@ -97,20 +99,68 @@ test("runs that were cut off are found with the steps that never ended; those th
     },
   ]);
   expect(next.find(silent.request_id)).toBeUndefined();
-  expect(next.find(ended.request_id)).toEqual({ state: "done", attempt: 1 });
+  expect(next.find(ended.request_id)).toMatchObject({ state: "done", attempt: 1 });
 });
 
 test("beginning again forgets what an earlier attempt said", () => {
   const journal = open();
   const one = request();
-  journal.begin(one);
+  journal.begin(one, START);
   tellStep(journal, one, 1);
-  journal.stop(one.request_id);
-
-  journal.begin({ ...one, payload: { ...one.payload, attempt: 2 } });
+  journal.begin({ ...one, payload: { ...one.payload, attempt: 2 } }, START);
 
   expect(shown(journal)).toEqual([]);
-  expect(journal.find(one.request_id)).toEqual({ state: "running", attempt: 2 });
+  expect(journal.find(one.request_id)).toMatchObject({ state: "running", attempt: 2 });
+});
+
+test("all that is said of a run names its start, over a restart too, and the start finds the run", () => {
+  const journal = open();
+  const one = request(2);
+  journal.begin(one, START);
+  tellStep(journal, one, 1);
+
+  const next = journal.reopen();
+
+  expect(next.unsent(10).map(({ startId }) => startId)).toEqual([START]);
+  expect(next.findStart(START)).toEqual({ requestId: one.request_id, state: "running", attempt: 2 });
+  expect(next.findStart(randomUUID())).toBeUndefined();
+});
+
+test("the last word is said again alone, under another message id", () => {
+  const journal = open();
+  const one = request();
+  journal.begin(one, START);
+  tellStep(journal, one, 1);
+  tellResult(journal, one);
+  journal.markSent(journal.unsent(10));
+  const [result] = journal.unsent(10);
+  journal.markSent(journal.unsent(10));
+
+  journal.repeatLast(one.request_id);
+
+  const [again, ...more] = journal.unsent(10);
+  expect(more).toEqual([]);
+  expect(again?.said).toEqual(result?.said);
+  expect(again?.messageId).not.toBe(result?.messageId);
+});
+
+test("a journal of an earlier version opens, and its runs are told without a start", () => {
+  const file = join(folder, "earlier.sqlite");
+  const earlier = openDatabase(file);
+  const one = request();
+  earlier.exec("drop index runs_start_idx; alter table runs drop column start_id");
+  earlier.exec(
+    `insert into runs values ('${one.request_id}', '${one.payload.task_id}', '${one.trace_id}', 1, 0, 'running', null, 1, 1)`,
+  );
+  earlier.close();
+
+  const journal = openJournal(folder, "earlier");
+  tellResult(journal, one);
+  const other = request();
+  journal.begin(other, START);
+  tellResult(journal, other);
+
+  expect(journal.unsent(10).map(({ startId }) => startId)).toEqual([undefined, START]);
 });
 
 test("a cancel counts for its attempt and those before it, whatever order cancels come in", () => {
@@ -125,7 +175,7 @@ test("a cancel counts for its attempt and those before it, whatever order cancel
 test("what ended long ago is forgotten once it is sent; what runs or waits to be sent is not", () => {
   const journal = open();
   const [sent, unsent, running] = [request(), request(), request()];
-  for (const each of [sent, unsent, running]) journal.begin(each);
+  for (const each of [sent, unsent, running]) journal.begin(each, randomUUID());
   tellResult(journal, sent);
   journal.markSent(journal.unsent(10));
   tellResult(journal, unsent);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll } from "vitest";
-import type { Message, OutputChunk, WorkRequest, WorkResult } from "../../../lib/protocol/messages.ts";
+import type { Message, OutputChunk, WorkRequest, WorkResult, WorkStatus } from "../../../lib/protocol/messages.ts";
 import { sqsQueues, type TestQueues } from "../queues/sqs.ts";
 
 /** A folder of this test file alone, removed at its end. */
@@ -120,11 +120,24 @@ export function over(queues: TestQueues) {
     return { agent, task_id: work.task_id, request_id, trace_id: message.trace_id, message };
   };
 
-  /** Tells the agent that the work is cancelled. */
-  const cancel = async ({ agent, task_id, request_id }: Asked, attempt = 1): Promise<void> => {
-    const payload = { task_id, attempt, status: "cancelled" };
+  /** Tells the agent something about work, as the control plane does: to one start of it where that is named. */
+  const tell = async (
+    { agent, task_id, request_id }: Asked,
+    status: "cancelled" | "executing",
+    attempt: number,
+    start_id?: string,
+  ): Promise<void> => {
+    const payload = { task_id, attempt, status, ...(start_id === undefined ? {} : { start_id }) };
     await queues.put(agent, JSON.stringify({ ...envelope(agent, request_id), type: "work_status", payload }));
   };
+
+  /** Tells the agent that the work is cancelled. */
+  const cancel = async (asked: Asked, attempt = 1, start_id?: string): Promise<void> =>
+    await tell(asked, "cancelled", attempt, start_id);
+
+  /** Asks the agent what has become of the work. */
+  const question = async (asked: Asked, attempt = 1, start_id?: string): Promise<void> =>
+    await tell(asked, "executing", attempt, start_id);
 
   /** Listens to the results queue while the tests of this block run, and forgets nothing. */
   const listen = () => {
@@ -145,10 +158,14 @@ export function over(queues: TestQueues) {
         .filter(({ payload }) => payload.attempt === attempt)
         .flatMap(({ payload }) => payload.step ?? []);
     const results = (asked: Asked) => of(asked).filter((message) => message.type === "work_result");
+    /** What was told of it so, of one attempt. */
+    const told = (asked: Asked, status: WorkStatus["status"], attempt = 1) =>
+      statuses(asked).filter(({ payload }) => payload.status === status && payload.attempt === attempt);
     return {
       heard,
       of,
       statuses,
+      told,
       steps,
       results,
       result: async (asked: Asked, attempt = 1): Promise<WorkResult> =>
@@ -159,6 +176,14 @@ export function over(queues: TestQueues) {
         await until(`attempt ${attempt} is handed back`, () =>
           statuses(asked).find(({ payload }) => payload.status === "approved" && payload.attempt === attempt),
         ),
+      /** The start of which the first message about the work is. */
+      start: async (asked: Asked): Promise<string> =>
+        await until("its start is known", () => {
+          const [first] = of(asked);
+          return first !== undefined && "start_id" in first.payload && first.payload.start_id;
+        }),
+      cancelled: async (asked: Asked, attempt = 1) =>
+        await until(`attempt ${attempt} is confirmed as cancelled`, () => told(asked, "cancelled", attempt)[0]),
       /** The output of an attempt, as GET /work/{id}/output joins it. */
       output: (asked: Asked, attempt = 1): Buffer => {
         const chunks = new Map<string, OutputChunk & { step: number }>();
@@ -171,7 +196,7 @@ export function over(queues: TestQueues) {
     };
   };
 
-  return { spawnAgent, ask, cancel, listen };
+  return { spawnAgent, ask, cancel, question, listen };
 }
 
 /** The same over SQS. */

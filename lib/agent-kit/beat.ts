@@ -1,0 +1,33 @@
+import { envelope } from "../protocol/envelope.ts";
+import { ORCHESTRATOR, serialiseMessage, type WorkRequestMessage } from "../protocol/messages.ts";
+import { uuidv7 } from "../runtime/ids.ts";
+import { log } from "../runtime/log.ts";
+import type { Progress } from "./pulse.ts";
+import { speaking } from "./speaker.ts";
+import type { Transport } from "./transports/transport.ts";
+
+/** Says at once that a process has the run, which waits for its turn (held) or is being done (executing). Lost ones do not matter. */
+export type Beat = (
+  run: { request: WorkRequestMessage; startId: string },
+  status: "held" | "executing",
+  progress?: Progress,
+) => Promise<void>;
+
+/** Signs of life of the agent `name`, sent past the journal. They never reject. */
+export function beatOver(transport: Transport, name: string): Beat {
+  return async ({ request, startId }, status, progress = {}) => {
+    const { request_id, trace_id, x_custom_fields } = request;
+    const { task_id, attempt } = request.payload;
+    const alive = { task_id, attempt, ...speaking(startId), status, ...progress };
+    const identity = {
+      messageId: uuidv7(),
+      at: new Date(),
+      traceId: trace_id,
+      requestId: request_id,
+      customFields: x_custom_fields,
+    };
+    const body = serialiseMessage(envelope("work_status", name, ORCHESTRATOR, alive, identity));
+    const { error } = await transport.send([{ id: request_id, body }]);
+    if (error !== undefined) log.warn("lease not renewed", { task_id, trace_id, error });
+  };
+}
