@@ -20,7 +20,7 @@ import urllib.request
 
 import pika
 import pika.exceptions
-from protocol import cancel_on_deletion, checker, declare, is_uuid, message_about
+from protocol import cancel_on_deletion, checker, declare, declare_copies, is_uuid, message_about, process_name, uuid7
 
 NAME = "research"
 URL = os.environ.get("RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672")
@@ -30,6 +30,8 @@ GRACE_SECONDS = float(os.environ.get("AGENT_GRACE_SECONDS", "8"))
 API_URL = os.environ.get("WAYBILL_API_URL", "")
 PRESENCE_SECONDS = float(os.environ.get("AGENT_PRESENCE_EVERY_SECONDS", "60"))
 MOST_BYTES = 5_000_000
+# How long a thread that is told to stop may still end by itself.
+SETTLE_SECONDS = 0.5
 
 
 def log(event, **fields):
@@ -69,31 +71,41 @@ def fault_of(parameters):
 class Work:
     """A piece of work in hand. `said` is all that was said of it, in payloads without the attempt; `sent` of them are out."""
 
-    def __init__(self, request, tag, said=None):
-        self.request, self.tags, self.sent, self.over = request, [tag], 0, said is not None
-        self.said = said if said is not None else []
-        self.is_answer = True  # what was handed back is none
+    def __init__(self, request, tag, kept=None):
+        self.request, self.tags, self.sent = request, [tag], 0
+        self.said, self.over = ([], False) if kept is None else (kept["said"], True)
+        self.state = "done" if kept is None else kept["state"]  # what was stopped is no answer to a later attempt
+        self.ending = threading.Lock()
+        self.start_id = uuid7() if kept is None else kept["start_id"]
         payload = request["payload"]
         self.task_id, self.attempt = payload["task_id"], payload["attempt"]
         self.timeout, self.deadline = payload["timeout_seconds"], float("inf")
         self.every, self.beat = payload["lease_seconds"] / 3, 0.0
+        self.thread, self.cancelled_at = None, None
+
+    def is_about(self, payload):
+        start_id = payload.get("start_id")
+        return self.task_id == payload["task_id"] if start_id is None else self.start_id == start_id
 
     def run(self):
         def step(number, action, status, **more):
             told = {"step_number": number, "action": action, "status": status, **more}
             self.say("work_status", {"status": "executing", "step": told})
         try:
-            self.end({"status": "completed", "metrics": digest(self.request["payload"]["parameters"], step)})
+            self.end("work_result", {"status": "completed", "metrics": digest(self.request["payload"]["parameters"], step)})
         except Exception as error:  # whatever it is, the caller must hear of it
-            self.end({"status": "failed", "error_message": f"{type(error).__name__}: {error}"[:5000]})
+            self.end("work_result", {"status": "failed", "error_message": f"{type(error).__name__}: {error}"[:5000]})
 
     def say(self, kind, payload):
         if not self.over:
             self.said.append((kind, {"task_id": self.task_id, **payload}))
 
-    def end(self, result):
-        self.say("work_result", result)
-        self.over = True
+    def end(self, kind, payload, state="done"):
+        """Its last word, unless it has ended already: its thread and the agent may both come to it."""
+        with self.ending:
+            if not self.over:
+                self.say(kind, payload)
+                self.over, self.state = True, state
 
 
 class Agent:
@@ -101,6 +113,9 @@ class Agent:
         DATA.mkdir(parents=True, exist_ok=True)
         self.kept = sqlite3.connect(DATA / f"{NAME}-python.sqlite")
         self.kept.execute("create table if not exists answers (request_id text primary key, said text not null)")
+        for column in ("start_id text", "attempt integer", "state text not null default 'done'"):
+            if column.split()[0] not in [row[1] for row in self.kept.execute("pragma table_info(answers)")]:
+                self.kept.execute(f"alter table answers add column {column}")
         self.faults = checker()
         self.work, self.waiting, self.cancelled = None, [], {}
         self.stopping = None
@@ -116,6 +131,7 @@ class Agent:
             self.work.tags = []
         channel.basic_qos(prefetch_count=20)
         self.consumer = channel.basic_consume(queue, self.on_message)
+        channel.basic_consume(declare_copies(channel, PREFIX, NAME), self.on_copy, auto_ack=True)
         cancel_on_deletion(self.connection, channel)
         log("agent started")
 
@@ -134,22 +150,62 @@ class Agent:
             return self.channel.basic_nack(tag, requeue=False)
         if message["type"] == "work_request":
             return self.take(message, tag)
-        payload = message["payload"]
-        if message["type"] == "work_status" and payload["status"] == "cancelled":
-            task_id, attempt = payload["task_id"], payload["attempt"]
-            self.cancelled[task_id] = max(attempt, self.cancelled.get(task_id, 0))
+        if message["type"] != "work_status" or self.answer(message):
+            return self.channel.basic_ack(tag)
+        # Another process of this agent may know of it: to all of them, this one too.
+        self.channel.basic_publish(f"{PREFIX}waybill.passed", NAME, body)
         self.channel.basic_ack(tag)
 
+    def on_copy(self, _channel, _method, _properties, body):
+        self.answer(json.loads(body))
+
+    def answer(self, message):
+        """Stops what is to stop, or says what has become of it. False where another process may know more."""
+        payload = message["payload"]
+        status, attempt, start_id = payload["status"], payload["attempt"], payload.get("start_id")
+        if message["from_agent"] != "orchestrator" or status not in ("cancelled", "executing"):
+            return True
+        if status == "cancelled" and start_id is None:
+            self.cancelled[payload["task_id"]] = max(attempt, self.cancelled.get(payload["task_id"], 0))
+        found = [work for work in self.in_hand() if work.is_about(payload)]
+        for work in found:
+            work.beat = 0.0
+            if status == "cancelled" and work.attempt <= attempt:
+                work.cancelled_at = work.cancelled_at or time.monotonic()
+        if any(start_id is not None or work.attempt == attempt for work in found):
+            return True
+        kept = self.kept_of("start_id" if start_id else "request_id", start_id or message["request_id"])
+        if kept is None:
+            return False
+        is_it = start_id is not None or kept["attempt"] in (attempt, None)
+        if is_it or kept["state"] == "done":
+            known = {"attempt": attempt if kept["attempt"] is None else kept["attempt"], "start_id": kept["start_id"]}
+            for kind, said in kept["said"]:
+                self.tell({**message, "request_id": kept["request_id"]}, kind, {**said, **known})
+        return is_it
+
+    def in_hand(self):
+        return [self.work, *self.waiting] if self.work else self.waiting
+
+    def kept_of(self, column, value):
+        """How a run ended, as it is on disk, or None."""
+        names = ("request_id", "start_id", "attempt", "state", "said")
+        row = self.kept.execute(f"select {', '.join(names)} from answers where {column} = ?", (value,)).fetchone()
+        return None if row is None else {**dict(zip(names, row)), "said": json.loads(row[4])}
+
     def take(self, request, tag):
-        in_hand = [self.work, *self.waiting] if self.work else self.waiting
-        busy = [work for work in in_hand if work.request["request_id"] == request["request_id"]]
+        busy = [work for work in self.in_hand() if work.request["request_id"] == request["request_id"]]
+        attempt = request["payload"]["attempt"]
         if not busy:
-            row = self.kept.execute("select said from answers where request_id = ?", (request["request_id"],)).fetchone()
-            said = None if row is None else json.loads(row[0])
-            return self.waiting.append(Work(request, tag, said))
+            kept = self.kept_of("request_id", request["request_id"])
+            if kept is not None and attempt < (kept["attempt"] or 0):
+                return self.channel.basic_ack(tag)
+            if kept is not None and kept["state"] == "stopped" and attempt > kept["attempt"]:
+                kept = None
+            return self.waiting.append(Work(request, tag, kept))
         busy[0].tags.append(tag)
-        if request["payload"]["attempt"] > busy[0].attempt:  # all is said again, under the later attempt
-            busy[0].attempt, busy[0].sent = request["payload"]["attempt"], 0
+        if attempt > busy[0].attempt:  # all is said again, under the later attempt
+            busy[0].attempt, busy[0].sent, busy[0].beat = attempt, 0, 0.0
 
     def refuse(self, message, reason):
         if message.get("from_agent") != "orchestrator" or message.get("type") == "error":
@@ -168,38 +224,68 @@ class Agent:
         body = json.dumps(message).encode()
         self.channel.basic_publish(f"{PREFIX}waybill.results", NAME, body, properties, mandatory=True)
 
+    def tell(self, request, kind, payload):
+        """Says something about a run: what it says names the start, if that is known, and this process."""
+        known = {name: value for name, value in payload.items() if name != "start_id" or value is not None}
+        self.send(request, kind, {**known, "process": process_name()})
+
     # --- one piece of work after the other
 
     def tick(self):
         """Called some times a second: starts, beats, stops and answers. The connection may be lost anywhere in it."""
         if self.work is None and self.waiting and self.stopping is None:
             self.start(self.waiting.pop(0))
+        for work in list(self.waiting):
+            if self.is_cancelled(work):
+                work.end("work_status", {"status": "cancelled", "message": "cancelled before it started"}, "stopped")
+                self.conclude(work)
+                self.waiting.remove(work)
+            elif not work.over:
+                self.renew(work, "held")
         work = self.work
         if work is None:
             return
         now = time.monotonic()
-        if work.attempt <= self.cancelled.get(work.task_id, 0):
-            return self.drop(work)
+        if not work.over and self.is_cancelled(work):
+            work.cancelled_at = work.cancelled_at or now
+            if not work.thread or not work.thread.is_alive() or now > work.cancelled_at + SETTLE_SECONDS:
+                work.end("work_status", {"status": "cancelled"}, "stopped")
         if not work.over and now > work.deadline:
-            work.end({"status": "failed", "error_message": "5006 timed_out: it took longer than timeout_seconds"})
+            work.end("work_result", {"status": "failed", "error_message": "5006 timed_out: it took longer than timeout_seconds"})
         if not work.over and self.stopping is not None and now > self.stopping:
-            work.say("work_status", {"status": "approved", "message": "this agent is shutting down"})
-            work.over, work.is_answer = True, False
-        over = work.over  # its thread may end it at any moment; what it says last is there by then
-        if over and work.is_answer:
-            # On disk before it is said: a request that comes again is answered from here.
-            row = (work.request["request_id"], json.dumps(work.said))
-            self.kept.execute("insert or ignore into answers values (?, ?)", row)
-            self.kept.commit()
-        for kind, payload in work.said[work.sent:]:
-            self.send(work.request, kind, {**payload, "attempt": work.attempt})
-            work.sent += 1
-        if over:
-            return self.drop(work)
+            work.end("work_status", {"status": "approved", "message": "this agent is shutting down"}, "stopped")
+        if work.over:
+            self.conclude(work)
+            self.work = None
+            return log("work ended", task_id=work.task_id)
+        self.tell_new(work)
+        self.renew(work, "executing")
+
+    def is_cancelled(self, work):
+        return work.cancelled_at is not None or work.attempt <= self.cancelled.get(work.task_id, 0)
+
+    def renew(self, work, status):
+        """Says three times a lease, and whenever it is asked, that this process has the work."""
+        now = time.monotonic()
         if now > work.beat:
             work.beat = now + work.every
-            alive = {"task_id": work.task_id, "attempt": work.attempt, "status": "executing"}
-            self.send(work.request, "work_status", alive)
+            alive = {"task_id": work.task_id, "attempt": work.attempt, "start_id": work.start_id, "status": status}
+            self.tell(work.request, "work_status", alive)
+
+    def tell_new(self, work):
+        for kind, payload in work.said[work.sent:]:
+            self.tell(work.request, kind, {**payload, "attempt": work.attempt, "start_id": work.start_id})
+            work.sent += 1
+
+    def conclude(self, work):
+        """On disk before its end is said: a request that comes again, and a question, are answered from there."""
+        said = work.said if work.state == "done" else work.said[-1:]
+        row = (work.request["request_id"], json.dumps(said), work.start_id, work.attempt, work.state)
+        self.kept.execute("insert or replace into answers (request_id, said, start_id, attempt, state) values (?, ?, ?, ?, ?)", row)
+        self.kept.commit()
+        self.tell_new(work)
+        for tag in work.tags:
+            self.channel.basic_ack(tag)
 
     def start(self, work):
         self.work = work
@@ -207,20 +293,14 @@ class Agent:
             return
         payload = work.request["payload"]
         if payload["work_type"] != "research.digest":
-            work.end({"status": "failed", "error_message": f"5002 unknown_work_type: {NAME} does research.digest"})
+            work.end("work_result", {"status": "failed", "error_message": f"5002 unknown_work_type: {NAME} does research.digest"})
         elif (fault := fault_of(payload["parameters"])) is not None:
-            work.end({"status": "failed", "error_message": f"5004 invalid_parameters: {fault}"})
+            work.end("work_result", {"status": "failed", "error_message": f"5004 invalid_parameters: {fault}"})
         else:
             log("work started", task_id=work.task_id)
             work.deadline = time.monotonic() + work.timeout
-            threading.Thread(target=work.run, daemon=True).start()
-
-    def drop(self, work):
-        """It is dealt with. Its thread may go on for a while; nobody listens to it any more."""
-        work.over, self.work = True, None
-        for tag in work.tags:
-            self.channel.basic_ack(tag)
-        log("work ended", task_id=work.task_id)
+            work.thread = threading.Thread(target=work.run, daemon=True)
+            work.thread.start()
 
     def stop(self, *_):
         self.stopping = self.stopping or time.monotonic() + GRACE_SECONDS

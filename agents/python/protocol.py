@@ -1,7 +1,10 @@
 """What an agent on RabbitMQ has to know of Waybill: how messages look (docs/protocol.schema.json), and the queues' names."""
 import json
+import os
 import pathlib
 import re
+import socket
+import time
 import uuid
 from datetime import datetime, timezone
 
@@ -48,6 +51,17 @@ def is_uuid(value):
     return isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value) is not None
 
 
+def uuid7():
+    """A new UUIDv7: the time in milliseconds, then what is random."""
+    rest = uuid.uuid4().int & ~(0xF << 76) & ((1 << 80) - 1)
+    return str(uuid.UUID(int=int(time.time() * 1000) << 80 | 7 << 76 | rest))
+
+
+def process_name():
+    """Which process this is, in words for people."""
+    return f"{socket.gethostname()[:180]}:{os.getpid()}"
+
+
 def message_about(request, name, kind, payload):
     """What the agent `name` tells the orchestrator of a request, of which any field may be missing."""
     known = (request.get(field) for field in ("trace_id", "request_id"))
@@ -68,8 +82,8 @@ def message_about(request, name, kind, payload):
 
 def declare(channel, prefix, name):
     """Makes the agent's queue and that of the results, as lib/agent-kit/transports/amqp-topology.ts does: whoever is first. Answers the first."""
-    work, results, dead = (f"{prefix}waybill.{part}" for part in ("work", "results", "dlx"))
-    for exchange, kind in ((work, "topic"), (results, "topic"), (dead, "direct")):
+    work, results, passed, dead = (f"{prefix}waybill.{part}" for part in ("work", "results", "passed", "dlx"))
+    for exchange, kind in ((work, "topic"), (results, "topic"), (passed, "direct"), (dead, "direct")):
         channel.exchange_declare(exchange, kind, durable=True)
     own, everything = f"{prefix}agent.{name}", f"{prefix}results"
     for queue, source, key, limit in ((own, work, name, 4), (everything, results, "#", 1_000_000_000)):
@@ -81,6 +95,13 @@ def declare(channel, prefix, name):
         channel.queue_declare(queue, durable=True, arguments={**quorum, **limits, **letters})
         channel.queue_bind(queue, source, key)
     return own
+
+
+def declare_copies(channel, prefix, name):
+    """A queue of this process alone, for what another process of the agent had no use for."""
+    copies = channel.queue_declare("", exclusive=True).method.queue
+    channel.queue_bind(copies, f"{prefix}waybill.passed", name)
+    return copies
 
 
 def cancel_on_deletion(connection, channel):

@@ -2,7 +2,9 @@ import { randomUUID } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { hostname } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { handler as decideWork } from "../../functions/work/decide-work.ts";
 import { handler as dispatch } from "../../functions/work/dispatch.ts";
@@ -10,7 +12,7 @@ import { handler as getOutput } from "../../functions/work/get-output.ts";
 import { handler as getWork } from "../../functions/work/get-work.ts";
 import { handler as recordResult } from "../../functions/work/record-result.ts";
 import { handler as submitWork } from "../../functions/work/submit-work.ts";
-import { parseMessage } from "../../lib/protocol/messages.ts";
+import { parseMessage, type WorkStatus } from "../../lib/protocol/messages.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { type Bridge, startBridge } from "../../localstack/bridge/start.ts";
 import { envelope, over, spawnProgram, type TestAgent, testFolder, until } from "../support/agents/agent.ts";
@@ -32,7 +34,7 @@ const server = createServer((_request, response) => pages.push((text) => respons
 
 describe.skipIf(found === undefined || python === undefined)("the agent in Python", () => {
   const queues = amqpQueues(found);
-  const { ask, cancel, listen } = over(queues);
+  const { ask, cancel, question, listen } = over(queues);
   const heard = listen();
   let page = "";
   const started: TestAgent[] = [];
@@ -148,7 +150,7 @@ describe.skipIf(found === undefined || python === undefined)("the agent in Pytho
     expect((await heard.result(asked)).status).toBe("completed");
   });
 
-  test("renews its lease while it works, and stops when the work is cancelled", async () => {
+  test("renews its lease while it works, stops when the work is cancelled, and confirms it as its last word", async () => {
     await start(testFolder());
     const asked = await ask("research", "research.digest", { url: page }, { lease_seconds: 1 });
     await request();
@@ -158,7 +160,106 @@ describe.skipIf(found === undefined || python === undefined)("the agent in Pytho
     const after = await ask("research", "research.digest", { text: "" });
 
     expect((await heard.result(after)).status).toBe("completed");
+    expect((await heard.cancelled(asked)).payload.start_id).toBe(await heard.start(asked));
+    expect(heard.statuses(asked).at(-1)?.payload.status).toBe("cancelled");
     expect(heard.results(asked)).toEqual([]);
+  });
+
+  test("names its start and its process in all that it says, another one for each start", async () => {
+    const agent = await start(testFolder());
+    const [one, two] = [await ask("research", "research.digest", { text: "" }), await ask("research", "none", {})];
+    for (const asked of [one, two]) await heard.result(asked);
+    await until("all was told", () => heard.steps(one).length === 3);
+
+    const said = [...heard.of(one), ...heard.of(two)].map(({ payload }) => payload as WorkStatus);
+    expect(new Set(said.map(({ process }) => process))).toEqual(new Set([`${hostname()}:${agent.child.pid}`]));
+    const starts = new Set(said.map(({ start_id }) => start_id));
+    expect(starts).toEqual(new Set([await heard.start(one), await heard.start(two)]));
+    expect([...starts].map((id) => id?.[14])).toEqual(["7", "7"]);
+  });
+
+  test("says of work that waits for its turn that it is held, again and again, and drops it when it is cancelled", async () => {
+    await start(testFolder());
+    const running = await ask("research", "research.digest", { url: page });
+    const answer = await request();
+    const [waits, dropped] = [
+      await ask("research", "research.digest", { text: "" }, { lease_seconds: 1 }),
+      await ask("research", "research.digest", { text: "" }),
+    ];
+    await until("it has said so four times", () => heard.told(waits, "held").length >= 4);
+    await heard.start(dropped);
+    await cancel(dropped, 1, await heard.start(dropped));
+    await heard.cancelled(dropped);
+    answer("done");
+
+    expect((await heard.result(waits)).status).toBe("completed");
+    expect(heard.told(running, "held")).toEqual([]);
+    expect(heard.results(dropped)).toEqual([]);
+  });
+
+  test("asked what has become of work, it says that it lives, or how it ended, after a restart too", async () => {
+    const data = testFolder();
+    const first = await start(data);
+    const running = await ask("research", "research.digest", { url: page });
+    const answer = await request();
+    const alive = () => heard.told(running, "executing").filter(({ payload }) => payload.step === undefined).length;
+    const before = await until("it lives", alive);
+    await question(running);
+    await until("it says so at once", () => alive() > before);
+    answer("a word");
+    await heard.result(running);
+    const stopped = await ask("research", "research.digest", { url: page });
+    await request();
+    await cancel(stopped);
+    await heard.cancelled(stopped);
+    await first.crash();
+    await start(data);
+
+    await question(running, 1, await heard.start(running));
+    await cancel(stopped, 1);
+
+    await until("the answer is told again", () => heard.results(running).length === 2);
+    await until("the stop is told again", () => heard.told(stopped, "cancelled").length === 2);
+    expect(heard.results(running)[1]?.payload.start_id).toBe(await heard.start(running));
+  });
+
+  test("of two processes the one that does the work is reached by each cancel", async () => {
+    await start(testFolder());
+    await start(testFolder());
+    for (let time = 0; time < 10; time++) {
+      const asked = await ask("research", "research.digest", { url: page });
+      await request();
+      await cancel(asked);
+      await heard.cancelled(asked);
+    }
+  });
+
+  test("a request whose cancel came first never starts, and is confirmed", async () => {
+    await start(testFolder());
+    const early = { agent: "research", task_id: randomUUID(), request_id: randomUUID(), trace_id: "", message: {} };
+    await cancel(early);
+    await until("it is heard", async () => (await queues.counts("research")).visible === 0);
+    const asked = await ask("research", "research.digest", { url: page }, early);
+
+    await heard.cancelled(asked);
+    expect(pages).toEqual([]);
+  });
+
+  test("opens what an earlier version has kept, and answers from it", async () => {
+    const data = testFolder();
+    const request_id = randomUUID();
+    const said = JSON.stringify([["work_result", { task_id: randomUUID(), status: "completed" }]]);
+    const kept = new DatabaseSync(join(data, "research-python.sqlite"));
+    kept.exec("create table answers (request_id text primary key, said text not null)");
+    kept.prepare("insert into answers values (?, ?)").run(request_id, said);
+    kept.close();
+    await start(data);
+
+    const asked = await ask("research", "research.digest", { text: "" }, { request_id, attempt: 4 });
+
+    expect(await heard.result(asked, 4)).toMatchObject({ status: "completed" });
+    await question(asked, 4);
+    await until("it answers the question", () => heard.results(asked).length === 2);
   });
 
   test("told to stop, it hands back what it does and gives back what it has not begun", async () => {
