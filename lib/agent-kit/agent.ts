@@ -3,9 +3,12 @@ import { AgentName } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
 import { within } from "../time.ts";
 import { beatOver } from "./beat.ts";
+import { watchClock } from "./clock.ts";
 import type { Work } from "./define-work.ts";
+import { watchEventLoop } from "./event-loop.ts";
 import { Inbox, MOST_WAITING } from "./inbox.ts";
-import { type Journal, openJournal } from "./journal/journal.ts";
+import { openJournal } from "./journal/open.ts";
+import type { SturdyJournal } from "./journal/sturdy.ts";
 import { type Definition, register } from "./register.ts";
 import { execute, type RunTools } from "./run.ts";
 import { startSender } from "./sender.ts";
@@ -72,18 +75,21 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
 
   const sender = startSender(journal, transport, name);
   const tools: RunTools = { journal, wake: sender.wake, beat: beatOver(transport, name) };
+  const clock = watchClock();
   const inbox = new Inbox({
     name,
     concurrency,
     ...tools,
     transport,
+    clock,
     execute: (run) => execute(run, options.work, tools),
   });
   const forgetting = setInterval(() => journal.forgetBefore(Date.now() - RETENTION_MS), 3_600_000);
   const extending = setInterval(() => inbox.extend(), (settings.visibilitySeconds * 1000) / 3);
   const stopping = new AbortController();
-  const polling = poll(transport, inbox, stopping.signal);
-  const registration = register(name, options.definition, settings.api);
+  const polling = poll({ transport, inbox, journal }, stopping.signal);
+  const registration = register(name, options.definition, settings.api, clock);
+  const watching = watchEventLoop(() => inbox.inHand());
   log.info("agent started", { agent: name, work_types: Object.keys(options.work), concurrency });
 
   const end = async () => {
@@ -95,6 +101,7 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
     await inbox.finish(0);
     clearInterval(forgetting);
     clearInterval(extending);
+    watching.stop();
     await sender.stop(LAST_SEND_MS);
     await transport.close?.();
     journal.close();
@@ -112,9 +119,16 @@ function chosenTransport({ queue, ...settings }: AgentSettings, name: string): T
     : amqpTransport({ ...settings, queue }, name, MOST_WAITING);
 }
 
-async function poll(transport: Transport, inbox: Inbox, signal: AbortSignal): Promise<void> {
+type Polling = { transport: Transport; inbox: Inbox; journal: SturdyJournal };
+
+async function poll({ transport, inbox, journal }: Polling, signal: AbortSignal): Promise<void> {
   for (let failures = 0; !signal.aborted; ) {
     try {
+      if (!journal.isWritable()) {
+        await Promise.all([inbox.giveBack(), transport.rest?.()]);
+        await pause(BUSY_PAUSE_MS, signal);
+        continue;
+      }
       const room = inbox.room();
       const deliveries = room > 0 ? await transport.receive(room) : [];
       failures = 0;
@@ -137,7 +151,7 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
  * A crash cut these off. Their output is half told, and a second telling under the same attempt could not be told from it:
  * so the attempt fails, and the next one starts from nothing.
  */
-function answerInterrupted(journal: Journal): void {
+function answerInterrupted(journal: SturdyJournal): void {
   for (const { requestId, taskId, attempt, openSteps } of journal.takeInterrupted()) {
     const reason = `the agent was killed in the middle of attempt ${attempt}`;
     for (const { step_number, action } of openSteps) {

@@ -4,8 +4,10 @@ import { uuidv7 } from "../runtime/ids.ts";
 import { log } from "../runtime/log.ts";
 import { within } from "../time.ts";
 import type { Beat } from "./beat.ts";
+import type { Clock } from "./clock.ts";
 import { Stopped } from "./ending.ts";
-import type { Journal } from "./journal/journal.ts";
+import type { Waiting } from "./event-loop.ts";
+import { type SturdyJournal, Unwritable } from "./journal/sturdy.ts";
 import { startPulse } from "./pulse.ts";
 import { readMessage } from "./read-message.ts";
 import { refuser } from "./refuse.ts";
@@ -16,11 +18,12 @@ import type { Delivery, Transport } from "./transports/transport.ts";
 type Parts = {
   name: string;
   concurrency: number;
-  journal: Journal;
+  journal: SturdyJournal;
   transport: Transport;
   /** The journal has something new to send. */
   wake: () => void;
   beat: Beat;
+  clock: Clock;
   execute: (run: Run) => Promise<void>;
 };
 
@@ -61,6 +64,14 @@ export class Inbox {
     return this.#held.size >= this.#parts.concurrency;
   }
 
+  /** What is in hand, oldest first, and how often it says so. */
+  inHand(): Waiting[] {
+    return [...this.#held.values()].map(({ request: { payload } }) => {
+      const { task_id, work_type, lease_seconds } = payload;
+      return { task_id, work_type, everyMs: (lease_seconds * 1000) / 3 };
+    });
+  }
+
   /** Takes what the queue has lent, whatever it is. Never throws. */
   take(delivery: Delivery): void {
     const read = readMessage(this.#parts.name, delivery.body);
@@ -77,27 +88,34 @@ export class Inbox {
     for (const work of this.#held.values()) void settle(work.deliveries, "extend");
   }
 
+  /** Gives back to the queue what has not started. */
+  async giveBack(): Promise<void> {
+    const waiting = [...this.#held].filter(([, { ended }]) => ended === undefined);
+    for (const [requestId, { pulse }] of waiting) {
+      this.#held.delete(requestId);
+      pulse?.stop();
+    }
+    await settle(
+      waiting.flatMap(([, { deliveries }]) => deliveries),
+      "release",
+    );
+  }
+
   /** Gives back what has not started, waits for the rest, and hands back what is not done after `graceMs`. */
   async finish(graceMs: number): Promise<void> {
     this.#finishing = true;
-    const started: Promise<void>[] = [];
-    const returned: Promise<void>[] = [];
-    for (const [requestId, work] of this.#held) {
-      if (work.ended !== undefined) started.push(work.ended);
-      else {
-        this.#held.delete(requestId);
-        work.pulse?.stop();
-        returned.push(settle(work.deliveries, "release"));
-      }
-    }
+    const returned = this.giveBack();
+    const started = [...this.#held.values()].flatMap(({ ended }) => ended ?? []);
     await within(graceMs, Promise.all(started), () => {});
     for (const work of this.#held.values()) {
       work.controller.abort(new Stopped("shutting down", "handed back: the agent stopped"));
     }
-    await Promise.all([...started, ...returned]);
+    await Promise.all([...started, returned]);
   }
 
   #takeMessage(message: Message, delivery: Delivery): void {
+    if (message.from_agent === ORCHESTRATOR)
+      this.#parts.clock.compareSent(new Date(message.timestamp), "the orchestrator");
     if (message.type === "work_request") return this.#takeRequest(message, delivery);
     if (message.type === "work_status" && isQuestion(message)) return this.#takeStatus(message, delivery);
     if (message.type === "error") {
@@ -154,7 +172,7 @@ export class Inbox {
 
   #fill(): void {
     for (const work of this.#held.values()) {
-      if (this.#finishing || this.#running >= this.#parts.concurrency) return;
+      if (this.#finishing || !this.#parts.journal.isWritable() || this.#running >= this.#parts.concurrency) return;
       if (work.ended === undefined) this.#start(work);
     }
   }
@@ -165,11 +183,17 @@ export class Inbox {
     const finished = this.#parts.execute(work).finally(() => {
       this.#running--;
       this.#held.delete(request_id);
+      work.pulse?.stop();
       this.#fill();
     });
-    work.ended = finished
-      .then(() => settle(work.deliveries, "accept"))
-      .catch((error: unknown) => log.error("work not kept", { task_id: payload.task_id, error }));
+    work.ended = finished.then(
+      () => settle(work.deliveries, "accept"),
+      async (error: unknown) => {
+        log.error("work not kept", { task_id: payload.task_id, error });
+        // It has not begun; with any other error it comes again when its visibility is over.
+        if (error instanceof Unwritable) await settle(work.deliveries, "release");
+      },
+    );
   }
 
   /** Stops what it is told to stop, or says what has become of the work; what it does not know, another process may. */
@@ -211,8 +235,7 @@ export class Inbox {
   #drop(work: Held): void {
     const { request_id, payload } = work.request;
     const said = { task_id: payload.task_id, status: "cancelled", message: "cancelled before it started" } as const;
-    this.#parts.journal.begin(work.request, work.startId);
-    this.#parts.journal.say(request_id, { type: "work_status", payload: said }, "stopped");
+    this.#parts.journal.beginAndEnd(work.request, work.startId, { type: "work_status", payload: said });
     this.#parts.wake();
     this.#held.delete(request_id);
     work.pulse?.stop();

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../runtime/log.ts";
+import type { Clock } from "./clock.ts";
 import { processName } from "./speaker.ts";
 import { type Api, type Call, callApi } from "./transports/api.ts";
 import { retryMs } from "./transports/transport.ts";
@@ -13,7 +14,12 @@ export type Definition = string | URL | Readonly<Record<string, unknown>>;
  * or not the API answers: what fails is logged and tried again. Without an API that is said once. Throws only where the
  * definition's file cannot be read.
  */
-export function register(name: string, definition: Definition | undefined, api: Api | undefined): { stop: () => void } {
+export function register(
+  name: string,
+  definition: Definition | undefined,
+  api: Api | undefined,
+  clock: Clock,
+): { stop: () => void } {
   const put = definition === undefined ? undefined : putOf(name, definition);
   const stopping = new AbortController();
   if (api === undefined) {
@@ -21,7 +27,7 @@ export function register(name: string, definition: Definition | undefined, api: 
       agent: name,
       todo: "set WAYBILL_API_URL, so that the router knows it is there",
     });
-  } else void stayRegistered(name, put, api, stopping.signal);
+  } else void stayRegistered(name, put, api, stopping.signal, clock);
   return { stop: () => stopping.abort() };
 }
 
@@ -35,10 +41,16 @@ function putOf(name: string, definition: Definition): Call {
   return { method: "PUT", path, type, body: readFileSync(definition, "utf8") };
 }
 
-async function stayRegistered(name: string, put: Call | undefined, api: Api, signal: AbortSignal): Promise<void> {
+async function stayRegistered(
+  name: string,
+  put: Call | undefined,
+  api: Api,
+  signal: AbortSignal,
+  clock: Clock,
+): Promise<void> {
   const body = JSON.stringify({ instance: processName() });
   const presence: Call = { method: "POST", path: `/agents/${name}/presence`, type: "application/json", body };
-  const say = speaker(name, api);
+  const say = speaker(name, api, clock);
   let toPut = put;
   for (let failures = 0; !signal.aborted; ) {
     const stored = toPut === undefined ? "taken" : await say("agent registered", toPut);
@@ -58,7 +70,7 @@ async function stayRegistered(name: string, put: Call | undefined, api: Api, sig
 type Answered = "taken" | "refused" | "unanswered";
 
 /** Makes calls and logs how they went; a failure that goes on is logged once. */
-function speaker(name: string, api: Api): (what: string, call: Call) => Promise<Answered> {
+function speaker(name: string, api: Api, clock: Clock): (what: string, call: Call) => Promise<Answered> {
   let failing = "";
   const fail = (what: string, outcome: Answered, more: object): Answered => {
     if (failing !== `${what} ${outcome}`) log.warn(`${what}: ${outcome}`, { agent: name, url: api.url, ...more });
@@ -67,7 +79,8 @@ function speaker(name: string, api: Api): (what: string, call: Call) => Promise<
   };
   return async (what, call) => {
     try {
-      const { status, detail } = await callApi(api, call);
+      const { status, detail, date } = await callApi(api, call);
+      if (date !== undefined) clock.compare(date, "the API");
       if (status >= 300) return fail(what, status < 500 ? "refused" : "unanswered", { status, detail });
       if (call.method === "PUT" || failing !== "") log.info(what, { agent: name });
       failing = "";

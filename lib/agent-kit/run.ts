@@ -4,7 +4,8 @@ import { log } from "../runtime/log.ts";
 import type { Beat } from "./beat.ts";
 import { coded, type Outcome, type Work, type WorkContext, WorkFailed } from "./define-work.ts";
 import { type Ending, endingOf, failed, Stopped } from "./ending.ts";
-import type { Journal, Said } from "./journal/journal.ts";
+import type { Said } from "./journal/journal.ts";
+import type { SturdyJournal } from "./journal/sturdy.ts";
 import { LONGEST_TIMER_MS, type Pulse, startPulse } from "./pulse.ts";
 import { type Measured, toResult, unsendable } from "./result.ts";
 import { recordSteps } from "./steps.ts";
@@ -25,7 +26,7 @@ export type Run = {
 
 /** What a run needs of its agent. */
 export type RunTools = {
-  journal: Journal;
+  journal: SturdyJournal;
   /** The journal has something new to send. */
   wake: () => void;
   beat: Beat;

@@ -3,7 +3,8 @@ import { envelope } from "../protocol/envelope.ts";
 import { type Message, ORCHESTRATOR, serialiseMessage } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
 import { within } from "../time.ts";
-import type { Journal, Unsent } from "./journal/journal.ts";
+import type { Unsent } from "./journal/journal.ts";
+import type { SturdyJournal } from "./journal/sturdy.ts";
 import { speaking } from "./speaker.ts";
 import { type Letter, retryMs, type Transport } from "./transports/transport.ts";
 
@@ -19,7 +20,7 @@ export type Sender = {
 };
 
 /** Sends what the journal holds, in order, trying again for ever while the queue does not take it. */
-export function startSender(journal: Journal, transport: Transport, name: string): Sender {
+export function startSender(journal: SturdyJournal, transport: Transport, name: string): Sender {
   const closing = new AbortController();
   let busy = false;
   let draining: Promise<void> = Promise.resolve();

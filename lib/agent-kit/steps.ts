@@ -1,6 +1,7 @@
 import type { OutputChunk, Step } from "../protocol/messages.ts";
 import { CHUNK_BYTES, cutLength, encodeChunk } from "./chunks.ts";
 import type { StepHandle, WorkContext } from "./define-work.ts";
+import { breathe } from "./event-loop.ts";
 import { clip, messageOf, textOf } from "./text.ts";
 
 const FLUSH_MS = 250;
@@ -38,6 +39,7 @@ export function recordSteps(tell: (step: Step) => void, signal?: AbortSignal): S
       try {
         const answer = await run(current.handle);
         current.end();
+        await breathe();
         return answer;
       } catch (error) {
         current.fail(messageOf(signal?.aborted ? signal.reason : error));

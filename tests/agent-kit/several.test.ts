@@ -81,6 +81,7 @@ overBoth((queues, { spawnAgent, ask, cancel, question, listen }) => {
       await question(asked);
       await until("it is told again", () => heard.results(asked).length === 2);
     }
+    expect(done("answers 0")).toBe(1);
     await crash(agents);
   });
 

@@ -120,7 +120,7 @@ overBoth((queues, { spawnAgent, ask, cancel, question, listen }) => {
     await until("it runs", () => done("deaf") === 1);
     await cancel(deaf);
 
-    await heard.cancelled(deaf);
+    expect((await heard.cancelled(deaf)).payload.start_id).toBe(await heard.start(deaf));
   });
 
   test("work that ran to its end in spite of its cancel says that it is completed", async () => {
@@ -206,6 +206,7 @@ overBoth((queues, { spawnAgent, ask, cancel, question, listen }) => {
 
     await until("the result is told again", () => heard.results(completed).length === 2);
     await until("the stop is told again", () => heard.told(stopped, "cancelled").length === 2);
+    expect(heard.told(stopped, "cancelled").map(startOf)).toEqual(Array(2).fill(await heard.start(stopped)));
   });
 
   test("the failure of a start that was killed names that start; its request is another start", async () => {

@@ -230,7 +230,7 @@ describe.skipIf(found === undefined || python === undefined)("the agent in Pytho
       const asked = await ask("research", "research.digest", { url: page });
       await request();
       await cancel(asked);
-      await heard.cancelled(asked);
+      expect((await heard.cancelled(asked)).payload.start_id).toBe(await heard.start(asked));
     }
   });
 

@@ -54,6 +54,14 @@ export function openDatabase(file: string): DatabaseSync {
   }
 }
 
+/** A journal's tables in memory, empty. */
+export function openMemory(): DatabaseSync {
+  const db = new DatabaseSync(":memory:");
+  db.exec(SCHEMA);
+  addStartId(db);
+  return db;
+}
+
 /** Journals of before 2026-12 do not know which start of a request a run is; theirs are told without it. */
 function addStartId(db: DatabaseSync): void {
   const known = db.prepare("select 1 from pragma_table_info('runs') where name = 'start_id'").get();

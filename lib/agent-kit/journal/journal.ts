@@ -1,8 +1,6 @@
-import { join, resolve } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import type { WorkRequestMessage, WorkResult, WorkStatus } from "../../protocol/messages.ts";
 import { uuidOf } from "../../runtime/ids.ts";
-import { openDatabase } from "./file.ts";
 
 /** Something said about a run, without its attempt and who says it: that is put in when it is sent. */
 export type Said =
@@ -38,14 +36,6 @@ export type Interrupted = {
   openSteps: { step_number: number; action: string }[];
 };
 
-/**
- * Opens (or makes) the journal of an agent: FOLDER/NAME.sqlite. Throws where another process has it open: two agents on one
- * journal would each take the other's unfinished runs for crashed ones.
- */
-export function openJournal(folder: string, name: string): Journal {
-  return new Journal(openDatabase(join(resolve(folder), `${name}.sqlite`)));
-}
-
 /** The memory of one agent on its own disk: what it was asked, all it said about it, and what has been sent. */
 export class Journal {
   readonly #db: DatabaseSync;
@@ -70,7 +60,7 @@ export class Journal {
   begin({ request_id, trace_id, payload, x_custom_fields }: WorkRequestMessage, startId: string): void {
     const { task_id, attempt } = payload;
     const custom = x_custom_fields === undefined ? null : JSON.stringify(x_custom_fields);
-    this.#transaction(() => {
+    this.transaction(() => {
       this.#statements.deleteRun.run(request_id);
       this.#statements.insertRun.run(request_id, task_id, trace_id, attempt, custom, Date.now(), Date.now(), startId);
     });
@@ -78,7 +68,7 @@ export class Journal {
 
   /** Keeps one thing to send. `last` closes the run and is sent after everything else; the state says how it ended. */
   say(requestId: string, said: Said, last?: Exclude<RunState, "running">): void {
-    this.#transaction(() => {
+    this.transaction(() => {
       this.#statements.insertSaid.run(requestId, last === undefined ? 0 : 1, JSON.stringify(said));
       if (last !== undefined) this.#statements.setState.run(last, Date.now(), requestId);
     });
@@ -86,7 +76,7 @@ export class Journal {
 
   /** Everything said for the run is to be sent again, under this attempt and new message ids. */
   replay(requestId: string, attempt: number): void {
-    this.#transaction(() => {
+    this.transaction(() => {
       this.#statements.raise.run(attempt, Date.now(), requestId);
       this.#statements.sayAgain.run(requestId);
     });
@@ -94,7 +84,7 @@ export class Journal {
 
   /** What a run that has ended said last is to be sent again, under a new message id. */
   repeatLast(requestId: string): void {
-    this.#transaction(() => {
+    this.transaction(() => {
       this.#statements.nextGeneration.run(Date.now(), requestId);
       this.#statements.sayLastAgain.run(requestId);
     });
@@ -107,7 +97,7 @@ export class Journal {
 
   /** They need not be sent again; what was replayed meanwhile still is. */
   markSent(rows: Pick<Unsent, "seq" | "generation">[]): void {
-    this.#transaction(() => {
+    this.transaction(() => {
       for (const { seq, generation } of rows) this.#statements.markSent.run(seq, generation);
     });
   }
@@ -124,13 +114,19 @@ export class Journal {
 
   /** Runs that a crash cut off. Those that had told nothing yet are forgotten, so that the same attempt may start again. */
   takeInterrupted(): Interrupted[] {
-    return this.#transaction(() => takeInterrupted(this.#db));
+    return this.transaction(() => takeInterrupted(this.#db));
   }
 
   /** Forgets what ended before `time` (milliseconds) and has been sent. */
   forgetBefore(time: number): void {
-    this.#transaction(() => forgetBefore(this.#db, time));
+    this.transaction(() => forgetBefore(this.#db, time));
     this.#db.exec("pragma incremental_vacuum");
+  }
+
+  /** Throws where there is no room for a megabyte. */
+  probe(): void {
+    this.#db.prepare("insert into cancels values (?, 0, 0)").run("probe".padEnd(1_000_000));
+    this.#db.exec("delete from cancels where task_id like 'probe%'");
   }
 
   /** Lets another process open it. */
@@ -138,7 +134,8 @@ export class Journal {
     this.#db.close();
   }
 
-  #transaction<T>(run: () => T): T {
+  /** Writes all of it, or nothing. */
+  transaction<T>(run: () => T): T {
     this.#db.exec("begin immediate");
     try {
       const value = run();

@@ -58,6 +58,7 @@ class AmqpTransport implements Transport {
   readonly #news = new EventEmitter();
   #consumerTags: string[] = [];
   #stopped = false;
+  #resting = false;
 
   constructor(settings: AmqpSettings, name: string, most: number) {
     const { url, prefix } = settings.queue;
@@ -79,7 +80,8 @@ class AmqpTransport implements Transport {
 
   async receive(max: number): Promise<Delivery[]> {
     if (this.#stopped) return [];
-    await this.#link.opened();
+    const { channel, connection } = await this.#link.opened();
+    if (this.#resting) await this.#consume(channel, connection);
     const limit = AbortSignal.timeout(this.#settings.pollSeconds * 1000);
     if (this.#waiting.length === 0) await once(this.#news, "any", { signal: limit }).catch(() => {});
     return this.#stopped ? [] : this.#waiting.splice(0, max).map((lent) => this.#handOut(lent));
@@ -88,6 +90,12 @@ class AmqpTransport implements Transport {
   async send(letters: Letter[]): ReturnType<Transport["send"]> {
     const { results } = topology(this.#settings.queue.prefix);
     return await this.#sending.send(letters, { exchange: results, key: this.#name });
+  }
+
+  async rest(): Promise<void> {
+    if (this.#resting) return;
+    this.#resting = true;
+    await this.#takeNoMore();
   }
 
   async stop(): Promise<void> {
@@ -111,7 +119,7 @@ class AmqpTransport implements Transport {
    */
   async #consume(channel: Channel, connection: ChannelModel): Promise<void> {
     const { passed } = await declareTopology(connection, [this.#name], this.#settings.queue.prefix);
-    const { queue: own } = await channel.assertQueue("", { exclusive: true });
+    const { queue: own } = await channel.assertQueue("", { exclusive: true, autoDelete: true });
     await channel.bindQueue(own, passed, this.#name);
     const take = (message: ConsumeMessage | null) => this.#take(channel, message);
     this.#consumerTags = await cancelledOnDeletion(channel, async () => {
@@ -122,6 +130,7 @@ class AmqpTransport implements Transport {
       const copies = await channel.consume(own, (message) => this.#take(channel, message, true), { noAck: true });
       return [places.consumerTag, beyond.consumerTag, copies.consumerTag];
     });
+    this.#resting = false;
   }
 
   #take(channel: Channel, message: ConsumeMessage | null, passed = false): void {

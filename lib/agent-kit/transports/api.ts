@@ -15,17 +15,22 @@ export type Call = { method: "PUT" | "POST"; path: string; type: string; body: s
 
 const PATIENCE_MS = 10_000;
 
-/** Makes a call and answers its status with the detail of a refusal. Throws where nothing answers within 10 s. */
-export async function callApi(
-  api: Api,
-  { method, path, type, body }: Call,
-): Promise<{ status: number; detail?: string }> {
+/** What it answered: its status, the detail of a refusal, and what time it is there. */
+export type Answer = { status: number; detail?: string; date?: Date };
+
+/** Makes a call. Throws where nothing answers within 10 s. */
+export async function callApi(api: Api, { method, path, type, body }: Call): Promise<Answer> {
   const url = new URL(api.url.replace(/\/+$/, "") + path);
   const plain = { "content-type": type, host: url.host };
   const { host: _, ...headers } = api.sign ? await sign(url, method, plain, body) : plain;
   const answer = await fetch(url, { method, headers, body, signal: AbortSignal.timeout(PATIENCE_MS) });
   const text = await answer.text();
-  return answer.ok ? { status: answer.status } : { status: answer.status, detail: detailOf(text) };
+  const date = new Date(answer.headers.get("date") ?? "");
+  return {
+    status: answer.status,
+    ...(answer.ok ? {} : { detail: detailOf(text) }),
+    ...(Number.isNaN(date.getTime()) ? {} : { date }),
+  };
 }
 
 /** With the credentials and the region by which the agent reaches its queue. */

@@ -6,6 +6,8 @@ export type Transport = {
   receive: (max: number) => Promise<Delivery[]>;
   /** Sends to the results queue. Answers the ids that the queue has taken; never throws. */
   send: (messages: Letter[]) => Promise<{ sent: string[]; error?: unknown }>;
+  /** Takes no more until the next receive: what was lent and not received yet is given back. */
+  rest?: () => Promise<void>;
   /** Takes no more from the queue; a receive that waits answers at once. What has been lent can still be given back. */
   stop?: () => Promise<void>;
   /** Nothing is received or sent after this. */

@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openDatabase } from "../../../lib/agent-kit/journal/file.ts";
-import { type Journal, openJournal } from "../../../lib/agent-kit/journal/journal.ts";
+import { openJournal } from "../../../lib/agent-kit/journal/open.ts";
+import type { SturdyJournal as Journal } from "../../../lib/agent-kit/journal/sturdy.ts";
 import type { WorkRequestMessage } from "../../../lib/protocol/messages.ts";
 import { testFolder } from "../../support/agents/agent.ts";
 

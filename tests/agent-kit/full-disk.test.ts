@@ -1,0 +1,62 @@
+import type { DatabaseSync } from "node:sqlite";
+import { expect, test, vi } from "vitest";
+import * as z from "zod";
+import { type Agent, startAgent } from "../../lib/agent-kit/agent.ts";
+import { defineWork } from "../../lib/agent-kit/define-work.ts";
+import { readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
+import { testFolder, until } from "../support/agents/agent.ts";
+import { overBoth } from "../support/queues/transports.ts";
+
+const opened = vi.hoisted(() => [] as DatabaseSync[]);
+vi.mock(import("../../lib/agent-kit/journal/file.ts"), async (original) => {
+  const file = await original();
+  const openDatabase = (path: string) => {
+    const db = file.openDatabase(path);
+    opened.push(db);
+    return db;
+  };
+  return { ...file, openDatabase };
+});
+vi.setConfig({ testTimeout: 60_000 });
+
+const LINE = "x".repeat(1000);
+
+overBoth((queues, { ask, listen }) => {
+  const heard = listen();
+
+  test("with a full disk what runs is done and told, and nothing new is taken, until there is room again", async () => {
+    let free = () => {};
+    const freed = new Promise<void>((resolve) => (free = resolve));
+    const begun: string[] = [];
+    const work = defineWork(z.strictObject({ name: z.string() }), async ({ name }, { step }) => {
+      begun.push(name);
+      await step("writes", async ({ write }) => {
+        if (name === "first") await freed;
+        for (let line = 0; line < 400; line++) write(LINE);
+      });
+    });
+    const env = { ...process.env, ...queues.env("research"), WAYBILL_AGENT_DATA: testFolder() };
+    const settings = readAgentEnv(1, { ...env, AGENT_POLL_SECONDS: "1", AGENT_VISIBILITY_SECONDS: "30" });
+    const agent: Agent = startAgent({ name: "research", work: { "disk.fill": work } }, settings);
+    const disk = opened.at(-1);
+    const first = await ask("research", "disk.fill", { name: "first" });
+    const waits = await ask("research", "disk.fill", { name: "waits" });
+    await until("one runs", () => begun.length === 1);
+    await until("one waits", () => heard.told(waits, "held")[0]);
+
+    disk?.exec("pragma max_page_count = 1");
+    free();
+    expect((await heard.result(first)).status).toBe("completed");
+    await until("all output is there", () => heard.output(first).length === 400_000);
+    const next = await ask("research", "disk.fill", { name: "next" });
+    await until("both can be had by others", async () => (await queues.counts("research")).visible === 2);
+    expect(begun).toEqual(["first"]);
+
+    disk?.exec("pragma max_page_count = 1000000");
+    for (const asked of [waits, next]) expect((await heard.result(asked)).status).toBe("completed");
+    expect(begun.toSorted()).toEqual(["first", "next", "waits"]);
+    agent.stop();
+    await agent.stopped;
+    expect(await queues.deadLetters("research")).toEqual([]);
+  });
+});
