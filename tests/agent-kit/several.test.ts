@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, expect, test, vi } from "vitest";
 import { type Asked, effectsIn, type TestAgent, testFolder, until } from "../support/agents/agent.ts";
 import { overBoth } from "../support/queues/transports.ts";
@@ -92,9 +93,13 @@ overBoth((queues, { spawnAgent, ask, cancel, question, listen }) => {
     // Its message is lent to another as well, as by a queue that gives it twice.
     for (const agent of one) agent.child.kill("SIGSTOP");
     const other = await start("twice other", 1);
-    await queues.put("research", JSON.stringify(asked.message));
     const starts = () => [...new Set(heard.statuses(asked).map(({ payload }) => payload.start_id))];
-    await until("two do it", () => starts().length === 2);
+    await until("two do it", async () => {
+      // Again and again: the first may go to the one that stands still, before the other listens.
+      await queues.put("research", JSON.stringify(asked.message));
+      await sleep(300);
+      return starts().length === 2;
+    });
     for (const agent of one) agent.child.kill("SIGCONT");
 
     await cancel(asked, 1, first);
