@@ -12,7 +12,7 @@ import type { LocalFunctions } from "./local-functions.ts";
  */
 export async function serveHttpApi(
   routes: readonly HttpRoute[],
-  functions: LocalFunctions,
+  functions: Pick<LocalFunctions, "invoke">,
   port: number,
   host?: string,
 ): Promise<Listening> {

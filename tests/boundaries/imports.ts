@@ -188,6 +188,26 @@ export const FOLDERS: Record<string, Row> = {
   "bench/llm": program(["bench", "lib/**", "localstack/{parts,processes,functions}"], ["esbuild", "yaml"]),
   "bench/registry": program(["bench", "lib/**"], ["postgres"]),
   "bench/router": program(["bench", "lib/**"], ["pure-rand", "yaml"]),
+
+  // The chaos harness: the invariants judge a history alone; what breaks and what is broken are beneath the command.
+  "chaos/history": program([]),
+  "chaos/invariants": { may: ["chaos/history"] },
+  "chaos/planted": program([]),
+  "chaos/ways": program(["chaos/history"]),
+  "chaos/load": program(["chaos/history"], ["pure-rand"]),
+  "chaos/processes": program(
+    ["chaos/{history,ways}", "lib/agent-kit", "localstack", "localstack/{functions,parts,processes}"],
+    ["yaml"],
+  ),
+  "chaos/world": program(
+    ["chaos/{history,load,planted,processes,ways}", "lib/runtime/aws", "localstack/{functions,parts}"],
+    ["postgres", "@aws-sdk/client-sqs"],
+  ),
+  "chaos/faults": program(["chaos/{load,processes,ways,world}"], ["postgres", "@aws-sdk/client-sqs"]),
+  chaos: program(
+    ["chaos/{faults,history,invariants,load,planted,ways,world}", "lib/{protocol,terminal}", "localstack"],
+    ["@aws-sdk/client-sqs"],
+  ),
 };
 
 /** What a person who meets a refusal is told first: the reason of the rule. The first that fits counts. */

@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { AgentProcess, World } from "../world/world.ts";
+import { type Fault, repeatedly } from "./fault.ts";
+
+const masons = ({ agents }: World): AgentProcess[] => agents.filter(({ agent }) => agent === "mason");
+
+/** Faults of the agents' processes; three of them share a queue. */
+export const AGENTS: readonly Fault[] = [
+  {
+    id: "agents-killed",
+    breaks: "processes of an agent are killed, and come back",
+    holds: "the output of two runs is never mixed; what another process completed is completed",
+    lasts: 9_000,
+    load: { ms: [300, 2_000] },
+    inject: async (world, dice) =>
+      repeatedly(dice, [800, 1_800], async () => {
+        const { process } = dice.one(masons(world));
+        await process.kill();
+        await sleep(dice.whole(0, 1_500));
+        process.start();
+      }),
+  },
+  {
+    id: "agent-gone",
+    breaks: "one process of an agent is killed and does not come back until the end",
+    holds: "the others take its work",
+    lasts: 8_000,
+    load: { ms: [300, 2_000] },
+    inject: async (world, dice) => {
+      const { process } = dice.one(masons(world));
+      await process.kill();
+      return async () => process.start();
+    },
+  },
+  {
+    id: "agent-frozen",
+    breaks: "a process of an agent stands still for two leases, and goes on",
+    holds: "a second attempt runs; what the first says then ends nothing that has ended",
+    lasts: 9_000,
+    load: { ms: [500, 3_000] },
+    inject: async (world, dice) => {
+      const { process } = dice.one(masons(world));
+      process.freeze();
+      return async () => process.thaw();
+    },
+  },
+  {
+    id: "agents-away",
+    breaks: "no process of an agent is there for longer than a request waits (PICKUP_SECONDS)",
+    holds: "waiting costs no attempt, also with one",
+    lasts: 14_000,
+    load: { once: 0.8, perSecond: 3 },
+    inject: async (world) => {
+      for (const { process } of masons(world)) await process.stop(3_000);
+      return async () => masons(world).forEach(({ process }) => process.start());
+    },
+  },
+  {
+    id: "agent-hangs",
+    breaks: "work never ends and does not listen, until its timeout",
+    holds: "it ends as failed, and the other agent's work is as fast as before",
+    lasts: 8_000,
+    inject: async (_world, _dice) => async () => {},
+    load: { hanging: 0.15 },
+  },
+  {
+    id: "agent-busy",
+    breaks: "more work than an agent has places, each longer than a request waits",
+    holds: "what waits its turn costs no attempt",
+    lasts: 6_000,
+    load: { ms: [5_000, 9_000], once: 0.8, perSecond: 4 },
+    inject: async () => async () => {},
+  },
+  {
+    id: "cancels",
+    breaks: "half of the work is cancelled while it runs, with several processes on one queue",
+    holds: "the process that has it hears of it and stops",
+    lasts: 8_000,
+    load: { cancelled: 0.5, ms: [2_000, 25_000], perSecond: 3 },
+    inject: async () => async () => {},
+  },
+  {
+    id: "cancels-between-attempts",
+    breaks: "an agent is cut off past its lease, and its work is cancelled before the next attempt",
+    holds: "the process that still works is told",
+    lasts: 9_000,
+    load: { cancelled: 0.5, cancelMs: [4_500, 7_500], ms: [12_000, 40_000], perSecond: 2, once: 0 },
+    inject: async (world) => {
+      // What it says is lost: it works on and holds no lease.
+      const ways = masons(world).map(({ queues }) => queues);
+      for (const way of ways)
+        way.tamper(async (call, forward) => (call.action.startsWith("SendMessage") ? "cut" : await forward()));
+      return async () => ways.forEach((way) => way.tamper());
+    },
+  },
+  {
+    id: "agent-clock",
+    breaks: "the clocks of an agent's processes are days off, and step",
+    holds: "order and leases go by our time",
+    lasts: 7_000,
+    inject: async (world, dice) => {
+      const days = 24 * 3_600_000;
+      const stop = repeatedly(dice, [500, 1_500], async () => {
+        dice.one(masons(world)).process.clock(dice.one([-8 * days, -3_600_000, 3_600_000, 400 * days]));
+      });
+      return async () => {
+        await stop();
+        for (const { process } of masons(world)) process.clock(0);
+      };
+    },
+  },
+];

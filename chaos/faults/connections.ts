@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { SANDBOXES } from "../world/cloud.ts";
+import type { World } from "../world/world.ts";
+import { type Fault, repeatedly } from "./fault.ts";
+
+const all = ({ sandboxes }: World) => SANDBOXES.map((name) => sandboxes[name]);
+
+/** Faults of the ways between processes and the database or SQS. */
+export const CONNECTIONS: readonly Fault[] = [
+  {
+    id: "commit-reply-lost",
+    breaks: "statements and commits succeed, and the connection is lost before anybody is told",
+    holds: "the same statement again finds what is there: no second row, no 500",
+    lasts: 8_000,
+    inject: async (world, dice) => {
+      for (const { database } of all(world)) {
+        database.tamper((data, way) => (way === "to client" && isEnd(data) && dice.chance(0.12) ? "cut" : "pass"));
+      }
+      return async () => all(world).forEach(({ database }) => database.tamper());
+    },
+  },
+  {
+    id: "commits-late",
+    breaks: "some commits take seconds, so that the later row is there first",
+    holds: "each row is sent, whatever its number",
+    lasts: 8_000,
+    inject: async (world, dice) => {
+      for (const { database } of all(world)) {
+        database.tamper((_data, way) =>
+          way === "to server" && dice.chance(0.08) ? { delayMs: dice.whole(500, 2_500) } : "pass",
+        );
+      }
+      return async () => all(world).forEach(({ database }) => database.tamper());
+    },
+  },
+  {
+    id: "database-silent",
+    breaks: "every connection to the database falls silent, and for seconds new ones too",
+    holds: "each call ends within its deadline; the places in the pools come back",
+    lasts: 7_000,
+    inject: async (world) => {
+      for (const { database } of all(world)) database.tamper(() => "silence");
+      return async () => all(world).forEach(({ database }) => database.tamper());
+    },
+  },
+  {
+    id: "dispatcher-silent",
+    breaks: "the dispatcher's connection falls silent between its claim and its commit",
+    holds: "others dispatch meanwhile; the lock of the silent session is not for ever",
+    lasts: 10_000,
+    inject: async ({ sandboxes: { dispatch } }) => {
+      let silent = false;
+      dispatch.database.tamper((data, way) => {
+        if (!silent && way === "to server" && data.includes("insert into outbox")) silent = true;
+        return silent ? "silence" : "pass";
+      });
+      return async () => dispatch.database.tamper();
+    },
+  },
+  {
+    id: "database-hangs-up",
+    breaks: "connections are reset, and new ones refused, on and off",
+    holds: "no process ends, whatever a new connection asks first",
+    lasts: 8_000,
+    inject: async (world, dice) => {
+      const stop = repeatedly(dice, [200, 900], async () => {
+        for (const { database } of all(world)) {
+          database.refuse(true);
+          database.cut();
+        }
+        await sleep(dice.whole(50, 500));
+        for (const { database } of all(world)) database.refuse(false);
+        await sleep(dice.whole(5, 60));
+        for (const { database } of all(world)) database.cut();
+      });
+      return stop;
+    },
+  },
+  {
+    id: "queues-silent",
+    breaks: "SQS takes calls and does not answer, for functions and agents",
+    holds: "no call hangs past its deadline; what was not sent is sent afterwards",
+    lasts: 8_000,
+    inject: async (world, dice) => {
+      const ways = [...all(world), ...world.agents].map(({ queues }) => queues);
+      for (const way of ways) {
+        way.tamper(async (_call, forward) => {
+          if (dice.chance(0.5)) await forward().catch(() => {});
+          return "silence";
+        });
+      }
+      return async () => ways.forEach((way) => way.tamper());
+    },
+  },
+  {
+    id: "agent-cut-off",
+    breaks: "one process of an agent reaches neither its queue nor the results queue for longer than a lease",
+    holds: "another attempt may run; what the cut off one completed counts where nothing else ended the work",
+    lasts: 9_000,
+    load: { ms: [300, 2_500] },
+    inject: async ({ agents }, dice) => {
+      const { queues } = dice.one(agents.filter(({ agent }) => agent === "mason"));
+      queues.tamper(async () => "cut");
+      return async () => queues.tamper();
+    },
+  },
+];
+
+/** Whether a piece of what the server says ends a statement that changed something, or a transaction. */
+function isEnd(data: Buffer): boolean {
+  return ["COMMIT\0", "INSERT 0", "UPDATE ", "SELECT 1\0"].some((tag) => data.includes(tag));
+}

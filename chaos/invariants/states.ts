@@ -1,0 +1,151 @@
+import { type Change, FINAL, type History, outputOf, type Violation } from "../history/history.ts";
+import { type Run, runsOf } from "./runs.ts";
+
+/** From each state, what may follow without a person's decision. A result that comes late counts: approved and failed may complete. */
+const FOLLOWS: Record<string, readonly string[]> = {
+  pending: ["approved", "rejected", "cancelled", "pending"],
+  approved: ["executing", "completed", "failed", "cancelled", "cancelling", "approved"],
+  executing: ["approved", "completed", "failed", "cancelled", "cancelling", "executing"],
+  cancelling: ["cancelled", "completed", "failed"],
+  failed: ["completed"],
+};
+
+/** I3: only legal transitions; what is final stays so; the attempt never falls. */
+export function legal(history: History): Violation[] {
+  const invariant = "I3 legal transitions";
+  const found: Violation[] = [];
+  const say = (message: string) => found.push({ invariant, message });
+  for (const [taskId, changes] of Map.groupBy(history.changes, (change) => change.taskId)) {
+    let before: Change | undefined;
+    for (const now of changes) {
+      if (before !== undefined) {
+        const { status, attempt } = before;
+        if (now.status !== status && FOLLOWS[status]?.includes(now.status) !== true) {
+          say(`task ${taskId} went from ${status} to ${now.status} (attempt ${now.attempt})`);
+        }
+        if (now.attempt < attempt) say(`task ${taskId} went back from attempt ${attempt} to ${now.attempt}`);
+        if (status === "failed" && now.status === "completed" && now.attempt !== attempt) {
+          say(`task ${taskId} was failed and got attempt ${now.attempt}`);
+        }
+      }
+      before = now;
+    }
+  }
+  return found;
+}
+
+/** I4: the effect is there once and whole: completed work has all steps and the output of one run that finished, and of no other. */
+export function effectOnce(history: History): Violation[] {
+  const invariant = "I4 effect once";
+  const found: Violation[] = [];
+  const say = (message: string) => found.push({ invariant, message });
+  const runs = runsOf(history);
+  const plans = new Map(history.pieces.map(({ key, plan }) => [key, plan]));
+  const outputs = new Map(history.outputs.map((output) => [output.taskId, output]));
+  for (const { taskId, requestId, status, toAgent } of history.tasks) {
+    const own = (runs.get(taskId) ?? []).filter(({ agent }) => agent === toAgent);
+    const plan = plans.get(requestId);
+    if (status !== "completed" || plan === undefined) continue;
+    const finished = own.filter(({ ended }) => ended === "finished");
+    if (finished.length === 0) {
+      say(`task ${taskId} is completed and no run of it finished`);
+      continue;
+    }
+    const output = outputs.get(taskId);
+    if (output !== undefined && !finished.some(({ run }) => output.text === outputOf(run, plan))) {
+      const wanted = outputOf(finished[0]?.run ?? "", plan).length;
+      say(
+        `task ${taskId} is completed with ${output.text.length} bytes of output (HTTP ${output.status}) that are no finished ` +
+          `run's ${wanted}: ${JSON.stringify(output.text.slice(0, 120))}`,
+      );
+    }
+    const steps = history.steps.filter((step) => step.taskId === taskId && step.status === "completed");
+    const whole = finished.some((run) => stepsOf(run, steps) >= plan.steps);
+    if (!whole)
+      say(`task ${taskId} is completed, but not all ${plan.steps} steps of the run that finished are recorded`);
+  }
+  return found;
+}
+
+function stepsOf({ run }: Run, steps: History["steps"]): number {
+  return steps.filter(({ action }) => action.endsWith(` of ${run}`)).length;
+}
+
+/** I5: nothing of a foreign agent, a foreign run or an attempt that never was changes anything; after a cancel nothing ends otherwise. */
+export function fenced(history: History): Violation[] {
+  const invariant = "I5 fencing";
+  const found: Violation[] = [];
+  for (const mark of history.forged) {
+    for (const { taskId, row } of history.tasks) {
+      if (row.includes(mark)) found.push({ invariant, message: `task ${taskId} carries ${mark}, which was forged` });
+    }
+    for (const { taskId, step, action } of history.steps) {
+      if (action.includes(mark))
+        found.push({ invariant, message: `step ${step} of task ${taskId} is ${mark}, which was forged` });
+    }
+    for (const { taskId, text } of history.outputs) {
+      if (text.includes(mark))
+        found.push({ invariant, message: `the output of task ${taskId} has ${mark}, which was forged` });
+    }
+  }
+  return found;
+}
+
+/** What a process that runs may take to hear of a cancel and to stop, in milliseconds; the handler's own half second in it. */
+const HEARING_MS = 15_000;
+
+/** I5: a cancel reaches the process that has the work, whichever it is. What ran to its end before it could hear may have. */
+export function cancelHeard(history: History): Violation[] {
+  const found: Violation[] = [];
+  const runs = runsOf(history);
+  for (const { taskId, decision, at } of history.decisions) {
+    if (decision !== "cancel") continue;
+    for (const { run, attempt, startedAt, endedAt, cut } of runs.get(taskId) ?? []) {
+      if (cut || startedAt > at) continue;
+      const until = endedAt ?? history.clearedAt + HEARING_MS;
+      const from = Math.max(at, history.clearedAt);
+      if (until > from + HEARING_MS || (endedAt === undefined && history.settledAt === undefined)) {
+        const message = `run ${run} of attempt ${attempt} of task ${taskId} went on for ${Math.round(until - at)} ms after the cancel`;
+        found.push({ invariant: "I5 fencing", message });
+      }
+    }
+    for (const { run, attempt, startedAt } of runs.get(taskId) ?? []) {
+      if (startedAt > at + HEARING_MS && startedAt > history.clearedAt + HEARING_MS) {
+        const message = `run ${run} of attempt ${attempt} of task ${taskId} began ${Math.round(startedAt - at)} ms after the cancel`;
+        found.push({ invariant: "I5 fencing", message });
+      }
+    }
+  }
+  return found;
+}
+
+/** I6: what a row promises was sent, and nothing was sent that no row promises. */
+export function outboxKept(history: History): Violation[] {
+  const invariant = "I6 outbox";
+  const found: Violation[] = [];
+  const started = new Set(
+    history.changes.filter(({ status }) => status === "executing").map(({ taskId, attempt }) => `${taskId} ${attempt}`),
+  );
+  const requests = history.sent.filter(({ type, to }) => type === "work_request" && to.startsWith("waybill-agent-"));
+  const sent = new Set(requests.map(({ taskId, attempt }) => `${taskId} ${attempt}`));
+  for (const one of sent) {
+    if (!started.has(one))
+      found.push({ invariant, message: `a request of attempt ${one} was sent and never committed` });
+  }
+  const over = new Set(history.tasks.filter(({ status }) => FINAL.has(status)).map(({ taskId }) => taskId));
+  for (const one of started) {
+    const [taskId = ""] = one.split(" ");
+    const done = history.decisions.some((decision) => decision.taskId === taskId && decision.decision === "cancel");
+    if (!sent.has(one) && !done)
+      found.push({ invariant, message: `attempt ${one} was started and its request never sent` });
+  }
+  for (const { taskId, attempt, dueForMs } of history.outbox) {
+    if (dueForMs > 0 && !over.has(taskId)) {
+      found.push({
+        invariant,
+        message: `a message of task ${taskId} (attempt ${attempt}) has been due for ${Math.round(dueForMs)} ms`,
+      });
+    }
+  }
+  return found;
+}
