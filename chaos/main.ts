@@ -37,6 +37,9 @@ const LEFT_MS = 75_000;
 
 const began = performance.now();
 
+// What is started is in process groups of its own, which Ctrl-C does not reach: ending by a handler runs what ends them.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+
 process.exit(
   await command({
     usage,

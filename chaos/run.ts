@@ -41,7 +41,11 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
   // The parts of the local stack say here what they could not do, which is all the time.
   console.error = (...said: unknown[]) => appendFileSync(join(dir, "harness.log"), `${format(...said)}\n`);
   try {
-    return await inWorld(await startWorld({ ...options, dice }), dice, options);
+    return await inWorld(
+      await startWorld({ ...options, broker: options.faults.some((fault) => fault.broker === true) }),
+      dice,
+      options,
+    );
   } finally {
     console.error = say;
   }

@@ -4,7 +4,7 @@ import type { History, Letter, TaskTruth } from "./history/history.ts";
 import { outlineOf } from "./ways/sent.ts";
 import type { World } from "./world/world.ts";
 
-type Rows = Pick<History, "tasks" | "steps" | "changes" | "outbox" | "decisions">;
+type Rows = Pick<History, "tasks" | "steps" | "changes" | "outbox" | "decisions" | "handovers">;
 
 /** What the database says, past all functions. */
 export async function readRows({ database: { sql } }: World): Promise<Rows> {
@@ -27,7 +27,11 @@ export async function readRows({ database: { sql } }: World): Promise<Rows> {
   const decisions = await sql<Rows["decisions"]>`
     select task_id, decision, (extract(epoch from decided_at) * 1000)::float8 as at from task_decisions order by decision_id
   `;
-  return { tasks, steps, changes, outbox, decisions };
+  const handovers = await sql<Rows["handovers"]>`
+    select task_id, source_agent as "from", target_agent as "to", (extract(epoch from occurred_at) * 1000)::float8 as at
+    from agent_transformation_events where event_type = 'handover' order by occurred_at
+  `;
+  return { tasks, steps, changes, outbox, decisions, handovers };
 }
 
 /** How many connections of the functions the server has. */

@@ -1,8 +1,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { AgentProcess, World } from "../world/world.ts";
+import type { AgentProcess } from "../world/programs.ts";
+import type { World } from "../world/world.ts";
 import { type Fault, repeatedly } from "./fault.ts";
 
 const masons = ({ agents }: World): AgentProcess[] => agents.filter(({ agent }) => agent === "mason");
+
+/** What the agent says is lost: it works on and holds no lease. */
+function wordless(world: World): () => Promise<void> {
+  const ways = masons(world).map(({ queues }) => queues);
+  for (const way of ways) {
+    way.tamper(async (call, forward) => (call.action.startsWith("SendMessage") ? "cut" : await forward()));
+  }
+  return async () => ways.forEach((way) => way.tamper());
+}
 
 /** Faults of the agents' processes; three of them share a queue. */
 export const AGENTS: readonly Fault[] = [
@@ -84,14 +94,32 @@ export const AGENTS: readonly Fault[] = [
     breaks: "an agent is cut off past its lease, and its work is cancelled before the next attempt",
     holds: "the process that still works is told",
     lasts: 9_000,
-    load: { cancelled: 0.5, cancelMs: [4_500, 7_500], ms: [12_000, 40_000], perSecond: 2, once: 0 },
-    inject: async (world) => {
-      // What it says is lost: it works on and holds no lease.
-      const ways = masons(world).map(({ queues }) => queues);
-      for (const way of ways)
-        way.tamper(async (call, forward) => (call.action.startsWith("SendMessage") ? "cut" : await forward()));
-      return async () => ways.forEach((way) => way.tamper());
-    },
+    load: { cancelled: 0.5, decideMs: [4_500, 7_500], ms: [12_000, 40_000], perSecond: 2, once: 0 },
+    inject: async (world) => wordless(world),
+  },
+  {
+    id: "handovers",
+    breaks: "half of the work is passed on to the other agent while it runs",
+    holds: "the process that had it stops; its output is that of the agent that ended it",
+    lasts: 8_000,
+    load: { cancelled: 0, passedOn: 0.5, ms: [1_500, 20_000], perSecond: 2 },
+    inject: async () => async () => {},
+  },
+  {
+    id: "handovers-between-attempts",
+    breaks: "an agent is cut off past its lease, and its work is passed on before the next attempt",
+    holds: "the process that still works is told: never two agents at once",
+    lasts: 9_000,
+    load: { cancelled: 0, passedOn: 0.5, decideMs: [4_500, 7_500], ms: [12_000, 40_000], perSecond: 1.5, once: 0 },
+    inject: async (world) => wordless(world),
+  },
+  {
+    id: "large-output",
+    breaks: "agents write megabytes, more than one message carries",
+    holds: "the output is whole, to the byte",
+    lasts: 5_000,
+    load: { lines: [8_000, 35_000], perSecond: 1.5, ms: [100, 1_000] },
+    inject: async () => async () => {},
   },
   {
     id: "agent-clock",

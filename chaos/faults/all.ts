@@ -5,6 +5,7 @@ import type { Fault } from "./fault.ts";
 import { FUNCTIONS } from "./functions.ts";
 import { POSTGRES } from "./postgres.ts";
 import { QUEUES } from "./queues.ts";
+import { RABBITMQ } from "./rabbitmq.ts";
 
 const none: Fault = {
   id: "none",
@@ -23,4 +24,5 @@ export const FAULTS: readonly Fault[] = [
   ...FUNCTIONS,
   ...AGENTS,
   ...CALLERS,
+  ...RABBITMQ,
 ];

@@ -77,6 +77,24 @@ export const CONNECTIONS: readonly Fault[] = [
     },
   },
   {
+    id: "secret-rotated",
+    breaks: "the password is changed again and again, the secret a moment later, and connections are ended (28P01)",
+    holds: "the new one is asked for; no process ends",
+    lasts: 8_000,
+    inject: async ({ database, secret }, dice) => {
+      await database.askPassword();
+      return repeatedly(dice, [1_500, 3_000], async () => {
+        const password = dice.uuid();
+        await database.sql.unsafe(`alter role waybill password '${password}'`);
+        await database.sql`
+          select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'waybill'
+        `.catch(() => {});
+        await sleep(dice.whole(0, 800));
+        secret.set(password);
+      });
+    },
+  },
+  {
     id: "queues-silent",
     breaks: "SQS takes calls and does not answer, for functions and agents",
     holds: "no call hangs past its deadline; what was not sent is sent afterwards",

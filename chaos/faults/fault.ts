@@ -14,6 +14,8 @@ export type Fault = {
   lasts: number;
   /** Other faults may go on at the same time. Default true. */
   mixes?: boolean;
+  /** The agents speak AMQP to a RabbitMQ of the run's own. */
+  broker?: boolean;
   /** Why it cannot be injected here, as `needs X`; undefined where it can. */
   missing?: (options: { old: string | undefined }) => string | undefined;
   /** How the load differs from the usual. */

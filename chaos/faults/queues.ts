@@ -4,7 +4,7 @@ import type { Dice } from "../load/dice.ts";
 import type { QueueTamper } from "../ways/queue-proxy.ts";
 import { bodiesOf, outlineOf } from "../ways/sent.ts";
 import { SANDBOXES } from "../world/cloud.ts";
-import { remakeQueues, type World } from "../world/world.ts";
+import type { World } from "../world/world.ts";
 import { type Fault, repeatedly } from "./fault.ts";
 import { POISON } from "./poison.ts";
 
@@ -101,7 +101,7 @@ export const QUEUES: readonly Fault[] = [
       await world.queues.process.kill();
       return async () => {
         await world.queues.start(true);
-        await remakeQueues(world);
+        await world.queues.makeQueues();
       };
     },
   },
@@ -124,7 +124,7 @@ export const QUEUES: readonly Fault[] = [
     inject: async (world) => {
       const QueueUrl = queueOf(world.environment, "mason");
       await world.queues.sqs.send(new DeleteQueueCommand({ QueueUrl }));
-      return async () => await remakeQueues(world);
+      return async () => void (await world.queues.makeQueues());
     },
   },
   {

@@ -24,6 +24,8 @@ export function onSmallDisk(folder: string): SmallDisk {
   execFileSync("chmod", ["--reference", moved, folder]);
   execFileSync("chown", ["--reference", moved, folder]);
   rmSync(moved, { recursive: true });
+  const release = () => void execFileSync("umount", ["--lazy", folder]);
+  process.once("exit", release);
   return {
     fill: () => {
       const { bavail, bsize } = statfsSync(folder);
@@ -32,6 +34,9 @@ export function onSmallDisk(folder: string): SmallDisk {
       for (let left = bavail; left > 0; left--) writeFileSync(ballast, piece, { flag: "a" });
     },
     empty: () => rmSync(ballast, { force: true }),
-    release: () => execFileSync("umount", ["--lazy", folder]),
+    release: () => {
+      process.off("exit", release);
+      release();
+    },
   };
 }

@@ -13,6 +13,8 @@ export type History = {
   /** Messages that a row promises and no queue has taken. */
   outbox: { taskId: string; attempt: number | null; dueForMs: number }[];
   decisions: { taskId: string; decision: string; at: number }[];
+  /** Work that was passed on to another agent. */
+  handovers: { taskId: string; from: string; to: string; at: number }[];
   /** What the functions put on queues, as far as SQS took it. */
   sent: Sent[];
   /** What lies in the dead letter queues. */
@@ -66,7 +68,7 @@ export type Plan = {
 export type ClientCall = {
   at: number;
   tookMs: number;
-  what: "submit" | "conflict" | "approve" | "cancel" | "oversize";
+  what: "submit" | "conflict" | "approve" | "cancel" | "handover" | "oversize";
   key: string;
   status: number;
   taskId?: string;

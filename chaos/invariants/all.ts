@@ -1,7 +1,7 @@
 import type { History, Violation } from "../history/history.ts";
 import { apart, bounded, fair, recovered } from "./bounds.ts";
 import { conserved, idempotent, noWorkLost } from "./promises.ts";
-import { cancelHeard, effectOnce, fenced, legal, outboxKept } from "./states.ts";
+import { effectOnce, fenced, legal, outboxKept, stopHeard } from "./states.ts";
 
 /** Each invariant by its name, as docs/chaos.md tells of it. */
 export const INVARIANTS: Record<string, readonly ((history: History) => Violation[])[]> = {
@@ -9,7 +9,7 @@ export const INVARIANTS: Record<string, readonly ((history: History) => Violatio
   "I2 idempotent": [idempotent],
   "I3 legal transitions": [legal],
   "I4 effect once": [effectOnce],
-  "I5 fencing": [fenced, cancelHeard],
+  "I5 fencing": [fenced, stopHeard],
   "I6 outbox": [outboxKept],
   "I7 conservation": [conserved],
   "I8 bounded": [bounded, fair],

@@ -25,9 +25,12 @@ export function bounded(history: History): Violation[] {
       say(`task ${taskId} used ${attemptsUsed} attempts`);
   }
   for (const { taskId, attemptsUsed, status } of history.tasks) {
-    const began = new Set((runs.get(taskId) ?? []).map(({ attempt }) => attempt)).size;
+    const answered = history.sent.filter((sent) => sent.taskId === taskId && sent.to === "waybill-results");
+    const taken = [...(runs.get(taskId) ?? []), ...answered].map(({ attempt }) => attempt);
+    const began = new Set(taken).size;
     const open = status === "executing" || status === "cancelled" || status === "cancelling" ? 1 : 0;
-    if (attemptsUsed > began + open) say(`task ${taskId} paid ${attemptsUsed} attempts, of which ${began} ran`);
+    if (attemptsUsed > began + open)
+      say(`task ${taskId} paid ${attemptsUsed} attempts, of which agents took up ${began}`);
   }
   for (const [taskId, own] of runs) {
     for (const [attempt, same] of Map.groupBy(own, (run) => run.attempt)) {
@@ -43,8 +46,12 @@ export function bounded(history: History): Violation[] {
 export function apart(history: History): Violation[] {
   const agents = new Map(history.pieces.map(({ key, agent }) => [key, agent]));
   const tasks = new Map(history.tasks.map(({ taskId, requestId }) => [taskId, agents.get(requestId)]));
+  const passed = new Set(history.handovers.map(({ taskId, to }) => `${taskId} ${to}`));
   return history.effects
-    .filter(({ taskId, agent, what }) => what === "started" && tasks.get(taskId) !== agent)
+    .filter(
+      ({ taskId, agent, what }) =>
+        what === "started" && tasks.get(taskId) !== agent && !passed.has(`${taskId} ${agent}`),
+    )
     .map(({ taskId, agent }) => ({
       invariant: "I9 isolation",
       message: `${agent} did task ${taskId}, which is ${tasks.get(taskId) ?? "nobody"}'s`,

@@ -94,29 +94,35 @@ export function fenced(history: History): Violation[] {
 /** What a process that runs may take to hear of a cancel and to stop, in milliseconds; the handler's own half second in it. */
 const HEARING_MS = 15_000;
 
-/** I5: a cancel reaches the process that has the work, whichever it is. What ran to its end before it could hear may have. */
-export function cancelHeard(history: History): Violation[] {
-  const found: Violation[] = [];
+/** I5: a cancel and a hand-over reach the process that has the work, whichever it is. What ends before it can hear may end. */
+export function stopHeard(history: History): Violation[] {
   const runs = runsOf(history);
-  for (const { taskId, decision, at } of history.decisions) {
-    if (decision !== "cancel") continue;
-    for (const { run, attempt, startedAt, endedAt, cut } of runs.get(taskId) ?? []) {
-      if (cut || startedAt > at) continue;
-      const until = endedAt ?? history.clearedAt + HEARING_MS;
-      const from = Math.max(at, history.clearedAt);
-      if (until > from + HEARING_MS || (endedAt === undefined && history.settledAt === undefined)) {
-        const message = `run ${run} of attempt ${attempt} of task ${taskId} went on for ${Math.round(until - at)} ms after the cancel`;
-        found.push({ invariant: "I5 fencing", message });
-      }
-    }
-    for (const { run, attempt, startedAt } of runs.get(taskId) ?? []) {
-      if (startedAt > at + HEARING_MS && startedAt > history.clearedAt + HEARING_MS) {
-        const message = `run ${run} of attempt ${attempt} of task ${taskId} began ${Math.round(startedAt - at)} ms after the cancel`;
-        found.push({ invariant: "I5 fencing", message });
-      }
-    }
-  }
-  return found;
+  const cancels = history.decisions.filter(({ decision }) => decision === "cancel");
+  const stops = [
+    ...cancels.map(({ taskId, at }) => ({ taskId, at, what: "the cancel", agent: undefined })),
+    ...history.handovers.map(({ taskId, from, at }) => ({ taskId, at, what: "the hand-over", agent: from })),
+  ];
+  return stops.flatMap(({ taskId, at, what, agent }) => {
+    const until = Math.max(at, history.clearedAt) + HEARING_MS;
+    const own = (runs.get(taskId) ?? []).filter((run) => !run.cut && (agent === undefined || run.agent === agent));
+    return own
+      .filter(
+        ({ startedAt, endedAt }) =>
+          startedAt > until || (startedAt <= at && (endedAt ?? Number.POSITIVE_INFINITY) > until),
+      )
+      .map(({ run, attempt, startedAt, endedAt }) => {
+        const how =
+          startedAt > until
+            ? "began"
+            : endedAt === undefined
+              ? "has not ended"
+              : `went on ${Math.round(endedAt - at)} ms`;
+        return {
+          invariant: "I5 fencing",
+          message: `run ${run} of attempt ${attempt} of task ${taskId} ${how} after ${what}`,
+        };
+      });
+  });
 }
 
 /** I6: what a row promises was sent, and nothing was sent that no row promises. */

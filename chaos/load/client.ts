@@ -13,10 +13,14 @@ export type LoadOptions = {
   once: number;
   /** That it never ends by itself. */
   hanging: number;
-  /** Milliseconds after which it is cancelled, from and to. */
-  cancelMs: readonly [number, number];
+  /** That it is passed on to the other agent. */
+  passedOn: number;
+  /** Milliseconds after which it is cancelled or passed on, from and to. */
+  decideMs: readonly [number, number];
   /** Milliseconds that a piece of work takes, from and to. */
   ms: readonly [number, number];
+  /** Lines of output of a step, from and to. */
+  lines: readonly [number, number];
 };
 
 export const USUAL: LoadOptions = {
@@ -25,8 +29,10 @@ export const USUAL: LoadOptions = {
   failing: 0.12,
   once: 0.4,
   hanging: 0,
-  cancelMs: [0, 1_500],
+  passedOn: 0.04,
+  decideMs: [0, 1_500],
   ms: [50, 900],
+  lines: [0, 3],
 };
 
 const ASK_MS = 40_000;
@@ -118,15 +124,19 @@ export class Client {
     const piece = pieceOf(dice, options);
     const twice = dice.chance(0.15);
     const otherwise = dice.chance(0.08);
-    const cancelMs = dice.chance(options.cancelled) ? dice.whole(...options.cancelMs) : undefined;
+    const cancels = dice.chance(options.cancelled);
+    const passesOn = !cancels && dice.chance(options.passedOn);
+    const decideMs = dice.whole(...options.decideMs);
     const tries = [this.submit(piece), ...(twice ? [this.#submitted(piece)] : [])];
     const [taskId] = await Promise.all(tries);
     if (taskId === undefined) return;
     if (otherwise) await this.call("conflict", piece.key, "/work", bodyOf({ ...piece, maxAttempts: 7 }));
     if (piece.approval === "required") await this.#until("approve", piece.key, `/work/${taskId}/approve`);
-    if (cancelMs === undefined) return;
-    await sleep(cancelMs);
-    await this.#until("cancel", piece.key, `/work/${taskId}/cancel`);
+    if (!cancels && !passesOn) return;
+    await sleep(decideMs);
+    if (cancels) return await this.#until("cancel", piece.key, `/work/${taskId}/cancel`);
+    const to_agent = piece.agent === "mason" ? "clerk" : "mason";
+    await this.#until("handover", piece.key, `/work/${taskId}/handover`, { reason: "chaos", to_agent });
   }
 
   async #submitted(piece: Piece): Promise<string | undefined> {
@@ -136,8 +146,8 @@ export class Client {
   }
 
   /** Decides, until somebody answers: what is decided by then is refused with 409. */
-  async #until(what: "approve" | "cancel", key: string, path: string): Promise<void> {
-    await this.#again(async () => await this.call(what, key, path, JSON.stringify({ by: "chaos" })));
+  async #until(what: "approve" | "cancel" | "handover", key: string, path: string, more: object = {}): Promise<void> {
+    await this.#again(async () => await this.call(what, key, path, JSON.stringify({ by: "chaos", ...more })));
   }
 
   async #again(ask: () => Promise<ClientCall>): Promise<ClientCall> {
@@ -166,12 +176,12 @@ export function bodyOf({ agent, plan, maxAttempts, approval }: Piece): string {
 }
 
 /** A piece of work by the dice. */
-export function pieceOf(dice: Dice, { failing, once, ms, hanging }: LoadOptions): Piece {
+export function pieceOf(dice: Dice, { failing, once, ms, hanging, lines }: LoadOptions): Piece {
   const maxAttempts = dice.chance(once) ? 1 : 3;
   const plan: Plan = {
     ms: dice.whole(ms[0], ms[1]),
     steps: dice.whole(1, 3),
-    lines: dice.whole(0, 3),
+    lines: dice.whole(...lines),
     fail: maxAttempts > 1 && dice.chance(failing) ? 1 : 0,
     fatal: dice.chance(0.04),
     hang: dice.chance(hanging),

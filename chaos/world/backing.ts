@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CreateQueueCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { CreateQueueCommand, SetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import postgres from "postgres";
 import { createQueue } from "../../lib/runtime/aws/create-queue.ts";
 import { freePort } from "../../localstack/parts/ports.ts";
@@ -9,6 +9,12 @@ import { type LocalPostgres, startPostgres } from "../../localstack/parts/postgr
 import { createQueues, queuesOf } from "../../localstack/parts/queues.ts";
 import { LOCAL_REGION } from "../../localstack/parts/sqs.ts";
 import { HurtProcess, type Watch } from "../processes/process.ts";
+
+/** On AWS it is six times the function's timeout; here nobody waits three minutes for what a crash held. */
+const VISIBILITY_SECONDS = "10";
+
+/** The password of the functions until it is rotated; nobody asks for it before. */
+export const FIRST_PASSWORD = "first";
 
 /** The agents of a run, each with a queue. */
 export const AGENTS = ["mason", "clerk"] as const;
@@ -31,6 +37,11 @@ export class Database {
     return `postgres://waybill@127.0.0.1:${this.port}/waybill`;
   }
 
+  /** The address for the harness itself, whom no rotation shuts out. */
+  get #ownUrl(): string {
+    return this.url.replace("//waybill@", "//chaos@");
+  }
+
   /** The folder of its data. */
   get dir(): string {
     return this.#dir;
@@ -38,7 +49,7 @@ export class Database {
 
   /** The harness's own way to it, past all proxies. Reconnects by itself. */
   get sql(): postgres.Sql {
-    this.#own ??= postgres(this.url, {
+    this.#own ??= postgres(this.#ownUrl, {
       max: 3,
       onnotice: () => {},
       fetch_types: false,
@@ -61,6 +72,13 @@ export class Database {
     if (how === "fast") return await server.stop();
     process.kill(Number(readFileSync(join(this.#dir, "postmaster.pid"), "utf8").split("\n")[0]), "SIGQUIT");
     await server.ended;
+  }
+
+  /** Has the functions asked for their password from now on. */
+  async askPassword(): Promise<void> {
+    const rules = "host all chaos 127.0.0.1/32 trust\nhost all waybill 127.0.0.1/32 scram-sha-256\n";
+    writeFileSync(join(this.#dir, "pg_hba.conf"), rules);
+    await this.sql`select pg_reload_conf()`;
   }
 
   /** Ends the harness's own connections. */
@@ -107,6 +125,10 @@ export class QueueServer {
   /** Makes the queues, again where they are there, and answers the environment that names them. */
   async makeQueues(): Promise<Record<string, string>> {
     const { AGENT_QUEUES: _shipped, ...environment } = await createQueues(this.sqs);
+    const Attributes = { VisibilityTimeout: VISIBILITY_SECONDS };
+    for (const name of ["WORK_QUEUE_URL", "RESULTS_QUEUE_URL"]) {
+      await this.sqs.send(new SetQueueAttributesCommand({ QueueUrl: environment[name], Attributes }));
+    }
     const [code] = queuesOf().filter(({ name }) => name === "waybill-agent-code");
     if (code === undefined) throw new Error("serverless.yml has no queue of the agent code to copy.");
     const urls = AGENTS.map(async (agent) => {
@@ -130,6 +152,7 @@ export async function makeTemplate(dir: string, root: string, logFile: string): 
   try {
     const admin = postgres(database.url.replace(/waybill$/, "postgres"), { max: 1, onnotice: () => {} });
     await admin`create database waybill`;
+    await admin`create role chaos superuser login`;
     await admin.end();
     execFileSync(process.execPath, [join(root, "bin", "migrate.ts")], {
       cwd: root,
@@ -144,6 +167,7 @@ export async function makeTemplate(dir: string, root: string, logFile: string): 
 
 /** Keeps every state that a task was in, in the order of the changes; committed with them, so nothing is in it that was not. */
 const RECORD = `
+  alter role waybill password '${FIRST_PASSWORD}';
   create schema chaos;
   create table chaos.changes (
     change_id bigint generated always as identity primary key, task_id uuid not null, status text not null,

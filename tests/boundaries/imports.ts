@@ -200,7 +200,12 @@ export const FOLDERS: Record<string, Row> = {
     ["yaml"],
   ),
   "chaos/world": program(
-    ["chaos/{history,load,planted,processes,ways}", "lib/runtime/aws", "localstack/{functions,parts}"],
+    [
+      "chaos/{history,load,planted,processes,ways}",
+      "lib/runtime/aws",
+      "localstack/{functions,parts}",
+      "tests/support/queues",
+    ],
     ["postgres", "@aws-sdk/client-sqs"],
   ),
   "chaos/faults": program(["chaos/{load,processes,ways,world}"], ["postgres", "@aws-sdk/client-sqs"]),

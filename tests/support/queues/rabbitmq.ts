@@ -16,8 +16,8 @@ export type Broker = { url: string; stop: () => Promise<void> };
 export type OwnBroker = Broker & {
   /** Ends it as a power cut does. */
   kill: () => Promise<void>;
-  /** Starts it again over the same data and port. */
-  start: () => Promise<void>;
+  /** Starts it again over the same data and port, with other lines in its configuration where they are given. */
+  start: (config?: string) => Promise<void>;
 };
 
 const SHARED = "amqp://guest:guest@127.0.0.1:5672";
@@ -88,10 +88,12 @@ async function startBroker(config = ""): Promise<OwnBroker> {
   mkdirSync(join(dir, "home"));
   writeFileSync(join(dir, "home", ".erlang.cookie"), randomBytes(16).toString("hex"), { mode: 0o400 });
   writeFileSync(join(dir, "plugins"), "[].");
-  writeFileSync(
-    join(dir, "rabbitmq.conf"),
-    `listeners.tcp.local = 127.0.0.1:${port}\nlog.file = false\nlog.console = true\n${config}\n`,
-  );
+  const configure = (lines: string) =>
+    writeFileSync(
+      join(dir, "rabbitmq.conf"),
+      `listeners.tcp.local = 127.0.0.1:${port}\nlog.file = false\nlog.console = true\n${lines}\n`,
+    );
+  configure(config);
   const env = {
     PATH: process.env["PATH"],
     HOME: join(dir, "home"),
@@ -114,7 +116,8 @@ async function startBroker(config = ""): Promise<OwnBroker> {
   };
   const url = `amqp://guest:guest@127.0.0.1:${port}`;
   let child: ChildProcess | undefined;
-  const start = async () => {
+  const start = async (lines?: string) => {
+    if (lines !== undefined) configure(lines);
     child = await run(program, env, url);
   };
   const kill = async () => await end(child);
