@@ -7,7 +7,6 @@ import { forging } from "./forge.ts";
 import { type ClientCall, type Effect, FINAL, type History, type Piece, type Violation } from "./history/history.ts";
 import { readJournal } from "./history/journal.ts";
 import { violationsIn } from "./invariants/all.ts";
-import { RECOVERY_MS } from "./invariants/bounds.ts";
 import { type Client, type LoadOptions, USUAL } from "./load/client.ts";
 import { type Dice, diceOf } from "./load/dice.ts";
 import type { Edit } from "./planted/edits.ts";
@@ -21,11 +20,18 @@ export type RunOptions = Pick<WorldOptions, "dir" | "template" | "root" | "old">
   faults: readonly Fault[];
   seed: number;
   edits: readonly Edit[];
+  /** How many times the usual patience a slow machine may have. */
+  slowest?: number | undefined;
   /** Overrules how long the faults last, in milliseconds. */
   lasts?: number | undefined;
 };
 
 export type RunResult = { violations: Violation[]; recoveredMs: number | undefined; done: number; history: History };
+
+/** What everything may take from the end of a fault on; a machine that is slow has more, by what its first work took. */
+const RECOVERY_MS = 60_000;
+const USUAL_FIRST_MS = 4_000;
+const SLOWEST = 3;
 
 /** Load before the first fault and after the last, in milliseconds. */
 const BEFORE_MS = 1_500;
@@ -69,7 +75,8 @@ async function inWorld(world: World, dice: Dice, options: RunOptions): Promise<R
 
 async function live(world: World, dice: Dice, options: RunOptions): Promise<History> {
   const { client } = world;
-  await warmUp(world, client, dice.of("warm up"));
+  const firstMs = await warmUp(world, client, dice.of("warm up"));
+  const recoveryMs = RECOVERY_MS * Math.min(options.slowest ?? SLOWEST, Math.max(1, firstMs / USUAL_FIRST_MS));
   const loading = new AbortController();
   const load: LoadOptions = Object.assign({}, USUAL, ...options.faults.map((fault) => fault.load));
   client.submitUntil(loading.signal, dice.of("load"), load);
@@ -80,10 +87,10 @@ async function live(world: World, dice: Dice, options: RunOptions): Promise<Hist
   await sleep(AFTER_MS);
   loading.abort();
   await stopForging();
-  const settledAt = await settled(world, client, clearedAt + RECOVERY_MS);
+  const settledAt = await settled(world, client, clearedAt + recoveryMs);
   const probedAt = await probe(world, client, dice.of("probe"));
   await client.finish();
-  return await collect(world, client, { clearedAt, settledAt, probedAt });
+  return await collect(world, client, { clearedAt, recoveryMs, settledAt, probedAt });
 }
 
 /** Injects the faults, each at a moment of its own, and answers when all are over. */
@@ -100,13 +107,15 @@ async function breakIt(world: World, dice: Dice, { faults, lasts }: RunOptions):
   );
 }
 
-/** One piece of work from end to end, so that every process is up before the load comes. */
-async function warmUp(world: World, client: Client, dice: Dice): Promise<void> {
+/** One piece of work from end to end, so that every process is up before the load comes. Answers the milliseconds that it took. */
+async function warmUp(world: World, client: Client, dice: Dice): Promise<number> {
+  const began = performance.now();
   const pieces = ["mason", "clerk"].map((agent) => probePiece(dice.uuid(), agent));
   await Promise.all(pieces.map(async (piece) => await client.submit(piece)));
   if ((await settled(world, client, Date.now() + RECOVERY_MS)) === undefined) {
     throw new Error(`The stack does no work even before anything is broken. Its logs: ${join(world.dir, "logs")}`);
   }
+  return performance.now() - began;
 }
 
 function probePiece(key: string, agent: string): Piece {
@@ -148,7 +157,7 @@ async function probe(world: World, client: Client, dice: Dice): Promise<number |
   return undefined;
 }
 
-type Times = Pick<History, "clearedAt" | "settledAt" | "probedAt">;
+type Times = Pick<History, "clearedAt" | "recoveryMs" | "settledAt" | "probedAt">;
 
 /** Output may come after the result that it belongs to: no queue promises an order. */
 const LATE_OUTPUT_MS = 2_500;

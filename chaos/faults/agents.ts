@@ -58,8 +58,8 @@ export const AGENTS: readonly Fault[] = [
     id: "agents-away",
     breaks: "no process of an agent is there for longer than a request waits (PICKUP_SECONDS)",
     holds: "waiting costs no attempt, also with one",
-    lasts: 14_000,
-    load: { once: 0.8, perSecond: 3 },
+    lasts: 26_000,
+    load: { once: 0.8, perSecond: 2 },
     inject: async (world) => {
       for (const { process } of masons(world)) await process.stop(3_000);
       return async () => masons(world).forEach(({ process }) => process.start());
@@ -78,7 +78,7 @@ export const AGENTS: readonly Fault[] = [
     breaks: "more work than an agent has places, each longer than a request waits",
     holds: "what waits its turn costs no attempt",
     lasts: 6_000,
-    load: { ms: [5_000, 9_000], once: 0.8, perSecond: 4 },
+    load: { ms: [8_000, 12_000], once: 0.8, perSecond: 5 },
     inject: async () => async () => {},
   },
   {

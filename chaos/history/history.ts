@@ -31,6 +31,8 @@ export type History = {
   outputs: { taskId: string; status: number; text: string }[];
   /** When the fault was over. */
   clearedAt: number;
+  /** How long everything may take from then on, in milliseconds. */
+  recoveryMs: number;
   /** When the last promised piece of work was final; undefined where some never was. */
   settledAt: number | undefined;
   /** When a piece of work that was submitted afterwards was done; undefined where it was not. */

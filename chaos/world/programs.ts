@@ -34,7 +34,7 @@ export type Around = {
 const PROCESSES: Record<(typeof AGENTS)[number], number> = { mason: 3, clerk: 1 };
 
 /** Short, so that what is counted in leases is over in seconds. */
-const SHORT = { LEASE_SECONDS: "4", PICKUP_SECONDS: "8" };
+const SHORT = { LEASE_SECONDS: "4", PICKUP_SECONDS: "20" };
 
 /** The functions, each in its sandbox; their processes start with the first call. */
 export async function startSandboxes(around: Around): Promise<Record<SandboxName, Sandbox>> {

@@ -10,6 +10,7 @@ const AS_IT_STANDS: readonly RegExp[] = [
   /^npm run migrate -- (?:status|sql)\b/,
   /^npm run agents:sync -- /,
   /^npm run deploy -- .*--dry-run$/,
+  /^npm run chaos -- --list$/,
   /^npm run bench:edge$/,
   /^grep -h /,
 ];
@@ -77,6 +78,11 @@ export const STAND_INS: readonly StandIn[] = [
     command: /^RABBITMQ_PREFIX=PRINTED \S+ python3 /,
     instead: test("agents/python.test.ts"),
     why: "it needs a broker",
+  },
+  {
+    command: /^npm run chaos(?: -- (?!--list).*)?$/,
+    instead: script("chaos"),
+    why: "it takes minutes; npm run check runs its short form",
   },
   { command: /^npm run bench$/, instead: script("bench"), why: LONG },
   { command: /^npm run bench:registry$/, instead: script("bench:registry"), why: LONG },
