@@ -15,8 +15,9 @@ const LIES: readonly ((target: Target, dice: Dice) => Partial<Target>)[] = [
 /** Tells results of work that is under way which nobody may tell, as long as a run lasts; answers how to stop. */
 export function forging(world: World, dice: Dice): () => Promise<void> {
   return repeatedly(dice, [300, 700], async () => {
-    const target = await anyTarget(world).catch(() => undefined);
-    if (target === undefined) return;
+    const targets = await underWay(world).catch(() => []);
+    if (targets.length === 0) return;
+    const target = dice.one(targets);
     const { taskId, runId, traceId, attempt, toAgent } = { ...target, ...dice.one(LIES)(target, dice) };
     const mark = `FORGED-${dice.uuid()}`;
     const step = { step_number: 1, action: mark, status: "completed", output: { chunk_number: 0, text: mark } };
@@ -38,9 +39,8 @@ export function forging(world: World, dice: Dice): () => Promise<void> {
   });
 }
 
-async function anyTarget({ database: { sql } }: World): Promise<Target | undefined> {
-  const [row] = await sql<Target[]>`
-    select task_id, run_id, trace_id, attempt, to_agent from tasks where status = 'executing' order by random() limit 1
+async function underWay({ database: { sql } }: World): Promise<Target[]> {
+  return await sql<Target[]>`
+    select task_id, run_id, trace_id, attempt, to_agent from tasks where status = 'executing' order by task_id
   `;
-  return row;
 }

@@ -78,6 +78,7 @@ process.exit(
       if (values.plant !== undefined) return await onePlant(values.plant, seed, setting);
       if (values.mix) return await runAll(mixes(seeds, present, lasts), setting);
       if (values.together) {
+        if (chosen.length < 2) throw new WrongUse("--together needs at least two --fault.");
         const again = `${chosen.map(({ id }) => `--fault ${id}`).join(" ")} --together`;
         return await runAll(
           seeds.map((one) => mixOf(chosen, one, lasts, `${again} --seed ${one}`)),

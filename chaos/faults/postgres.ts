@@ -78,9 +78,11 @@ export const POSTGRES: readonly Fault[] = [
           await database.sql
             .begin(async (tx) => {
               const rows = await tx<{ taskId: string }[]>`
-                select task_id from tasks where status in ('approved', 'executing') order by random() limit 6
+                select task_id from tasks where status in ('approved', 'executing') order by task_id limit 50
               `;
-              for (const { taskId } of rows) {
+              const left = [...rows];
+              const chosen = rows.slice(0, 6).flatMap(() => left.splice(dice.whole(0, left.length - 1), 1));
+              for (const { taskId } of chosen) {
                 await tx`select 1 from tasks where task_id = ${taskId} for update`;
                 await sleep(dice.whole(20, 150));
               }
