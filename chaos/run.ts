@@ -10,7 +10,7 @@ import { violationsIn } from "./invariants/all.ts";
 import { type Client, type LoadOptions, USUAL } from "./load/client.ts";
 import { type Dice, diceOf } from "./load/dice.ts";
 import type { Edit } from "./planted/edits.ts";
-import { countConnections, readLetters, readOutputs, readRows } from "./truth.ts";
+import { countConnections, countWaiting, readLetters, readOutputs, readRows } from "./truth.ts";
 import { startWorld, type World, type WorldOptions } from "./world/world.ts";
 
 /** One run: some faults, by one seed. */
@@ -159,11 +159,14 @@ async function probe(world: World, client: Client, dice: Dice): Promise<number |
 
 type Times = Pick<History, "clearedAt" | "recoveryMs" | "settledAt" | "probedAt">;
 
-/** Output may come after the result that it belongs to: no queue promises an order. */
-const LATE_OUTPUT_MS = 2_500;
+/** The longest that is waited for words that come after the result that they belong to: no queue promises an order. */
+const LATE_MS = 20_000;
+/** From an empty queue to the end of the call that emptied it. */
+const LAST_CALL_MS = 1_500;
 
 async function collect(world: World, client: Client, times: Times): Promise<History> {
-  await sleep(LATE_OUTPUT_MS);
+  for (const until = Date.now() + LATE_MS; Date.now() < until && (await countWaiting(world)) > 0; ) await sleep(300);
+  await sleep(LAST_CALL_MS);
   const rows = await readRows(world);
   const completed = rows.tasks.filter(({ status }) => status === "completed").map(({ taskId }) => taskId);
   return {

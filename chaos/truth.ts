@@ -1,4 +1,4 @@
-import { GetQueueUrlCommand, ReceiveMessageCommand } from "@aws-sdk/client-sqs";
+import { GetQueueAttributesCommand, GetQueueUrlCommand, ReceiveMessageCommand } from "@aws-sdk/client-sqs";
 import { parseMessage } from "../lib/protocol/messages.ts";
 import type { History, Letter, TaskTruth } from "./history/history.ts";
 import { outlineOf } from "./ways/sent.ts";
@@ -40,6 +40,20 @@ export async function countConnections({ database: { sql } }: World): Promise<nu
     select count(*)::int as count from pg_stat_activity where application_name = 'waybill'
   `;
   return row?.count ?? 0;
+}
+
+/** About how many messages agents have told and nobody has settled. */
+export async function countWaiting({ queues: { sqs }, environment }: World): Promise<number> {
+  const AttributeNames = [
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+  ] as const;
+  const QueueUrl = environment["RESULTS_QUEUE_URL"];
+  const { Attributes = {} } = await sqs.send(
+    new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [...AttributeNames] }),
+  );
+  return AttributeNames.reduce((sum, name) => sum + Number(Attributes[name] ?? 0), 0);
 }
 
 /** What lies in the dead letter queues. It stays there. */
