@@ -124,7 +124,7 @@ function list(): void {
     ),
   );
   console.log(
-    `\n${showRows(PLANTS.map(({ id, bug, fault, caught }) => ({ plant: id, bug, under: fault, caught_by: caught })))}`,
+    `\n${showRows(PLANTS.map(({ id, bug, faults, caught }) => ({ plant: id, bug, under: faults, caught_by: caught })))}`,
   );
 }
 

@@ -51,9 +51,9 @@ export function mixOf(faults: readonly Fault[], seed: number, lasts: number | un
 
 /** A planted bug under its fault. */
 export function planted(plant: Plant, seed: number): Planned {
-  const faults = faultsOf([plant.fault]);
+  const faults = faultsOf(plant.faults);
   return {
-    name: `${plant.fault} with ${plant.id}`,
+    name: `${plant.faults.join(" + ")} with ${plant.id}`,
     faults,
     seed,
     plant,

@@ -159,7 +159,7 @@ async function probe(world: World, client: Client, dice: Dice): Promise<number |
 
 type Times = Pick<History, "clearedAt" | "recoveryMs" | "settledAt" | "probedAt">;
 
-/** The longest that is waited for words that come after the result that they belong to: no queue promises an order. */
+/** The longest that is waited until the queues are empty: output may come after its result, and poison leaves by many deliveries. */
 const LATE_MS = 20_000;
 /** From an empty queue to the end of the call that emptied it. */
 const LAST_CALL_MS = 1_500;

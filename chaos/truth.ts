@@ -4,6 +4,8 @@ import type { History, Letter, TaskTruth } from "./history/history.ts";
 import { outlineOf } from "./ways/sent.ts";
 import type { World } from "./world/world.ts";
 
+const QUEUES = ["work", "results", "agent-mason", "agent-clerk"];
+
 type Rows = Pick<History, "tasks" | "steps" | "changes" | "outbox" | "decisions" | "handovers">;
 
 /** What the database says, past all functions. */
@@ -42,24 +44,24 @@ export async function countConnections({ database: { sql } }: World): Promise<nu
   return row?.count ?? 0;
 }
 
-/** About how many messages agents have told and nobody has settled. */
-export async function countWaiting({ queues: { sqs }, environment }: World): Promise<number> {
-  const AttributeNames = [
-    "ApproximateNumberOfMessages",
-    "ApproximateNumberOfMessagesNotVisible",
-    "ApproximateNumberOfMessagesDelayed",
-  ] as const;
-  const QueueUrl = environment["RESULTS_QUEUE_URL"];
-  const { Attributes = {} } = await sqs.send(
-    new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [...AttributeNames] }),
+/** About how many messages are in queues and nobody has settled them. */
+export async function countWaiting({ queues: { sqs } }: World): Promise<number> {
+  const counts = await Promise.all(
+    QUEUES.map(async (name) => {
+      const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName: `waybill-${name}` }));
+      const { Attributes = {} } = await sqs.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["All"] }));
+      return ["", "NotVisible", "Delayed"].map((which) =>
+        Number(Attributes[`ApproximateNumberOfMessages${which}`] ?? 0),
+      );
+    }),
   );
-  return AttributeNames.reduce((sum, name) => sum + Number(Attributes[name] ?? 0), 0);
+  return counts.flat().reduce((sum, count) => sum + count, 0);
 }
 
 /** What lies in the dead letter queues. It stays there. */
 export async function readLetters({ queues: { sqs } }: World): Promise<Letter[]> {
   const letters: Letter[] = [];
-  for (const queue of ["work", "results", "agent-mason", "agent-clerk"].map((name) => `waybill-${name}-dlq`)) {
+  for (const queue of QUEUES.map((name) => `waybill-${name}-dlq`)) {
     const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName: queue }));
     for (;;) {
       const { Messages = [] } = await sqs.send(

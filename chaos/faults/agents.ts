@@ -43,6 +43,17 @@ export const AGENTS: readonly Fault[] = [
     },
   },
   {
+    id: "agents-all-killed",
+    breaks: "all processes of an agent are killed, and come back after their leases",
+    holds: "what ran is tried again or fails with its last attempt; what waited waits",
+    lasts: 14_000,
+    load: { ms: [300, 2_000], perSecond: 3 },
+    inject: async (world) => {
+      await Promise.all(masons(world).map(async ({ process }) => await process.kill()));
+      return async () => masons(world).forEach(({ process }) => process.start());
+    },
+  },
+  {
     id: "agent-frozen",
     breaks: "a process of an agent stands still for two leases, and goes on",
     holds: "a second attempt runs; what the first says then ends nothing that has ended",

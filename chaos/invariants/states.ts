@@ -129,14 +129,12 @@ export function stopHeard(history: History): Violation[] {
 export function outboxKept(history: History): Violation[] {
   const invariant = "I6 outbox";
   const found: Violation[] = [];
-  const started = new Set(
-    history.changes.filter(({ status }) => status === "executing").map(({ taskId, attempt }) => `${taskId} ${attempt}`),
-  );
+  const started = new Set(dispatched(history));
+  const known = new Set(history.changes.map(({ taskId, attempt }) => `${taskId} ${attempt}`));
   const requests = history.sent.filter(({ type, to }) => type === "work_request" && to.startsWith("waybill-agent-"));
   const sent = new Set(requests.map(({ taskId, attempt }) => `${taskId} ${attempt}`));
   for (const one of sent) {
-    if (!started.has(one))
-      found.push({ invariant, message: `a request of attempt ${one} was sent and never committed` });
+    if (!known.has(one)) found.push({ invariant, message: `a request of attempt ${one} was sent and never committed` });
   }
   const over = new Set(history.tasks.filter(({ status }) => FINAL.has(status)).map(({ taskId }) => taskId));
   for (const one of started) {
@@ -154,4 +152,16 @@ export function outboxKept(history: History): Violation[] {
     }
   }
   return found;
+}
+
+/** The attempts that a dispatcher began. One that a second process of an agent has begun by a copy of the request is none. */
+function dispatched({ changes }: History): string[] {
+  return [...Map.groupBy(changes, ({ taskId }) => taskId).values()].flatMap((own) =>
+    own
+      .filter(({ status, attempt }, at) => {
+        const before = own[at - 1];
+        return status === "executing" && before?.status !== "executing" && attempt > (before?.attempt ?? 0);
+      })
+      .map(({ taskId, attempt }) => `${taskId} ${attempt}`),
+  );
 }

@@ -6,9 +6,9 @@ export type Plant = {
   /** What is wrong, in a line. */
   bug: string;
   edits: readonly Edit[];
-  /** The fault under which it shows. */
-  fault: string;
-  /** How long that fault lasts here, in milliseconds. */
+  /** The faults under which it shows. */
+  faults: readonly string[];
+  /** How long they last here, in milliseconds. */
   lasts: number;
   /** The invariants of which at least one must find it. */
   caught: readonly string[];
@@ -20,10 +20,10 @@ export const PLANTS: readonly Plant[] = [
     id: "no-fencing",
     bug: "whoever names a task may tell its result, of whatever run",
     edits: [
-      { file: "lib/work/results/settle.ts", from: " || task.toAgent !== message.from_agent", to: "" },
-      { file: "lib/work/results/settle.ts", from: "message.request_id !== task.runId || ", to: "" },
+      { file: "lib/work/attempts/hear.ts", from: "said.agent !== word.agent", to: "false" },
+      { file: "lib/work/attempts/hear.ts", from: "said.runId !== word.runId", to: "false" },
     ],
-    fault: "none",
+    faults: ["none"],
     lasts: 3_000,
     caught: ["I5 fencing"],
   },
@@ -38,7 +38,7 @@ export const PLANTS: readonly Plant[] = [
         to: "received));\nexport const handler = async (event: Parameters<typeof real>[0]) => {\n  void real(event).catch(() => {});\n  return { batchItemFailures: [] };\n};",
       },
     ],
-    fault: "postgres-restarts",
+    faults: ["postgres-restarts"],
     lasts: 9_000,
     caught: ["I1 no work lost", "I4 effect once"],
   },
@@ -52,23 +52,23 @@ export const PLANTS: readonly Plant[] = [
         to: "const requestId = taskId;",
       },
     ],
-    fault: "none",
+    faults: ["none"],
     lasts: 3_000,
     caught: ["I2 idempotent"],
   },
   {
     id: "process-clock",
-    bug: "leases end by the clock of the process that looks",
+    bug: "leases and waits go by the clock of the process that looks",
     edits: [
       {
         file: "lib/work/dispatch/sweep.ts",
-        from: "where status = 'executing' and lease_until <= now()",
-        to: `where status = 'executing' and lease_until <= \${new Date()}`,
+        from: "const clock: Clock = { now, dice",
+        to: "const clock: Clock = { now: new Date(), dice",
       },
     ],
-    fault: "clock-skew",
-    lasts: 6_000,
-    caught: ["I1 no work lost", "I8 bounded"],
+    faults: ["clock-skew", "agents-all-killed"],
+    lasts: 15_000,
+    caught: ["I1 no work lost", "I10 recovery"],
   },
   {
     id: "swallowed-poison",
@@ -80,7 +80,7 @@ export const PLANTS: readonly Plant[] = [
         to: "",
       },
     ],
-    fault: "poison",
+    faults: ["poison"],
     lasts: 4_000,
     caught: ["I7 conservation"],
   },
@@ -94,7 +94,7 @@ export const PLANTS: readonly Plant[] = [
         to: "await send(messages);\n  const sent = messages.map(({ id }) => id);",
       },
     ],
-    fault: "sqs-restarts",
+    faults: ["sqs-restarts"],
     lasts: 9_000,
     caught: ["I6 outbox"],
   },
@@ -102,7 +102,7 @@ export const PLANTS: readonly Plant[] = [
     id: "promise-forgotten",
     bug: "the dispatcher does not wait for what it has begun, so that its error is nobody's",
     edits: [{ file: "functions/work/dispatch.ts", from: "await startReady(", to: "void startReady(" }],
-    fault: "postgres-restarts",
+    faults: ["postgres-restarts"],
     lasts: 9_000,
     caught: ["I8 bounded"],
   },
@@ -116,7 +116,7 @@ export const PLANTS: readonly Plant[] = [
         to: "",
       },
     ],
-    fault: "cancels",
+    faults: ["cancels"],
     lasts: 6_000,
     caught: ["I5 fencing"],
   },
