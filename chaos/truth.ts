@@ -50,12 +50,11 @@ export async function countWaiting({ queues: { sqs } }: World): Promise<number> 
     QUEUES.map(async (name) => {
       const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName: `waybill-${name}` }));
       const { Attributes = {} } = await sqs.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["All"] }));
-      return ["", "NotVisible", "Delayed"].map((which) =>
-        Number(Attributes[`ApproximateNumberOfMessages${which}`] ?? 0),
-      );
+      const { ApproximateNumberOfMessages: waiting = 0, ApproximateNumberOfMessagesNotVisible: lent = 0 } = Attributes;
+      return Number(waiting) + Number(lent) + Number(Attributes.ApproximateNumberOfMessagesDelayed ?? 0);
     }),
   );
-  return counts.flat().reduce((sum, count) => sum + count, 0);
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** What lies in the dead letter queues. It stays there. */
