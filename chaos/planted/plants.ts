@@ -76,7 +76,7 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "lib/wiring/queue.ts",
-        from: "else refused.push({ record, refusal: refusalOf(parsed, record.body) });",
+        from: 'else letters.push({ record, kind: "invalid", refusal: refusalOf(parsed, record.body) });',
         to: "",
       },
     ],
@@ -112,8 +112,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "lib/agent-kit/inbox.ts",
-        from: "this.#cancel(message.payload.task_id, message.payload.attempt);",
-        to: "",
+        from: 'work.controller.abort(new Stopped("cancelled", "cancelled"));',
+        to: "void 0;",
       },
     ],
     faults: ["cancels"],
