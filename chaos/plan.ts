@@ -12,6 +12,8 @@ export type Planned = {
   /** A bug that must be found. */
   plant?: Plant;
   lasts?: number;
+  /** How many times the usual patience a slow machine may have. */
+  slowest?: number;
   /** The words after `npm run chaos --` by which it is made again. */
   again: string;
 };
@@ -66,10 +68,8 @@ export function planted(plant: Plant, seed: number): Planned {
 export function short(seed: number): Planned[] {
   const first = ["backends-terminated", "functions-killed", "duplicates"];
   const plant = PLANTS.find(({ id }) => id === "no-fencing") as Plant;
-  return [
-    mixOf(faultsOf(first), seed, 5_000, `--fault ${first.join(" --fault ")} --together --seed ${seed} --seconds 5`),
-    planted(plant, seed),
-  ];
+  const again = `--fault ${first.join(" --fault ")} --together --seed ${seed} --seconds 5`;
+  return [mixOf(faultsOf(first), seed, 5_000, again), planted(plant, seed)].map((one) => ({ ...one, slowest: 1 }));
 }
 
 /** The faults of these ids, in their order. Throws a RangeError that lists the known ones for another. */

@@ -1,7 +1,6 @@
-import { appendFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { format } from "node:util";
 import type { Fault } from "./faults/fault.ts";
 import { forging } from "./forge.ts";
 import { type ClientCall, type Effect, FINAL, type History, type Piece, type Violation } from "./history/history.ts";
@@ -39,22 +38,12 @@ const AFTER_MS = 1_500;
 
 /** Starts a world, puts load on it, breaks it, lets it recover, and judges what happened. Its folder has the journals afterwards. */
 export async function runOnce(options: RunOptions): Promise<RunResult> {
-  const { dir, name, seed } = options;
+  const { dir, name, seed, faults } = options;
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(dir, { recursive: true });
   const dice = diceOf(`${name} ${seed}`);
-  const say = console.error;
-  // The parts of the local stack say here what they could not do, which is all the time.
-  console.error = (...said: unknown[]) => appendFileSync(join(dir, "harness.log"), `${format(...said)}\n`);
-  try {
-    return await inWorld(
-      await startWorld({ ...options, broker: options.faults.some((fault) => fault.broker === true) }),
-      dice,
-      options,
-    );
-  } finally {
-    console.error = say;
-  }
+  const broker = faults.some((fault) => fault.broker === true);
+  return await inWorld(await startWorld({ ...options, broker }), dice, options);
 }
 
 async function inWorld(world: World, dice: Dice, options: RunOptions): Promise<RunResult> {
@@ -86,8 +75,9 @@ async function live(world: World, dice: Dice, options: RunOptions): Promise<Hist
   const clearedAt = Date.now();
   await sleep(AFTER_MS);
   loading.abort();
-  await stopForging();
   const settledAt = await settled(world, client, clearedAt + recoveryMs);
+  // As long as anything is under way, for a machine may be so slow that nothing was before.
+  await stopForging();
   const probedAt = await probe(world, client, dice.of("probe"));
   await client.finish();
   return await collect(world, client, { clearedAt, recoveryMs, settledAt, probedAt });

@@ -211,7 +211,7 @@ export const FOLDERS: Record<string, Row> = {
   "chaos/faults": program(["chaos/{load,processes,ways,world}"], ["postgres", "@aws-sdk/client-sqs"]),
   chaos: program(
     ["chaos/{faults,history,invariants,load,planted,ways,world}", "lib/{protocol,terminal}", "localstack"],
-    ["@aws-sdk/client-sqs"],
+    ["@aws-sdk/client-sqs", "p-limit"],
   ),
 };
 
