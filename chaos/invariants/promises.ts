@@ -31,11 +31,12 @@ export function noWorkLost(history: History): Violation[] {
     if (done !== undefined)
       say(`task ${taskId} is failed (${why}), but run ${done.run} of attempt ${done.attempt} completed it`);
     else if (plan?.fatal === true && own.some(({ ended }) => ended === "failed")) continue;
+    // A timeout is a result of its agent, and final.
+    else if (plan?.hang === true && own.length > 0) continue;
     else {
       const spent = new Set(
         own.filter(({ ended, cut }) => cut || ended === "failed" || ended === "stopped").map(({ attempt }) => attempt),
       );
-      if (plan?.hang === true) for (const { attempt } of own) spent.add(attempt);
       if (spent.size < maxAttempts) {
         say(
           `task ${taskId} is failed (${why}) after ${spent.size} attempts that ran and went wrong, of ${maxAttempts}`,
