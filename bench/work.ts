@@ -54,7 +54,7 @@ export function benchWorld(url: string, inFlight: number) {
         agents,
         async (messages) => {
           sent.push(...messages);
-          return messages.map(({ id }) => id);
+          return { sent: messages.map(({ id }) => id), refused: [] };
         },
         stamp,
       );

@@ -283,6 +283,13 @@ create table schema_migrations (
 );
 comment on table schema_migrations is 'Which migrations are applied; written by the migrator alone';
 
+create table sweep_rounds (
+  name text not null,
+  after_task_id uuid not null,
+  constraint sweep_rounds_pkey primary key (name)
+);
+comment on column sweep_rounds.after_task_id is 'The last that was tried; it need not be there any more';
+
 create table tasks (
   task_id uuid not null,
   status task_status not null,
@@ -423,11 +430,16 @@ create table outbox (
   attempt integer,
   send_after timestamptz not null,
   created_at timestamptz not null default now(),
+  refusals integer not null default 0,
+  refusal text,
   constraint outbox_pkey primary key (message_id),
-  constraint outbox_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade
+  constraint outbox_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade,
+  constraint outbox_refused_whole check ((refusals > 0) = (refusal is not null))
 ) with (autovacuum_vacuum_cost_delay=2, autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=50);
 comment on column outbox.attempt is 'A work_request counts only while the task executes this attempt; null where the message always counts';
-create index outbox_send_after_idx on outbox (send_after);
+comment on column outbox.refusals is 'How often its queue has refused it, as against not answering';
+comment on column outbox.refusal is 'Why, the last time, with what to do';
+create index outbox_due_idx on outbox (refusals, send_after);
 create index outbox_task_id_idx on outbox (task_id);
 
 create table task_attempts (

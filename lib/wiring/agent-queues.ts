@@ -3,12 +3,8 @@ import type { AgentDefinition } from "../registry/definition.ts";
 import type { AgentQueueSettings } from "../runtime/aws/queue-settings.ts";
 import type { Queues } from "../runtime/aws/queues.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { ATTRIBUTES, commandsToMake, DEAD_LETTER_ATTRIBUTES, MAX_RECEIVE_COUNT } from "./new-queue.ts";
 
-/** What the queues of the agents that ship have; serverless.yml says the same. */
-const COMMON = { MaximumMessageSize: "1048576", SqsManagedSseEnabled: "true" };
-const ATTRIBUTES = { ...COMMON, ReceiveMessageWaitTimeSeconds: "20", VisibilityTimeout: "120" };
-const DEAD_LETTER_ATTRIBUTES = { ...COMMON, MessageRetentionPeriod: "1209600" };
-const MAX_RECEIVE_COUNT = 5;
 /** As SQS has it. */
 const MAX_NAME_LENGTH = 80;
 const PATIENCE_MS = 5_000;
@@ -63,18 +59,5 @@ export function howToCreate({ prefix }: AgentQueueSettings, definition: AgentDef
   if (isTooLong(queueName)) {
     return `The name ${queueName} is too long for SQS with its -dlq. Give the definition a queue of a shorter name.`;
   }
-  const dlq = `aws sqs create-queue --queue-name ${queueName}-dlq --attributes ${shorthand(DEAD_LETTER_ATTRIBUTES)}`;
-  const arn = `arn:aws:sqs:$(aws configure get region):$(aws sts get-caller-identity --query Account --output text):${queueName}-dlq`;
-  const redrive = `{\\\\\\"deadLetterTargetArn\\\\\\":\\\\\\"${arn}\\\\\\",\\\\\\"maxReceiveCount\\\\\\":\\\\\\"${MAX_RECEIVE_COUNT}\\\\\\"}`;
-  const quoted = Object.entries(ATTRIBUTES).map(([name, value]) => `\\"${name}\\":\\"${value}\\"`);
-  const attributes = `{${quoted.join(",")},\\"RedrivePolicy\\":\\"${redrive}\\"}`;
-  const main = `aws sqs create-queue --queue-name ${queueName} --attributes "${attributes}"`;
-  return `There is no queue ${queueName}. Make it and PUT the definition again: ${dlq} && ${main}`;
-}
-
-/** As the AWS CLI takes plain attributes. */
-function shorthand(attributes: Record<string, string>): string {
-  return Object.entries(attributes)
-    .map(([name, value]) => `${name}=${value}`)
-    .join(",");
+  return `There is no queue ${queueName}. Make it and PUT the definition again: ${commandsToMake(queueName)}`;
 }

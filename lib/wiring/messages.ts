@@ -1,7 +1,8 @@
 import { findQueueUrls } from "../registry/queues.ts";
 import { type Stamp, wakeUp } from "../work/core/messages.ts";
-import type { Send } from "../work/core/outbox.ts";
+import type { Delivery, Outgoing, Send } from "../work/core/outbox.ts";
 import type { Edges } from "./edges.ts";
+import { noQueueOf, refusalOf, refusedBy } from "./refusals.ts";
 import type { PlaneSettings } from "./settings.ts";
 
 /** What the work of which the dispatcher is told says of itself. */
@@ -10,8 +11,8 @@ type Ready = { taskId: string; traceId: string; runId: string; attempt: number; 
 /** How messages of ours leave. */
 export type Messages = {
   /**
-   * Sends messages to agents and answers the ids that the queues have taken; the outbox still has the others. An agent's queue
-   * is the one that AGENT_QUEUES names, else the one of its definition.
+   * Sends messages to agents and answers which the queues have taken and which they refuse; the outbox still has the others. An agent's
+   * queue is the one that AGENT_QUEUES names, else the one of its definition.
    */
   send: Send;
   /**
@@ -40,21 +41,48 @@ export function messagesOver({ db, queues, log, now }: Edges, settings: PlaneSet
       const { agents } = settings.queues;
       const others = messages.map(({ toAgent }) => toAgent).filter((agent) => agents[agent] === undefined);
       const defined = others.length === 0 ? {} : await findQueueUrls(db, [...new Set(others)]);
-      const { sent, error } = await queues.send(
-        messages.flatMap(({ id, body, toAgent }) => {
-          const queueUrl = agents[toAgent] ?? defined[toAgent];
-          return queueUrl === undefined ? [] : [{ id, body, queueUrl }];
-        }),
-      );
+      const byQueue = Map.groupBy(messages, ({ toAgent }) => agents[toAgent] ?? defined[toAgent]);
+      const outcomes = await Promise.all([...byQueue].map(([url, some]) => sendTo(queues, url, some)));
+      const sent = outcomes.flatMap((outcome) => outcome.sent);
+      const refused = outcomes.flatMap((outcome) => outcome.refused);
       if (sent.length < messages.length) {
-        log.warn("messages kept for the sweep", { sent: sent.length, of: messages.length, error });
+        const error = outcomes.find((outcome) => outcome.error !== undefined)?.error;
+        log.warn("messages kept for the sweep", {
+          sent: sent.length,
+          of: messages.length,
+          refused: refused.length,
+          error,
+        });
       }
-      return sent;
+      return { sent, refused };
     },
     wake,
     wakeForNext: async (readyAt) => {
       const id = stamp.newId();
       await wake({ taskId: id, traceId: id, runId: id, attempt: 0, ...(readyAt === undefined ? {} : { readyAt }) });
     },
+  };
+}
+
+/** Sends messages to one queue; `url` undefined: their agent has none. What SQS says of the whole call it says of each of them. */
+async function sendTo(
+  queues: Edges["queues"],
+  url: string | undefined,
+  messages: Outgoing[],
+): Promise<Delivery & { error?: unknown }> {
+  if (url === undefined)
+    return { sent: [], refused: messages.map(({ id, toAgent }) => ({ id, reason: noQueueOf(toAgent) })) };
+  const outcome = await queues.send(messages.map(({ id, body }) => ({ id, body, queueUrl: url })));
+  const { sent, refused = [], error } = outcome;
+  const isDone = new Set([...sent, ...refused.map(({ id }) => id)]);
+  const reason = refusalOf(url, error);
+  const others = reason === undefined ? [] : messages.filter(({ id }) => !isDone.has(id));
+  return {
+    sent,
+    refused: [
+      ...refused.map(({ id, reason: said }) => ({ id, reason: refusedBy(url, said) })),
+      ...others.map(({ id }) => ({ id, reason: reason ?? "" })),
+    ],
+    error,
   };
 }

@@ -37,6 +37,7 @@ export const TABLES: Record<string, Owned> = {
   },
   execution_output: { owner: "lib/work", holds: "the output of the steps, in pieces" },
   outbox: { owner: "lib/work", holds: "messages to be sent, written with the change that causes them" },
+  sweep_rounds: { owner: "lib/work", holds: "how far the sweep has come in each of its rounds" },
   agent_rate: {
     owner: "lib/work",
     holds: "when an agent's latest work started, for its rate",

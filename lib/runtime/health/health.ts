@@ -25,7 +25,11 @@ export const Health = z
       expected: z.string().nullable().describe("the latest that this version of the code knows"),
       pending: z.array(z.string()).describe("run: serverless invoke -f migrate"),
     }),
-    warnings: z.array(z.string()).describe("settings that do not do what they say, with what to do; no reason to fail"),
+    warnings: z
+      .array(z.string())
+      .describe(
+        "settings that do not do what they say and agents whose queue refuses messages, with what to do; no reason to fail",
+      ),
   })
   .meta({ id: "Health" });
 export type Health = z.infer<typeof Health>;

@@ -3,11 +3,20 @@ import type { Db } from "../../runtime/postgres/db.ts";
 /** A message of ours on its way to an agent. It counts only while the work executes `attempt`, where that is given. */
 export type Outgoing = { id: string; body: string; toAgent: string; taskId: string; attempt?: number };
 
-/** Puts messages on the agents' queues and answers the ids that the queues have taken. Never throws: what a queue does not take stays in the outbox. */
-export type Send = (messages: Outgoing[]) => Promise<string[]>;
+/** What became of messages: the ids of those that their queues have taken, and of those that their queues refuse, with why and what to do. */
+export type Delivery = { sent: string[]; refused: { id: string; reason: string }[] };
+
+/**
+ * Puts messages on the agents' queues. Never throws: what a queue does not take stays in the outbox. What is in neither list did not
+ * reach its queue.
+ */
+export type Send = (messages: Outgoing[]) => Promise<Delivery>;
 
 /** Seconds before the sweep looks after a message: longer than any function that would send it itself runs. */
 const SEND_AFTER_SECONDS = 60;
+
+/** What a queue refuses is tried again after SEND_AFTER_SECONDS, then after twice as long each time, at most this. */
+const MOST_SEND_AFTER_SECONDS = 600;
 
 /** Keeps messages with the change that causes them; call it in the same transaction. */
 export async function insertOutbox(db: Db, messages: Outgoing[]): Promise<void> {
@@ -25,21 +34,48 @@ export async function insertOutbox(db: Db, messages: Outgoing[]): Promise<void> 
   `;
 }
 
-/** Sends messages after their commit; those that the queues have taken leave the outbox. Sent twice does no harm, lost does. Answers how many. */
+/**
+ * Sends messages after their commit; those that the queues have taken leave the outbox, and those that are refused stay with the reason.
+ * Sent twice does no harm, lost does. Answers how many were sent.
+ */
 export async function deliver(db: Db, messages: Outgoing[], send: Send): Promise<number> {
   if (messages.length === 0) return 0;
-  const sent = await send(messages);
+  const { sent, refused } = await send(messages);
   if (sent.length > 0) await db`delete from outbox where message_id = any(${sent}::uuid[])`;
+  if (refused.length > 0) await keepRefusals(db, refused);
   return sent.length;
 }
 
-/** Takes messages that nobody has sent in time, for this caller alone until it should have sent them; drops what counts no more. */
+async function keepRefusals(db: Db, refused: Delivery["refused"]): Promise<void> {
+  await db`
+    update outbox set refusals = refusals + 1, refusal = reason,
+      send_after = now() + make_interval(secs => least(${MOST_SEND_AFTER_SECONDS}, ${SEND_AFTER_SECONDS} * 2.0 ^ least(refusals, 10)))
+    from unnest(${refused.map(({ id }) => id)}::uuid[], ${refused.map(({ reason }) => reason)}::text[]) as told (message_id, reason)
+    where outbox.message_id = told.message_id
+  `;
+}
+
+/** Drops the messages about these attempts that are still here: others take their place. */
+export async function supersede(db: Db, about: readonly { taskId: string; attempt: number }[]): Promise<void> {
+  if (about.length === 0) return;
+  await db`
+    delete from outbox using unnest(
+      ${about.map(({ taskId }) => taskId)}::uuid[], ${about.map(({ attempt }) => attempt)}::int[]
+    ) as old (task_id, attempt)
+    where outbox.task_id = old.task_id and outbox.attempt = old.attempt
+  `;
+}
+
+/**
+ * Takes messages that nobody has sent in time, for this caller alone until it should have sent them; drops what counts no more. What
+ * has been refused comes after all that has not.
+ */
 export async function claimLeftovers(db: Db, limit: number): Promise<Outgoing[]> {
   return await db<Outgoing[]>`
     with due as materialized (
       select message_id, task_id, attempt from outbox
       where send_after <= now()
-      order by send_after
+      order by refusals, send_after
       limit ${limit}
       for update skip locked
     ), judged as materialized (

@@ -5,15 +5,19 @@ import { askMessages, stopMessages } from "../attempts/messages.ts";
 import { holdWork, keepWork } from "../attempts/store.ts";
 import type { Attempt, Clock, Work } from "../attempts/work.ts";
 import { type Claimed, type Stamp, workRequest } from "../core/messages.ts";
-import { claimLeftovers, deliver, insertOutbox, type Outgoing, type Send } from "../core/outbox.ts";
+import { claimLeftovers, deliver, insertOutbox, type Outgoing, type Send, supersede } from "../core/outbox.ts";
 import type { Learn } from "../core/router-seam.ts";
+import { isOfTheWork, type Spoilt } from "../core/spoilt.ts";
 import type { WorkSettings } from "../settings.ts";
 
 /** Rows that one statement of the sweep takes: it repeats until there are no more. */
 const SWEEP_LIMIT = 100;
 
-/** Attempts that silence has ended, each with where its work is now, and those that were asked for again because nobody had them. */
-export type Silenced = { ended: Told[]; again: Told[] };
+/**
+ * Attempts that silence has ended, each with where its work is now, those that were asked for again because nobody had them, and work
+ * that could not be dealt with, with the error.
+ */
+export type Silenced = { ended: Told[]; again: Told[]; spoilt: Spoilt[] };
 type Told = {
   taskId: string;
   traceId: string;
@@ -36,17 +40,35 @@ export async function expireLeases(
   send: Send,
   stamp: Stamp,
 ): Promise<Silenced> {
-  const all: Silenced = { ended: [], again: [] };
+  const all: Silenced = { ended: [], again: [], spoilt: [] };
+  const some = async (ids: readonly string[]) => {
+    const { silenced, outgoing } = await pool.begin(async (db) => await expireSome(db, ids, settings, learn, stamp));
+    await deliver(pool, outgoing, send);
+    all.ended.push(...silenced.ended);
+    all.again.push(...silenced.again);
+  };
   for (let after = "00000000-0000-0000-0000-000000000000"; ; ) {
     const due = await findDue(pool, after);
     const last = due.at(-1);
     if (last === undefined) return all;
     after = last;
-    const { silenced, outgoing } = await pool.begin(async (db) => await expireSome(db, due, settings, learn, stamp));
-    await deliver(pool, outgoing, send);
-    all.ended.push(...silenced.ended);
-    all.again.push(...silenced.again);
+    all.spoilt.push(...(await apart(due, some)));
     if (due.length < SWEEP_LIMIT) return all;
+  }
+}
+
+/** Does it for all at once or, where one of them spoils it, for each by itself. Answers those that it cannot be done for. */
+async function apart(ids: readonly string[], run: (ids: readonly string[]) => Promise<void>): Promise<Spoilt[]> {
+  try {
+    await run(ids);
+    return [];
+  } catch (error) {
+    if (!isOfTheWork(error)) throw error;
+    const [taskId] = ids;
+    if (taskId !== undefined && ids.length === 1) return [{ taskId, error }];
+    const spoilt: Spoilt[] = [];
+    for (const id of ids) spoilt.push(...(await apart([id], run)));
+    return spoilt;
   }
 }
 
@@ -76,7 +98,7 @@ async function expireSome(
   settings: Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">,
   learn: Learn,
   stamp: Stamp,
-): Promise<{ silenced: Silenced; outgoing: Outgoing[] }> {
+): Promise<{ silenced: Omit<Silenced, "spoilt">; outgoing: Outgoing[] }> {
   const { works, now } = await holdWork(db, taskIds, { skipLocked: true });
   const clock: Clock = { now, dice: stamp.dice, ...settings };
   const before = new Map(works.map((work) => [work, work.status]));
@@ -93,6 +115,11 @@ async function expireSome(
     ),
     ...(await requestsAgain(db, each(outcomes, "again"), settings.leaseSeconds, stamp)),
   ];
+  // A request that never left its outbox is not sent twice.
+  await supersede(
+    db,
+    each(outcomes, "again").map(({ work: { taskId }, one: { attempt } }) => ({ taskId, attempt })),
+  );
   await insertOutbox(db, outgoing);
   const failed = works.filter((work) => work.status === "failed" && before.get(work) !== "failed");
   await learn(
@@ -130,12 +157,16 @@ async function requestsAgain(db: Db, again: readonly Of[], leaseSeconds: number,
   });
 }
 
-/** Sends what a crash left in the outbox. Answers how many messages the queues have taken. */
-export async function sendLeftovers(db: Db, _actor: Actor, send: Send): Promise<number> {
+/**
+ * Sends what a crash left in the outbox, for at most `budgetMs` milliseconds: what queues refuse is tried last, so it takes no time from
+ * anything else. Answers how many messages the queues have taken.
+ */
+export async function sendLeftovers(db: Db, _actor: Actor, send: Send, budgetMs: number): Promise<number> {
+  const until = performance.now() + budgetMs;
   let sent = 0;
   for (;;) {
     const leftovers = await claimLeftovers(db, SWEEP_LIMIT);
     sent += await deliver(db, leftovers, send);
-    if (leftovers.length < SWEEP_LIMIT) return sent;
+    if (leftovers.length < SWEEP_LIMIT || performance.now() > until) return sent;
   }
 }

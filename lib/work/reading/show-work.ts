@@ -6,6 +6,7 @@ import { unknownWork } from "../core/unknown-work.ts";
 import { toWire } from "../core/wire.ts";
 import { type AttemptRow, findAttempts, findDecisions, findSteps } from "./queries.ts";
 import { toTask } from "./task.ts";
+import { whyRefused } from "./undeliverable.ts";
 import { waitForFinal } from "./wait.ts";
 
 /** What other rooms know of work. */
@@ -42,20 +43,22 @@ export async function stepsOf(db: Db, _actor: Actor, taskId: string): Promise<Lo
 
 async function withHistory(db: Db, row: TaskRow, lookups: Lookups): Promise<TaskWithSteps> {
   const { taskId, status, toAgent } = row;
-  const [attempts, steps, decisions, handovers, noQueue] = await Promise.all([
+  const [attempts, steps, decisions, handovers, noQueue, refusal] = await Promise.all([
     findAttempts(db, taskId),
     loggedSteps(db, taskId),
     findDecisions(db, taskId),
     lookups.findHandovers(db, taskId),
     status === "approved" && toAgent !== null ? whyHeldUp(db, toAgent, lookups) : null,
+    status === "executing" ? whyRefused(db, taskId) : null,
   ]);
+  const refused = refusal === null ? null : `${toAgent} was not reached: ${refusal}`;
   return {
     ...toTask(row),
     attempts: attempts.map(({ isLate: _, ...attempt }) => toWire(attempt) as LoggedAttempt),
     steps,
     decisions: decisions.map((decision) => toWire(decision) as TakenDecision),
     handovers: handovers.map((handover) => toWire(handover) as LoggedHandover),
-    held_up: noQueue ?? (status === "executing" ? whyNotBegun(attempts.at(-1)) : null),
+    held_up: noQueue ?? refused ?? (status === "executing" ? whyNotBegun(attempts.at(-1)) : null),
   };
 }
 

@@ -13,6 +13,16 @@ export async function lockIfIn(db: Db, taskId: string, statuses: readonly Status
   return row;
 }
 
+/** The same, but undefined too where somebody else has it locked: it waits for nobody. */
+export async function lockIfFree(db: Db, taskId: string, statuses: readonly Status[]): Promise<TaskRow | undefined> {
+  const [row] = await db<TaskRow[]>`
+    select ${taskColumns(db)} from tasks
+    where task_id = ${taskId} and ${statusColumn(db)} = any(${statuses as Status[]}::text[])
+    for no key update skip locked
+  `;
+  return row;
+}
+
 /** Gives locked work to the agent that was chosen, and keeps the decision. */
 export async function assign(db: Db, taskId: string, routed: Routed): Promise<void> {
   await db`

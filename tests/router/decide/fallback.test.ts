@@ -24,7 +24,7 @@ async function warned(): Promise<unknown[]> {
   const logged = logLines();
   await sweep();
   logged.stop();
-  return logged.lines().flatMap(({ event, warning }) => (event === "router not right" ? [warning] : []));
+  return logged.lines().flatMap(({ event, warning }) => (event === "not right" ? [warning] : []));
 }
 
 test("a fallback agent that is not in the registry is told before it is needed, with what mends it", async () => {

@@ -34,9 +34,10 @@ const QUEUES = Object.fromEntries(
 /** The control plane on a real database, with queues that are lists: what is sent is kept, and sending can be made to fail. */
 export function worldOf(pool: Pool, env: Record<string, string> = {}) {
   const sent: Sent[] = [];
-  const queues = { down: false };
+  const queues: { down: boolean; refuse?: Error } = { down: false };
   const keep: Queues["send"] = async (messages) => {
     if (queues.down) return { sent: [] };
+    if (queues.refuse !== undefined) return { sent: [], error: queues.refuse };
     sent.push(...messages.map(({ id, body }) => ({ id, body, toAgent: (JSON.parse(body) as Message).to_agent })));
     return { sent: messages.map(({ id }) => id) };
   };
@@ -73,6 +74,7 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}) {
     },
     dispatchNow: async () => await dispatch(pool, ACTOR, settings, agents, send, stamp),
     dispatch: async () => (await dispatch(pool, ACTOR, settings, agents, send, stamp)).started.length,
+    expireNow: async () => await expireLeases(pool, ACTOR, settings, router.learn, send, stamp),
     expire: async () => {
       const { ended, again } = await expireLeases(pool, ACTOR, settings, router.learn, send, stamp);
       const failed = ended.filter(({ status }) => status === "failed").length;
@@ -83,8 +85,8 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}) {
       await pool`update tasks set lease_until = now() - interval '1 second' where status = 'executing'`;
       await pool`update task_attempts set lease_until = now() - interval '1 second' where how is null`;
     },
-    routeUndecided: async () => await routeUndecided(pool, ACTOR, settings, route, 10_000),
-    leftovers: async () => await sendLeftovers(pool, ACTOR, send),
+    routeUndecided: async (budgetMs = 10_000) => (await routeUndecided(pool, ACTOR, settings, route, budgetMs)).found,
+    leftovers: async () => await sendLeftovers(pool, ACTOR, send, 10_000),
     /** Records messages as they come off a queue. */
     record: async (...messages: Message[]) => {
       const received = messages.map((message) => {

@@ -105,7 +105,7 @@ export async function sendWork(
     const [left] = await pool<{ count: number }[]>`select count(*)::int from outbox`;
     if (left?.count === 0) return;
     await pool`update outbox set send_after = now()`;
-    await sendLeftovers(pool, ACTOR, send);
+    await sendLeftovers(pool, ACTOR, send, 60_000);
   }
 }
 

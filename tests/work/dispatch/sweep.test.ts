@@ -94,3 +94,22 @@ test("two sweeps at once end each lease once", async () => {
   expect(a.retried + b.retried).toBe(40);
   expect(await db`select distinct attempts_used from tasks`).toEqual([{ attemptsUsed: 1 }]);
 });
+
+test("work that the database refuses keeps no other lease from its end, and is told with the error", async () => {
+  const world = worldOf(db, { AGENT_IN_FLIGHT: "50" });
+  const ids: string[] = [];
+  for (let n = 0; n < 5; n++) ids.push(await world.submit({ max_attempts: 1 }));
+  await world.dispatch();
+  await world.record(...world.requests().map((request) => reply(request, "work_status", { status: "executing" })));
+  await world.silence();
+  await db.unsafe(`alter table tasks add constraint spoils check (status <> 'failed' or task_id <> '${ids[1]}')`);
+
+  try {
+    const { ended, spoilt } = await world.expireNow();
+
+    expect(ended.map(({ taskId }) => taskId).toSorted()).toEqual(ids.filter((id) => id !== ids[1]).toSorted());
+    expect(spoilt).toMatchObject([{ taskId: ids[1], error: { code: "23514" } }]);
+  } finally {
+    await db`alter table tasks drop constraint spoils`;
+  }
+});

@@ -1,0 +1,14 @@
+import { Unavailable } from "../../errors.ts";
+
+/** A piece of work that cannot be dealt with, and why: the others of its batch are. */
+export type Spoilt = { taskId: string; error: unknown };
+
+/**
+ * Whether the error is about one piece of work: the database refuses its data (SQLSTATE 22, 23, 54, P0), somebody holds its row (40,
+ * 55P03), or our code fails on it. Otherwise the database is away or busy, and nothing is learnt about the work.
+ */
+export function isOfTheWork(error: unknown): boolean {
+  if (error instanceof Unavailable) return false;
+  const { code } = error as { code?: unknown };
+  return typeof code !== "string" || /^(22|23|54|40|55P03|P0)/.test(code) || /^[a-z]/.test(code);
+}
