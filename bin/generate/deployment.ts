@@ -119,6 +119,7 @@ const STATEMENTS: Record<Right, object[]> = {
   "take work": take("Work"),
   "take results": take("Results"),
   "look at queues": [allow("sqs:GetQueueAttributes", SHIPPED)],
+  "look after agents": [allow(["sqs:GetQueueAttributes", "sqs:ListQueueTags"], ANY_AGENT)],
   "find queues": [allow("sqs:GetQueueUrl", ANY_AGENT)],
 };
 

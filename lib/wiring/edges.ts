@@ -35,4 +35,5 @@ export const noQueues: Queues = {
   deadLetterUrl: notGiven,
   hold: notGiven,
   counts: notGiven,
+  isCarried: notGiven,
 };

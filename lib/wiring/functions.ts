@@ -1,7 +1,7 @@
 /**
  * What a function may do beyond its log and its traces. `database`: read the secret with its password; `wake`: send to the work
  * queue; `tell agents`: send to any agent's queue; `take …`: consume that queue and bury its poison; `look at queues`: their
- * counts; `find queues`: their URLs; `vendors' keys`: the secrets of the LLM gateway.
+ * counts; `look after agents`: the counts and tags of any agent's queue; `find queues`: their URLs; `vendors' keys`: the secrets of the LLM gateway.
  */
 export type Right =
   | "database"
@@ -10,6 +10,7 @@ export type Right =
   | "take work"
   | "take results"
   | "look at queues"
+  | "look after agents"
   | "find queues"
   | "vendors' keys";
 
@@ -76,7 +77,11 @@ export const functions = {
   "not-found": { room: "system", may: [], events: "rest" },
   dispatch: { room: "work", may: ["database", "wake", "tell agents", "take work"], events: "yml" },
   "record-result": { room: "work", may: ["database", "wake", "tell agents", "take results"], events: "yml" },
-  sweep: { room: "work", may: ["database", "wake", "tell agents"], events: "yml" },
+  sweep: {
+    room: "work",
+    may: ["database", "wake", "tell agents", "look at queues", "look after agents"],
+    events: "yml",
+  },
   migrate: { room: "system", may: reads, events: "yml" },
 } as const satisfies Record<string, FunctionSpec>;
 

@@ -2,9 +2,11 @@ import type { Actor } from "../access/actor.ts";
 import { keepPartitions } from "../router/series.ts";
 import { withConnections } from "../runtime/postgres/pool.ts";
 import { toWire } from "../work/core/wire.ts";
+import { endLostRequests } from "../work/dispatch/lost.ts";
 import { expireLeases, sendLeftovers } from "../work/dispatch/sweep.ts";
 import { routeUndecided } from "../work/submission/undecided.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { nobodyHas } from "./lost-requests.ts";
 import { router } from "./router.ts";
 import { warningsOf } from "./warnings.ts";
 import { startReady } from "./work.ts";
@@ -17,8 +19,9 @@ const LEFTOVERS_MS = 10_000;
 export type Swept = { expired: number; again: number; sent: number; decided: number; started: number };
 
 /**
- * Ends leases that ran out, sends what a crash left in the outbox, starts work whose time has come, finds agents for work that waits
- * for one, and keeps the time series in months. Answers how many of each; run again when the database connection is lost in the middle. Throws Unavailable where it is not done in `ms` milliseconds.
+ * Ends leases that ran out, has requests that were lost asked for again, sends what a crash left in the outbox, starts work whose
+ * time has come, finds agents for work that waits for one, and keeps the time series in months. Answers how
+ * many of each; run again when the database connection is lost in the middle. Throws Unavailable where it is not done in `ms` milliseconds.
  */
 export async function sweep(plane: ControlPlane, actor: Actor, ms?: number): Promise<Swept> {
   return await withConnections(true, async () => await round(plane, actor), ms);
@@ -27,6 +30,8 @@ export async function sweep(plane: ControlPlane, actor: Actor, ms?: number): Pro
 async function round(plane: ControlPlane, actor: Actor): Promise<Swept> {
   const { db, settings, send, stamp, log } = plane;
   const { learn, route } = plane.part(router);
+  const lost = await endLostRequests(db, actor, async (agents) => await nobodyHas(plane, agents));
+  if (lost > 0) log.warn("requests lost by their queues", { requests: lost });
   const { ended, again, ...silenced } = await expireLeases(db, actor, settings.work, learn, send, stamp);
   for (const attempt of ended) log.warn("lease ran out", toWire(attempt));
   for (const attempt of again) log.warn("nobody has taken the work: asked for again", toWire(attempt));

@@ -11,6 +11,9 @@ import type { Bury } from "./poison.ts";
 import { InHand } from "./sqs/in-hand.ts";
 import type { SqsQueue } from "./sqs/queue.ts";
 
+/** How often a queue is tagged as one whose messages go on to the broker. */
+const TELL_EVERY_MS = 60_000;
+
 type Parts = {
   agent: string;
   queue: SqsQueue;
@@ -47,8 +50,16 @@ export async function startOutbound(parts: Parts): Promise<void> {
   const takeAll = async () => {
     while (await take(0));
   };
+  let toldAt = Number.NEGATIVE_INFINITY;
+  // Again and again: a queue that was made anew has no tag.
+  const tell = async () => {
+    if (performance.now() - toldAt < TELL_EVERY_MS) return;
+    await queue.tellCarried().catch((error: unknown) => log.warn("queue not tagged", { agent, error }));
+    toldAt = performance.now();
+  };
   for (let failures = 0; !stopping.aborted; ) {
     try {
+      await tell();
       if (await take(parts.pollSeconds)) {
         // Several ask at once for what else is there. All of them end before the next poll, whichever failed.
         const ends = await Promise.allSettled(Array.from({ length: CALLS }, takeAll));
@@ -58,6 +69,7 @@ export async function startOutbound(parts: Parts): Promise<void> {
     } catch (error) {
       if (parts.found && (error as Error).name.includes("QueueDoesNotExist")) break;
       counters.failed++;
+      toldAt = Number.NEGATIVE_INFINITY;
       if (failures === 0) log.warn("queue not read", { agent, error });
       await backOff(failures++, stopping);
     }

@@ -77,6 +77,9 @@ test("beyond its log, traces and the database's secret, a function may do what i
   }
 
   const toAgents = ["sqs:SendMessage waybill-agent-*"];
+  const counts = ["Work", "Results", "Infra", "Desktop", "Code", "Research"].map(
+    (queue) => `sqs:GetQueueAttributes ${queue}Queue`,
+  );
   const consume = (queue: string) => [
     ...["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ChangeMessageVisibility"].map(
       (verb) => `sqs:${verb} ${queue}Queue`,
@@ -88,12 +91,16 @@ test("beyond its log, traces and the database's secret, a function may do what i
     SubmitWorkRole: ["sqs:SendMessage WorkQueue"],
     DecideWorkRole: ["sqs:SendMessage WorkQueue", ...toAgents],
     ManageAgentRole: ["sqs:GetQueueUrl waybill-agent-*"],
-    GetHealthRole: ["Work", "Results", "Infra", "Desktop", "Code", "Research"].map(
-      (queue) => `sqs:GetQueueAttributes ${queue}Queue`,
-    ),
+    GetHealthRole: counts,
     DispatchRole: ["sqs:SendMessage WorkQueue", ...toAgents, ...consume("Work")],
     RecordResultRole: ["sqs:SendMessage WorkQueue", ...toAgents, ...consume("Results")],
-    SweepRole: ["sqs:SendMessage WorkQueue", ...toAgents],
+    SweepRole: [
+      "sqs:SendMessage WorkQueue",
+      ...toAgents,
+      ...counts,
+      "sqs:GetQueueAttributes waybill-agent-*",
+      "sqs:ListQueueTags waybill-agent-*",
+    ],
   });
 });
 

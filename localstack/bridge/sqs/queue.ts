@@ -5,8 +5,10 @@ import {
   ListQueuesCommand,
   type Message,
   type ReceiveMessageCommandInput,
+  TagQueueCommand,
 } from "@aws-sdk/client-sqs";
 import { deadLetterUrl } from "../../../lib/runtime/aws/dead-letters.ts";
+import { CARRIED_TAG } from "../../../lib/runtime/aws/queues.ts";
 import { deadline, deleteMessages, receiveMessages, sqs } from "./call.ts";
 
 /** A call that takes longer is broken off and made again. */
@@ -21,6 +23,8 @@ export type SqsQueue = {
   hold: (messages: Message[], seconds: number) => Promise<void>;
   /** Answers those that are still there and are to be removed again. */
   remove: (messages: Message[]) => Promise<Message[]>;
+  /** Tags it, so that nobody takes an empty queue for lost messages: they wait at the broker. */
+  tellCarried: () => Promise<void>;
   /** Of the queue's own dead letter queue; undefined where it has none. */
   deadLetterUrl: () => Promise<string | undefined>;
 };
@@ -47,6 +51,9 @@ export function sqsQueue(url: string, visibilitySeconds: number): SqsQueue {
       const { Failed = [] } = await deleteMessages({ QueueUrl: url, Entries: entriesOf(messages) }, CALL_MS);
       const again = Failed.filter((failed) => !isOver(failed)).map(({ Id }) => messages[Number(Id)]);
       return again.filter((message) => message !== undefined);
+    },
+    tellCarried: async () => {
+      await sqs.send(new TagQueueCommand({ QueueUrl: url, Tags: { [CARRIED_TAG]: "rabbitmq" } }), deadline(CALL_MS));
     },
     deadLetterUrl: async () => await deadLetterUrl(sqs, url, CALL_MS),
   };

@@ -3,6 +3,7 @@ import { CreateQueueCommand, DeleteQueueCommand } from "@aws-sdk/client-sqs";
 import { type ChannelModel, connect } from "amqplib";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { declareTopology, deleteTopology, topology } from "../../../lib/agent-kit/transports/amqp-topology.ts";
+import { sqsQueues } from "../../../lib/runtime/aws/queues.ts";
 import { type Bridge, startBridge } from "../../../localstack/bridge/start.ts";
 import { agentQueue, put, sqs } from "../../support/http/events.ts";
 import { startProxy } from "../../support/http/proxy.ts";
@@ -91,6 +92,15 @@ describe.skipIf(found === undefined)("the bridge", () => {
       deliveryMode: 2,
     });
     await vi.waitUntil(async () => (await countInSqs(agentQueue("code"))) === 0);
+  });
+
+  test("tags the queues that it reads, so that nobody takes what waits at the broker for lost", async () => {
+    const isCarried = async (agent: string) =>
+      await sqsQueues(sqs).isCarried(agentQueue(agent), AbortSignal.timeout(5000));
+    await start();
+
+    await vi.waitUntil(async () => await isCarried("code"), { timeout: 10_000 });
+    expect(await isCarried("research")).toBe(false);
   });
 
   test("brings what an agent says to SQS byte for byte", async () => {
