@@ -6,7 +6,11 @@ import { readSettings, setting } from "./settings.ts";
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 type Level = (typeof LEVELS)[number];
 export type Fields = Record<string, unknown>;
-export type Log = Record<Level, (event: string, fields?: Fields) => void> & { with: (fields: Fields) => Log };
+export type Log = Record<Level, (event: string, fields?: Fields) => void> & {
+  /** Writes what CloudWatch makes metrics of (metrics.ts), whatever the level but silent. */
+  metrics: (event: string, fields: Fields) => void;
+  with: (fields: Fields) => Log;
+};
 
 /** How much the log says. */
 export const logSettings = {
@@ -15,6 +19,12 @@ export const logSettings = {
     takes: z.enum([...LEVELS, "silent"]),
     default: "info",
     says: "debug, info, warn, error or silent.",
+  }),
+  stage: setting({
+    env: "STAGE",
+    takes: z.string().regex(/^[\x21-\x7e]{1,100}$/),
+    default: "local",
+    says: "Which deployment the metrics of the sweep are of. A deploy sets it.",
   }),
 };
 
@@ -32,9 +42,9 @@ function threshold(): number {
 /** One JSON object a line: a past-tense event, with `bound` fields on every line. Never a payload, never a secret. */
 function logger(bound: Fields): Log {
   const at =
-    (level: Level) =>
+    (level: Level, rank = LEVELS.indexOf(level)) =>
     (event: string, fields: Fields = {}) => {
-      if (LEVELS.indexOf(level) < threshold()) return;
+      if (rank < threshold()) return;
       // Not console: on Lambda it puts a prefix before the JSON. Not stdout: that is for what a command answers.
       process.stderr.write(`${lineOf({ time: new Date().toISOString(), level, event, ...bound, ...fields })}\n`);
     };
@@ -43,6 +53,7 @@ function logger(bound: Fields): Log {
     info: at("info"),
     warn: at("warn"),
     error: at("error"),
+    metrics: at("info", LEVELS.length - 1),
     with: (fields) => logger({ ...bound, ...fields }),
   };
 }

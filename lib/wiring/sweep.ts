@@ -7,6 +7,7 @@ import { expireLeases, sendLeftovers } from "../work/dispatch/sweep.ts";
 import { routeUndecided } from "../work/submission/undecided.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { nobodyHas } from "./lost-requests.ts";
+import { measure } from "./measure.ts";
 import { router } from "./router.ts";
 import { warningsOf } from "./warnings.ts";
 import { startReady } from "./work.ts";
@@ -20,7 +21,7 @@ export type Swept = { expired: number; again: number; sent: number; decided: num
 
 /**
  * Ends leases that ran out, has requests that were lost asked for again, sends what a crash left in the outbox, starts work whose
- * time has come, finds agents for work that waits for one, and keeps the time series in months. Answers how
+ * time has come, finds agents for work that waits for one, tells how the work stands, and keeps the time series in months. Answers how
  * many of each; run again when the database connection is lost in the middle. Throws Unavailable where it is not done in `ms` milliseconds.
  */
 export async function sweep(plane: ControlPlane, actor: Actor, ms?: number): Promise<Swept> {
@@ -51,6 +52,7 @@ async function round(plane: ControlPlane, actor: Actor): Promise<Swept> {
     started: started.length,
   };
   log.info("swept", outcome);
+  await measure(plane, actor, outcome);
   await maintain(plane, actor);
   return outcome;
 }

@@ -1,8 +1,29 @@
-import { beforeAll, expect, test } from "vitest";
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { system } from "../../lib/access/actor.ts";
+import { type Log } from "../../lib/runtime/log.ts";
+import { connect } from "../../lib/runtime/postgres/db.ts";
+import { controlPlane } from "../../lib/wiring/control-plane.ts";
+import { noQueues, processEdges } from "../../lib/wiring/edges.ts";
+import { measure } from "../../lib/wiring/measure.ts";
+import { readPlaneSettings } from "../../lib/wiring/settings.ts";
 import { queuesOf } from "../../localstack/parts/queues.ts";
 import { packageService, type Resource, readTemplate, type Template } from "./packaged.ts";
 
+const db = connect();
+const nothing = () => {};
+const silent: Log = {
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+  metrics: nothing,
+  with: () => silent,
+};
 let template: Template;
+afterAll(async () => {
+  await db.end();
+});
 beforeAll(async () => {
   await packageService();
   template = readTemplate();
@@ -138,6 +159,51 @@ test("every queue and every dead letter queue has an alarm that tells the topic"
   for (const alarm of propertiesOf("AWS::CloudWatch::Alarm")) {
     expect(alarm).toMatchObject({ AlarmActions: [{ Ref: "AlarmTopic" }], AlarmDescription: expect.any(String) });
   }
+});
+
+test("every alarm on how the work stands asks for a metric that the sweep writes", async () => {
+  const log: Log = { ...silent, metrics: (_event, fields) => void Object.assign(written, fields) };
+  const written: Record<string, any> = {};
+  await measure(
+    controlPlane({
+      settings: readPlaneSettings({ ...process.env, STAGE: "dev" }),
+      edges: { ...processEdges(noQueues, db), log },
+    }),
+    system("test"),
+    { expired: 0, again: 0 },
+  );
+  const [{ Namespace, Dimensions, Metrics }] = written["_aws"].CloudWatchMetrics;
+
+  const ofWork = propertiesOf("AWS::CloudWatch::Alarm").filter((alarm) => alarm["Namespace"] === Namespace);
+  const names = Metrics.map(({ Name }: { Name: string }) => Name);
+  expect(ofWork).toHaveLength(5);
+  for (const alarm of ofWork) {
+    expect(names).toContain(alarm["MetricName"]);
+    expect(alarm["Dimensions"]).toEqual(Dimensions[0].map((Name: string) => ({ Name, Value: written[Name] })));
+  }
+  const sweep = functions().find(({ FunctionName }) => FunctionName === "waybill-dev-sweep");
+  expect(sweep?.["Environment"].Variables.STAGE).toBe("dev");
+});
+
+test("what an alarm tells of has its row in the table of the alarms", () => {
+  const page = readFileSync("docs/operate.md", "utf8");
+  const ofWork = propertiesOf("AWS::CloudWatch::Alarm").filter((alarm) => alarm["Namespace"] === "Waybill");
+
+  for (const alarm of ofWork) expect(page).toContain(`| \`${alarm["MetricName"]}\` |`);
+});
+
+test("every function that no API stands before, and that nobody calls by hand, has an alarm on its errors", () => {
+  const watched = propertiesOf("AWS::CloudWatch::Alarm")
+    .filter((alarm) => alarm["MetricName"] === "Errors")
+    .map((alarm) => alarm["Dimensions"][0].Value.Ref);
+  const behindApi = propertiesOf("AWS::ApiGatewayV2::Integration").map(
+    ({ IntegrationUri }) => IntegrationUri["Fn::GetAtt"][0],
+  );
+  const others = all("AWS::Lambda::Function")
+    .map(([name]) => name)
+    .filter((name) => !behindApi.includes(name) && !name.startsWith("Migrate"));
+
+  expect(new Set(watched)).toEqual(new Set(others));
 });
 
 test("a single dead letter is enough for its alarm", () => {
