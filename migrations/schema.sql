@@ -457,6 +457,7 @@ create table task_attempts (
   heard_at timestamptz,
   lease_until timestamptz not null,
   asked_at timestamptz,
+  asks smallint not null default 0,
   told_to_stop_at timestamptz,
   ended_at timestamptz,
   how text,
@@ -477,7 +478,7 @@ comment on column task_attempts.start_id is 'Made by the process that has it; nu
 comment on column task_attempts.counted is 'Whether it counts against max_attempts; not where a second process does the same attempt';
 comment on column task_attempts.requests is 'How often it was asked for: a request that nobody takes is sent again';
 comment on column task_attempts.lease_until is 'While open: when it is asked for again (nobody has it), or is over unless its process speaks';
-comment on column task_attempts.asked_at is 'When its process was asked what has become of it, and has said nothing since';
+comment on column task_attempts.asks is 'How often its process was asked what has become of it, and has said nothing since';
 create index task_attempts_open_idx on task_attempts (lease_until) where how is null;
 
 create table task_decisions (

@@ -19,6 +19,9 @@ export type Expired = { ended: Attempt[]; again: Attempt[]; ask: Attempt[]; stop
 /** How long a process that fell silent has to answer when it is asked, in seconds: a third of a lease, at least 5. */
 const answerSeconds = (leaseSeconds: number) => Math.max(5, leaseSeconds / 3);
 
+/** So often: the question or its answer may be lost, or find another process of the agent. */
+const MOST_ASKS = 2;
+
 /** A request that nobody takes is sent again after `pickupSeconds`, then after twice as long each time, at most this. */
 const MOST_PICKUP_SECONDS = 3600;
 
@@ -43,6 +46,7 @@ export function expire(work: Work, clock: Clock): Expired {
       expired.again.push(attempt);
     } else if (wanted && mayBeAsked(work, attempt, clock)) {
       Object.assign(attempt, { askedAt: now, leaseUntil: later(now, answerSeconds(leaseSeconds)) });
+      attempt.asks += 1;
       expired.ask.push(attempt);
     } else {
       close(
@@ -63,7 +67,7 @@ export function expire(work: Work, clock: Clock): Expired {
 /** Only who names its start can answer for it; past its timeout nothing is left to ask. */
 function mayBeAsked(work: Work, attempt: Attempt, { now, leaseSeconds }: Clock): boolean {
   const end = deadlineOf(work, attempt, leaseSeconds);
-  return attempt.startId !== null && attempt.askedAt === null && (end === null || now < end);
+  return attempt.startId !== null && attempt.asks < MOST_ASKS && (end === null || now < end);
 }
 
 function reasonOf(work: Work, attempt: Attempt, { now, leaseSeconds }: Clock): string {

@@ -38,7 +38,7 @@ export function hear(work: Work, word: Word, clock: Clock): Heard {
   const found = attemptOf(work, word, clock);
   if ("why" in found) return found;
   found.heardAt = now;
-  found.askedAt = null;
+  Object.assign(found, { askedAt: null, asks: 0 });
   found.takenAt ??= now;
   if (word.says !== "held") found.startedAt ??= now;
   if (word.process !== undefined) found.process = word.process;
@@ -78,7 +78,7 @@ function foreign(why: string) {
 function second(work: Work, first: Attempt, startId: string, now: Date): Attempt {
   work.attempt += 1;
   const own = { attempt: work.attempt, startId, process: null, counted: false, requests: 0, requestedAt: now };
-  const unknown = { takenAt: null, startedAt: null, heardAt: null, askedAt: null, toldToStopAt: null };
+  const unknown = { takenAt: null, startedAt: null, heardAt: null, askedAt: null, asks: 0, toldToStopAt: null };
   const attempt: Attempt = { ...first, ...own, ...unknown, leaseUntil: first.leaseUntil };
   work.attempts.push(attempt);
   return attempt;

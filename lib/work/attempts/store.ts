@@ -31,7 +31,7 @@ export async function holdWork(
     // Metrics are not needed to judge by, and stay as they are unless others are told.
     db<(Attempt & { taskId: string })[]>`
       select task_id, attempt, agent, run_id, start_id, process, counted, requests, requested_at, taken_at, started_at, heard_at,
-        lease_until, asked_at, told_to_stop_at, ended_at, how, left(reason, 500) as reason, exit_code, null as metrics
+        lease_until, asked_at, asks, told_to_stop_at, ended_at, how, left(reason, 500) as reason, exit_code, null as metrics
       from task_attempts where task_id = any(${ids}::uuid[])
       order by task_id, attempt
     `,
@@ -64,7 +64,15 @@ function hasChanged(read: Attempt | Work): boolean {
 /** The attempt of work that was dispatched by functions from before attempts were kept. */
 function unkept(row: Omit<WorkRow, "dispatchedAt">, requestedAt: Date, now: Date): Attempt {
   const { attempt, toAgent, runId, startedAt, leaseUntil } = row;
-  const nothing = { startId: null, process: null, askedAt: null, toldToStopAt: null, endedAt: null, how: null };
+  const nothing = {
+    startId: null,
+    process: null,
+    askedAt: null,
+    asks: 0,
+    toldToStopAt: null,
+    endedAt: null,
+    how: null,
+  };
   const times = { requestedAt, takenAt: startedAt, startedAt, heardAt: startedAt, leaseUntil: leaseUntil ?? now };
   const end = { reason: null, exitCode: null, metrics: null };
   return { attempt, agent: toAgent ?? "", runId, counted: true, requests: 1, ...nothing, ...times, ...end };
@@ -128,25 +136,25 @@ async function keepAttempts(db: Db, attempts: readonly (Attempt & { taskId: stri
   await db`
     insert into task_attempts as known (
       task_id, attempt, agent, run_id, start_id, process, counted, requests, requested_at, taken_at, started_at, heard_at, lease_until,
-      asked_at, told_to_stop_at, ended_at, how, reason, exit_code, metrics
+      asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics
     )
     select task_id, attempt, agent, run_id, start_id, process, counted::boolean, requests, requested_at, taken_at, started_at, heard_at,
-      lease_until, asked_at, told_to_stop_at, ended_at, how, reason, exit_code, metrics::jsonb
+      lease_until, asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics::jsonb
     from unnest(
       ${column("taskId")}::uuid[], ${column("attempt")}::int[], ${column("agent")}::text[], ${column("runId")}::uuid[],
       ${column("startId")}::uuid[], ${column("process")}::text[], ${column("counted").map(String)}::text[],
       ${column("requests")}::int[], ${times("requestedAt")}::timestamptz[], ${times("takenAt")}::timestamptz[],
       ${times("startedAt")}::timestamptz[], ${times("heardAt")}::timestamptz[], ${times("leaseUntil")}::timestamptz[],
-      ${times("askedAt")}::timestamptz[], ${times("toldToStopAt")}::timestamptz[], ${times("endedAt")}::timestamptz[],
+      ${times("askedAt")}::timestamptz[], ${column("asks")}::int[], ${times("toldToStopAt")}::timestamptz[], ${times("endedAt")}::timestamptz[],
       ${column("how")}::text[], ${column("reason")}::text[], ${column("exitCode")}::int[], ${column("metrics")}::text[]
     ) as told (
       task_id, attempt, agent, run_id, start_id, process, counted, requests, requested_at, taken_at, started_at, heard_at, lease_until,
-      asked_at, told_to_stop_at, ended_at, how, reason, exit_code, metrics
+      asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics
     )
     on conflict on constraint task_attempts_pkey do update set
       start_id = excluded.start_id, process = excluded.process, requests = excluded.requests, taken_at = excluded.taken_at,
       started_at = excluded.started_at, heard_at = excluded.heard_at, lease_until = excluded.lease_until,
-      asked_at = excluded.asked_at, told_to_stop_at = excluded.told_to_stop_at, ended_at = excluded.ended_at, how = excluded.how,
+      asked_at = excluded.asked_at, asks = excluded.asks, told_to_stop_at = excluded.told_to_stop_at, ended_at = excluded.ended_at, how = excluded.how,
       reason = case when excluded.how is null then null when excluded.ended_at = known.ended_at then known.reason else excluded.reason end,
       exit_code = excluded.exit_code, metrics = coalesce(excluded.metrics, known.metrics)
   `;

@@ -18,8 +18,9 @@ export type Attempt = {
   startedAt: Date | null;
   heardAt: Date | null;
   leaseUntil: Date;
-  /** When its process was asked what has become of it, and when it was last told to stop. */
+  /** When it was asked for again, or its process what has become of it, how often that, with nothing said since; and when it was last told to stop. */
   askedAt: Date | null;
+  asks: number;
   toldToStopAt: Date | null;
   endedAt: Date | null;
   /** Null while it is open. */
@@ -106,7 +107,7 @@ export function endedByWord(attempt: Attempt): boolean {
 
 /** Ends an attempt. */
 export function close(attempt: Attempt, how: Ending, now: Date, reason: string | null = null): void {
-  Object.assign(attempt, { how, endedAt: now, reason, askedAt: null });
+  Object.assign(attempt, { how, endedAt: now, reason, askedAt: null, asks: 0 });
 }
 
 /** An attempt that was thought over goes on. */

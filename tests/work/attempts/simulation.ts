@@ -107,6 +107,7 @@ export function dispatch(world: World): void {
     heardAt: null,
     leaseUntil: later(at(world), PICKUP),
     askedAt: null,
+    asks: 0,
     toldToStopAt: null,
     endedAt: null,
     how: null,
