@@ -78,7 +78,7 @@ export const needs: Need[] = [
     index: "agent_transformation_events_task_id_idx",
     query: "the handovers of one piece of work",
     plan: scan(events, "task_id"),
-    run: (db, taskId) => findHandovers(db, taskId),
+    run: (db, taskId) => findHandovers(db, taskId, { limit: 100, latest: true }),
   },
   {
     index: "agent_transformation_events_task_id_idx",

@@ -1,6 +1,12 @@
-import { steps } from "../../lib/wiring/calls/reading.ts";
+import { attempts, decisions, handovers, steps } from "../../lib/wiring/calls/reading.ts";
 import { functionPlane, httpFunction } from "../../lib/wiring/serve.ts";
-import { getLogs } from "../../lib/work/core/routes.ts";
+import { getAttempts, getDecisions, getHandovers, getLogs } from "../../lib/work/core/routes.ts";
 
-/** GET /work/{task_id}/logs: the steps of every attempt, in order. */
-export const handler = httpFunction(functionPlane(), [getLogs, steps]);
+/** GET /work/{task_id}/logs, attempts, decisions, handovers: what happened to work, a page at a time. */
+export const handler = httpFunction(
+  functionPlane(),
+  [getLogs, steps],
+  [getAttempts, attempts],
+  [getDecisions, decisions],
+  [getHandovers, handovers],
+);

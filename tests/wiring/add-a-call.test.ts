@@ -49,13 +49,12 @@ beforeAll(async () => {
   );
   const routes = read(ROUTES)
     .replace("/** Every call about work. */", `${route}\n/** Every call about work. */`)
-    .replace("workRoutes = [", "workRoutes = [\n  getDecisions,")
-    .replace(/import \{ ([^}]*) \} from "\.\/answers\.ts";/, 'import { $1, TakenDecision } from "./answers.ts";');
+    .replace("workRoutes = [", "workRoutes = [\n  getStatus,");
   write(ROUTES, routes);
-  write("lib/work/reading/decisions.ts", useCase);
-  write(CALLS, `import { decisionsOf } from "../../work/reading/decisions.ts";\n${read(CALLS)}\n${answer}`);
+  write("lib/work/reading/status.ts", useCase);
+  write(CALLS, `import { statusOf } from "../../work/reading/status.ts";\n${read(CALLS)}\n${answer}`);
   write("functions/work/get-work.ts", entryPoint);
-  write("tests/work/reading/decisions.test.ts", ownTest);
+  write("tests/work/reading/status.test.ts", ownTest);
   await run(process.execPath, ["bin/generate/main.ts"], { cwd: copy });
 }, 120_000);
 
@@ -65,7 +64,7 @@ test("a call is added by a route, a use case, an answer, a row and a test: it co
   timeout: 180_000,
 }, async () => {
   await compile();
-  const { stdout } = await node("vitest/vitest.mjs", "run", "tests/work/reading/decisions.test.ts");
+  const { stdout } = await node("vitest/vitest.mjs", "run", "tests/work/reading/status.test.ts");
 
   expect(stdout).toMatch(/1 passed/);
 });
@@ -74,16 +73,16 @@ test("from the route the call is served, authorised and documented", () => {
   const { functions, resources } = parse(read("deploy/http.yml"));
   const { paths } = JSON.parse(read("docs/openapi.json"));
 
-  expect(functions["get-work"].events).toContainEqual({ httpApi: "GET /work/{task_id}/decisions" });
-  expect(resources.extensions["HttpApiRouteGetWorkTaskidVarDecisions"]).toEqual({
+  expect(functions["get-work"].events).toContainEqual({ httpApi: "GET /work/{task_id}/status" });
+  expect(resources.extensions["HttpApiRouteGetWorkTaskidVarStatus"]).toEqual({
     Properties: { AuthorizationType: "${param:authorization}" },
   });
-  expect(paths["/work/{task_id}/decisions"].get).toMatchObject({ operationId: "getDecisions" });
+  expect(paths["/work/{task_id}/status"].get).toMatchObject({ operationId: "getStatus" });
 });
 
 test("a route that does not say who may call it does not compile", { timeout: 120_000 }, async () => {
   const whole = read(ROUTES);
-  write(ROUTES, whole.replace(/(operation: "getDecisions",\n.*\n) {2}access: "caller",\n/, "$1"));
+  write(ROUTES, whole.replace(/(operation: "getStatus",\n.*\n) {2}access: "caller",\n/, "$1"));
   expect(read(ROUTES)).not.toBe(whole);
 
   const compiled = await compile().then(

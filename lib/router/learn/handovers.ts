@@ -49,19 +49,48 @@ export async function insertHandover(db: Db, handover: NewHandover): Promise<voi
   `;
 }
 
-/** How work went from agent to agent, in order: rows of the columns of LoggedHandover, without the snapshot, which may be large. */
-export async function findHandovers(db: Db, taskId: string): Promise<Record<string, unknown>[]> {
+/**
+ * How work went from agent to agent, in order: at most `limit` rows of the columns of LoggedHandover after that event, or the `latest`,
+ * last first and without contexts over 10 kB. The snapshot, which may be large, is not told.
+ */
+export async function findHandovers(
+  db: Db,
+  taskId: string,
+  { limit, after, latest = false }: { limit: number; after?: string | undefined; latest?: boolean },
+): Promise<Record<string, unknown>[]> {
+  const order = latest ? db`desc` : db`asc`;
+  const context = db`context_snapshot -> 'context'`;
   return await db`
     select event_id, parent_event_id, handover.occurred_at, event_type, role, source_agent, target_agent,
-      context_snapshot ->> 'reason' as reason, context_snapshot -> 'context' as context,
+      context_snapshot ->> 'reason' as reason,
+      ${latest ? db`case when octet_length((${context})::text) <= 10000 then ${context} end` : context} as context,
+      octet_length((${context})::text) as context_bytes,
       routing_confidence::float8 as routing_confidence, routing_strategy,
       transformation_time_ms::float8 as transformation_time_ms, initialisation_time_ms::float8 as initialisation_time_ms,
       execution_time_ms::float8 as execution_time_ms, quality_score::float8 as quality_score, handover.error_message,
       handover.completed_at
     from agent_transformation_events as handover join tasks using (task_id)
     where handover.task_id = ${taskId} and handover.occurred_at >= tasks.created_at
-    order by handover.occurred_at, event_id
+      ${
+        after === undefined
+          ? db``
+          : db`and (handover.occurred_at, event_id) > (
+            select occurred_at, event_id from agent_transformation_events where task_id = ${taskId} and event_id = ${after}
+          )`
+      }
+    order by handover.occurred_at ${order}, event_id ${order}
+    limit ${limit}
   `;
+}
+
+/** How often work has changed hands, in all its runs, and how often its agents have taken a part. */
+export async function countAllHandovers(db: Db, taskId: string): Promise<number> {
+  const [row] = await db<{ count: number }[]>`
+    select count(*)::int as count
+    from agent_transformation_events as handover join tasks using (task_id)
+    where handover.task_id = ${taskId} and handover.occurred_at >= tasks.created_at
+  `;
+  return row?.count ?? 0;
 }
 
 /** Ends the open handovers of work that has been cancelled: of that nothing is learnt. */

@@ -1,9 +1,10 @@
 import { findQueueUrls } from "../../registry/queues.ts";
-import { findHandovers } from "../../router/learn/handovers.ts";
+import { countAllHandovers, findHandovers } from "../../router/learn/handovers.ts";
 import type * as routes from "../../work/core/routes.ts";
+import { attemptsOf, decisionsOf, handoversOf, stepsOf } from "../../work/reading/history.ts";
 import { listWork } from "../../work/reading/list-work.ts";
 import { readOutput } from "../../work/reading/output.ts";
-import { showWork, stepsOf } from "../../work/reading/show-work.ts";
+import { showWork } from "../../work/reading/show-work.ts";
 import type { Answers } from "../serve.ts";
 
 /** What is kept of a call's time to read and answer once its wait is over. */
@@ -19,16 +20,35 @@ export const show: Answers<typeof routes.getWork> = async (plane, actor, { param
   const taskId = params.task_id;
   tell({ task_id: taskId });
   const waitMs = Math.min(query.wait * 1000, remainingMs() - ANSWER_MS);
-  const lookups = { findHandovers, findQueueUrls, queues: plane.agents };
+  const lookups = { findHandovers, countHandovers: countAllHandovers, findQueueUrls, queues: plane.agents };
   const work = await showWork(plane.db, actor, { taskId, waitMs, ...lookups });
   tell({ task_trace_id: work.trace_id });
   return { status: 200, body: work };
 };
 
-/** The steps of every attempt, in order. */
-export const steps: Answers<typeof routes.getLogs> = async ({ db }, actor, { params, tell }) => {
+/** A page of the steps of every attempt, in order. */
+export const steps: Answers<typeof routes.getLogs> = async ({ db }, actor, { params, query, tell }) => {
   tell({ task_id: params.task_id });
-  return { status: 200, body: { steps: await stepsOf(db, actor, params.task_id) } };
+  const { items, next_cursor } = await stepsOf(db, actor, params.task_id, query);
+  return { status: 200, body: { steps: items, next_cursor } };
+};
+
+/** A page of the attempts, first to last. */
+export const attempts: Answers<typeof routes.getAttempts> = async ({ db }, actor, { params, query, tell }) => {
+  tell({ task_id: params.task_id });
+  return { status: 200, body: await attemptsOf(db, actor, params.task_id, query) };
+};
+
+/** A page of what people decided, first to last. */
+export const decisions: Answers<typeof routes.getDecisions> = async ({ db }, actor, { params, query, tell }) => {
+  tell({ task_id: params.task_id });
+  return { status: 200, body: await decisionsOf(db, actor, params.task_id, query) };
+};
+
+/** A page of how the work went from agent to agent. */
+export const handovers: Answers<typeof routes.getHandovers> = async ({ db }, actor, { params, query, tell }) => {
+  tell({ task_id: params.task_id });
+  return { status: 200, body: await handoversOf(db, actor, findHandovers, params.task_id, query) };
 };
 
 /** The full output in step order, byte for byte, or the part that Range names. */

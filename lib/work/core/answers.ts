@@ -85,7 +85,10 @@ export const LoggedAttempt = z.strictObject({
   how: z.enum(HOW).nullable().describe("null while open; lease_expired: by silence; withdrawn: before anybody had it"),
   reason: z.string().nullable(),
   exit_code: z.int().nullable(),
-  metrics: JsonObject.nullable(),
+  metrics: JsonObject.nullable().describe(
+    "GET /work/{task_id} leaves out what is over 10 kB; a page of attempts has it",
+  ),
+  metrics_bytes: z.int().nullable().describe("their size; null where there are none"),
 });
 export type LoggedAttempt = z.infer<typeof LoggedAttempt>;
 
@@ -105,6 +108,7 @@ export type LoggedStep = z.infer<typeof LoggedStep>;
 
 /** One decision that a person took. */
 export const TakenDecision = z.strictObject({
+  decision_id: Uuid,
   decision: z.string(),
   decided_by: z.string(),
   reason: z.string().nullable(),
@@ -124,7 +128,10 @@ export const LoggedHandover = z.strictObject({
   source_agent: z.string(),
   target_agent: z.string().describe("orchestrator: nobody was found, and the work waited for a person"),
   reason: z.string().nullable(),
-  context: JsonObject,
+  context: JsonObject.nullable().describe(
+    "null where GET /work/{task_id} leaves it out, because it is over 10 kB; a page of handovers has it",
+  ),
+  context_bytes: z.int().describe("its size"),
   routing_confidence: z.number().nullable(),
   routing_strategy: z.string().nullable(),
   transformation_time_ms: z.number().nullable().describe("from the call to the dispatch of the request"),
@@ -165,6 +172,9 @@ export const Task = z
     estimated_resources: JsonObject.nullable(),
     actual_resources: JsonObject.nullable(),
     external_ai_used: z.array(ExternalAiUse).nullable(),
+    left_out: z
+      .array(z.strictObject({ field: z.string(), bytes: z.int() }))
+      .describe("fields that stand empty because one answer cannot carry them all"),
   })
   .meta({ id: "Task" });
 export type Task = z.infer<typeof Task>;
@@ -173,10 +183,15 @@ export type Task = z.infer<typeof Task>;
 export const TaskWithSteps = z
   .strictObject({
     ...Task.shape,
-    attempts: z.array(LoggedAttempt),
-    steps: z.array(LoggedStep),
-    decisions: z.array(TakenDecision),
-    handovers: z.array(LoggedHandover),
+    attempts: z.array(LoggedAttempt).describe("the latest, in order"),
+    steps: z.array(LoggedStep).describe("the latest, in order"),
+    decisions: z.array(TakenDecision).describe("the latest, in order"),
+    handovers: z.array(LoggedHandover).describe("the latest, in order"),
+    counts: z
+      .strictObject({ attempts: z.int(), steps: z.int(), decisions: z.int(), handovers: z.int() })
+      .describe(
+        "how many there are in all: of each the latest 100 are here, or fewer where they are large; pages have the rest",
+      ),
     held_up: z.string().nullable().describe("why it does not go on, and what to do about it"),
   })
   .meta({ id: "TaskWithSteps" });

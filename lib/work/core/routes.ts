@@ -3,7 +3,17 @@ import { whole } from "../../input/whole.ts";
 import { text } from "../../protocol/fields.ts";
 import { Uuid } from "../../protocol/messages.ts";
 import type { Route } from "../../runtime/http/route.ts";
-import { Explained, Feedback, LoggedStep, Task, TaskSummary, TaskWithSteps } from "./answers.ts";
+import {
+  Explained,
+  Feedback,
+  LoggedAttempt,
+  LoggedHandover,
+  LoggedStep,
+  TakenDecision,
+  Task,
+  TaskSummary,
+  TaskWithSteps,
+} from "./answers.ts";
 import { type Decision, STATUSES } from "./lifecycle.ts";
 import { Approve, AskRouter, Decide, GiveFeedback, HandOver, isOwn, NOBODYS, OWN, SubmitWork } from "./schema.ts";
 
@@ -78,7 +88,8 @@ export const getWork = {
   method: "GET",
   path: "/work/{task_id}",
   operation: "getWork",
-  summary: "One piece of work with its steps; with wait, as soon as it is final or the wait is over.",
+  summary:
+    "One piece of work with the latest that happened to it; with wait, as soon as it is final or the wait is over.",
   access: "caller",
   function: "get-work",
   params,
@@ -88,6 +99,8 @@ export const getWork = {
   answers: { 200: { description: "The work", schema: TaskWithSteps }, 404: { description: "No such work" } },
 } as const satisfies Route;
 
+const next = "next_cursor of the page before";
+
 export const getLogs = {
   method: "GET",
   path: "/work/{task_id}/logs",
@@ -96,11 +109,71 @@ export const getLogs = {
   access: "caller",
   function: "get-logs",
   params,
+  query: z.strictObject({
+    limit: whole(1, 1000).default(1000),
+    cursor: z
+      .string()
+      .regex(/^\d{1,10}\.\d{1,10}$/, "must be the next_cursor of the page before")
+      .optional()
+      .describe(next),
+  }),
   answers: {
-    200: { description: "The steps", schema: z.strictObject({ steps: z.array(LoggedStep) }) },
+    200: {
+      description: "One page",
+      schema: z.strictObject({ steps: z.array(LoggedStep), next_cursor: z.string().nullable() }),
+    },
     404: { description: "No such work" },
   },
 } as const satisfies Route;
+
+/** A call that answers one list of what happened to work, in pages. */
+function history<const N extends string, const O extends string, C extends z.ZodType, I extends z.ZodType>(
+  list: N,
+  operation: O,
+  summary: string,
+  cursor: C,
+  item: I,
+) {
+  return {
+    method: "GET",
+    path: `/work/{task_id}/${list}`,
+    operation,
+    summary,
+    access: "caller",
+    function: "get-logs",
+    params,
+    query: z.strictObject({ limit: whole(1, 100).default(20), cursor }),
+    answers: {
+      200: {
+        description: "One page",
+        schema: z.strictObject({ items: z.array(item), next_cursor: z.string().nullable() }),
+      },
+      404: { description: "No such work" },
+    },
+  } as const satisfies Route;
+}
+
+export const getAttempts = history(
+  "attempts",
+  "getAttempts",
+  "The attempts, first to last: who had each, and what became of it.",
+  whole(0, 2_147_483_647).transform(String).optional().describe(next),
+  LoggedAttempt,
+);
+export const getDecisions = history(
+  "decisions",
+  "getDecisions",
+  "The decisions that people took, first to last.",
+  Uuid.optional().describe(next),
+  TakenDecision,
+);
+export const getHandovers = history(
+  "handovers",
+  "getHandovers",
+  "How the work went from agent to agent, and which parts agents took, in order.",
+  Uuid.optional().describe(next),
+  LoggedHandover,
+);
 
 export const getOutput = {
   method: "GET",
@@ -193,6 +266,9 @@ export const workRoutes = [
   listWork,
   getWork,
   getLogs,
+  getAttempts,
+  getDecisions,
+  getHandovers,
   getOutput,
   approveWork,
   rejectWork,

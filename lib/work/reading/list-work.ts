@@ -1,6 +1,7 @@
 import type { Actor } from "../../access/actor.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { TaskSummary } from "../core/answers.ts";
+import { type Page, pageOf } from "./page.ts";
 import { findTasks, type ListFilter } from "./queries.ts";
 import { toSummary } from "./task.ts";
 
@@ -9,8 +10,7 @@ export async function listWork(
   db: Db,
   _actor: Actor,
   { limit, ...filter }: ListFilter & { limit: number },
-): Promise<{ items: TaskSummary[]; next_cursor: string | null }> {
+): Promise<Page<TaskSummary>> {
   const rows = await findTasks(db, filter, limit + 1);
-  const items = rows.slice(0, limit).map(toSummary);
-  return { items, next_cursor: rows.length > limit ? (items.at(-1)?.task_id ?? null) : null };
+  return pageOf(rows.map(toSummary), limit, ({ task_id }) => task_id);
 }

@@ -2,16 +2,42 @@ import type { Db } from "../../runtime/postgres/db.ts";
 import type { Status } from "../core/lifecycle.ts";
 import { statusColumn, summaryColumns, type TaskRow } from "../core/task-row.ts";
 
-/** The steps of all attempts by attempt and number, each with the size of its output in bytes; none where there is no such work. */
-export async function findSteps(db: Db, taskId: string): Promise<Record<string, unknown>[]> {
+/** Which rows of a list: at most `limit`, those after a cursor, or the `latest`, which come last first. */
+export type Span<C> = { limit: number; after?: C | undefined; latest?: boolean };
+
+const order = (db: Db, { latest = false }: { latest?: boolean }) => (latest ? db`desc` : db`asc`);
+
+/** Where a step stands among those of its work. */
+export type StepPlace = { attempt: number; step: number };
+
+/** Steps of work by attempt and number, each with the size of its output in bytes; none where there is no such work. */
+export async function findSteps(db: Db, taskId: string, span: Span<StepPlace>): Promise<Record<string, unknown>[]> {
+  const { limit, after } = span;
   return await db`
-    select l.attempt, l.step_number, l.agent_type, l.action, l.status, l.output_summary, l.timestamp,
-      l.duration_ms::float8 as duration_ms, coalesce(sum(o.output_size_bytes), 0)::float8 as output_size_bytes
-    from execution_logs l left join execution_output o using (log_id)
-    where l.task_id = ${taskId}
-    group by l.log_id
-    order by l.attempt, l.step_number
+    select attempt, step_number, agent_type, action, status, output_summary, timestamp, duration_ms::float8 as duration_ms,
+      (
+        select coalesce(sum(output_size_bytes), 0)::float8 from execution_output as output where output.log_id = logs.log_id
+      ) as output_size_bytes
+    from execution_logs as logs
+    where task_id = ${taskId}
+      ${after === undefined ? db`` : db`and (attempt, step_number) > (${after.attempt}, ${after.step})`}
+    order by attempt ${order(db, span)}, step_number ${order(db, span)}
+    limit ${limit}
   `;
+}
+
+/** How much there is of what happened to work. */
+export async function countHistory(
+  db: Db,
+  taskId: string,
+): Promise<{ attempts: number; steps: number; decisions: number }> {
+  const [counts] = await db<{ attempts: number; steps: number; decisions: number }[]>`
+    select (select count(*)::int from task_attempts where task_id = ${taskId}) as attempts,
+      (select count(*)::int from execution_logs where task_id = ${taskId}) as steps,
+      (select count(*)::int from task_decisions where task_id = ${taskId}) as decisions
+  `;
+  if (counts === undefined) throw new Error("a count has no row");
+  return counts;
 }
 
 /** The columns of an attempt that decide whether it is held up; `isLate`: it was asked for more than a minute ago. */
@@ -26,22 +52,30 @@ export type AttemptRow = Record<string, unknown> & {
   isLate: boolean;
 };
 
-/** The attempts of work, first to last; none before the first. */
-export async function findAttempts(db: Db, taskId: string): Promise<AttemptRow[]> {
+/** Attempts of work by number; of the `latest` without metrics over 10 kB. */
+export async function findAttempts(db: Db, taskId: string, span: Span<number>): Promise<AttemptRow[]> {
+  const { limit, after, latest = false } = span;
   return await db<AttemptRow[]>`
     select attempt, agent, process, start_id, counted, requests, requested_at, taken_at, started_at, heard_at,
-      case when how is null then lease_until end as lease_until, told_to_stop_at, ended_at, how, reason, exit_code, metrics,
-      requested_at < now() - interval '1 minute' as is_late
-    from task_attempts where task_id = ${taskId}
-    order by attempt
+      case when how is null then lease_until end as lease_until, told_to_stop_at, ended_at, how, reason, exit_code,
+      ${latest ? db`case when octet_length(metrics::text) <= 10000 then metrics end` : db`metrics`} as metrics,
+      octet_length(metrics::text) as metrics_bytes, requested_at < now() - interval '1 minute' as is_late
+    from task_attempts
+    where task_id = ${taskId} ${after === undefined ? db`` : db`and attempt > ${after}`}
+    order by attempt ${order(db, span)}
+    limit ${limit}
   `;
 }
 
-/** What people decided about work, first to last. */
-export async function findDecisions(db: Db, taskId: string): Promise<Record<string, unknown>[]> {
+/** What people decided about work, in order; a cursor is a decision_id. */
+export async function findDecisions(db: Db, taskId: string, span: Span<string>): Promise<Record<string, unknown>[]> {
+  const { limit, after } = span;
   return await db`
-    select decision, decided_by, reason, status_before, status_after, decided_at
-    from task_decisions where task_id = ${taskId} order by decision_id
+    select decision_id, decision, decided_by, reason, status_before, status_after, decided_at
+    from task_decisions
+    where task_id = ${taskId} ${after === undefined ? db`` : db`and decision_id > ${after}`}
+    order by decision_id ${order(db, span)}
+    limit ${limit}
   `;
 }
 

@@ -1,26 +1,36 @@
 import type { Actor } from "../../access/actor.ts";
+import { bytesInAnswer } from "../../input/answer-bytes.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
-import type { LoggedAttempt, LoggedHandover, LoggedStep, TakenDecision, TaskWithSteps } from "../core/answers.ts";
-import { findStatus, findTask, type TaskRow } from "../core/task-row.ts";
+import type { TaskWithSteps } from "../core/answers.ts";
+import { findTask, type TaskRow } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
-import { toWire } from "../core/wire.ts";
-import { type AttemptRow, findAttempts, findDecisions, findSteps } from "./queries.ts";
+import { type FindHandovers, toAttempt, toDecision, toHandover, toStep } from "./history.ts";
+import { thatFit } from "./page.ts";
+import { type AttemptRow, countHistory, findAttempts, findDecisions, findSteps } from "./queries.ts";
 import { toTask } from "./task.ts";
 import { whyRefused } from "./undeliverable.ts";
 import { waitForFinal } from "./wait.ts";
 
 /** What other rooms know of work. */
 export type Lookups = {
-  /** How it went from agent to agent, in order: rows of the columns of LoggedHandover. */
-  findHandovers: (db: Db, taskId: string) => Promise<Record<string, unknown>[]>;
+  /** How it went from agent to agent. */
+  findHandovers: FindHandovers;
+  countHandovers: (db: Db, taskId: string) => Promise<number>;
   /** The queue URLs of those of these agents that have a queue, by agent, as the registry has them. */
   findQueueUrls: (db: Db, agents: readonly string[]) => Promise<Record<string, string>>;
   /** The agents whose queue the environment names. */
   queues: readonly string[];
 };
 
+/** How many of the latest attempts, steps, decisions and handovers are told with the work. */
+const LATEST = 100;
+
+/** What an answer carries, less what is around it. */
+const ANSWER_BYTES = 5_900_000;
+
 /**
- * One piece of work with its steps, decisions and handovers, each in order, and what holds it up; first waits, at most `waitMs`
+ * One piece of work with the latest of its attempts, steps, decisions and handovers, each in order, as many of the latest 100 as one
+ * answer carries, how many there are in all, and what holds it up; first waits, at most `waitMs`
  * milliseconds, until it is final (0 or less: not at all). Throws a CallerError, 404, where there is no such work.
  */
 export async function showWork(
@@ -34,36 +44,31 @@ export async function showWork(
   return await withHistory(db, row, lookups);
 }
 
-/** The steps of all attempts of work, by attempt and number; none before the first. Throws a CallerError, 404, where there is no such work. */
-export async function stepsOf(db: Db, _actor: Actor, taskId: string): Promise<LoggedStep[]> {
-  const steps = await loggedSteps(db, taskId);
-  if (steps.length === 0 && (await findStatus(db, taskId)) === undefined) throw unknownWork(taskId);
-  return steps;
-}
-
 async function withHistory(db: Db, row: TaskRow, lookups: Lookups): Promise<TaskWithSteps> {
   const { taskId, status, toAgent } = row;
-  const [attempts, steps, decisions, handovers, noQueue, refusal] = await Promise.all([
-    findAttempts(db, taskId),
-    loggedSteps(db, taskId),
-    findDecisions(db, taskId),
-    lookups.findHandovers(db, taskId),
+  const latest = { limit: LATEST, latest: true };
+  const [attempts, steps, decisions, handovers, counts, allHandovers, noQueue, refusal] = await Promise.all([
+    findAttempts(db, taskId, latest),
+    findSteps(db, taskId, latest),
+    findDecisions(db, taskId, latest),
+    lookups.findHandovers(db, taskId, latest),
+    countHistory(db, taskId),
+    lookups.countHandovers(db, taskId),
     status === "approved" && toAgent !== null ? whyHeldUp(db, toAgent, lookups) : null,
     status === "executing" ? whyRefused(db, taskId) : null,
   ]);
   const refused = refusal === null ? null : `${toAgent} was not reached: ${refusal}`;
+  const task = toTask(row);
+  const share = (ANSWER_BYTES - bytesInAnswer(task)) / 4;
   return {
-    ...toTask(row),
-    attempts: attempts.map(({ isLate: _, ...attempt }) => toWire(attempt) as LoggedAttempt),
-    steps,
-    decisions: decisions.map((decision) => toWire(decision) as TakenDecision),
-    handovers: handovers.map((handover) => toWire(handover) as LoggedHandover),
-    held_up: noQueue ?? refused ?? (status === "executing" ? whyNotBegun(attempts.at(-1)) : null),
+    ...task,
+    attempts: thatFit(attempts.map(toAttempt), share).toReversed(),
+    steps: thatFit(steps.map(toStep), share).toReversed(),
+    decisions: thatFit(decisions.map(toDecision), share).toReversed(),
+    handovers: thatFit(handovers.map(toHandover), share).toReversed(),
+    counts: { ...counts, handovers: allHandovers },
+    held_up: noQueue ?? refused ?? (status === "executing" ? whyNotBegun(attempts[0]) : null),
   };
-}
-
-async function loggedSteps(db: Db, taskId: string): Promise<LoggedStep[]> {
-  return (await findSteps(db, taskId)).map((step) => toWire(step) as LoggedStep);
 }
 
 /** Work whose request nobody has taken for a while, or that waits for its turn where it is. */

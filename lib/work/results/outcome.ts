@@ -5,6 +5,10 @@ import { characters } from "./characters.ts";
 
 const ERROR_CHARACTERS = 10_000;
 
+/** Of one use of an external model. */
+const USE_BYTES = 1_000;
+const MODEL_CHARACTERS = 200;
+
 /** What a message from an agent says of its attempt; undefined for those that say nothing of any. */
 export function wordOf(message: Message): Word | undefined {
   const said = sayingOf(message);
@@ -68,5 +72,12 @@ function errorEnd(report: ErrorReport): End {
 function aiUse(use: ExternalAiUse | ExternalAiUse[] | null | undefined): string | null {
   if (use == null) return null;
   const uses = Array.isArray(use) ? use : [use];
-  return uses.length === 0 ? null : JSON.stringify(uses);
+  return uses.length === 0 ? null : JSON.stringify(uses.map(shortened));
+}
+
+/** What is told of one use beside its model, tokens and cost is kept while it is short. */
+function shortened(use: ExternalAiUse): ExternalAiUse {
+  if (Buffer.byteLength(JSON.stringify(use)) <= USE_BYTES) return use;
+  const { model, tokens = null, cost = null } = use;
+  return { model: characters(model, MODEL_CHARACTERS), tokens, cost, cut: true };
 }

@@ -46,6 +46,7 @@ function about(world: ReturnType<typeof worldOf>, taskId: string) {
         taskId,
         waitMs: 0,
         findHandovers: async () => [],
+        countHandovers: async () => 0,
         findQueueUrls: async () => ({}),
         queues: ["code", "infra", "research"],
       }),

@@ -3,7 +3,7 @@ import { afterAll, beforeEach, expect, test } from "vitest";
 import type { WorkRequestMessage } from "../../../lib/protocol/messages.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
 import { findTask } from "../../../lib/work/core/task-row.ts";
-import { stepsOf } from "../../../lib/work/reading/show-work.ts";
+import { stepsOf } from "../../../lib/work/reading/history.ts";
 import { ACTOR } from "../../support/database/actor.ts";
 import { worldOf } from "../../support/database/world.ts";
 import { reply } from "../../support/http/events.ts";
@@ -16,6 +16,8 @@ beforeEach(async () => {
 afterAll(async () => {
   await db.end();
 });
+
+const steps = async (taskId: string) => (await stepsOf(db, ACTOR, taskId, { limit: 1000 })).items;
 
 async function executing(more: Parameters<ReturnType<typeof worldOf>["submit"]>[0] = {}) {
   const world = worldOf(db);
@@ -45,7 +47,7 @@ test("messages in any order and any number of times leave the same rows", async 
   for (const message of messages) await world.record(message);
   await world.record(...messages, ...messages);
 
-  expect(await stepsOf(db, ACTOR, taskId)).toMatchObject([
+  expect(await steps(taskId)).toMatchObject([
     { step_number: 1, status: "completed", output_summary: "both", duration_ms: 12, output_size_bytes: 7 },
     { step_number: 2, status: "failed", output_summary: "no", duration_ms: 3, output_size_bytes: 0 },
   ]);
@@ -66,7 +68,7 @@ test.each([
     if (atOnce) await world.record(...messages);
     else for (const message of messages) await world.record(message);
 
-    expect(await stepsOf(db, ACTOR, taskId)).toMatchObject([
+    expect(await steps(taskId)).toMatchObject([
       { step_number: 1, output_summary: "beginning ", output_size_bytes: 20 },
     ]);
   },
@@ -182,7 +184,7 @@ test("a result may bring its steps and a short output itself", async () => {
     }),
   );
 
-  expect(await stepsOf(db, ACTOR, taskId)).toMatchObject([
+  expect(await steps(taskId)).toMatchObject([
     { step_number: 1, action: "result", output_summary: "all of it", output_size_bytes: 9 },
     { step_number: 2, action: "b", status: "completed" },
   ]);
@@ -193,7 +195,7 @@ test("summaries are cut at 500 characters, none of them in half", async () => {
 
   await world.record(reply(request, "work_status", step(1, "completed", { summary: `${"a".repeat(499)}😀😀` })));
 
-  const [logged] = await stepsOf(db, ACTOR, taskId);
+  const [logged] = await steps(taskId);
   expect(logged?.output_summary).toBe(`${"a".repeat(499)}😀`);
 });
 
@@ -219,7 +221,7 @@ test("a message that the database refuses fails alone", async () => {
   await db`alter table execution_logs drop constraint for_this_test`;
   expect(recorded.refused.map(({ recordId }) => recordId)).toEqual([bad.message_id]);
   expect(recorded.ended).toHaveLength(1);
-  expect((await stepsOf(db, ACTOR, taskId)).map((logged) => logged.step_number)).toEqual([1]);
+  expect((await steps(taskId)).map((logged) => logged.step_number)).toEqual([1]);
 });
 
 test("external use of models is kept as a list, whichever way the agent told it", async () => {
