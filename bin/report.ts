@@ -90,14 +90,17 @@ function tell(answer: {
   parameters: object;
   truncated: boolean;
   rows: Record<string, unknown>[];
+  next_cursor?: string | null;
 }): string {
-  const { report, parameters, truncated, rows } = answer;
+  const { report, parameters, truncated, rows, next_cursor } = answer;
   const asked = Object.entries(parameters).map(([name, value]) => `${optionOf(name)} ${String(value)}`);
   return [
     findReport(report).title,
     [...asked, "times in UTC"].join(", "),
     "",
     rows.length === 0 ? "No rows." : showRows(rows, process.stdout.isTTY ? process.stdout.columns : undefined),
-    ...(truncated ? ["", `There are more rows: raise --limit.`] : []),
+    ...(truncated
+      ? ["", `There are more rows: ${next_cursor == null ? "raise --limit" : `add --cursor ${next_cursor}`}.`]
+      : []),
   ].join("\n");
 }

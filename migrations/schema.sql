@@ -336,6 +336,7 @@ create table tasks (
   stopping text,
   ended_by integer,
   handed_back smallint not null default 0,
+  rerun_of uuid,
   constraint tasks_pkey primary key (task_id),
   constraint tasks_request_id_key unique (request_id),
   constraint tasks_agent_unless_undecided check (
@@ -373,6 +374,7 @@ comment on column tasks.handover is 'What the agent before said when it passed t
 comment on column tasks.stopping is 'Beside executing: what comes once its agent has stopped; callers see cancelling';
 comment on column tasks.ended_by is 'The attempt that has ended it by its agent''s word';
 comment on column tasks.handed_back is 'How often in a row agents have handed it back undone';
+comment on column tasks.rerun_of is 'The work that this does again, which may be deleted by now';
 create index tasks_concurrency_key_idx on tasks (to_agent, concurrency_key) where status = 'executing' and concurrency_key is not null;
 create index tasks_created_at_idx on tasks (created_at);
 create index tasks_executing_idx on tasks (to_agent, lease_until) where status = 'executing';
@@ -380,6 +382,15 @@ create index tasks_ready_idx on tasks (to_agent, priority desc, task_id) include
 create index tasks_ready_key_idx on tasks (to_agent, concurrency_key, priority desc, task_id) include (ready_at) where status = 'approved' and concurrency_key is not null;
 create index tasks_status_idx on tasks (status, task_id desc);
 create index tasks_undecided_idx on tasks (task_id) where status = 'pending' and to_agent is null;
+
+create table decision_keys (
+  task_id uuid not null,
+  idempotency_key uuid not null,
+  content_hash bytea not null,
+  decided_at timestamptz not null default now(),
+  constraint decision_keys_pkey primary key (task_id, idempotency_key),
+  constraint decision_keys_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade
+);
 
 create table execution_logs (
   log_id uuid not null,
@@ -392,6 +403,7 @@ create table execution_logs (
   output_summary text,
   "timestamp" timestamptz not null,
   duration_ms bigint,
+  recorded_at timestamptz not null default now(),
   constraint execution_logs_pkey primary key (log_id),
   constraint execution_logs_step_key unique (task_id, attempt, step_number),
   constraint execution_logs_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade,
@@ -399,7 +411,9 @@ create table execution_logs (
   constraint execution_logs_step_positive check (step_number > 0 and attempt > 0),
   constraint execution_logs_summary_short check (char_length(output_summary) <= 500)
 );
+comment on column execution_logs.recorded_at is 'When it was first told, by our clock; "timestamp" is what its agent says';
 create index execution_logs_agent_type_idx on execution_logs (agent_type, "timestamp" desc);
+create index execution_logs_recorded_at_idx on execution_logs using brin (recorded_at);
 
 create table execution_output (
   output_id uuid not null,

@@ -112,7 +112,22 @@ async function insertTask(db: Db, story: Story, submitted: Date): Promise<string
   const [inserted] = await db<{ taskId: string }[]>`
     insert into tasks ${db(row)} on conflict on constraint tasks_request_id_key do nothing returning task_id
   `;
+  if (inserted !== undefined && attempt !== undefined) await insertAttempt(db, inserted.taskId);
   return inserted?.taskId;
+}
+
+/** The latest attempt, as the task tells it. */
+async function insertAttempt(db: Db, task_id: string): Promise<void> {
+  await db`
+    insert into task_attempts (
+      task_id, attempt, agent, run_id, counted, requests, requested_at, taken_at, started_at, heard_at, lease_until, ended_at, how,
+      reason, exit_code, metrics
+    )
+    select task_id, attempt, to_agent, run_id, true, 1, dispatched_at, started_at, started_at, started_at,
+      coalesce(lease_until, completed_at), completed_at, case when completed_at is not null then status::text end, error_message,
+      exit_code, actual_resources
+    from tasks where task_id = ${task_id} and (lease_until is not null or completed_at is not null)
+  `;
 }
 
 async function insertDecision(
@@ -142,7 +157,7 @@ async function insertStep(db: Db, place: Place, step: StoryStep, submitted: Date
   const timestamp = after(submitted, step.at);
   const log_id = uuidv7At(timestamp);
   const { action, status = "completed", summary: output_summary = null, ms: duration_ms = null, output } = step;
-  await db`insert into execution_logs ${db({ ...place, log_id, action, status, output_summary, timestamp, duration_ms })}`;
+  await db`insert into execution_logs ${db({ ...place, log_id, action, status, output_summary, timestamp, recorded_at: timestamp, duration_ms })}`;
   if (output === undefined) return;
   const created_at = after(timestamp, (duration_ms ?? 0) / 1000);
   const output_id = uuidv7At(created_at);

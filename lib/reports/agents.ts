@@ -31,7 +31,7 @@ export const agentMetrics = report({
         count(*) filter (where status = 'running') as running_steps,
         avg(duration_ms) as mean_step_ms,
         percentile_cont(0.95) within group (order by duration_ms) as p95_step_ms
-      from execution_logs where timestamp >= ${since(db, parameters.days, now)}
+      from execution_logs where recorded_at >= ${since(db, parameters.days, now)}
       group by agent_type
     ), ended as materialized (
       select to_agent as agent_type, status, actual_resources, ${runMs(db, now)} as run_ms
@@ -79,7 +79,7 @@ export const failedSteps = report({
   query: async (db, parameters, now) =>
     await db`
     with failed as (
-      select logs.log_id, task_id, agent_type, action, timestamp, left(rtrim(coalesce(
+      select logs.log_id, task_id, agent_type, action, recorded_at, left(rtrim(coalesce(
         substring(output_summary from '\\S[^\\n\\r]*'),
         case when tasks.status = 'failed' and tasks.attempt = logs.attempt
           then substring(error_message from '\\S[^\\n\\r]*')
@@ -87,12 +87,12 @@ export const failedSteps = report({
         'no reason told'
       )), 300) as error
       from execution_logs as logs join tasks using (task_id)
-      where logs.status = 'failed' and timestamp >= ${since(db, parameters.days, now)}
+      where logs.status = 'failed' and recorded_at >= ${since(db, parameters.days, now)}
     )
-    select (array_agg(error order by timestamp desc, log_id desc))[1] as error, count(*)::int as steps,
+    select (array_agg(error order by recorded_at desc, log_id desc))[1] as error, count(*)::int as steps,
       count(distinct task_id)::int as tasks, array_agg(distinct agent_type) as agent_types,
-      (array_agg(distinct action))[1:10] as actions, min(timestamp) as first_seen, max(timestamp) as last_seen,
-      (array_agg(task_id order by timestamp desc, log_id desc))[1] as latest_task_id
+      (array_agg(distinct action))[1:10] as actions, min(recorded_at) as first_seen, max(recorded_at) as last_seen,
+      (array_agg(task_id order by recorded_at desc, log_id desc))[1] as latest_task_id
     from failed
     group by regexp_replace(error, '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\\d{5,}', '#', 'gi')
     order by steps desc, last_seen desc, error

@@ -78,6 +78,9 @@ function answerOf(name: ReportName) {
       parameters: parameters.describe("as they were understood"),
       truncated: z.boolean().describe("whether limit left rows out"),
       rows: z.array(row),
+      ...("cursor" in parameters.shape
+        ? { next_cursor: z.string().nullable().describe("the cursor of the next page; null on the last") }
+        : {}),
     })
     .meta({ id, description: title });
 }

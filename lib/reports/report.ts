@@ -7,7 +7,13 @@ import type { Db } from "../runtime/postgres/db.ts";
 import { toWire } from "../work/core/wire.ts";
 
 /** What a report answers: the parameters as they were understood, and rows that end in `truncated` where `limit` cut them. */
-export type Answered = { parameters: Record<string, unknown>; truncated: boolean; rows: Record<string, unknown>[] };
+export type Answered = {
+  parameters: Record<string, unknown>;
+  truncated: boolean;
+  rows: Record<string, unknown>[];
+  /** Of a report that takes a cursor: that of the next page, null where there is none. */
+  next_cursor?: string | null;
+};
 
 /** One question about what happened, with the parameters that it takes and the rows that it answers. */
 export type Report = {
@@ -18,7 +24,10 @@ export type Report = {
   run: (db: Db, actor: Actor, given: Record<string, unknown>, now?: Date) => Promise<Answered>;
 };
 
-/** Makes a report of its schemas and its query. A query with a `limit` is asked for one row more, to see whether it is cut. */
+/**
+ * Makes a report of its schemas and its query. A query with a `limit` is asked for one row more, to see whether it is cut. Where it takes
+ * a `cursor`, each of its rows has that of the rows after it.
+ */
 export function report<P extends z.ZodObject>(spec: {
   title: string;
   parameters: P;
@@ -34,8 +43,11 @@ export function report<P extends z.ZodObject>(spec: {
       const parameters = parse(spec.parameters, given);
       const limit = limitOf(parameters);
       const found = await query(db, { ...parameters, ...(limit === undefined ? {} : { limit: limit + 1 }) }, now);
-      const rows = found.slice(0, limit).map(toWire);
-      return { parameters, truncated: rows.length < found.length, rows };
+      const page = found.slice(0, limit).map(toWire);
+      const truncated = page.length < found.length;
+      if (!("cursor" in spec.parameters.shape)) return { parameters, truncated, rows: page };
+      const rows = page.map(({ cursor: _, ...cells }) => cells);
+      return { parameters, truncated, rows, next_cursor: truncated ? String(page.at(-1)?.["cursor"]) : null };
     },
   };
 }

@@ -34,6 +34,11 @@ export const getReport = {
       .optional()
       .describe(`how many rows at most. Of ${takersOf("limit")}`),
     task_id: Uuid.optional().describe(`required by ${takersOf("task_id")}, of it alone`),
+    cursor: z
+      .string()
+      .max(50)
+      .optional()
+      .describe(`next_cursor of the page before. Of ${takersOf("cursor")}`),
     time_zone: TimeZone.optional().describe(`in which a day begins; UTC by default. Of ${takersOf("time_zone")}`),
   }),
   answers: {

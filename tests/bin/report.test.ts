@@ -44,7 +44,8 @@ test("--json prints what the HTTP API answers, and nothing else on stdout", asyn
   expect(JSON.parse(out)).toMatchObject({
     report: "task-timeline",
     parameters: { task_id: failed },
-    rows: { length: 5 },
+    rows: { length: 6 },
+    next_cursor: null,
   });
 });
 

@@ -30,6 +30,7 @@ export const TABLES: Record<string, Owned> = {
   },
   task_attempts: { owner: "lib/work", holds: "a row an attempt: who had it, since when, what became of it" },
   task_decisions: { owner: "lib/work", holds: "a row a decision of a person" },
+  decision_keys: { owner: "lib/work", holds: "under which idempotency key what was decided" },
   execution_logs: {
     owner: "lib/work",
     holds: "a row a step of an attempt",

@@ -149,6 +149,7 @@ test("the document has the names of the reports and the parameters of each", () 
       { name: "days", in: "query", description: expect.stringContaining("success-rate") },
       { name: "limit", in: "query" },
       { name: "task_id", in: "query", description: "required by task-timeline, of it alone" },
+      { name: "cursor", in: "query", description: "next_cursor of the page before. Of task-timeline" },
       { name: "time_zone", in: "query" },
     ],
   });

@@ -130,6 +130,15 @@ test("a task's decisions, dispatch, steps of every attempt and end are told in o
     {
       ...agent,
       ...time(230),
+      event: "ended",
+      attempt: 2,
+      action: "failed",
+      duration_ms: 28_000,
+      detail: "exit code 4: no disk",
+    },
+    {
+      ...agent,
+      ...time(230),
       event: "failed",
       attempt: 2,
       status: "failed",
@@ -167,9 +176,11 @@ test.each([
       started_at: at(12),
       completed_at: at(30),
     });
-    await buildStep(db, task_id, { step_number: 1, timestamp: at(14 + skew) });
-    await buildStep(db, task_id, { step_number: 2, timestamp: at(13 + skew) });
-    await buildStep(db, task_id, { step_number: 3, timestamp: at(20 + skew) });
+    const step = async (step_number: number, seconds: number) =>
+      await buildStep(db, task_id, { step_number, timestamp: at(seconds + skew), recorded_at: at(seconds) });
+    await step(1, 14);
+    await step(2, 13);
+    await step(3, 20);
 
     const rows = await ask(db, "task-timeline", { task_id });
 
@@ -179,6 +190,7 @@ test.each([
       "step 1 1",
       "step 1 2",
       "step 1 3",
+      "ended 1",
       "completed 1",
     ]);
     expect(rows[4]).toMatchObject({ at: at(14 + skew).toISOString(), offset_ms: (14 + skew) * 1000 });
@@ -203,17 +215,74 @@ test("the timeline of work that really went its way has its events in order", as
 
   const rows = await ask(db, "task-timeline", { task_id });
 
-  expect(events(rows)).toEqual(["submitted", "approved", "dispatched 1", "started 1", "step 1 1", "completed 1"]);
+  expect(events(rows)).toEqual([
+    "submitted",
+    "approved",
+    "dispatched 1",
+    "started 1",
+    "step 1 1",
+    "ended 1",
+    "completed 1",
+  ]);
   expect(rows.at(-1)).toMatchObject({ detail: "exit code 0" });
+});
+
+test("every attempt is told, with who had it, how it ended and why", async () => {
+  const world = worldOf(db);
+  const task_id = await world.submit({ max_attempts: 3 });
+  const next = async () => {
+    await db`update tasks set ready_at = now() where task_id = ${task_id}`;
+    await world.dispatch();
+    const request = world.requests().at(-1);
+    if (request === undefined) throw new Error("nothing was dispatched");
+    return request;
+  };
+  const failed = { status: "failed", retryable: true, error_message: "R1", exit_code: 75 };
+  await world.record(reply(await next(), "work_result", failed));
+  const held = await next();
+  await world.record(reply(held, "work_status", { status: "held", process: "host 7" }));
+  await world.record(reply(held, "work_status", { status: "approved", message: "R2" }));
+  await world.record(reply(await next(), "error", { error_code: 5001, error_message: "R3" }));
+  await world.record(reply(await next(), "work_result", { status: "completed", exit_code: 0 }));
+
+  const rows = await ask(db, "task-timeline", { task_id });
+
+  expect(rows.filter(({ event }) => event === "ended").map((row) => [row.attempt, row.action, row.detail])).toEqual([
+    [1, "failed_retryable", "exit code 75: R1"],
+    [2, "handed_back", "R2"],
+    [3, "failed_retryable", "R3 (error 5001)"],
+    [4, "completed", "exit code 0"],
+  ]);
+  expect(events(rows)).toContain("taken 2");
+  expect(events(rows).filter((event) => event.startsWith("dispatched"))).toHaveLength(4);
+});
+
+test("a timeline has pages: together they have each event once, in order", async () => {
+  const task_id = await buildTask(db, { created_at: start });
+  for (let n = 1; n <= 23; n += 1) await buildStep(db, task_id, { step_number: n, timestamp: at(10) });
+  const { reports } = await import("../../lib/reports/all.ts");
+  const page = async (cursor: object) =>
+    await reports["task-timeline"].run(db, ACTOR, { task_id, limit: 4, ...cursor });
+
+  const rows: object[] = [];
+  for (let next: object | null = {}; next !== null; ) {
+    const answered = await page(next);
+    rows.push(...answered.rows);
+    next = typeof answered.next_cursor === "string" ? { cursor: answered.next_cursor } : null;
+  }
+
+  expect(rows).toHaveLength(29);
+  expect(rows).toEqual(await ask(db, "task-timeline", { task_id }));
+  await expect(page({ cursor: "1" })).rejects.toMatchObject({ status: 400 });
 });
 
 test("a timeline is cut where it is asked to be, and says so", async () => {
   const task_id = await buildTask(db);
   const { reports } = await import("../../lib/reports/all.ts");
 
-  expect(await reports["task-timeline"].run(db, ACTOR, { task_id, limit: 5 })).toMatchObject({
+  expect(await reports["task-timeline"].run(db, ACTOR, { task_id, limit: 6 })).toMatchObject({
     truncated: false,
-    rows: { length: 5 },
+    rows: { length: 6 },
   });
   expect(await reports["task-timeline"].run(db, ACTOR, { task_id, limit: 4 })).toMatchObject({
     truncated: true,

@@ -77,7 +77,22 @@ export async function buildTask(db: Db, parts: TaskParts = {}): Promise<string> 
     ...json(db, parts, ["estimated_resources", "actual_resources", "external_ai_used"]),
   };
   await db`insert into tasks ${db(row)}`;
+  if (ran) await buildAttempt(db, row.task_id);
   return row.task_id;
+}
+
+/** Writes the latest attempt of a task, as the task tells it. */
+async function buildAttempt(db: Db, task_id: string): Promise<void> {
+  await db`
+    insert into task_attempts (
+      task_id, attempt, agent, run_id, counted, requests, requested_at, taken_at, started_at, heard_at, lease_until, ended_at, how,
+      reason, exit_code, metrics
+    )
+    select task_id, attempt, to_agent, run_id, true, 1, coalesce(dispatched_at, created_at), started_at, started_at, started_at,
+      coalesce(lease_until, now()), completed_at, case when completed_at is not null then status::text end, error_message, exit_code,
+      actual_resources
+    from tasks where task_id = ${task_id}
+  `;
 }
 
 function json(db: Db, parts: TaskParts, names: (keyof TaskParts)[]) {
@@ -94,6 +109,8 @@ export type StepParts = {
   status?: "running" | "completed" | "failed";
   output_summary?: string | null;
   timestamp?: Date;
+  /** When it was told, by our clock; by default when it says that it was. */
+  recorded_at?: Date;
   duration_ms?: number | null;
   /** Its full output, in pieces. */
   output?: string[];
@@ -111,7 +128,7 @@ export async function buildStep(db: Db, task_id: string, { output = [], ...parts
     status: "completed",
     duration_ms: 100,
   };
-  await db`insert into execution_logs ${db({ ...plain, ...parts, log_id, task_id, timestamp })}`;
+  await db`insert into execution_logs ${db({ recorded_at: timestamp, ...plain, ...parts, log_id, task_id, timestamp })}`;
   for (const [chunk_number, output_full] of output.entries()) {
     const output_size_bytes = Buffer.byteLength(output_full);
     const chunk = { output_id: uuidv7(), log_id, chunk_number, encoding: "utf8", output_full, output_size_bytes };

@@ -35,6 +35,7 @@ async function pages(task_id: string, list: string, limit: number) {
 }
 
 const attempts = async (task_id: string, count: number, reason: string) => {
+  await db`delete from task_attempts where task_id = ${task_id}`;
   await db`
     insert into task_attempts (
       task_id, attempt, agent, run_id, counted, requests, requested_at, lease_until, ended_at, how, reason, metrics
@@ -159,7 +160,7 @@ test("a change is answered though the work is larger than an answer: the largest
 test("attempts and decisions have pages, and no reason is lost", async () => {
   const task_id = await buildTask(db, { status: "failed" });
   await attempts(task_id, 130, "r".repeat(10_000));
-  await decide(task_id, "retry", { by: "ada", reason: "again" } as object);
+  await decide(task_id, "retry", { by: "ada", reason: "again" });
   await decide(task_id, "cancel", { by: "bob" });
 
   const { json } = await get(task_id);
