@@ -85,6 +85,8 @@ function parametersOf(place: "path" | "query" | "header", schema: z.ZodObject | 
     in: place,
     ...(place === "path" || required.includes(name) ? { required: true } : {}),
     ...(description === undefined ? {} : { description }),
+    // lib/input/list-of.ts: with commas, and not the name once more.
+    ...(rest["type"] === "array" ? { explode: false } : {}),
     schema: { ...least(rest), ...rest },
   }));
 }

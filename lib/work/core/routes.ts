@@ -1,7 +1,8 @@
 import * as z from "zod";
+import { listOf } from "../../input/list-of.ts";
 import { whole } from "../../input/whole.ts";
 import { text } from "../../protocol/fields.ts";
-import { Uuid } from "../../protocol/messages.ts";
+import { Timestamp, Uuid } from "../../protocol/messages.ts";
 import type { Route } from "../../runtime/http/route.ts";
 import {
   Explained,
@@ -65,14 +66,23 @@ export const listWork = {
   method: "GET",
   path: "/work",
   operation: "listWork",
-  summary: "List work, newest first.",
+  summary: "List work, newest first or oldest first.",
   access: "caller",
   function: "list-work",
   query: z.strictObject({
-    status: z.enum(STATUSES).optional(),
+    status: listOf(z.enum(STATUSES), STATUSES.length).optional().describe("one, or several with commas between them"),
     work_type: text(100).optional(),
     agent: text(63).optional(),
     project_id: Uuid.optional(),
+    created_by: text(200).optional(),
+    created_after: Timestamp.optional().describe("at this time or later"),
+    created_before: Timestamp.optional().describe("before this time"),
+    text: text(200, 1)
+      .optional()
+      .describe(
+        "part of request_text, in capitals or not; a page looks at 10,000 pieces of work, and may have few or none and a next_cursor",
+      ),
+    sort: z.enum(["newest", "oldest"]).default("newest"),
     limit: whole(1, 100).default(20),
     cursor: Uuid.optional().describe("next_cursor of the page before"),
   }),

@@ -81,24 +81,68 @@ export async function findDecisions(db: Db, taskId: string, span: Span<string>):
 
 /** Which work a list shows; a cursor is a task_id, and the list begins after it. */
 export type ListFilter = {
-  status?: Status | undefined;
+  status?: Status[] | undefined;
   work_type?: string | undefined;
   agent?: string | undefined;
   project_id?: string | undefined;
+  created_by?: string | undefined;
+  created_after?: string | undefined;
+  created_before?: string | undefined;
+  sort?: "newest" | "oldest" | undefined;
   cursor?: string | undefined;
 };
 
-/** At most `limit` tasks, newest first: task_id is time-ordered, so it is the order and the cursor. */
+/** At most `limit` tasks in the order of their task_id, which is that of time and the cursor. */
 export async function findTasks(db: Db, filter: ListFilter, limit: number): Promise<TaskRow[]> {
-  return await db<TaskRow[]>`
-    select ${summaryColumns(db)} from tasks
-    where true
-      ${filter.status === undefined ? db`` : db`and ${statusColumn(db)} = ${filter.status}`}
-      ${filter.work_type === undefined ? db`` : db`and work_type = ${filter.work_type}`}
-      ${filter.agent === undefined ? db`` : db`and to_agent = ${filter.agent}`}
-      ${filter.project_id === undefined ? db`` : db`and project_id = ${filter.project_id}`}
-      ${filter.cursor === undefined ? db`` : db`and task_id < ${filter.cursor}`}
-    order by task_id desc
-    limit ${limit}
+  return await db<
+    TaskRow[]
+  >`select ${summaryColumns(db)} from tasks where ${chosen(db, filter)} ${inOrder(db, filter)} limit ${limit}`;
+}
+
+/**
+ * Of the first `scanned` tasks of the filter at most `limit` whose text has `text` in it, in capitals or not; and the last of those
+ * that were looked at, where there are more.
+ */
+export async function searchTasks(
+  db: Db,
+  filter: ListFilter,
+  text: string,
+  { limit, scanned }: { limit: number; scanned: number },
+): Promise<{ rows: TaskRow[]; last: string | null }> {
+  const pattern = `%${text.replaceAll(/[\\%_]/g, "\\$&")}%`;
+  const looked = db`select * from tasks where ${chosen(db, filter)} ${inOrder(db, filter)} limit ${scanned}`;
+  const [rows, [end]] = await Promise.all([
+    db<TaskRow[]>`
+      with looked as (${looked})
+      select ${summaryColumns(db)} from looked where request_text ilike ${pattern} ${inOrder(db, filter)} limit ${limit}
+    `,
+    db<{ taskId: string }[]>`
+      select task_id from tasks where ${chosen(db, filter)} ${inOrder(db, filter)} offset ${scanned - 1} limit 1
+    `,
+  ]);
+  return { rows, last: end?.taskId ?? null };
+}
+
+const inOrder = (db: Db, { sort }: ListFilter) =>
+  sort === "oldest" ? db`order by task_id` : db`order by task_id desc`;
+
+function chosen(db: Db, filter: ListFilter) {
+  const { status, work_type, agent, project_id, created_by, created_after, created_before, sort, cursor } = filter;
+  return db`
+    true
+    ${status === undefined ? db`` : isIn(db, status)}
+    ${work_type === undefined ? db`` : db`and work_type = ${work_type}`}
+    ${agent === undefined ? db`` : db`and to_agent = ${agent}`}
+    ${project_id === undefined ? db`` : db`and project_id = ${project_id}`}
+    ${created_by === undefined ? db`` : db`and created_by = ${created_by}`}
+    ${created_after === undefined ? db`` : db`and created_at >= ${created_after}::timestamptz`}
+    ${created_before === undefined ? db`` : db`and created_at < ${created_before}::timestamptz`}
+    ${cursor === undefined ? db`` : sort === "oldest" ? db`and task_id > ${cursor}` : db`and task_id < ${cursor}`}
   `;
+}
+
+/** By the column, which has an index, and by what callers see of it: work that is being stopped is executing there. */
+function isIn(db: Db, statuses: Status[]) {
+  const kept = [...new Set(statuses.map((status) => (status === "cancelling" ? "executing" : status)))];
+  return db`and status = any(${kept}::text[]::task_status[]) and ${statusColumn(db)} = any(${statuses}::text[])`;
 }
