@@ -1,16 +1,17 @@
 import { sqsQueues } from "../../lib/runtime/aws/queues.ts";
-import { decide, feedback, handOver } from "../../lib/wiring/calls/decisions.ts";
+import { decide, feedback, handOver, remove } from "../../lib/wiring/calls/decisions.ts";
 import { functionPlane, httpFunction } from "../../lib/wiring/serve.ts";
 import {
   approveWork,
   cancelWork,
+  deleteWork,
   giveFeedback,
   handOverWork,
   rejectWork,
   retryWork,
 } from "../../lib/work/core/routes.ts";
 
-/** POST /work/{task_id}/approve, reject, cancel, retry, handover, feedback: what is said about work. */
+/** POST /work/{task_id}/approve, reject, cancel, retry, handover, feedback: what is said about work. DELETE /work/{task_id}. */
 export const handler = httpFunction(
   functionPlane(sqsQueues()),
   [approveWork, decide("approve")],
@@ -18,5 +19,6 @@ export const handler = httpFunction(
   [cancelWork, decide("cancel")],
   [retryWork, decide("retry")],
   [handOverWork, handOver],
+  [deleteWork, remove],
   [giveFeedback, feedback],
 );

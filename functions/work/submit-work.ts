@@ -1,7 +1,12 @@
 import { sqsQueues } from "../../lib/runtime/aws/queues.ts";
-import { explain, submit } from "../../lib/wiring/calls/submission.ts";
+import { explain, rerun, submit } from "../../lib/wiring/calls/submission.ts";
 import { functionPlane, httpFunction } from "../../lib/wiring/serve.ts";
-import { explainRoute, submitWork } from "../../lib/work/core/routes.ts";
+import { explainRoute, rerunWork, submitWork } from "../../lib/work/core/routes.ts";
 
-/** POST /work: has an agent chosen and keeps the work. POST /route: tells who it would be, and keeps nothing. */
-export const handler = httpFunction(functionPlane(sqsQueues()), [submitWork, submit], [explainRoute, explain]);
+/** POST /work and /work/{task_id}/rerun: has an agent chosen and keeps the work. POST /route: tells who it would be, and keeps nothing. */
+export const handler = httpFunction(
+  functionPlane(sqsQueues()),
+  [submitWork, submit],
+  [rerunWork, rerun],
+  [explainRoute, explain],
+);

@@ -3,9 +3,15 @@ import type { Answer } from "../../runtime/http/route.ts";
 import { uuidOf } from "../../runtime/ids.ts";
 import type { Decision } from "../../work/core/lifecycle.ts";
 import { deliver } from "../../work/core/outbox.ts";
-import type { approveWork, giveFeedback as feedbackRoute, handOverWork } from "../../work/core/routes.ts";
+import type {
+  approveWork,
+  deleteWork as deleteRoute,
+  giveFeedback as feedbackRoute,
+  handOverWork,
+} from "../../work/core/routes.ts";
 import { toTask } from "../../work/reading/task.ts";
 import { type Decided, decide as decideWork } from "../../work/submission/decide.ts";
+import { deleteWork } from "../../work/submission/delete-work.ts";
 import { handOver as handOverByPerson } from "../../work/submission/handover-by-person.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { router } from "../router.ts";
@@ -51,6 +57,14 @@ export const handOver: Answers<typeof handOverWork> = async (plane, actor, { par
   tell({ task_trace_id: traceId });
   log.info("work handed over", { task_id, trace_id: traceId, status, to_agent: toAgent });
   return await answer(plane, decided);
+};
+
+/** Deletes work that has ended. */
+export const remove: Answers<typeof deleteRoute> = async (plane, actor, { params: { task_id }, log, tell }) => {
+  tell({ task_id });
+  await deleteWork(plane.db, actor, task_id);
+  log.info("work deleted", { task_id });
+  return { status: 204 };
 };
 
 /** Keeps how well work was done. */

@@ -21,6 +21,7 @@ const summary = {
   request_id: Uuid,
   run_id: Uuid.describe("the request_id that agents see: kept over the attempts of a run, new with each retry"),
   trace_id: Uuid,
+  rerun_of: Uuid.nullable().describe("the work that this does again, which may be deleted by now"),
   project_id: Uuid.nullable(),
   created_by: z.string(),
   request_text: z.string(),

@@ -16,9 +16,34 @@ import {
   TaskWithSteps,
 } from "./answers.ts";
 import { type Decision, STATUSES } from "./lifecycle.ts";
-import { Approve, AskRouter, Decide, GiveFeedback, HandOver, isOwn, NOBODYS, OWN, SubmitWork } from "./schema.ts";
+import {
+  Approve,
+  AskRouter,
+  Decide,
+  GiveFeedback,
+  HandOver,
+  isOwn,
+  NOBODYS,
+  OWN,
+  Rerun,
+  SubmitWork,
+} from "./schema.ts";
 
 const params = z.object({ task_id: Uuid });
+
+const idempotencyKey = z
+  .string()
+  .regex(
+    /^[\x21-\x2b\x2d-\x7e]{1,255}$/,
+    "must be one key of 1 to 255 printable ASCII characters without space and comma; two headers arrive joined by a comma",
+  )
+  .refine(isOwn, OWN)
+  .meta({ not: { enum: NOBODYS } })
+  .optional()
+  .describe(
+    "a UUID, or any other text, which stands for the UUID made of its SHA-256; beside a request_id it must stand for the same",
+  );
+const keyed = z.object({ "idempotency-key": idempotencyKey });
 
 export const submitWork = {
   method: "POST",
@@ -28,25 +53,46 @@ export const submitWork = {
   access: "caller",
   function: "submit-work",
   repeatable: true,
-  headers: z.object({
-    "idempotency-key": z
-      .string()
-      .regex(
-        /^[\x21-\x2b\x2d-\x7e]{1,255}$/,
-        "must be one key of 1 to 255 printable ASCII characters without space and comma; two headers arrive joined by a comma",
-      )
-      .refine(isOwn, OWN)
-      .meta({ not: { enum: NOBODYS } })
-      .optional()
-      .describe(
-        "a UUID, or any other text, which stands for the UUID made of its SHA-256; beside a request_id it must stand for the same",
-      ),
-  }),
+  headers: keyed,
   body: SubmitWork,
   answers: {
     201: { description: "Accepted and kept", schema: Task, headers: ["location"] },
     200: { description: "Accepted before", schema: Task, headers: ["location", "idempotent-replayed"] },
     409: { description: "The same key was used for other content" },
+  },
+} as const satisfies Route;
+
+export const rerunWork = {
+  method: "POST",
+  path: "/work/{task_id}/rerun",
+  operation: "rerunWork",
+  summary: "Do finished work again as new work, with what the body says otherwise; it is approved anew.",
+  access: "caller",
+  function: "submit-work",
+  repeatable: true,
+  params,
+  headers: keyed,
+  body: Rerun.default({ created_by: "anonymous" }),
+  answers: {
+    201: { description: "Accepted and kept", schema: Task, headers: ["location"] },
+    200: { description: "Accepted before", schema: Task, headers: ["location", "idempotent-replayed"] },
+    404: { description: "No such work" },
+    409: { description: "The work has not ended, or the same key was used for other content" },
+  },
+} as const satisfies Route;
+
+export const deleteWork = {
+  method: "DELETE",
+  path: "/work/{task_id}",
+  operation: "deleteWork",
+  summary: "Delete finished work with its steps, output, attempts and decisions; what the router decided stays.",
+  access: "caller",
+  function: "decide-work",
+  params,
+  answers: {
+    204: { description: "It is gone" },
+    404: { description: "No such work" },
+    409: { description: "The work has not ended: cancel it first" },
   },
 } as const satisfies Route;
 
@@ -284,6 +330,8 @@ export const workRoutes = [
   rejectWork,
   cancelWork,
   retryWork,
+  rerunWork,
+  deleteWork,
   handOverWork,
   giveFeedback,
   explainRoute,

@@ -52,6 +52,29 @@ export type SubmitWork = z.infer<typeof SubmitWork>;
 /** What a caller asks the router: work that is not submitted, of which the text alone is needed. */
 export const AskRouter = SubmitWork.partial().required({ request_text: true });
 
+const { shape } = SubmitWork;
+
+/** What is to be otherwise when work is done again; the rest is as it was. */
+export const Rerun = z.strictObject({
+  request_text: shape.request_text.optional(),
+  work_type: shape.work_type.optional(),
+  parameters: shape.parameters.unwrap().optional(),
+  hints: shape.hints.unwrap().optional(),
+  to_agent: shape.to_agent.describe(
+    "who is to do it; without it as before: who was named then, or whom the router chooses",
+  ),
+  project_id: shape.project_id,
+  created_by: shape.created_by,
+  request_id: shape.request_id,
+  approval: shape.approval.unwrap().optional(),
+  priority: shape.priority.unwrap().optional(),
+  not_before: shape.not_before,
+  timeout_seconds: shape.timeout_seconds.unwrap().optional(),
+  max_attempts: shape.max_attempts.unwrap().optional(),
+  estimated_resources: shape.estimated_resources,
+});
+export type Rerun = z.infer<typeof Rerun>;
+
 /** Who decides, and why. */
 export const Decide = z.strictObject({
   by: Decider.describe("who decides; kept for ever"),

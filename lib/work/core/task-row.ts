@@ -29,7 +29,7 @@ export const statusColumn = (db: Db) =>
 
 /** The columns of a task that a list shows: all that callers see but what may be large. */
 export const summaryColumns = (db: Db) => db`
-  task_id, ${statusColumn(db)} as status, request_id, run_id, trace_id, project_id, created_by, request_text, work_type, to_agent, priority, not_before,
+  task_id, ${statusColumn(db)} as status, request_id, run_id, trace_id, rerun_of, project_id, created_by, request_text, work_type, to_agent, priority, not_before,
   timeout_seconds, max_attempts, approval, approved_by, approved_at, approval_reason, attempt, attempts_used, ready_at, dispatched_at,
   started_at, lease_until, progress, exit_code, error_message, ended_by, created_at, completed_at
 `;

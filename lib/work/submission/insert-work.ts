@@ -13,6 +13,7 @@ export type NewTask = Omit<SubmitWork, "request_id" | "to_agent"> & {
   message_bytes: number;
   status: "pending" | "approved";
   approval_reason: string | null;
+  rerun_of: string | null;
 };
 
 /**
@@ -27,7 +28,7 @@ export async function insertOnce(db: Db, task: NewTask, routed: Routed): Promise
         task_id, status, request_id, request_hash, trace_id, run_id, project_id, created_by, request_text, work_type,
         parameters, hints, to_agent, priority, not_before, timeout_seconds, max_attempts, message_bytes,
         estimated_resources, approval, approved_by, approved_at, approval_reason, ready_at,
-        routing_id, routed_at, routing, concurrency_key
+        routing_id, routed_at, routing, concurrency_key, rerun_of
       ) select
         ${task.task_id}, ${task.status}, ${task.request_id}, ${task.request_hash}, ${task.trace_id}, ${task.request_id},
         ${task.project_id ?? null}, ${task.created_by}, ${task.request_text}, ${task.work_type},
@@ -36,7 +37,7 @@ export async function insertOnce(db: Db, task: NewTask, routed: Routed): Promise
         ${task.estimated_resources === undefined ? null : db.json(task.estimated_resources)},
         ${task.approval}, ${approved ? "policy" : null}, ${approved ? db`now()` : null}, ${task.approval_reason},
         ${approved ? db`greatest(now(), ${task.not_before ?? null}::timestamptz)` : null},
-        ${routed.routingId}, now(), ${db.json(routed.routing)}, ${task.concurrency_key}
+        ${routed.routingId}, now(), ${db.json(routed.routing)}, ${task.concurrency_key}, ${task.rerun_of}
       where ${routed.holds(db)}
       on conflict on constraint tasks_request_id_key do nothing
       returning routed_at, stopping, ${taskColumns(db)}

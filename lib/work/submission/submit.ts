@@ -21,6 +21,8 @@ export type Submission = {
   key: string | undefined;
   taskId: string;
   traceId: string;
+  /** Of work that is done again: which, and what was asked to be otherwise, by which the same again is known. */
+  again?: { rerunOf: string; asked: Record<string, unknown> };
 };
 
 /**
@@ -36,14 +38,10 @@ export async function submit(
   route: Route,
   submission: Submission,
 ): Promise<{ row: TaskRow; replayed: boolean }> {
-  const { work, key, taskId, traceId } = submission;
-  if (key !== undefined && work.request_id !== undefined && key !== work.request_id) {
-    const message = "request_id and the header Idempotency-Key say different things. Send one, or both the same.";
-    throw new CallerError(400, "invalid_input", message, { fields: [{ field: "request_id", message }] });
-  }
+  const { work, key, taskId, traceId, again } = submission;
   const { request_id, ...content } = work;
-  const requestId = request_id ?? key ?? taskId;
-  const hashes = hashesOf(content);
+  const requestId = requestIdOf(request_id, key) ?? taskId;
+  const hashes = hashesOf(again?.asked ?? content);
   const message_bytes = sizeOf(work);
   const concurrency_key = work.hints.concurrency_key ?? null;
 
@@ -67,6 +65,7 @@ export async function submit(
       message_bytes,
       status: reason === undefined ? "pending" : "approved",
       approval_reason: reason ?? null,
+      rerun_of: again?.rerunOf ?? null,
     };
     const row = await insertOnce(db, task, routed);
     if (row !== undefined) return { row, replayed: false };
@@ -78,8 +77,17 @@ export async function submit(
   throw new Error(`request_id ${requestId} is taken and not there`);
 }
 
+/** The key of a submission: that of its body or of its header. Throws where they are two. */
+export function requestIdOf(requestId: string | undefined, key: string | undefined): string | undefined {
+  if (key !== undefined && requestId !== undefined && key !== requestId) {
+    const message = "request_id and the header Idempotency-Key say different things. Send one, or both the same.";
+    throw new CallerError(400, "invalid_input", message, { fields: [{ field: "request_id", message }] });
+  }
+  return requestId ?? key;
+}
+
 /** The work that this key has made before. Throws where it was made of content that has none of these hashes. */
-async function replay(db: Db, requestId: string, hashes: readonly Buffer[]): Promise<TaskRow | undefined> {
+export async function replay(db: Db, requestId: string, hashes: readonly Buffer[]): Promise<TaskRow | undefined> {
   const before = await findByRequest(db, requestId);
   if (before === undefined) return undefined;
   const { requestHash, ...known } = before;
@@ -98,7 +106,9 @@ export function approvalReason(
 }
 
 /** The hash of content; where it has a time, also the one that it had with the time as it was spelt, by which older work is known. */
-function hashesOf(content: Omit<SubmitWork, "request_id">): readonly [Buffer, ...Buffer[]] {
+export function hashesOf(
+  content: Record<string, unknown> & { not_before?: string | undefined },
+): readonly [Buffer, ...Buffer[]] {
   const { not_before } = content;
   if (not_before === undefined) return [contentHash(content)];
   return [contentHash({ ...content, not_before: instantOf(not_before) }), contentHash(content)];

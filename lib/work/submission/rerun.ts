@@ -1,0 +1,58 @@
+import type { Actor } from "../../access/actor.ts";
+import { CallerError } from "../../errors.ts";
+import type { Db } from "../../runtime/postgres/db.ts";
+import { FINAL } from "../core/lifecycle.ts";
+import type { Route } from "../core/router-seam.ts";
+import { type Rerun, SubmitWork } from "../core/schema.ts";
+import { findTask, type TaskRow } from "../core/task-row.ts";
+import { unknownWork } from "../core/unknown-work.ts";
+import type { WorkSettings } from "../settings.ts";
+import { hashesOf, replay, requestIdOf, type Submission, submit } from "./submit.ts";
+
+/**
+ * Work that has ended, done again as new work with what the caller says otherwise: routed and approved anew, and with a link to what it
+ * does again. The same key again answers as submit does, also once the work that it did again runs or is gone. Throws 404 for unknown
+ * work, 409 where it has not ended.
+ */
+export async function rerun(
+  db: Db,
+  actor: Actor,
+  settings: Pick<WorkSettings, "approvalRequired">,
+  route: Route,
+  rerunOf: string,
+  { said, ...submission }: Omit<Submission, "work" | "again"> & { said: Rerun },
+): Promise<{ row: TaskRow; replayed: boolean }> {
+  const { request_id, ...otherwise } = said;
+  const asked = { ...otherwise, rerun_of: rerunOf };
+  const requestId = requestIdOf(request_id, submission.key);
+  const known = requestId === undefined ? undefined : await replay(db, requestId, hashesOf(asked));
+  if (known !== undefined) return { row: known, replayed: known.taskId !== submission.taskId };
+  const work = SubmitWork.parse({ ...(await findEnded(db, rerunOf)), ...said });
+  return await submit(db, actor, settings, route, { ...submission, work, again: { rerunOf, asked } });
+}
+
+/** What was submitted as work that has ended; who was chosen for it is named only where its caller has named it. */
+async function findEnded(db: Db, taskId: string): Promise<Partial<SubmitWork>> {
+  const row = await findTask(db, taskId);
+  if (row === undefined) throw unknownWork(taskId);
+  if (!FINAL.includes(row.status)) {
+    const message = `The work is ${row.status}; rerun is possible only once it is ${FINAL.join(" or ")}.`;
+    throw new CallerError(409, `not_possible_from_${row.status}`, message);
+  }
+  const { routing, toAgent, projectId, estimatedResources, ...more } = row;
+  return {
+    request_text: row.requestText,
+    work_type: row.workType,
+    parameters: more["parameters"] as SubmitWork["parameters"],
+    hints: row.hints as SubmitWork["hints"],
+    approval: more["approval"] as SubmitWork["approval"],
+    priority: more["priority"] as number,
+    timeout_seconds: more["timeoutSeconds"] as number,
+    max_attempts: row.maxAttempts,
+    ...(routing?.strategy === "explicit" && toAgent !== null ? { to_agent: toAgent } : {}),
+    ...(projectId === null ? {} : { project_id: projectId }),
+    ...(estimatedResources == null
+      ? {}
+      : { estimated_resources: estimatedResources as SubmitWork["estimated_resources"] }),
+  };
+}
