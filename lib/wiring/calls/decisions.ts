@@ -19,7 +19,7 @@ import type { Answers } from "../serve.ts";
 
 /** Carries out what a person decided, then tells whoever must know. */
 export function decide(decision: Decision): Answers<typeof approveWork> {
-  return async (plane, actor, { params, body, log, tell }) => {
+  return async (plane, actor, { params, headers, body, log, tell }) => {
     const { task_id } = params;
     tell({ task_id });
     const decided = await decideWork(
@@ -31,6 +31,7 @@ export function decide(decision: Decision): Answers<typeof approveWork> {
       task_id,
       body,
       plane.stamp,
+      keyOf(headers),
     );
     const { traceId, status } = decided.row;
     tell({ task_trace_id: traceId });
@@ -40,7 +41,7 @@ export function decide(decision: Decision): Answers<typeof approveWork> {
 }
 
 /** Passes work on to another agent, or keeps that its agent takes a role; said again in the same run it changes nothing. */
-export const handOver: Answers<typeof handOverWork> = async (plane, actor, { params, body, log, tell }) => {
+export const handOver: Answers<typeof handOverWork> = async (plane, actor, { params, headers, body, log, tell }) => {
   const { task_id } = params;
   tell({ task_id });
   const decided = await handOverByPerson(
@@ -52,6 +53,7 @@ export const handOver: Answers<typeof handOverWork> = async (plane, actor, { par
     body,
     uuidOf,
     plane.stamp,
+    keyOf(headers),
   );
   const { traceId, status, toAgent } = decided.row;
   tell({ task_trace_id: traceId });
@@ -75,9 +77,13 @@ export const feedback: Answers<typeof feedbackRoute> = async (plane, actor, { pa
   return { status: 200, body: given };
 };
 
+function keyOf({ "idempotency-key": key }: { "idempotency-key"?: string | undefined }): string | undefined {
+  return key === undefined ? undefined : uuidOf(key);
+}
+
 /** Sends what was decided to whom it concerns, and answers the work as it is now. */
-async function answer(plane: ControlPlane, { row, outgoing }: Decided): Promise<Answer> {
+async function answer(plane: ControlPlane, { row, outgoing, replayed }: Decided): Promise<Answer> {
   await deliver(plane.db, outgoing, plane.send);
   if (row.status === "approved") await plane.wake(row);
-  return { status: 200, body: toTask(row) };
+  return { status: 200, body: toTask(row), headers: { "idempotent-replayed": String(replayed) } };
 }

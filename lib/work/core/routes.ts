@@ -268,11 +268,12 @@ function decision<const D extends Decision, B extends z.ZodType = typeof Decide>
     access: "caller",
     function: "decide-work",
     params,
+    headers: keyed,
     body: (body ?? Decide) as B,
     answers: {
-      200: { description: "The work as it is now", schema: Task },
+      200: { description: "The work as it is now", schema: Task, headers: ["idempotent-replayed"] },
       404: { description: "No such work" },
-      409: { description: "Not possible from the present status" },
+      409: { description: "Not possible from the present status, or the same key was used for other content" },
     },
   } as const satisfies Route;
 }
@@ -291,11 +292,15 @@ export const handOverWork = {
   access: "caller",
   function: "decide-work",
   params,
+  headers: keyed,
   body: HandOver,
   answers: {
-    200: { description: "The work as it is now", schema: Task },
+    200: { description: "The work as it is now", schema: Task, headers: ["idempotent-replayed"] },
     404: { description: "No such work" },
-    409: { description: "Not possible from the present status or attempt, or no other agent is found" },
+    409: {
+      description:
+        "Not possible from the present status or attempt, no other agent is found, or the key was used for other content",
+    },
     413: { description: "The context is too large for a message" },
   },
 } as const satisfies Route;

@@ -13,10 +13,11 @@ import type { Approve } from "../core/schema.ts";
 import { findTask, type TaskRow } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
 import type { WorkSettings } from "../settings.ts";
+import { type DecisionKey, takeKey } from "./decision-key.ts";
 import { approve, assign, insertDecision, lockIfIn, reject, restart } from "./decisions.ts";
 
 /** The work as a decision left it, and what is to be sent because of it; it is in the outbox already. */
-export type Decided = { row: TaskRow; outgoing: Outgoing[] };
+export type Decided = { row: TaskRow; outgoing: Outgoing[]; replayed: boolean };
 
 /** How long a process that is told to stop may be silent, before it is taken to have stopped. */
 export type StopSettings = Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">;
@@ -24,8 +25,8 @@ export type StopSettings = Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">;
 /**
  * Carries out what a person decided, and keeps who, when and why, in one transaction. What may be done about the work at that moment is
  * stopped before it goes on: until its agent has confirmed that, the work is cancelling. Answers the work as it is then and what is to
- * be sent. Throws 404 for unknown work, 409 naming the present status where the decision is not possible from it, 400 where work without
- * an agent is approved and none is named.
+ * be sent. The same again under the same key changes nothing. Throws 404 for unknown work, 409 naming the present status where the
+ * decision is not possible from it or the key was used for another, 400 where work without an agent is approved and none is named.
  */
 export async function decide(
   pool: Pool,
@@ -36,8 +37,11 @@ export async function decide(
   taskId: string,
   said: Approve,
   stamp: Stamp,
+  key?: DecisionKey,
 ): Promise<Decided> {
   return await pool.begin(async (db) => {
+    const known = await takeKey(db, taskId, key, { decision, said });
+    if (known !== undefined) return { row: known, outgoing: [], replayed: true };
     const before = await lockIfIn(db, taskId, possibleFrom[decision]);
     if (before === undefined) throw await impossible(db, decision, taskId);
     if (decision === "approve") await chooseAgent(db, route, before, said);
@@ -48,7 +52,7 @@ export async function decide(
     await insertDecision(db, { decisionId: stamp.newId(), taskId, decision, by, reason, before: before.status, after });
     const row = await findTask(db, taskId);
     if (row === undefined) throw new Error(`task ${taskId} is locked and not there`);
-    return { row, outgoing };
+    return { row, outgoing, replayed: false };
   });
 }
 

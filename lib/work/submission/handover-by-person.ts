@@ -10,6 +10,7 @@ import type { HandOver } from "../core/schema.ts";
 import { findTask, type TaskRow } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
 import { type Decided, type StopSettings, stopWork } from "./decide.ts";
+import { type DecisionKey, takeKey } from "./decision-key.ts";
 import { lockIfIn } from "./decisions.ts";
 
 const FROM: readonly Status[] = ["approved", "executing"];
@@ -30,19 +31,22 @@ export async function handOver(
   said: HandOver,
   uuidOf: (text: string) => string,
   stamp: Stamp,
+  key?: DecisionKey,
 ): Promise<Decided> {
   return await pool.begin(async (db) => {
+    const before = await takeKey(db, taskId, key, { decision: "handover", said });
+    if (before !== undefined) return { row: before, outgoing: [], replayed: true };
     const task = await lockIfIn(db, taskId, FROM);
     const known = task ?? (await findTask(db, taskId));
     if (known === undefined) throw unknownWork(taskId);
     const eventId = uuidOf(`handover/${known.runId}/${canonicalJson(said)}`);
-    if (await router.hasHandover(db, taskId, eventId)) return { row: known, outgoing: [] };
+    if (await router.hasHandover(db, taskId, eventId)) return { row: known, outgoing: [], replayed: true };
     const from = toAgentOf(task, known, said);
     const { role, reason, context = {} } = said;
     if (role !== undefined) {
       const about = { eventId, taskId, source: from, target: from, role, reason, context, routed: null, error: null };
       await router.insertHandover(db, { ...about, type: "sub_role" });
-      return { row: known, outgoing: [] };
+      return { row: known, outgoing: [], replayed: false };
     }
     await handOverLocked(db, router, { task: known, from, handover: said, eventId }, true);
     const outgoing = await stopWork(db, taskId, "approved", `${said.by} has handed the work over`, {
@@ -51,7 +55,7 @@ export async function handOver(
     });
     const row = await findTask(db, taskId);
     if (row === undefined) throw new Error(`task ${taskId} is locked and not there`);
-    return { row, outgoing };
+    return { row, outgoing, replayed: false };
   });
 }
 

@@ -120,3 +120,54 @@ test("a retry is a new run: agents see another request_id, attempts count from n
   expect(second?.request_id).not.toBe(first.request_id);
   expect(second?.trace_id).toBe(first.trace_id);
 });
+
+test.each(["approve", "reject", "cancel", "retry", "handover"])(
+  "%s said again under the same key is answered with the work as it is now, and changes nothing",
+  async (verb) => {
+    const world = worldOf(db);
+    const task_id = await world.submit(verb === "approve" || verb === "reject" ? { approval: "required" } : {});
+    if (verb === "retry") await world.decide("cancel", task_id);
+    const key = { "idempotency-key": `once-${verb}` };
+    const body = verb === "handover" ? { by: "ada", reason: "r", to_agent: "infra" } : { by: "ada", reason: "r" };
+    const said = async (more: object = {}) =>
+      await call(decideWork, `/work/${task_id}/${verb}`, {
+        params: { task_id },
+        body: { ...body, ...more },
+        headers: key,
+      });
+
+    const first = await said();
+    const again = await said();
+    expect([first.status, first.headers["idempotent-replayed"]]).toEqual([200, "false"]);
+    expect([again.status, again.headers["idempotent-replayed"], again.json]).toEqual([200, "true", first.json]);
+    const other = await said({ reason: "another" });
+    expect([other.status, other.json.code]).toEqual([409, "idempotency_conflict"]);
+    if (verb === "handover") return;
+    const decisions = await db`select from task_decisions where task_id = ${task_id} and decision = ${verb}`;
+    expect(decisions).toHaveLength(1);
+    expect((await say(verb, task_id)).status).toBe(409);
+  },
+);
+
+test("a decision that is refused takes no key, and many at once under one key are one", async () => {
+  const task_id = await worldOf(db).submit({ approval: "required" });
+  const headers = { "idempotency-key": "k" };
+  const said = async (verb: string) =>
+    await call(decideWork, `/work/${task_id}/${verb}`, { params: { task_id }, body: { by: "ada" }, headers });
+
+  expect((await said("retry")).status).toBe(409);
+  const answers = await Promise.all(Array.from({ length: 6 }, async () => await said("approve")));
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200]);
+  expect(answers.filter(({ headers: told }) => told["idempotent-replayed"] === "false")).toHaveLength(1);
+  expect((await said("cancel")).json.code).toBe("idempotency_conflict");
+  expect(
+    (
+      await call(decideWork, `/work/${randomUUID()}/approve`, {
+        params: { task_id: randomUUID() },
+        body: { by: "a" },
+        headers,
+      })
+    ).status,
+  ).toBe(404);
+});
