@@ -111,7 +111,10 @@ export async function findAgentHistory(db: Db, name: string): Promise<AgentHisto
       select work_type, weight as observations, success_sum / nullif(weight, 0) as success_rate,
         quality_sum / nullif(quality_weight, 0) as quality_score,
         time_ms_sum / nullif(time_weight, 0) as avg_execution_time_ms, observed_at
-      from agent_performance where agent_name = ${name} order by work_type
+      from (
+        select * from agent_performance where agent_name = ${name} order by observed_at desc, work_type limit 200
+      ) as latest
+      order by work_type
     `,
     db<{ executing: number; waiting: number }[]>`
       select (select count(*) from tasks where status = 'executing' and to_agent = ${name})::int as executing,

@@ -61,7 +61,7 @@ export const AgentDetails = z
   .strictObject({
     ...agent,
     versions: z.array(Version).describe("latest first"),
-    performance: z.array(Shown).describe("by work type"),
+    performance: z.array(Shown).describe("by work type, of the latest 200"),
     load: z.strictObject({ executing: z.int(), waiting: z.int() }),
   })
   .meta({ id: "AgentDetails" });

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { CallerError } from "../errors.ts";
 import { must } from "../input/faults.ts";
 import { Uuid } from "../protocol/messages.ts";
 import type { Db } from "../runtime/postgres/db.ts";
@@ -141,6 +142,15 @@ function isTimeZone(name: string): boolean {
   }
 }
 
+/** Postgres reads a name that it does not have as a rule of POSIX, or fails. */
+async function mustKnow(db: Db, zone: string): Promise<void> {
+  if (zone === "UTC") return;
+  const known = await db`select from pg_timezone_names where lower(name) = lower(${zone}) limit 1`;
+  if (known.length > 0) return;
+  const message = "must be the name of a time zone that the database has, such as Europe/Berlin";
+  throw new CallerError(400, "invalid_input", `time_zone ${message}.`, { fields: [{ field: "time_zone", message }] });
+}
+
 export const successRate = report({
   title: "Of the tasks that ended on each day, today included, the share that completed.",
   parameters: z.strictObject({
@@ -156,7 +166,10 @@ export const successRate = report({
     rejected: Count,
     success_rate: Rate,
   }),
-  query: async (db, parameters, now) => await byDay(db, parameters.days, parameters.time_zone, now),
+  query: async (db, parameters, now) => {
+    await mustKnow(db, parameters.time_zone);
+    return await byDay(db, parameters.days, parameters.time_zone, now);
+  },
 });
 
 async function byDay(db: Db, dayCount: number, zone: string, now: Date | undefined) {

@@ -3,7 +3,7 @@ type StandIn = { command: RegExp; instead: string; why: string };
 
 /** Commands that are run as they stand, once addresses are those of the test's stack. */
 const AS_IT_STANDS: readonly RegExp[] = [
-  /^(?:[A-Z]+=\$\()?curl -s (?:-X PUT )?"?(?:localhost|http:\/\/127\.0\.0\.1):3000\//,
+  /^(?:[A-Z]+=\$\()?curl -s (?:-X (?:PUT|DELETE) )?"?(?:localhost|http:\/\/127\.0\.0\.1):3000\//,
   /^export [A-Z_]+=/,
   /^export \$\(node -p /,
   /^npm run (?:seed|report|llm:check|llm:switch)(?: -- [^;&|]*)?$/,

@@ -85,6 +85,10 @@ test.each([
   ["success-rate", "?time_zone=Mars", "time_zone"],
   ["success-rate", "?time_zone=%2B02:00", "time_zone"],
   ["success-rate", "?time_zone=%00", "time_zone"],
+  ["success-rate", "?time_zone=EST5EDT%2Bfoo", "time_zone"],
+  ["success-rate", "?time_zone=UTC-25", "time_zone"],
+  ["success-rate", "?time_zone=Foo3", "time_zone"],
+  ["success-rate", "?time_zone=Etc/Unknown", "time_zone"],
 ])("%s%s is refused, naming %s", async (name, query, field) => {
   const { status, json } = await get(name, query);
 

@@ -7,39 +7,55 @@ export type LearnSettings = Pick<RouterSettings, "halfLifeDays">;
 
 /**
  * Learns from work that has just ended as completed or failed; call it in the transaction that ends it, once for each end. Writes
- * the outcome of each decision, what the agents have shown, their rates, and closes the handovers of the work. Two statements for any
- * number of tasks, sent together: the first takes the agents' turns, so that the second reads what others have learnt.
+ * the outcome of each decision, what the agents have shown, their rates, and closes the handovers of the work. Three statements for
+ * any number of tasks, sent together: the first takes the agents' turns, so that the others read what others have learnt.
  */
 export async function learn(db: Db, settings: LearnSettings, taskIds: readonly string[]): Promise<void> {
   if (taskIds.length === 0) return;
   const workers = db`select to_agent from tasks where task_id = any(${taskIds as string[]}::uuid[])`;
-  await Promise.all([
-    holdRates(db, workers),
-    db`
-      with ended as materialized (
-        ${ended(db, taskIds)}
-      ), decisions as (
-        ${keepOutcomes(db)}
-      ), handovers as (
-        ${endHandovers(db)}
-      ), added as (
-        ${addPerformance(db, settings)}
-      ), shown as (
-        ${ratesOf(
-          db,
-          settings,
-          db`
-            select * from added
-            union all
-            select * from agent_performance
-            where agent_name in (select agent_name from added)
-              and (agent_name, work_type) not in (select agent_name, work_type from added)
-          `,
-        )}
-      )
-      ${setRates(db)}
-    `,
-  ]);
+  await Promise.all([holdRates(db, workers), addOutcomes(db, settings, taskIds), forgetMost(db, workers)]);
+}
+
+async function addOutcomes(db: Db, settings: LearnSettings, taskIds: readonly string[]): Promise<void> {
+  await db`
+    with ended as materialized (
+      ${ended(db, taskIds)}
+    ), decisions as (
+      ${keepOutcomes(db)}
+    ), handovers as (
+      ${endHandovers(db)}
+    ), added as (
+      ${addPerformance(db, settings)}
+    ), shown as (
+      ${ratesOf(
+        db,
+        settings,
+        db`
+          select * from added
+          union all
+          select * from agent_performance
+          where agent_name in (select agent_name from added)
+            and (agent_name, work_type) not in (select agent_name, work_type from added)
+        `,
+      )}
+    )
+    ${setRates(db)}
+  `;
+}
+
+/** An agent is known in so many types of work, the latest: callers write whatever types they like. */
+const MOST_WORK_TYPES = 200;
+
+/** Forgets what these agents have shown in further types of work, those of long ago first. */
+async function forgetMost(db: Db, agents: Fragment): Promise<void> {
+  await db`
+    delete from agent_performance as known
+    using (
+      select agent_name, work_type, row_number() over (partition by agent_name order by observed_at desc, work_type) as place
+      from agent_performance where agent_name in (${agents})
+    ) as ranked
+    where place > ${MOST_WORK_TYPES} and known.agent_name = ranked.agent_name and known.work_type = ranked.work_type
+  `;
 }
 
 /**

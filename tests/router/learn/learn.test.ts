@@ -235,3 +235,20 @@ test("feedback on work that has not ended, was never routed or does not exist is
   expect((await feedback(crypto.randomUUID(), score)).status).toBe(404);
   expect((await feedback(old, { score: 1.5, by: "ada" })).json.errors[0].field).toBe("score");
 });
+
+test("of what callers ever wrote an agent is known in the latest 200 types of work", async () => {
+  await db`
+    insert into agent_performance (agent_name, work_type, weight, observed_at)
+    select 'code', 'old.' || n, 1, now() - make_interval(days => n) from generate_series(1, 250) as n
+  `;
+  const world = worldOf(db);
+  await world.submit({ to_agent: "code", work_type: "new.one" });
+  await world.dispatch();
+  await world.record(...world.requests().map((request) => reply(request, "work_result", { status: "completed" })));
+
+  const [row] = await db`
+    select count(*)::int as types, count(*) filter (where work_type in ('new.one', 'old.199'))::int as latest
+    from agent_performance where agent_name = 'code'
+  `;
+  expect(row).toEqual({ types: 200, latest: 2 });
+});

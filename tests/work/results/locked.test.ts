@@ -2,7 +2,7 @@ import { afterAll, beforeEach, expect, test } from "vitest";
 import type { Message, WorkRequestMessage } from "../../../lib/protocol/messages.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
 import { findTask } from "../../../lib/work/core/task-row.ts";
-import { stepsOf } from "../../../lib/work/reading/show-work.ts";
+import { stepsOf } from "../../../lib/work/reading/history.ts";
 import { ACTOR } from "../../support/database/actor.ts";
 import { worldOf } from "../../support/database/world.ts";
 import { reply } from "../../support/http/events.ts";
@@ -47,7 +47,7 @@ test("a row that somebody holds keeps back what is said of it, and of nothing el
 
   expect((await world.record(...told)).refused).toEqual([]);
   expect(await statusOf(held)).toBe("completed");
-  expect(await stepsOf(db, ACTOR, held.payload.task_id)).toHaveLength(2);
+  expect((await stepsOf(db, ACTOR, held.payload.task_id, { limit: 10 })).items).toHaveLength(2);
 });
 
 test("what waits for a moment for somebody's row is recorded with the others", async () => {
