@@ -140,7 +140,8 @@ export function outboxKept(history: History): Violation[] {
   for (const one of started) {
     const [taskId = ""] = one.split(" ");
     const done = history.decisions.some((decision) => decision.taskId === taskId && decision.decision === "cancel");
-    if (!sent.has(one) && !done)
+    // Not sent any more where an earlier attempt has completed the work after all.
+    if (!sent.has(one) && !done && !endedByAnother(history, one))
       found.push({ invariant, message: `attempt ${one} was started and its request never sent` });
   }
   for (const { taskId, attempt, dueForMs } of history.outbox) {
@@ -155,6 +156,12 @@ export function outboxKept(history: History): Violation[] {
 }
 
 /** The attempts that a dispatcher began. One that a second process of an agent has begun by a copy of the request is none. */
+function endedByAnother({ tasks }: History, one: string): boolean {
+  const task = tasks.find(({ taskId }) => one.startsWith(taskId));
+  const { ended_by } = JSON.parse(task?.row ?? "{}") as { ended_by?: number | null };
+  return typeof ended_by === "number" && one !== `${task?.taskId} ${ended_by}`;
+}
+
 function dispatched({ changes }: History): string[] {
   return [...Map.groupBy(changes, ({ taskId }) => taskId).values()].flatMap((own) =>
     own
