@@ -21,7 +21,7 @@ const actor = system("bench");
 
 /** How a plan names the index of one table, whatever Postgres called it in a partition. */
 function scan(table: string, columns: string): RegExp {
-  return new RegExp(`Index (?:Only )?Scan using \\S*${columns}\\S* on ${table}`);
+  return new RegExp(`Index (?:Only )?Scan(?: Backward)? using \\S*${columns}\\S* on ${table}`);
 }
 
 const metrics = String.raw`router_performance_metrics_\d{4}_\d{2}`;

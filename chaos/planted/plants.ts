@@ -48,7 +48,7 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "lib/work/submission/submit.ts",
-        from: "const requestId = request_id ?? key ?? taskId;",
+        from: "const requestId = requestIdOf(request_id, key) ?? taskId;",
         to: "const requestId = taskId;",
       },
     ],
@@ -90,8 +90,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "lib/work/core/outbox.ts",
-        from: "const sent = await send(messages);",
-        to: "await send(messages);\n  const sent = messages.map(({ id }) => id);",
+        from: "const { sent, refused } = await send(messages);",
+        to: "const { refused } = await send(messages);\n  const sent = messages.map(({ id }) => id);",
       },
     ],
     faults: ["sqs-restarts"],

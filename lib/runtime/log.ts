@@ -21,7 +21,7 @@ export const logSettings = {
     says: "debug, info, warn, error or silent.",
   }),
   stage: setting({
-    env: "STAGE",
+    env: "WAYBILL_STAGE",
     takes: z.string().regex(/^[\x21-\x7e]{1,100}$/),
     default: "local",
     says: "Which deployment the metrics of the sweep are of. A deploy sets it.",

@@ -120,7 +120,9 @@ test("only functions that ask the database may read its secret", () => {
 test("every call of the API is a route of the deployment, and the other way round", () => {
   const deployed = all("AWS::ApiGatewayV2::Route").map(([, { Properties }]) => String(Properties["RouteKey"]));
 
-  const known = routes.map(({ method, path }) => `${method} ${path}`);
+  const known = routes.flatMap(({ method, path }) =>
+    (method === "GET" ? ["GET", "HEAD"] : [method]).map((verb) => `${verb} ${path}`),
+  );
   expect(deployed.toSorted()).toEqual([...known, "$default"].toSorted());
 });
 
@@ -129,7 +131,13 @@ test("callers sign their calls, but for health, the document and unknown paths",
     .filter(([, { Properties }]) => Properties["AuthorizationType"] !== "AWS_IAM")
     .map(([, { Properties }]) => String(Properties["RouteKey"]));
 
-  expect(open.toSorted()).toEqual(["$default", "GET /health", "GET /openapi.json"]);
+  expect(open.toSorted()).toEqual([
+    "$default",
+    "GET /health",
+    "GET /openapi.json",
+    "HEAD /health",
+    "HEAD /openapi.json",
+  ]);
 });
 
 test("another stage has queues of other names, and a network of its own where that is asked for", {

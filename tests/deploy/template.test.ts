@@ -166,7 +166,7 @@ test("every alarm on how the work stands asks for a metric that the sweep writes
   const written: Record<string, any> = {};
   await measure(
     controlPlane({
-      settings: readPlaneSettings({ ...process.env, STAGE: "dev" }),
+      settings: readPlaneSettings({ ...process.env, WAYBILL_STAGE: "dev" }),
       edges: { ...processEdges(noQueues, db), log },
     }),
     system("test"),
@@ -182,7 +182,7 @@ test("every alarm on how the work stands asks for a metric that the sweep writes
     expect(alarm["Dimensions"]).toEqual(Dimensions[0].map((Name: string) => ({ Name, Value: written[Name] })));
   }
   const sweep = functions().find(({ FunctionName }) => FunctionName === "waybill-dev-sweep");
-  expect(sweep?.["Environment"].Variables.STAGE).toBe("dev");
+  expect(sweep?.["Environment"].Variables.WAYBILL_STAGE).toBe("dev");
 });
 
 test("what an alarm tells of has its row in the table of the alarms", () => {

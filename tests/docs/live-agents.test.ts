@@ -105,7 +105,8 @@ test("the agent in TypeScript: work from before it started waits with the reason
     WAYBILL_AGENT_DATA: folder,
   });
 
-  expect(await finished(stack, before.task_id)).toMatchObject({ status: "completed", to_agent: "research" });
+  const done = await finished(stack, before.task_id);
+  expect(done).toMatchObject({ status: "completed", error_message: null, to_agent: "research" });
   expect(await presence(stack)).toBe(true);
   const after = await submit(stack, /research\.fetch/);
   expect(after.status).toBe("approved");

@@ -84,6 +84,11 @@ export const STAND_INS: readonly StandIn[] = [
     instead: script("chaos"),
     why: "it takes minutes; npm run check runs its short form",
   },
+  {
+    command: /^grep -h "\$TASK" \.waybill\/chaos\//,
+    instead: test("chaos/journal.test.ts"),
+    why: "it reads what a run of npm run chaos leaves",
+  },
   { command: /^npm run bench$/, instead: script("bench"), why: LONG },
   { command: /^npm run bench:registry$/, instead: script("bench:registry"), why: LONG },
   { command: /^npm run bench:bridge -- /, instead: script("bench:bridge"), why: "it needs a broker" },

@@ -176,7 +176,7 @@ test("an agent killed in the middle is started again and does the work anew", as
 
 test("an agent that never comes back loses its lease; another one does the work, once", async () => {
   const first = startResearcher("first");
-  const taskId = await submit({ work_type: "research.read", parameters: { seconds: 1 } });
+  const taskId = await submit({ work_type: "research.read", to_agent: "research", parameters: { seconds: 4 } });
   await executing(taskId);
   await vi.waitUntil(async () => (await call(`/work/${taskId}`)).json.steps.length === 1, { timeout: 10_000 });
   first.kill("SIGKILL");
@@ -220,17 +220,25 @@ test.for([
 });
 
 test.for([
-  ["HEAD", "/health", 405, "GET"],
-  ["HEAD", "/work", 405, "GET, POST"],
-  ["HEAD", `/work/${randomUUID()}/logs`, 405, "GET"],
+  ["HEAD", `/work/${randomUUID()}/approve`, 405, "POST"],
   ["HEAD", "/nowhere", 404, null],
   ["HEAD", "/work/%ZZ", 400, null],
-  ["POST", "/health", 405, "GET"],
+  ["POST", "/health", 405, "GET, HEAD"],
 ] as const)("%s %s has no route and is answered %d, Allow %s", async ([method, path, status, allow]) => {
   const { status: got, headers } = await fetch(stack.url + path, { method });
 
   expect([got, headers.get("allow")]).toEqual([status, allow]);
   expect(headers.get("content-type")).toContain("application/problem+json");
+});
+
+test.for(["/health", "/work", "/openapi.json"])("HEAD %s is what GET is, without its body", async (path) => {
+  const [head, get] = await Promise.all(
+    ["HEAD", "GET"].map(async (method) => await fetch(stack.url + path, { method })),
+  );
+
+  expect([head?.status, head?.headers.get("content-type")]).toEqual([get?.status, get?.headers.get("content-type")]);
+  expect(await head?.text()).toBe("");
+  await get?.text();
 });
 
 test("a method that HTTP does not have is a problem, at both addresses", async () => {

@@ -9,7 +9,19 @@ import { parse } from "yaml";
 const run = promisify(execFile);
 
 /** What the checks of a copy need of the tree. */
-const FOLDERS = ["agents", "bench", "bin", "deploy", "docs", "functions", "lib", "localstack", "migrations", "tests"];
+const FOLDERS = [
+  "agents",
+  "bench",
+  "bin",
+  "chaos",
+  "deploy",
+  "docs",
+  "functions",
+  "lib",
+  "localstack",
+  "migrations",
+  "tests",
+];
 const FILES = [
   "llm.config.yaml",
   "package.json",

@@ -7,6 +7,7 @@ import type { Clock, Work } from "../attempts/work.ts";
 import type { Stamp } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
 import type { Router } from "../core/router-seam.ts";
+import { isOfTheWork } from "../core/spoilt.ts";
 import type { WorkSettings } from "../settings.ts";
 import { type Changes, type Ended, endedOf, type RoleRow, type Stale } from "./changes.ts";
 import { handOverByAgents } from "./handover-by-agent.ts";
@@ -45,7 +46,7 @@ export async function recordBatch(
   try {
     return await recordAll(received, "1s");
   } catch (error) {
-    if (!isOfOne(error)) throw error;
+    if (!isOfTheWork(error)) throw error;
   }
   const outcomes: Outcome[] = [];
   const locked = new Map<string | undefined, unknown>();
@@ -56,7 +57,7 @@ export async function recordBatch(
       if (locked.has(task_id)) throw locked.get(task_id);
       outcomes.push(await recordAll([one], "100ms"));
     } catch (error) {
-      if (!isOfOne(error)) throw error;
+      if (!isOfTheWork(error)) throw error;
       if (isLocked(error)) locked.set(task_id, error);
       outcomes.push({ ...NOTHING, refused: [{ ...one, error }] });
     }
@@ -71,15 +72,6 @@ export async function recordBatch(
 }
 
 type Outcome = Recorded & { refused: Refused[] };
-
-/** SQLSTATE classes 22 (data), 23 (constraint), 54 (limit) and 40 (deadlock), and a lock that is not to be had: others may be recorded. */
-const OF_ONE = /^(22|23|54|40|55P03)/;
-
-/** Whether one message may cause this, by its data, by its row, or by a fault of ours that no database has a code for. */
-function isOfOne(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return typeof code !== "string" || OF_ONE.test(code);
-}
 
 function isLocked(error: unknown): boolean {
   return (error as { code?: unknown }).code === "55P03";

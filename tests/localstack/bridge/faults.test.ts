@@ -101,7 +101,7 @@ describe.skipIf(startOwn === undefined)("the bridge, when everything around it f
     const { send, stamp, db: pool } = functionPlane(sqsQueues());
     const poller: Poller = await startPoller(
       new SQSClient({ useQueueUrlAsEndpoint: false }),
-      async (_, event) => await handler(event as SQSEvent, {} as Context),
+      async (_, event) => await handler(event as SQSEvent, { getRemainingTimeInMillis: () => 30_000 } as Context),
       { functionName: "record-result", queueUrl: urls["RESULTS_QUEUE_URL"] ?? "", batchSize: 100, concurrency: 2 },
     );
     const agent = await startAgent(broker.url, names);

@@ -20,7 +20,7 @@ test.each(["/", "/nowhere", "/work/1/2/3", "/works", "/work/", "/work//logs", "/
 
 test.each([
   ["DELETE", "/work", "GET, HEAD, POST"],
-  ["PUT", "/work/1", "GET, HEAD"],
+  ["PUT", "/work/1", "DELETE, GET, HEAD"],
   ["GET", "/work/1/approve", "POST"],
   ["HEAD", "/work/1/approve", "POST"],
   ["OPTIONS", "/work", "GET, HEAD, POST"],
