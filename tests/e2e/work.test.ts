@@ -113,9 +113,10 @@ test("cancelling running work ends its command", async () => {
 
   const { json } = await call(`/work/${taskId}/cancel`, { by: "Ada", reason: "changed my mind" });
 
-  expect(json.status).toBe("cancelled");
+  // At once where its agent has not been heard of yet, otherwise when the agent has confirmed it.
+  expect(["cancelling", "cancelled"]).toContain(json.status);
   await vi.waitUntil(() => processesWith("sleep 86.753").length === 0, { timeout: 10_000, interval: 50 });
-  expect((await call(`/work/${taskId}`)).json).toMatchObject({ status: "cancelled" });
+  expect((await call(`/work/${taskId}?wait=20`)).json).toMatchObject({ status: "cancelled" });
 });
 
 test("twenty equal submits at once make one task", async () => {
@@ -174,9 +175,11 @@ test("an agent killed in the middle is started again and does the work anew", as
   expect((await outputOf(taskId)).toString()).toBe("done\n");
 });
 
-test("an agent that never comes back loses its lease; another one does the work, once", async () => {
+test("an agent that never comes back loses its lease; another one does the work, once", {
+  timeout: 90_000,
+}, async () => {
   const first = startResearcher("first");
-  const taskId = await submit({ work_type: "research.read", to_agent: "research", parameters: { seconds: 4 } });
+  const taskId = await submit({ work_type: "research.read", to_agent: "research", parameters: { seconds: 8 } });
   await executing(taskId);
   await vi.waitUntil(async () => (await call(`/work/${taskId}`)).json.steps.length === 1, { timeout: 10_000 });
   first.kill("SIGKILL");
