@@ -1,4 +1,8 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
+  ChangeMessageVisibilityCommand,
   CreateQueueCommand,
   type Message,
   ReceiveMessageCommand,
@@ -53,4 +57,25 @@ test("a message that somebody received stays invisible to others", async () => {
   expect(await receive(QueueUrl)).toHaveLength(1);
 
   expect(await receive(QueueUrl, undefined, 1)).toEqual([]);
+});
+
+test("a message that is given back comes again at once, and is counted, where messages are kept on disk", async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), "waybill-sqs-"));
+  const kept = await startSqs({ port: 0, dataDir });
+  const client = new SQSClient({ endpoint: kept.endpoint, useQueueUrlAsEndpoint: false });
+  const { QueueUrl = "" } = await client.send(new CreateQueueCommand({ QueueName: "given-back" }));
+  await client.send(new SendMessageCommand({ QueueUrl, MessageBody: "again" }));
+  const counts: unknown[] = [];
+  for (let n = 0; n < 3; n++) {
+    const poll = new ReceiveMessageCommand({ QueueUrl, MessageSystemAttributeNames: ["ApproximateReceiveCount"] });
+    const [message] = (await client.send(poll)).Messages ?? [];
+    counts.push(message?.Attributes?.ApproximateReceiveCount);
+    const { ReceiptHandle } = message ?? {};
+    await client.send(new ChangeMessageVisibilityCommand({ QueueUrl, ReceiptHandle, VisibilityTimeout: 0 }));
+  }
+  client.destroy();
+  await kept.stop();
+  rmSync(dataDir, { recursive: true, force: true });
+
+  expect(counts).toEqual(["1", "2", "3"]);
 });
