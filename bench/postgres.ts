@@ -28,8 +28,8 @@ export async function startBenchDatabase(): Promise<{ url: string; stop: () => P
   };
 }
 
-/** The agents that ship, as if a process of each were there for as long as anybody measures. */
-async function keepPresent(url: string): Promise<void> {
+/** The agents of this database, as if a process of each were there for as long as anybody measures or tests. */
+export async function keepPresent(url: string): Promise<void> {
   const sql = postgres(url, { max: 1 });
   await sql`
     insert into agent_presence (agent_name, seen_at)
@@ -70,9 +70,9 @@ export function pgbench(
 /** Empties the tables between measurements, so that each starts alike. */
 export async function emptyTables(url: string): Promise<void> {
   const sql = postgres(url, { max: 1, onnotice: () => {} });
+  // And with the tasks all that is kept of them.
   await sql`
-    truncate tasks, execution_logs, execution_output, outbox, task_decisions, router_performance_metrics,
-      agent_transformation_events, agent_performance, agent_rate
+    truncate tasks, router_performance_metrics, agent_transformation_events, agent_performance, agent_rate cascade
   `;
   await sql`checkpoint`;
   await sql.end();

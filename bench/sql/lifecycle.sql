@@ -30,7 +30,10 @@ with next as materialized (
   update tasks set status = 'executing', attempt = attempt + 1, attempts_used = attempts_used + 1, ready_at = null,
     dispatched_at = now(), lease_until = now() + interval '900 s', deadline = now() + interval '4560 s'
   from next where tasks.task_id = next.task_id
-  returning tasks.task_id, attempt
+  returning tasks.task_id, attempt, run_id, lease_until
+), kept as (
+  insert into task_attempts (task_id, attempt, agent, run_id, counted, requests, requested_at, lease_until)
+  select task_id, attempt, 'code', run_id, true, 1, now(), lease_until from claimed
 )
 insert into outbox (message_id, to_agent, body, task_id, attempt, send_after)
 select task_id, 'code', repeat('x', 900), task_id, attempt, now() from claimed;
@@ -53,9 +56,13 @@ with held as materialized (
   select uuidv7(), log_id, 0, 'utf8', repeat('x', 400), 400 from step
 ), ended as (
   update tasks set status = 'completed', exit_code = 0, completed_at = now(), started_at = now(), progress = 1,
-    lease_until = null, deadline = null
+    lease_until = null, deadline = null, ended_by = tasks.attempt
   from held where tasks.task_id = held.task_id
   returning routing_id, routed_at, to_agent, work_type
+), attempt_ended as (
+  update task_attempts as known set taken_at = now(), started_at = now(), heard_at = now(), ended_at = now(), how = 'completed',
+    exit_code = 0
+  from held where known.task_id = held.task_id and known.attempt = held.attempt
 ), outcome as (
   update router_performance_metrics as metrics set succeeded = true, actual_quality_score = 1,
     prediction_error = 1 - confidence_score, execution_time_ms = 5, completed_at = now()

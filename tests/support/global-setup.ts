@@ -3,6 +3,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
+import { keepPresent } from "../../bench/postgres.ts";
 import { migrate } from "../../lib/migrations/migrator.ts";
 import { prepareDatabase } from "../../lib/wiring/database.ts";
 import { freePort } from "../../localstack/parts/ports.ts";
@@ -22,6 +23,7 @@ export default async function setup(): Promise<() => Promise<void>> {
   const template = { DATABASE_URL: server.url("template_waybill") };
   await migrate({ command: "up" }, template);
   await prepareDatabase(template);
+  // However long the run takes: no agent of the template is passed over because nobody has heard of it.
   await keepPresent(template.DATABASE_URL);
 
   const skips = join(dir, "skips.txt");
@@ -41,14 +43,4 @@ export default async function setup(): Promise<() => Promise<void>> {
     for (const line of notedSkips(skips)) process.stdout.write(`${line}\n`);
     rmSync(dir, { recursive: true, force: true });
   };
-}
-
-/** However long the run takes: no agent of the template is passed over because nobody has heard of it. */
-async function keepPresent(url: string): Promise<void> {
-  const sql = postgres(url, { max: 1 });
-  await sql`
-    insert into agent_presence (agent_name, seen_at)
-    select agent_name, now() + interval '1 day' from agent_definitions where active
-  `;
-  await sql.end();
 }
