@@ -95,16 +95,13 @@ async function record(
     for (const role of changes.roles) await takeRole(db, router, role);
     const stops = stopMessages(changes.stops, stamp);
     // Sent together, run in this order: one round trip instead of many while the rows are locked.
-    await Promise.all([
-      steps,
-      insertChunks(db, stamp.newId, changes.chunks),
-      keepWork(db, works),
-      insertOutbox(db, stops),
-    ]);
+    const writes = [steps, insertChunks(db, stamp.newId, changes.chunks), keepWork(db, works), insertOutbox(db, stops)];
+    // A handover changes the rows itself, after all that.
+    if (changes.handings.length > 0) await Promise.all(writes);
     const handedOver = await handOverByAgents(db, router, changes.handings, clock, stamp);
     const ended = [...changes.ended.map(({ work, attempt }) => endedOf(work, attempt)), ...handedOver.ended];
     const over = finished(changes);
-    const [workWaits] = await Promise.all([ended.length > 0 && anyReady(db), router.learn(db, over)]);
+    const [workWaits] = await Promise.all([ended.length > 0 && anyReady(db), router.learn(db, over), ...writes]);
     return { ended, stale: changes.stale, outgoing: [...stops, ...handedOver.outgoing], workWaits };
   });
 }
