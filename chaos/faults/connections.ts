@@ -1,9 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { SANDBOXES } from "../world/cloud.ts";
-import type { World } from "../world/world.ts";
 import { type Fault, repeatedly } from "./fault.ts";
-
-const all = ({ sandboxes }: World) => SANDBOXES.map((name) => sandboxes[name]);
+import { functionsOf, tamperDatabases, tamperQueues } from "./tamper.ts";
 
 /** Faults of the ways between processes and the database or SQS. */
 export const CONNECTIONS: readonly Fault[] = [
@@ -12,36 +9,25 @@ export const CONNECTIONS: readonly Fault[] = [
     breaks: "statements and commits succeed, and the connection is lost before anybody is told",
     holds: "the same statement again finds what is there: no second row, no 500",
     lasts: 8_000,
-    inject: async (world, dice) => {
-      for (const { database } of all(world)) {
-        database.tamper((data, way) => (way === "to client" && isEnd(data) && dice.chance(0.12) ? "cut" : "pass"));
-      }
-      return async () => all(world).forEach(({ database }) => database.tamper());
-    },
+    inject: async (world, dice) =>
+      tamperDatabases(world, (data, way) => (way === "to client" && isEnd(data) && dice.chance(0.12) ? "cut" : "pass")),
   },
   {
     id: "commits-late",
     breaks: "some commits take seconds, so that the later row is there first",
     holds: "each row is sent, whatever its number",
     lasts: 8_000,
-    inject: async (world, dice) => {
-      for (const { database } of all(world)) {
-        database.tamper((_data, way) =>
-          way === "to server" && dice.chance(0.08) ? { delayMs: dice.whole(500, 2_500) } : "pass",
-        );
-      }
-      return async () => all(world).forEach(({ database }) => database.tamper());
-    },
+    inject: async (world, dice) =>
+      tamperDatabases(world, (_data, way) =>
+        way === "to server" && dice.chance(0.08) ? { delayMs: dice.whole(500, 2_500) } : "pass",
+      ),
   },
   {
     id: "database-silent",
     breaks: "every connection to the database falls silent, and for seconds new ones too",
     holds: "each call ends within its deadline; the places in the pools come back",
     lasts: 7_000,
-    inject: async (world) => {
-      for (const { database } of all(world)) database.tamper(() => "silence");
-      return async () => all(world).forEach(({ database }) => database.tamper());
-    },
+    inject: async (world) => tamperDatabases(world, () => "silence"),
   },
   {
     id: "dispatcher-silent",
@@ -64,14 +50,14 @@ export const CONNECTIONS: readonly Fault[] = [
     lasts: 8_000,
     inject: async (world, dice) => {
       const stop = repeatedly(dice, [200, 900], async () => {
-        for (const { database } of all(world)) {
+        for (const { database } of functionsOf(world)) {
           database.refuse(true);
           database.cut();
         }
         await sleep(dice.whole(50, 500));
-        for (const { database } of all(world)) database.refuse(false);
+        for (const { database } of functionsOf(world)) database.refuse(false);
         await sleep(dice.whole(5, 60));
-        for (const { database } of all(world)) database.cut();
+        for (const { database } of functionsOf(world)) database.cut();
       });
       return stop;
     },
@@ -99,16 +85,11 @@ export const CONNECTIONS: readonly Fault[] = [
     breaks: "SQS takes calls and does not answer, for functions and agents",
     holds: "no call hangs past its deadline; what was not sent is sent afterwards",
     lasts: 8_000,
-    inject: async (world, dice) => {
-      const ways = [...all(world), ...world.agents].map(({ queues }) => queues);
-      for (const way of ways) {
-        way.tamper(async (_call, forward) => {
-          if (dice.chance(0.5)) await forward().catch(() => {});
-          return "silence";
-        });
-      }
-      return async () => ways.forEach((way) => way.tamper());
-    },
+    inject: async (world, dice) =>
+      tamperQueues(world, async (_call, forward) => {
+        if (dice.chance(0.5)) await forward().catch(() => {});
+        return "silence";
+      }),
   },
   {
     id: "agent-cut-off",

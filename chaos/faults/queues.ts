@@ -1,24 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DeleteQueueCommand, PurgeQueueCommand, SendMessageCommand } from "@aws-sdk/client-sqs";
 import type { Dice } from "../load/dice.ts";
-import type { QueueTamper } from "../ways/queue-proxy.ts";
 import { bodiesOf, outlineOf } from "../ways/sent.ts";
-import { SANDBOXES } from "../world/cloud.ts";
 import type { World } from "../world/world.ts";
 import { type Fault, repeatedly } from "./fault.ts";
 import { POISON } from "./poison.ts";
-
-/** Has the calls of all functions and agents tampered with; answers how it ends. */
-function tamperAll({ sandboxes, agents }: World, how: QueueTamper): () => Promise<void> {
-  const ways = [...SANDBOXES.map((name) => sandboxes[name]), ...agents].map(({ queues }) => queues);
-  for (const way of ways) way.tamper(how);
-  return async () => ways.forEach((way) => way.tamper());
-}
+import { tamperQueues } from "./tamper.ts";
 
 /** Sends that fit are taken, and go to a queue that nobody reads: as good as lost. */
 function losing(world: World, dice: Dice, share: number, fits: (body: string, queue: string) => boolean) {
   const lost = world.environment["LOST_QUEUE_URL"];
-  return tamperAll(world, async (call, forward) => {
+  return tamperQueues(world, async (call, forward) => {
     const bodies = bodiesOf(call);
     const meant = bodies.length > 0 && bodies.every((body) => fits(body, call.queue));
     return await forward(meant && dice.chance(share) ? { ...call.input, QueueUrl: lost } : undefined);
@@ -49,7 +41,7 @@ export const QUEUES: readonly Fault[] = [
     holds: "exactly one wins: one output, one end",
     lasts: 6_000,
     inject: async (world) =>
-      tamperAll(world, async (call, forward) => {
+      tamperQueues(world, async (call, forward) => {
         if (bodiesOf(call).length === 0) return await forward();
         const [answer] = await Promise.all([forward(), forward(), forward()]);
         return answer;
@@ -61,7 +53,7 @@ export const QUEUES: readonly Fault[] = [
     holds: "late words change nothing; output and steps are whole in the end",
     lasts: 8_000,
     inject: async (world, dice) =>
-      tamperAll(world, async ({ action, input }, forward) => {
+      tamperQueues(world, async ({ action, input }, forward) => {
         if (action === "SendMessage") return await forward({ ...input, DelaySeconds: delay(dice) });
         if (action !== "SendMessageBatch") return await forward();
         const Entries = (input["Entries"] as object[]).map((entry) => ({ ...entry, DelaySeconds: delay(dice) }));

@@ -42,6 +42,9 @@ export const workSettings = {
 /** As readSettings reads them. */
 export type WorkSettings = Values<typeof workSettings>;
 
+/** How long a process may be silent, and a request wait. */
+export type LeaseSettings = Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">;
+
 function toRules(text: string): string[] {
   return text
     .split(",")

@@ -57,7 +57,7 @@ async function finished(taskId: string): Promise<any> {
       const { json } = await call(`/work/${taskId}?wait=25`);
       return json.completed_at !== null && json;
     },
-    { timeout: 25_000, interval: 50 },
+    { timeout: 60_000, interval: 50 },
   );
 }
 

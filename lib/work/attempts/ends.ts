@@ -41,28 +41,26 @@ export function ends(work: Work, attempt: Attempt, end: End, clock: Clock): Hear
   if (endedByWord(attempt)) {
     return attempt.how === how ? { attempt, stop: [] } : { attempt, why: `it had ended: ${attempt.how}`, stop: [] };
   }
-  const wasSilent = isUnsaid(attempt);
-  if (wasSilent && work.status === "approved" && mayGoOn(work, attempt)) {
+  if (work.status === "approved" && mayGoOn(work, attempt)) {
     goOn(work, attempt);
     keepLease(work, clock);
   }
-  const isLate = isUnsaid(attempt);
-  const live = isUnderWay(work) && isOurs(work, attempt);
-  if (how === "handed_over" && live && !isLate) return { attempt, ended: how, stop: [] };
+  const live = isUnderWay(work) && isOurs(work, attempt) && !isUnsaid(attempt);
+  if (how === "handed_over" && live) return { attempt, ended: how, stop: [] };
   close(attempt, how, clock.now, reason);
   Object.assign(attempt, { exitCode, metrics });
   if (how === "completed" && mayComplete(work, attempt)) {
-    // Its agent need not be the one that the work was handed to meanwhile.
-    const { agent: toAgent, startedAt } = attempt;
-    Object.assign(work, { exitCode, endedBy: number, metrics: metrics ?? "null", progress: 1, startedAt, toAgent });
     rest(work, "completed", clock.now);
+    endedWith(work, attempt);
+    // Its agent need not be the one that the work was handed to meanwhile.
+    Object.assign(work, { progress: 1, startedAt: attempt.startedAt, toAgent: attempt.agent });
     return { attempt, ended: how, stop: halt(work, `attempt ${number} has completed the work`, clock) };
   }
   if (work.stopping !== null) {
     settleStop(work, clock);
     return { attempt, ended: how, stop: [], ...(how === "cancelled" ? {} : { why: "the work was being stopped" }) };
   }
-  if (!live || isLate) return { attempt, ended: how, stop: [], ...tooLate(work, attempt) };
+  if (!live) return { attempt, ended: how, stop: [], ...tooLate(work, attempt) };
   const others = openOf(work);
   if (others.some(({ startedAt }) => startedAt !== null)) {
     keepLease(work, clock);
@@ -83,14 +81,14 @@ function mayComplete(work: Work, { runId }: Attempt): boolean {
 
 /** An end that decides nothing any more. Why its work failed is known better now than by silence. */
 function tooLate(work: Work, attempt: Attempt): { why?: string } {
-  const { how, reason, exitCode, runId } = attempt;
+  const { how, reason, runId } = attempt;
   const given = how === "handed_back" || how === "handed_over";
   if (given && attempt.counted && runId === work.runId) {
     if (work.status === "approved" || work.status === "executing")
       work.attemptsUsed = Math.max(0, work.attemptsUsed - 1);
   } else if (work.status === "failed" && work.endedBy === null && runId === work.runId && how !== "cancelled") {
-    const metrics = attempt.metrics ?? "null";
-    Object.assign(work, { errorMessage: reason ?? work.errorMessage, exitCode, endedBy: attempt.attempt, metrics });
+    work.errorMessage = reason ?? work.errorMessage;
+    endedWith(work, attempt);
     return {};
   }
   if (how === "cancelled") return {};
@@ -98,13 +96,18 @@ function tooLate(work: Work, attempt: Attempt): { why?: string } {
 }
 
 /** Where the end of the only attempt leads, unless it has completed the work. */
-function nextAfter(work: Work, attempt: Attempt, { how, exitCode, reason }: End, clock: Clock): void {
+function nextAfter(work: Work, attempt: Attempt, { how, reason }: End, clock: Clock): void {
   work.startedAt = attempt.startedAt;
   if (how === "handed_back" || how === "cancelled") return giveBack(work, attempt, clock);
   work.handedBack = 0;
   if (how === "failed_retryable" && work.attemptsUsed < work.maxAttempts) return tryAgain(work, clock);
   fail(work, reason ?? "its agent gave no reason", clock.now);
-  Object.assign(work, { exitCode, endedBy: attempt.attempt, metrics: attempt.metrics ?? "null" });
+  endedWith(work, attempt);
+}
+
+/** The work came to what this attempt did. */
+function endedWith(work: Work, { attempt: endedBy, exitCode, metrics }: Attempt): void {
+  Object.assign(work, { endedBy, exitCode, metrics: metrics ?? "null" });
 }
 
 /** Undone, and not at the cost of an attempt: at first again at once, then after a pause that grows, and not for ever. */

@@ -1,5 +1,5 @@
 import { fail, tryAgain } from "./ends.ts";
-import { halt, settleStop } from "./stop.ts";
+import { settleStop } from "./stop.ts";
 import {
   type Attempt,
   type Clock,
@@ -82,9 +82,8 @@ function reasonOf(work: Work, attempt: Attempt, { now, leaseSeconds }: Clock): s
 
 /** Nobody does the work any more. */
 function giveUp(work: Work, expired: Expired, clock: Clock): void {
-  const last = expired.ended.at(-1);
   work.handedBack = 0;
   if (work.attemptsUsed < work.maxAttempts) return tryAgain(work, clock);
-  fail(work, last?.reason ?? "its agent fell silent", clock.now);
-  expired.stop.push(...expired.ended, ...halt(work, "the work has failed", clock));
+  fail(work, expired.ended.at(-1)?.reason ?? "its agent fell silent", clock.now);
+  expired.stop.push(...expired.ended);
 }

@@ -1,4 +1,5 @@
 import type { Ending, Status } from "../core/lifecycle.ts";
+import type { LeaseSettings } from "../settings.ts";
 
 /** One attempt as it is known. Times are the database's. */
 export type Attempt = {
@@ -69,7 +70,7 @@ export type Work = {
 };
 
 /** The time, the dice in [0, 1), and how long each wait may last. */
-export type Clock = { now: Date; dice: () => number; leaseSeconds: number; pickupSeconds: number };
+export type Clock = LeaseSettings & { now: Date; dice: () => number };
 
 /** The time `seconds` later. */
 export function later(time: Date, seconds: number): Date {

@@ -1,6 +1,6 @@
 import type { Db, Fragment } from "../../runtime/postgres/db.ts";
 import type { Claimed } from "../core/messages.ts";
-import type { WorkSettings } from "../settings.ts";
+import type { LeaseSettings, WorkSettings } from "../settings.ts";
 import { firstKeyed, firstWaiting } from "./waiting.ts";
 
 /** Work that one transaction claims at most, by number and by the size of its messages: what a function holds in memory. */
@@ -8,7 +8,7 @@ export const CLAIM_LIMIT = 100;
 export const CLAIM_BYTES = 8_000_000;
 
 /** The limit of agents whose definition has none, and the two times of a lease. */
-export type ClaimSettings = Pick<WorkSettings, "agentInFlight" | "pickupSeconds" | "leaseSeconds">;
+export type ClaimSettings = LeaseSettings & Pick<WorkSettings, "agentInFlight">;
 
 /** Work that was just started. */
 export type Ready = Claimed & { messageBytes: number };

@@ -8,7 +8,7 @@ import { type Claimed, type Stamp, workRequest } from "../core/messages.ts";
 import { claimLeftovers, deliver, insertOutbox, type Outgoing, type Send, supersede } from "../core/outbox.ts";
 import type { Learn } from "../core/router-seam.ts";
 import { isOfTheWork, type Spoilt } from "../core/spoilt.ts";
-import type { WorkSettings } from "../settings.ts";
+import type { LeaseSettings } from "../settings.ts";
 
 /** Rows that one statement of the sweep takes: it repeats until there are no more. */
 const SWEEP_LIMIT = 100;
@@ -35,7 +35,7 @@ type Told = {
 export async function expireLeases(
   pool: Pool,
   _actor: Actor,
-  settings: Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">,
+  settings: LeaseSettings,
   learn: Learn,
   send: Send,
   stamp: Stamp,
@@ -95,7 +95,7 @@ async function findDue(db: Db, after: string): Promise<string[]> {
 async function expireSome(
   db: Db,
   taskIds: readonly string[],
-  settings: Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">,
+  settings: LeaseSettings,
   learn: Learn,
   stamp: Stamp,
 ): Promise<{ silenced: Omit<Silenced, "spoilt">; outgoing: Outgoing[] }> {

@@ -8,7 +8,7 @@ import type { Stamp } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
 import type { Router } from "../core/router-seam.ts";
 import { isOfTheWork } from "../core/spoilt.ts";
-import type { WorkSettings } from "../settings.ts";
+import type { LeaseSettings } from "../settings.ts";
 import { type Changes, type Ended, endedOf, type RoleRow, type Stale } from "./changes.ts";
 import { handOverByAgents } from "./handover-by-agent.ts";
 import { settle } from "./settle.ts";
@@ -23,8 +23,6 @@ const NOTHING: Recorded = { ended: [], stale: [], outgoing: [], workWaits: false
 export type Received = { recordId: string; message: Message };
 /** A message that could not be recorded, and why. */
 export type Refused = Received & { error: unknown };
-
-type LeaseSettings = Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">;
 
 /**
  * Records what agents say, a whole batch in one transaction of a few statements. Repeats change nothing. Where one of them may be at

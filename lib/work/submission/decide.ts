@@ -12,15 +12,12 @@ import { askOf, type Route, type Router } from "../core/router-seam.ts";
 import type { Approve } from "../core/schema.ts";
 import { findTask, type TaskRow } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
-import type { WorkSettings } from "../settings.ts";
+import type { LeaseSettings } from "../settings.ts";
 import { type DecisionKey, takeKey } from "./decision-key.ts";
 import { approve, assign, insertDecision, lockIfIn, reject, restart } from "./decisions.ts";
 
 /** The work as a decision left it, and what is to be sent because of it; it is in the outbox already. */
 export type Decided = { row: TaskRow; outgoing: Outgoing[]; replayed: boolean };
-
-/** How long a process that is told to stop may be silent, before it is taken to have stopped. */
-export type StopSettings = Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">;
 
 /**
  * Carries out what a person decided, and keeps who, when and why, in one transaction. What may be done about the work at that moment is
@@ -31,7 +28,7 @@ export type StopSettings = Pick<WorkSettings, "leaseSeconds" | "pickupSeconds">;
 export async function decide(
   pool: Pool,
   _actor: Actor,
-  settings: StopSettings,
+  settings: LeaseSettings,
   { route, closeHandovers }: Pick<Router, "route" | "closeHandovers">,
   decision: Decision,
   taskId: string,
@@ -74,7 +71,7 @@ async function change(
   decision: Decision,
   before: TaskRow,
   { by, reason }: Approve,
-  stopping: StopSettings & { stamp: Stamp },
+  stopping: LeaseSettings & { stamp: Stamp },
 ): Promise<Outgoing[]> {
   const { taskId } = before;
   switch (decision) {
@@ -100,7 +97,7 @@ export async function stopWork(
   taskId: string,
   next: Stopping,
   reason: string,
-  { stamp, ...settings }: StopSettings & { stamp: Stamp },
+  { stamp, ...settings }: LeaseSettings & { stamp: Stamp },
 ): Promise<Outgoing[]> {
   const { works, now } = await holdWork(db, [taskId]);
   const stops = works.flatMap((work) =>

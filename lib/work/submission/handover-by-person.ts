@@ -9,7 +9,8 @@ import type { Router } from "../core/router-seam.ts";
 import type { HandOver } from "../core/schema.ts";
 import { findTask, type TaskRow } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
-import { type Decided, type StopSettings, stopWork } from "./decide.ts";
+import type { LeaseSettings } from "../settings.ts";
+import { type Decided, stopWork } from "./decide.ts";
 import { type DecisionKey, takeKey } from "./decision-key.ts";
 import { lockIfIn } from "./decisions.ts";
 
@@ -25,7 +26,7 @@ const ROLE_FROM: readonly Status[] = ["executing"];
 export async function handOver(
   pool: Pool,
   _actor: Actor,
-  settings: StopSettings,
+  settings: LeaseSettings,
   router: Router,
   taskId: string,
   said: HandOver,
