@@ -129,7 +129,11 @@ test.skipIf(found === undefined || python === undefined)(
     await vi.waitUntil(async () => await presence(stack), { timeout: 60_000, interval: 200 });
     const work = await submit(stack, /research\.digest/);
 
-    expect(await finished(stack, work.task_id)).toMatchObject({ status: "completed", to_agent: "research" });
+    expect(await finished(stack, work.task_id)).toMatchObject({
+      status: "completed",
+      error_message: null,
+      to_agent: "research",
+    });
     await stack.stop();
     await clearBroker({ url: env.RABBITMQ_URL, prefix });
     await broker?.stop();
