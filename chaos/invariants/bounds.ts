@@ -7,8 +7,10 @@ const CALL_MS = 35_000;
 const CONNECTIONS = 40;
 /** Runs of one attempt beside the first: each process of its agent may have a copy of the request. */
 const RUNS = 8;
+/** Stops and questions about one piece of work: each process that has a copy of it may be told every five seconds. */
+const ORDERS = 40;
 
-/** I8: attempts, calls and connections are bounded, only a running attempt costs one, and no process ends by itself. */
+/** I8: attempts, calls, orders and connections are bounded, only a running attempt costs one, and no process ends by itself. */
 export function bounded(history: History): Violation[] {
   const invariant = "I8 bounded";
   const found: Violation[] = [];
@@ -36,6 +38,10 @@ export function bounded(history: History): Violation[] {
     for (const [attempt, same] of Map.groupBy(own, (run) => run.attempt)) {
       if (same.length > RUNS) say(`attempt ${attempt} of task ${taskId} ran ${same.length} times`);
     }
+  }
+  const orders = history.sent.filter(({ type, to }) => type === "work_status" && to.startsWith("waybill-agent-"));
+  for (const [taskId, own] of Map.groupBy(orders, (sent) => sent.taskId)) {
+    if (own.length > ORDERS) say(`agents were told to stop, or asked about, task ${taskId} ${own.length} times`);
   }
   if (history.connections > CONNECTIONS)
     say(`${history.connections} connections of the functions are open at the server`);

@@ -192,6 +192,20 @@ const BAD: [what: string, invariant: string, history: Partial<History>][] = [
     { tasks: [{ ...task, maxAttempts: 3, attemptsUsed: 2 }], changes: good.changes.slice(0, 1) },
   ],
   ["connections that pile up", "I8", { connections: 90 }],
+  [
+    "stops that are told without an end",
+    "I8",
+    {
+      sent: Array.from({ length: 50 }, (_, n) => ({
+        at: 1_600 + n,
+        by: "record-result",
+        type: "work_status",
+        taskId: TASK,
+        attempt: 1,
+        to: "waybill-agent-mason",
+      })).concat(good.sent),
+    },
+  ],
   ["an agent that does what is another's", "I9", { effects: good.effects.map((one) => ({ ...one, agent: "clerk" })) }],
   ["a backlog that is never done", "I10", { settledAt: undefined }],
   ["a backlog that takes too long", "I10", { settledAt: CLEARED + 61_000 }],

@@ -25,7 +25,13 @@ export type Word = {
   attempt: number | undefined;
   startId: string | undefined;
   process: string | undefined;
-} & ({ says: "held" } | { says: "executing"; progress: number | null } | { says: "end"; end: End });
+} & Saying;
+
+/** `sign`: a sign of life by itself, which is never said again; what is told of steps and roles is, from the journal. */
+export type Saying =
+  | { says: "held" }
+  | { says: "executing"; progress: number | null; sign: boolean }
+  | { says: "end"; end: End };
 
 /**
  * Lets a word of an agent change the work and its attempts. A fact counts whenever it arrives: an attempt that was over by silence alone
@@ -65,7 +71,9 @@ function attemptOf(work: Work, word: Word, { now }: Clock): Attempt | (Heard & {
   if (known !== undefined) return known;
   if (!isUnderWay(work) || said.how !== null || !isOurs(work, said)) {
     const why = `another process than that of attempt ${number} has its request, which is not wanted any more`;
-    return { why, stop: word.says === "end" ? [] : [{ ...said, startId }] };
+    // A stop is answered with all that the journal has: to answer each of those words with another stop would never end.
+    const lives = word.says === "held" || (word.says === "executing" && word.sign);
+    return { why, stop: lives ? [{ ...said, startId }] : [] };
   }
   return second(work, said, startId, now);
 }

@@ -1,6 +1,6 @@
 import type { ErrorReport, ExternalAiUse, Message, WorkResult } from "../../protocol/messages.ts";
 import type { End } from "../attempts/ends.ts";
-import type { Word } from "../attempts/hear.ts";
+import type { Saying, Word } from "../attempts/hear.ts";
 import { characters } from "./characters.ts";
 
 const ERROR_CHARACTERS = 10_000;
@@ -18,8 +18,6 @@ export function wordOf(message: Message): Word | undefined {
   return { agent: message.from_agent, runId: message.request_id, attempt, startId, process: by, ...said };
 }
 
-type Saying = { says: "held" } | { says: "executing"; progress: number | null } | { says: "end"; end: End };
-
 function sayingOf(message: Message): Saying | undefined {
   switch (message.type) {
     case "work_request":
@@ -29,9 +27,10 @@ function sayingOf(message: Message): Saying | undefined {
     case "error":
       return { says: "end", end: errorEnd(message.payload) };
     case "work_status": {
-      const { status, progress = null, handover, message: said } = message.payload;
+      const { status, progress = null, step, role, handover, message: said } = message.payload;
       if (status === "held") return { says: "held" };
-      if (status === "executing") return { says: "executing", progress };
+      if (status === "executing")
+        return { says: "executing", progress, sign: step === undefined && role === undefined };
       const how = status === "cancelled" ? "cancelled" : handover === undefined ? "handed_back" : "handed_over";
       return { says: "end", end: ending(how, handover?.reason ?? said ?? null) };
     }

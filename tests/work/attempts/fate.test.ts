@@ -482,4 +482,22 @@ describe("two processes with one request", () => {
     expect(orders()).toMatchObject([{ status: "cancelled", attempt: 1, start_id: stray.start_id }]);
     expect(await task()).toMatchObject({ status: "executing", attempt: 2 });
   });
+
+  test("what a process that is told to stop says again from its journal is not answered by more stops", async () => {
+    const { world, says, ends, orders } = await dispatched();
+    await world.record(ends(start()));
+    const stray = start();
+    const journal = [
+      says({ ...piece("done"), ...stray }),
+      says({ role: { name: "reviewer" }, ...stray }),
+      ends({ ...stray }),
+    ];
+
+    // Its run had ended by the time that the stop came, which it answers with all that it has said.
+    await world.record(says(stray), ...journal);
+    const told = orders().length;
+    for (let n = 0; n < told; n++) await world.record(...journal);
+
+    expect(orders()).toMatchObject([{ status: "cancelled", start_id: stray.start_id }]);
+  });
 });

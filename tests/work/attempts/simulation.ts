@@ -188,7 +188,7 @@ function say(world: World, run: Run, says: "held" | "executing"): void {
   const about = { agent: "code", runId, attempt, startId, process: undefined };
   world.letters.push({
     to: "results",
-    word: says === "held" ? { ...about, says } : { ...about, says, progress: null },
+    word: says === "held" ? { ...about, says } : { ...about, says, progress: null, sign: true },
   });
 }
 
