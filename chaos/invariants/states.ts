@@ -125,50 +125,54 @@ export function stopHeard(history: History): Violation[] {
   });
 }
 
-/** I6: what a row promises was sent, and nothing was sent that no row promises. */
+/** What was not sent for so long, in milliseconds, was sent because it was asked for anew (PICKUP_SECONDS); the sweep needs a few. */
+const ASKED_ANEW_MS = 19_000;
+const SWEPT_MS = 10_000;
+
+/** I6: what a row promises was sent, and not only when nobody had taken it for long; nothing was sent that no row promises. */
 export function outboxKept(history: History): Violation[] {
   const invariant = "I6 outbox";
   const found: Violation[] = [];
-  const started = new Set(dispatched(history));
+  const say = (message: string) => found.push({ invariant, message });
   const known = new Set(history.changes.map(({ taskId, attempt }) => `${taskId} ${attempt}`));
   const requests = history.sent.filter(({ type, to }) => type === "work_request" && to.startsWith("waybill-agent-"));
-  const sent = new Set(requests.map(({ taskId, attempt }) => `${taskId} ${attempt}`));
-  for (const one of sent) {
-    if (!known.has(one)) found.push({ invariant, message: `a request of attempt ${one} was sent and never committed` });
-  }
+  const sent = Map.groupBy(requests, ({ taskId, attempt }) => `${taskId} ${attempt}`);
+  for (const one of sent.keys()) if (!known.has(one)) say(`a request of attempt ${one} was sent and never committed`);
   const over = new Set(history.tasks.filter(({ status }) => FINAL.has(status)).map(({ taskId }) => taskId));
-  for (const one of started) {
-    const [taskId = ""] = one.split(" ");
-    const done = history.decisions.some((decision) => decision.taskId === taskId && decision.decision === "cancel");
-    // Not sent any more where an earlier attempt has completed the work after all.
-    if (!sent.has(one) && !done && !endedByAnother(history, one))
-      found.push({ invariant, message: `attempt ${one} was started and its request never sent` });
+  const cancelled = new Set(
+    history.decisions.filter(({ decision }) => decision === "cancel").map(({ taskId }) => taskId),
+  );
+  for (const { taskId, attempt, at } of dispatched(history)) {
+    const one = `${taskId} ${attempt}`;
+    const first = sent.get(one)?.[0]?.at;
+    // Not sent any more where it was cancelled, or an earlier attempt has completed the work after all.
+    if (first === undefined && !cancelled.has(taskId) && !endedByAnother(history, one))
+      say(`attempt ${one} was started and its request never sent`);
+    if (first !== undefined && first > at + ASKED_ANEW_MS && first > history.clearedAt + SWEPT_MS)
+      say(
+        `the request of attempt ${one} was sent ${Math.round(first - at)} ms after its start, when it was asked for anew`,
+      );
   }
   for (const { taskId, attempt, dueForMs } of history.outbox) {
-    if (dueForMs > 0 && !over.has(taskId)) {
-      found.push({
-        invariant,
-        message: `a message of task ${taskId} (attempt ${attempt}) has been due for ${Math.round(dueForMs)} ms`,
-      });
-    }
+    if (dueForMs > 0 && !over.has(taskId))
+      say(`a message of task ${taskId} (attempt ${attempt}) has been due for ${Math.round(dueForMs)} ms`);
   }
   return found;
 }
 
-/** The attempts that a dispatcher began. One that a second process of an agent has begun by a copy of the request is none. */
+/** Whether its work was ended by another attempt. */
 function endedByAnother({ tasks }: History, one: string): boolean {
   const task = tasks.find(({ taskId }) => one.startsWith(taskId));
   const { ended_by } = JSON.parse(task?.row ?? "{}") as { ended_by?: number | null };
   return typeof ended_by === "number" && one !== `${task?.taskId} ${ended_by}`;
 }
 
-function dispatched({ changes }: History): string[] {
+/** The moments at which a dispatcher began an attempt. One that a second process of an agent has begun by a copy of the request is none. */
+function dispatched({ changes }: History): History["changes"] {
   return [...Map.groupBy(changes, ({ taskId }) => taskId).values()].flatMap((own) =>
-    own
-      .filter(({ status, attempt }, at) => {
-        const before = own[at - 1];
-        return status === "executing" && before?.status !== "executing" && attempt > (before?.attempt ?? 0);
-      })
-      .map(({ taskId, attempt }) => `${taskId} ${attempt}`),
+    own.filter(({ status, attempt }, at) => {
+      const before = own[at - 1];
+      return status === "executing" && before?.status !== "executing" && attempt > (before?.attempt ?? 0);
+    }),
   );
 }

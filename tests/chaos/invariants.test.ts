@@ -163,6 +163,11 @@ const BAD: [what: string, invariant: string, history: Partial<History>][] = [
   ],
   ["a request that was never sent", "I6", { sent: [] }],
   [
+    "a request that was sent only when it was asked for anew",
+    "I6",
+    { sent: good.sent.map((sent) => ({ ...sent, at: 1_600 + 21_000 })), clearedAt: 1_000 },
+  ],
+  [
     "a request of an attempt that was never committed",
     "I6",
     { sent: good.sent.flatMap((sent) => [sent, { ...sent, attempt: 2 }]) },
@@ -196,14 +201,17 @@ const BAD: [what: string, invariant: string, history: Partial<History>][] = [
     "stops that are told without an end",
     "I8",
     {
-      sent: Array.from({ length: 50 }, (_, n) => ({
-        at: 1_600 + n,
-        by: "record-result",
-        type: "work_status",
-        taskId: TASK,
-        attempt: 1,
-        to: "waybill-agent-mason",
-      })).concat(good.sent),
+      sent: [
+        ...good.sent,
+        ...Array.from({ length: 50 }, (_, n) => ({
+          at: 1_600 + n,
+          by: "record-result",
+          type: "work_status",
+          taskId: TASK,
+          attempt: 1,
+          to: "waybill-agent-mason",
+        })),
+      ],
     },
   ],
   ["an agent that does what is another's", "I9", { effects: good.effects.map((one) => ({ ...one, agent: "clerk" })) }],
