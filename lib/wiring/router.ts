@@ -13,7 +13,7 @@ export const router: Part<Router> = ({ settings, agents, stamp }) => ({
     newId: stamp.newId,
     now: () => stamp.now().getTime(),
   }),
-  learn: async (db, taskIds) => await learn(db, settings.router, taskIds),
+  learn: async (db, taskIds, takenBack) => await learn(db, settings.router, taskIds, takenBack),
   insertHandover,
   closeHandovers,
   hasHandover,

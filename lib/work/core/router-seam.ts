@@ -48,8 +48,14 @@ export type Routed = {
  */
 export type Route = (db: Db, ask: Ask, how?: { provisional: boolean }) => Promise<Routed>;
 
-/** Learns from work that has just ended, in the transaction that ends it; once for each end. */
-export type Learn = (db: Db, taskIds: readonly string[]) => Promise<void>;
+/**
+ * Learns from work that has just ended, in the transaction that ends it; once for each end. `takenBack`: those of them that had failed
+ * before, in the same run, and count once: as completed.
+ */
+export type Learn = (db: Db, taskIds: readonly string[], takenBack?: readonly TakenBack[]) => Promise<void>;
+
+/** Work that had failed by silence and was completed after all, and the agent whose failure that was. */
+export type TakenBack = { taskId: string; agent: string };
 
 /** Work that changes hands, or an agent that takes another part in it (`sub_role`): what the router is told of it. */
 export type NewHandover = {

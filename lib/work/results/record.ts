@@ -6,7 +6,7 @@ import { holdWork, keepWork } from "../attempts/store.ts";
 import type { Clock, Work } from "../attempts/work.ts";
 import type { Stamp } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
-import type { Router } from "../core/router-seam.ts";
+import type { Router, TakenBack } from "../core/router-seam.ts";
 import { isOfTheWork } from "../core/spoilt.ts";
 import type { LeaseSettings } from "../settings.ts";
 import { type Changes, type Ended, endedOf, type RoleRow, type Stale } from "./changes.ts";
@@ -86,6 +86,7 @@ async function record(
   return await pool.begin(async (db) => {
     const [, { works, now }] = await Promise.all([limitLocks(db, lockTimeout), holdWork(db, taskIds(messages))]);
     const clock: Clock = { now, dice: stamp.dice, ...settings };
+    const failed = failuresOf(works);
     const changes = settle(new Map(works.map((work) => [work.taskId, work])), messages, clock);
     const steps = upsertSteps(db, stamp.newId, changes.steps);
     // A handover is kept with the steps so far, so they must be there.
@@ -99,9 +100,18 @@ async function record(
     const handedOver = await handOverByAgents(db, router, changes.handings, clock, stamp);
     const ended = [...changes.ended.map(({ work, attempt }) => endedOf(work, attempt)), ...handedOver.ended];
     const over = finished(changes);
-    const [workWaits] = await Promise.all([ended.length > 0 && anyReady(db), router.learn(db, over), ...writes]);
+    const takenBack = failed.filter(({ taskId }) => over.includes(taskId));
+    const learns = router.learn(db, over, takenBack);
+    const [workWaits] = await Promise.all([ended.length > 0 && anyReady(db), learns, ...writes]);
     return { ended, stale: changes.stale, outgoing: [...stops, ...handedOver.outgoing], workWaits };
   });
+}
+
+/** The work that had failed already: if it ends now, it was completed after all. */
+function failuresOf(works: readonly Work[]): TakenBack[] {
+  return works.flatMap(({ taskId, status, toAgent: agent }) =>
+    status === "failed" && agent !== null ? [{ taskId, agent }] : [],
+  );
 }
 
 /** The work that agents have ended for good. */
