@@ -64,14 +64,14 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   process.exit(0);
 }
 
-/** Starts an agent within this process. Throws where its name is none, or its journal cannot be opened. */
+/** Starts an agent within this process. Throws where its name is none, or its journal cannot be opened or read. */
 export function startAgent(options: AgentOptions, settings: AgentSettings): Agent {
   const name = AgentName.parse(options.name);
   const { concurrency } = settings;
   const journal = openJournal(settings.dataDir, name);
-  const transport = (options.transport ?? chosenTransport)(settings, name);
   answerInterrupted(journal);
   journal.forgetBefore(Date.now() - RETENTION_MS);
+  const transport = (options.transport ?? chosenTransport)(settings, name);
 
   const sender = startSender(journal, transport, name);
   const tools: RunTools = { journal, wake: sender.wake, beat: beatOver(transport, name) };
@@ -87,7 +87,7 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
   const forgetting = setInterval(() => journal.forgetBefore(Date.now() - RETENTION_MS), 3_600_000);
   const extending = setInterval(() => inbox.extend(), (settings.visibilitySeconds * 1000) / 3);
   const stopping = new AbortController();
-  const polling = poll({ transport, inbox, journal }, stopping.signal);
+  const polling = poll({ transport, inbox, journal, wake: sender.wake }, stopping.signal);
   const registration = register(name, options.definition, settings.api, clock);
   const watching = watchEventLoop(() => inbox.inHand());
   log.info("agent started", { agent: name, work_types: Object.keys(options.work), concurrency });
@@ -119,14 +119,17 @@ function chosenTransport({ queue, ...settings }: AgentSettings, name: string): T
     : amqpTransport({ ...settings, queue }, name, MOST_WAITING);
 }
 
-type Polling = { transport: Transport; inbox: Inbox; journal: SturdyJournal };
+type Polling = { transport: Transport; inbox: Inbox; journal: SturdyJournal; wake: () => void };
 
-async function poll({ transport, inbox, journal }: Polling, signal: AbortSignal): Promise<void> {
+async function poll({ transport, inbox, journal, wake }: Polling, signal: AbortSignal): Promise<void> {
   for (let failures = 0; !signal.aborted; ) {
     try {
       if (!journal.isWritable()) {
+        inbox.stopLost();
         await Promise.all([inbox.giveBack(), transport.rest?.()]);
         await pause(BUSY_PAUSE_MS, signal);
+        // What could not be read while the disk was broken is sent once it can.
+        wake();
         continue;
       }
       const room = inbox.room();

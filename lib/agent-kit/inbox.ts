@@ -7,7 +7,8 @@ import type { Beat } from "./beat.ts";
 import type { Clock } from "./clock.ts";
 import { Stopped } from "./ending.ts";
 import type { Waiting } from "./event-loop.ts";
-import { type SturdyJournal, Unwritable } from "./journal/sturdy.ts";
+import { Unwritable } from "./journal/broken.ts";
+import type { SturdyJournal } from "./journal/sturdy.ts";
 import { startPulse } from "./pulse.ts";
 import { readMessage } from "./read-message.ts";
 import { refuser } from "./refuse.ts";
@@ -80,12 +81,23 @@ export class Inbox {
       this.#takeMessage(read.message, delivery);
     } catch (error) {
       log.error("message not taken", { message_id: read.message.message_id, error });
+      // Another process may know what the journal cannot say.
+      if (error instanceof Unwritable) void settle([delivery], "release");
     }
   }
 
   /** Keeps every message in hand from other agents for a while longer. */
   extend(): void {
     for (const work of this.#held.values()) void settle(work.deliveries, "extend");
+  }
+
+  /** Stops runs that cannot be told whole any more: they go back to the queue. */
+  stopLost(): void {
+    for (const [requestId, { controller }] of this.#held) {
+      if (this.#parts.journal.isLost(requestId)) {
+        controller.abort(new Stopped("shutting down", "handed back: what it said cannot be read from the journal"));
+      }
+    }
   }
 
   /** Gives back to the queue what has not started. */

@@ -1,10 +1,13 @@
+import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { expect, test, vi } from "vitest";
 import * as z from "zod";
 import { type Agent, startAgent } from "../../lib/agent-kit/agent.ts";
 import { defineWork } from "../../lib/agent-kit/define-work.ts";
 import { readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
+import { log } from "../../lib/runtime/log.ts";
 import { testFolder, until } from "../support/agents/agent.ts";
+import { breakReading } from "../support/agents/unreadable.ts";
 import { overBoth } from "../support/queues/transports.ts";
 
 const opened = vi.hoisted(() => [] as DatabaseSync[]);
@@ -24,7 +27,8 @@ const LINE = "x".repeat(1000);
 overBoth((queues, { ask, listen }) => {
   const heard = listen();
 
-  test("with a full disk what runs is done and told, and nothing new is taken, until there is room again", async () => {
+  /** An agent whose first work waits until it is let go, and what is known of it. */
+  const start = () => {
     let free = () => {};
     const freed = new Promise<void>((resolve) => (free = resolve));
     const begun: string[] = [];
@@ -35,16 +39,21 @@ overBoth((queues, { ask, listen }) => {
         for (let line = 0; line < 400; line++) write(LINE);
       });
     });
-    const env = { ...process.env, ...queues.env("research"), WAYBILL_AGENT_DATA: testFolder() };
+    const folder = testFolder();
+    const env = { ...process.env, ...queues.env("research"), WAYBILL_AGENT_DATA: folder };
     const settings = readAgentEnv(1, { ...env, AGENT_POLL_SECONDS: "1", AGENT_VISIBILITY_SECONDS: "30" });
     const agent: Agent = startAgent({ name: "research", work: { "disk.fill": work } }, settings);
-    const disk = opened.at(-1);
+    return { agent, begun, free, disk: opened.at(-1) as DatabaseSync, file: join(folder, "research.sqlite") };
+  };
+
+  test("with a full disk what runs is done and told, and nothing new is taken, until there is room again", async () => {
+    const { agent, begun, free, disk } = start();
     const first = await ask("research", "disk.fill", { name: "first" });
     const waits = await ask("research", "disk.fill", { name: "waits" });
     await until("one runs", () => begun.length === 1);
     await until("one waits", () => heard.told(waits, "held")[0]);
 
-    disk?.exec("pragma max_page_count = 1");
+    disk.exec("pragma max_page_count = 1");
     free();
     expect((await heard.result(first)).status).toBe("completed");
     await until("all output is there", () => heard.output(first).length === 400_000);
@@ -52,11 +61,36 @@ overBoth((queues, { ask, listen }) => {
     await until("both can be had by others", async () => (await queues.counts("research")).visible === 2);
     expect(begun).toEqual(["first"]);
 
-    disk?.exec("pragma max_page_count = 1000000");
+    disk.exec("pragma max_page_count = 1000000");
     for (const asked of [waits, next]) expect((await heard.result(asked)).status).toBe("completed");
     expect(begun.toSorted()).toEqual(["first", "next", "waits"]);
     agent.stop();
     await agent.stopped;
     expect(await queues.deadLetters("research")).toEqual([]);
+  });
+
+  test("with a disk that cannot be read nothing is answered: all goes back, and is done when it can be read again", async () => {
+    const said = vi.spyOn(log, "error");
+    const { agent, begun, free, disk, file } = start();
+    const first = await ask("research", "disk.fill", { name: "first" });
+    const waits = await ask("research", "disk.fill", { name: "waits" });
+    await until("one runs", () => heard.told(first, "executing").some(({ payload }) => payload.step !== undefined));
+    await until("one waits", () => heard.told(waits, "held")[0]);
+
+    const mend = breakReading(disk, file);
+    free();
+    await until("both can be had by others", async () => (await queues.counts("research")).visible === 2);
+    const next = await ask("research", "disk.fill", { name: "next" });
+    await until("it is not taken", async () => (await queues.counts("research")).visible === 3);
+    expect([begun, [first, waits, next].flatMap((asked) => heard.results(asked))]).toEqual([["first"], []]);
+    expect(said.mock.calls).toContainEqual(["journal not writable", expect.objectContaining({ file })]);
+
+    mend();
+    for (const asked of [first, waits, next]) expect((await heard.result(asked)).status).toBe("completed");
+    expect(begun.toSorted()).toEqual(["first", "first", "next", "waits"]);
+    agent.stop();
+    await agent.stopped;
+    expect(await queues.deadLetters("research")).toEqual([]);
+    said.mockRestore();
   });
 });

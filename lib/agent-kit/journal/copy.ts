@@ -47,12 +47,17 @@ export function copyCancels(from: DatabaseSync, to: DatabaseSync): void {
   for (const row of from.prepare("select * from cancels").all()) insert(to, "cancels", "task_id", row, "update");
 }
 
-/** What is numbered in `to` from here on has a higher number than all in `from`. */
-export function numberAfter(from: DatabaseSync, to: DatabaseSync): void {
-  const row = from
+/** The highest number that anything in it has had, 0 where there was nothing. */
+export function lastNumber(db: DatabaseSync): number {
+  const row = db
     .prepare("select max(seq) as last from (select seq from said union all select seq from sqlite_sequence)")
     .get();
-  to.prepare("insert into sqlite_sequence (name, seq) values ('said', ?)").run(Number(row?.["last"] ?? 0));
+  return Number(row?.["last"] ?? 0);
+}
+
+/** What is numbered from here on has a higher number than `last`. */
+export function numberAfter(db: DatabaseSync, last: number): void {
+  db.prepare("insert into sqlite_sequence (name, seq) values ('said', ?)").run(last);
 }
 
 type Row = ReturnType<ReturnType<DatabaseSync["prepare"]>["all"]>[number];

@@ -46,12 +46,17 @@ export function openDatabase(file: string): DatabaseSync {
     return db;
   } catch (cause) {
     db?.close();
-    const busy = (cause as { errcode?: number }).errcode === SQLITE_BUSY;
-    const todo = busy
-      ? "Another agent has it open. Stop that one, or give this one a folder of its own: WAYBILL_AGENT_DATA=DIR"
-      : `${(cause as Error).message}. Mend or remove it, or name another folder: WAYBILL_AGENT_DATA=DIR`;
-    throw new Error(`The journal ${file} cannot be opened. ${todo}`, { cause });
+    throw unusable(file, cause);
   }
+}
+
+/** What is wrong with a journal at the start of its agent, and what to do. */
+export function unusable(file: string, cause: unknown): Error {
+  const busy = (cause as { errcode?: number }).errcode === SQLITE_BUSY;
+  const todo = busy
+    ? "Another agent has it open. Stop that one, or give this one a folder of its own: WAYBILL_AGENT_DATA=DIR"
+    : `${(cause as Error).message}. Mend or remove it, or name another folder: WAYBILL_AGENT_DATA=DIR`;
+  return new Error(`The journal ${file} cannot be opened. ${todo}`, { cause });
 }
 
 /** A journal's tables in memory, empty. */

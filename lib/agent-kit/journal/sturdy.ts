@@ -1,13 +1,9 @@
 import type { DatabaseSync } from "node:sqlite";
 import { log } from "../../runtime/log.ts";
-import { allRuns, copyCancels, copyRun, copySaid, numberAfter, unfinished, type Which } from "./copy.ts";
-import { openMemory } from "./file.ts";
+import { isBroken, isDamaged, tellBroken, Unwritable } from "./broken.ts";
+import { allRuns, copyCancels, copyRun, copySaid, lastNumber, numberAfter, unfinished, type Which } from "./copy.ts";
+import { openMemory, unusable } from "./file.ts";
 import { type Found, Journal, type RunState, type Said, type Unsent } from "./journal.ts";
-
-/** The journal's disk is full, read-only or broken: nothing new can be begun. */
-export class Unwritable extends Error {
-  override name = "Unwritable";
-}
 
 const PROBE_MS = 2000;
 
@@ -16,6 +12,8 @@ type Memory = { db: DatabaseSync; journal: Journal };
 /**
  * A journal whose disk may be full, read-only or broken for a while. Then what runs goes on: all that is said of it is kept in
  * memory and sent from there, and written when the disk takes it again. Only a crash in between forgets it. Nothing new begins.
+ * Where the disk cannot be read either, nothing is answered in its place: that throws Unwritable, and a run of which some words are
+ * only there is lost.
  */
 export class SturdyJournal {
   readonly #file: string;
@@ -23,6 +21,9 @@ export class SturdyJournal {
   readonly #disk: Journal;
   #memory: Memory | undefined;
   #probing: NodeJS.Timeout | undefined;
+  /** The look at the disk that failed last: it must succeed before the disk is well. */
+  #unread: () => unknown = () => {};
+  readonly #lost = new Set<string>();
 
   constructor(file: string, db: DatabaseSync) {
     this.#file = file;
@@ -33,6 +34,11 @@ export class SturdyJournal {
   /** Whether new work may begin. */
   isWritable(): boolean {
     return this.#memory === undefined;
+  }
+
+  /** Whether words of a run cannot be read, so that it cannot be told whole any more. */
+  isLost(requestId: string): boolean {
+    return this.#lost.has(requestId);
   }
 
   find(requestId: string): Found | undefined {
@@ -53,6 +59,7 @@ export class SturdyJournal {
       if (journal !== this.#disk) throw new Unwritable(`the journal ${this.#file} cannot be written`);
       journal.begin(...run);
     });
+    this.#lost.delete(run[0].request_id);
   }
 
   /** Keeps the one word on a run that never begins. */
@@ -63,8 +70,16 @@ export class SturdyJournal {
     });
   }
 
+  /** Of a run that is lost nothing more is kept, and its last word throws Unwritable: told with a gap it would be wrong. */
   say(requestId: string, said: Said, last?: Exclude<RunState, "running">): void {
-    this.#write((journal) => journal.say(requestId, said, last), requestId);
+    try {
+      if (this.isLost(requestId)) throw this.#unreadable();
+      this.#write((journal) => journal.say(requestId, said, last), requestId);
+    } catch (error) {
+      if (!(error instanceof Unwritable)) throw error;
+      this.#lost.add(requestId);
+      if (last !== undefined) throw error;
+    }
   }
 
   replay(requestId: string, attempt: number): void {
@@ -76,7 +91,14 @@ export class SturdyJournal {
   }
 
   unsent(limit: number): Unsent[] {
-    return (this.#memory?.journal ?? this.#disk).unsent(limit);
+    if (this.#memory === undefined) {
+      try {
+        return this.#look((journal) => journal.unsent(limit));
+      } catch (error) {
+        if (!(error instanceof Unwritable)) throw error;
+      }
+    }
+    return (this.#memory as unknown as Memory).journal.unsent(limit);
   }
 
   markSent(rows: Pick<Unsent, "seq" | "generation">[]): void {
@@ -87,8 +109,13 @@ export class SturdyJournal {
     this.#write((journal) => journal.cancel(taskId, attempt));
   }
 
+  /** For the start of an agent: throws an error that says what to do where it cannot be read. */
   takeInterrupted(): ReturnType<Journal["takeInterrupted"]> {
-    return this.#disk.takeInterrupted();
+    try {
+      return this.#disk.takeInterrupted();
+    } catch (cause) {
+      throw unusable(this.#file, cause);
+    }
   }
 
   /** Nothing while the disk cannot be written. */
@@ -105,16 +132,26 @@ export class SturdyJournal {
     this.#disk.close();
   }
 
-  /** What was said since the disk failed is in memory, what came before on the disk, where that can be read. */
+  /** What was said since the disk failed is in memory, what came before on the disk. */
   #read<T>(look: (journal: Journal) => T | undefined): T | undefined {
     const found = this.#memory === undefined ? undefined : look(this.#memory.journal);
-    if (found !== undefined) return found;
+    return found ?? this.#look(look);
+  }
+
+  /** Looks at the disk. */
+  #look<T>(look: (journal: Journal) => T): T {
     try {
       return look(this.#disk);
     } catch (error) {
-      if (this.#memory === undefined || !isUnwritable(error)) throw error;
-      return undefined;
+      if (!isBroken(error)) throw error;
+      this.#unread = () => look(this.#disk);
+      if (this.#memory === undefined) this.#fallBack(error);
+      throw this.#unreadable(error);
     }
+  }
+
+  #unreadable(cause?: unknown): Unwritable {
+    return new Unwritable(`the journal ${this.#file} cannot be read`, { cause });
   }
 
   #write(run: (journal: Journal) => void, requestId?: string, which: Which = "unsent"): void {
@@ -122,41 +159,58 @@ export class SturdyJournal {
       try {
         return run(this.#disk);
       } catch (error) {
-        if (!isUnwritable(error)) throw error;
+        if (!isBroken(error)) throw error;
         this.#fallBack(error);
       }
     }
-    const { db, journal } = this.#memory as Memory;
-    if (requestId !== undefined) this.#adopt(db, requestId, which);
-    run(journal);
+    const memory = this.#memory as unknown as Memory;
+    if (requestId !== undefined) this.#adopt(memory, requestId, which);
+    run(memory.journal);
   }
 
-  /** What the disk knows of a run and memory does not. */
-  #adopt(memory: DatabaseSync, requestId: string, which: Which): void {
-    const known = memory.prepare("select 1 from runs where request_id = ?").get(requestId);
-    if (known === undefined) copyRun(this.#db, memory, requestId, which);
-    else if (which === "all") copySaid(this.#db, memory, requestId, which, "keep");
+  /** Takes over what the disk knows of a run and memory does not: all of that, or nothing. */
+  #adopt({ db, journal }: Memory, requestId: string, which: Which): void {
+    const known = journal.find(requestId) !== undefined;
+    if (known && which !== "all") return;
+    this.#look(() =>
+      journal.transaction(() => {
+        if (known) copySaid(this.#db, db, requestId, which, "keep");
+        else copyRun(this.#db, db, requestId, which);
+      }),
+    );
   }
 
   #fallBack(error: unknown): void {
     const db = openMemory();
-    numberAfter(this.#db, db);
-    for (const requestId of unfinished(this.#db)) copyRun(this.#db, db, requestId, "unsent");
-    this.#memory = { db, journal: new Journal(db) };
-    this.#probing = setInterval(() => this.#recover(), PROBE_MS);
-    this.#probing.unref();
-    log.error("journal not writable", {
-      file: this.#file,
-      error,
-      says: "no new work is taken; what runs goes on, and what it says is sent from memory",
-      todo: `make room on the disk of ${this.#file}, or make it writable: it is tried again every ${PROBE_MS / 1000} s`,
-    });
+    const memory = { db, journal: new Journal(db) };
+    this.#memory = memory;
+    tellBroken(this.#file, error, PROBE_MS / 1000);
+    if (!isDamaged(error)) this.#probing = setInterval(() => this.#recover(), PROBE_MS).unref();
+    // No journal has numbered as far as this.
+    let last = Date.now();
+    let runs: string[] = [];
+    try {
+      last = lastNumber(this.#db);
+      runs = unfinished(this.#db);
+    } catch (cause) {
+      if (!isBroken(cause)) throw cause;
+    }
+    numberAfter(db, last);
+    for (const requestId of runs) {
+      try {
+        this.#adopt(memory, requestId, "unsent");
+      } catch (cause) {
+        // It is lost, if it is still running, with the next word of it.
+        if (!(cause instanceof Unwritable)) throw cause;
+      }
+    }
   }
 
-  /** Writes what memory has, if the disk takes it and has room for more. */
+  /** Writes what memory has, if the disk can be read, takes it and has room for more. */
   #recover(): void {
     const { db } = this.#memory as Memory;
     try {
+      this.#unread();
       this.#disk.transaction(() => {
         for (const requestId of allRuns(db)) copyRun(db, this.#db, requestId, "all");
         copyCancels(db, this.#db);
@@ -168,14 +222,7 @@ export class SturdyJournal {
     clearInterval(this.#probing);
     db.close();
     this.#memory = undefined;
+    this.#unread = () => {};
     log.info("journal writable again", { file: this.#file });
   }
-}
-
-/** SQLite's result codes: read-only, an error of the disk, no room, cannot be opened. */
-const UNWRITABLE = [8, 10, 13, 14];
-
-function isUnwritable(error: unknown): boolean {
-  const { errcode } = error as { errcode?: number };
-  return errcode !== undefined && UNWRITABLE.includes(errcode & 0xff);
 }
