@@ -22,7 +22,7 @@ export function watchEventLoop(inHand: () => Waiting[]): { stop: () => void } {
     log.warn("event loop blocked", {
       blocked_ms: blockedMs,
       work: late.slice(0, 20).map(({ task_id, work_type }) => ({ task_id, work_type })),
-      says: "no sign of life left meanwhile; work that is silent for a whole lease loses its attempt",
+      says: "no sign of life left meanwhile; work that is silent for a lease, and then for two thirds of it while it is asked, loses its attempt",
       todo: "await something now and then, or move what computes for long into a worker thread",
     });
   }, LOOK_MS);
