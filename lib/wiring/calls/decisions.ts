@@ -16,6 +16,7 @@ import { handOver as handOverByPerson } from "../../work/submission/handover-by-
 import type { ControlPlane } from "../control-plane.ts";
 import { router } from "../router.ts";
 import type { Answers } from "../serve.ts";
+import { keyOf } from "./idempotency-key.ts";
 
 /** Carries out what a person decided, then tells whoever must know. */
 export function decide(decision: Decision): Answers<typeof approveWork> {
@@ -76,10 +77,6 @@ export const feedback: Answers<typeof feedbackRoute> = async (plane, actor, { pa
   log.info("feedback given", { task_id: given.task_id, agent: given.agent, score: given.score });
   return { status: 200, body: given };
 };
-
-function keyOf({ "idempotency-key": key }: { "idempotency-key"?: string | undefined }): string | undefined {
-  return key === undefined ? undefined : uuidOf(key);
-}
 
 /** Sends what was decided to whom it concerns, and answers the work as it is now. */
 async function answer(plane: ControlPlane, { row, outgoing, replayed }: Decided): Promise<Answer> {

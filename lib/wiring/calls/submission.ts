@@ -1,5 +1,4 @@
 import type { Answer, Call } from "../../runtime/http/route.ts";
-import { uuidOf } from "../../runtime/ids.ts";
 import type { explainRoute, rerunWork, submitWork } from "../../work/core/routes.ts";
 import type { TaskRow } from "../../work/core/task-row.ts";
 import { toTask } from "../../work/reading/task.ts";
@@ -9,6 +8,7 @@ import { submit as submitOnce } from "../../work/submission/submit.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { router } from "../router.ts";
 import type { Answers } from "../serve.ts";
+import { keyOf } from "./idempotency-key.ts";
 
 /** Keeps the work in one commit, then wakes the dispatcher where nobody need be asked. */
 export const submit: Answers<typeof submitWork> = async (plane, actor, call) => {
@@ -31,8 +31,7 @@ const routeOf = (plane: ControlPlane) => plane.part(router).route;
 
 /** The ids under which work is kept. */
 function idsOf({ headers, callId, traceId }: Pick<Call<typeof submitWork>, "headers" | "callId" | "traceId">) {
-  const header = headers["idempotency-key"];
-  return { key: header === undefined ? undefined : uuidOf(header), taskId: callId, traceId };
+  return { key: keyOf(headers), taskId: callId, traceId };
 }
 
 async function answer(

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { text } from "../../protocol/fields.ts";
 import { AgentName, JsonObject, Timestamp, Uuid } from "../../protocol/messages.ts";
 import { Hints } from "./hints.ts";
+import { MAX_UUID, NIL_UUID } from "./uuids.ts";
 
 const WorkType = z
   .string()
@@ -20,8 +21,8 @@ const Decider = Person.refine((name) => name.toLowerCase() !== "policy", {
   error: "must be the name of somebody; policy stands for work that nobody had to approve",
 }).meta({ not: { pattern: "^\\s*[Pp][Oo][Ll][Ii][Cc][Yy]\\s*$" } });
 
-/** The nil and the max UUID of RFC 9562: what a program sends that has set none, and so the same for everybody. */
-export const NOBODYS = ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"];
+/** What a program sends that has set none, and so the same for everybody. */
+export const NOBODYS = [NIL_UUID, MAX_UUID];
 
 /** Whether a key can make work the same work when it is sent again. */
 export const isOwn = (key: string) => !NOBODYS.includes(key.toLowerCase());

@@ -1,6 +1,7 @@
 import type { Db, Fragment } from "../../runtime/postgres/db.ts";
 import type { Claimed } from "../core/messages.ts";
 import type { LeaseSettings, WorkSettings } from "../settings.ts";
+import { requestColumns } from "./request-columns.ts";
 import { firstKeyed, firstWaiting } from "./waiting.ts";
 
 /** Work that one transaction claims at most, by number and by the size of its messages: what a function holds in memory. */
@@ -154,8 +155,7 @@ const startThem = (db: Db, { pickupSeconds, leaseSeconds }: ClaimSettings): Frag
     deadline = now() + make_interval(secs => ${pickupSeconds} + timeout_seconds + ${leaseSeconds})
   from held
   where tasks.task_id = held.task_id
-  returning tasks.task_id, trace_id, run_id, to_agent, attempt, lease_until, work_type, request_text, parameters, hints,
-    handover - 'capabilities' as handover, timeout_seconds, priority, tasks.message_bytes
+  returning ${requestColumns(db)}, lease_until, priority, tasks.message_bytes
 `;
 
 /** `kept`: the attempts that so begin; nobody has them yet. */

@@ -8,7 +8,9 @@ import { type Claimed, type Stamp, workRequest } from "../core/messages.ts";
 import { claimLeftovers, deliver, insertOutbox, type Outgoing, type Send, supersede } from "../core/outbox.ts";
 import type { Learn } from "../core/router-seam.ts";
 import { isOfTheWork, type Spoilt } from "../core/spoilt.ts";
+import { NIL_UUID } from "../core/uuids.ts";
 import type { LeaseSettings } from "../settings.ts";
+import { requestColumns } from "./request-columns.ts";
 
 /** Rows that one statement of the sweep takes: it repeats until there are no more. */
 const SWEEP_LIMIT = 100;
@@ -47,7 +49,7 @@ export async function expireLeases(
     all.ended.push(...silenced.ended);
     all.again.push(...silenced.again);
   };
-  for (let after = "00000000-0000-0000-0000-000000000000"; ; ) {
+  for (let after = NIL_UUID; ; ) {
     const due = await findDue(pool, after);
     const last = due.at(-1);
     if (last === undefined) return all;
@@ -144,11 +146,7 @@ function toldOf({ work: { taskId, traceId, status }, one: { agent, attempt, requ
 async function requestsAgain(db: Db, again: readonly Of[], leaseSeconds: number, stamp: Stamp): Promise<Outgoing[]> {
   if (again.length === 0) return [];
   const ids = again.map(({ work }) => work.taskId);
-  const rows = await db<Claimed[]>`
-    select task_id, trace_id, run_id, to_agent, attempt, work_type, request_text, parameters, hints,
-      handover - 'capabilities' as handover, timeout_seconds
-    from tasks where task_id = any(${ids}::uuid[])
-  `;
+  const rows = await db<Claimed[]>`select ${requestColumns(db)} from tasks where task_id = any(${ids}::uuid[])`;
   return again.flatMap(({ work, one }) => {
     const row = rows.find(({ taskId }) => taskId === work.taskId);
     if (row === undefined) return [];

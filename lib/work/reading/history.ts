@@ -21,11 +21,7 @@ export async function stepsOf(db: Db, _actor: Actor, taskId: string, asked: Page
   const { limit, cursor } = asked;
   const after = cursor === undefined ? undefined : stepPlaceOf(cursor);
   const steps = (await findSteps(db, taskId, { limit: limit + 1, after })).map(toStep);
-  return await known(
-    db,
-    taskId,
-    pageOf(steps, limit, ({ attempt, step_number }) => `${attempt}.${step_number}`),
-  );
+  return await pageOfWork(db, taskId, steps, limit, ({ attempt, step_number }) => `${attempt}.${step_number}`);
 }
 
 /** A page of the attempts of work, first to last, each with its metrics. */
@@ -37,11 +33,7 @@ export async function attemptsOf(
 ): Promise<Page<LoggedAttempt>> {
   const after = cursor === undefined ? undefined : Number(cursor);
   const attempts = (await findAttempts(db, taskId, { limit: limit + 1, after })).map(toAttempt);
-  return await known(
-    db,
-    taskId,
-    pageOf(attempts, limit, ({ attempt }) => String(attempt)),
-  );
+  return await pageOfWork(db, taskId, attempts, limit, ({ attempt }) => String(attempt));
 }
 
 /** A page of what people decided about work, first to last. */
@@ -52,11 +44,7 @@ export async function decisionsOf(
   { limit, cursor }: PageAsked,
 ): Promise<Page<TakenDecision>> {
   const decisions = (await findDecisions(db, taskId, { limit: limit + 1, after: cursor })).map(toDecision);
-  return await known(
-    db,
-    taskId,
-    pageOf(decisions, limit, ({ decision_id }) => decision_id),
-  );
+  return await pageOfWork(db, taskId, decisions, limit, ({ decision_id }) => decision_id);
 }
 
 /** A page of the handovers of work, first to last, each with its whole context. */
@@ -68,15 +56,18 @@ export async function handoversOf(
   { limit, cursor }: PageAsked,
 ): Promise<Page<LoggedHandover>> {
   const handovers = (await find(db, taskId, { limit: limit + 1, after: cursor })).map(toHandover);
-  return await known(
-    db,
-    taskId,
-    pageOf(handovers, limit, ({ event_id }) => event_id),
-  );
+  return await pageOfWork(db, taskId, handovers, limit, ({ event_id }) => event_id);
 }
 
 /** A page that is empty may be that of no work at all. */
-async function known<T>(db: Db, taskId: string, page: Page<T>): Promise<Page<T>> {
+async function pageOfWork<T>(
+  db: Db,
+  taskId: string,
+  items: T[],
+  limit: number,
+  cursorOf: (item: T) => string,
+): Promise<Page<T>> {
+  const page = pageOf(items, limit, cursorOf);
   if (page.items.length === 0 && (await findStatus(db, taskId)) === undefined) throw unknownWork(taskId);
   return page;
 }

@@ -3,6 +3,7 @@ import type { Db, Pool } from "../../runtime/postgres/db.ts";
 import { askOf, type Route } from "../core/router-seam.ts";
 import { isOfTheWork, type Spoilt } from "../core/spoilt.ts";
 import type { TaskRow } from "../core/task-row.ts";
+import { MAX_UUID, NIL_UUID } from "../core/uuids.ts";
 import type { WorkSettings } from "../settings.ts";
 import { approve, assign, lockIfFree } from "./decisions.ts";
 import { approvalReason } from "./submit.ts";
@@ -55,13 +56,10 @@ export async function routeUndecided(
   return decided;
 }
 
-const FIRST = "00000000-0000-0000-0000-000000000000";
-const LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff";
-
 /** All undecided work: what is behind the last that was tried, then the rest. Before each page the place is kept: a crash on it does not come first again. */
 async function* onceAround(pool: Pool): AsyncGenerator<Undecided> {
   const start = await lastTried(pool);
-  for (const [from, to] of [[start, LAST] as const, [FIRST, start] as const]) {
+  for (const [from, to] of [[start, MAX_UUID] as const, [NIL_UUID, start] as const]) {
     for (let after: string | undefined = from; after !== undefined; ) {
       const page = await findUndecided(pool, after, to);
       const end = page.at(-1)?.taskId;
@@ -89,7 +87,7 @@ const ROUND = "undecided";
 
 async function lastTried(db: Db): Promise<string> {
   const [row] = await db<{ afterTaskId: string }[]>`select after_task_id from sweep_rounds where name = ${ROUND}`;
-  return row?.afterTaskId ?? FIRST;
+  return row?.afterTaskId ?? NIL_UUID;
 }
 
 async function goOnAfter(db: Db, taskId: string): Promise<void> {

@@ -1,41 +1,21 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { Unavailable } from "../../../lib/errors.ts";
-import { connect, type Pool } from "../../../lib/runtime/postgres/db.ts";
+import { connect } from "../../../lib/runtime/postgres/db.ts";
 import { isBusyError, isConnectionError } from "../../../lib/runtime/postgres/db-errors.ts";
 import { withConnections } from "../../../lib/runtime/postgres/pool.ts";
-import { startProxy } from "../../support/http/proxy.ts";
+import { db, direct, one, proxy } from "./behind-proxy.ts";
 
 /** What is lost without a word, or at a moment when nobody looks: each of these has hung, ended the process, or written what it should not. */
 
-const direct = connect(process.env, undefined, {});
-let proxy: Awaited<ReturnType<typeof startProxy>>;
-let db: Pool;
-const strays: unknown[] = [];
-const stray = (error: unknown) => strays.push(error);
-
 beforeEach(async () => {
-  process.on("uncaughtException", stray);
-  process.on("unhandledRejection", stray);
-  proxy = await startProxy(process.env["DATABASE_URL"] ?? "");
-  db = connect(process.env, proxy.url);
   await direct`create table if not exists said (word text)`;
   await direct`truncate said`;
 });
-afterEach(async () => {
-  proxy.behave("pass");
-  await db.end({ timeout: 0 });
-  await proxy.close();
-  process.off("uncaughtException", stray);
-  process.off("unhandledRejection", stray);
-  if (strays.length > 0) throw new AggregateError(strays.splice(0), "errors that nobody caught");
-});
 afterAll(async () => {
   await direct`drop table said`;
-  await direct.end();
 });
 
-const one = async () => (await db<{ one: number }[]>`select 1 as one`)[0]?.one;
 const said = async () => (await direct<{ word: string }[]>`select word from said order by 1`).map(({ word }) => word);
 const outcomeOf = async (promise: Promise<unknown>) => await promise.catch((error: unknown) => error);
 

@@ -1,35 +1,11 @@
-import { afterAll, afterEach, beforeEach, expect, test, vi } from "vitest";
-import { connect, type Pool } from "../../../lib/runtime/postgres/db.ts";
+import { afterEach, expect, test, vi } from "vitest";
+import { connect } from "../../../lib/runtime/postgres/db.ts";
 import { isBusyError, isConnectionError } from "../../../lib/runtime/postgres/db-errors.ts";
 import { withConnections } from "../../../lib/runtime/postgres/pool.ts";
-import { startProxy } from "../../support/http/proxy.ts";
+import { db, direct, one, proxy } from "./behind-proxy.ts";
 
-const direct = connect(process.env, undefined, {});
-let proxy: Awaited<ReturnType<typeof startProxy>>;
-let db: Pool;
-const strays: unknown[] = [];
-const stray = (error: unknown) => strays.push(error);
+afterEach(() => void vi.useRealTimers());
 
-beforeEach(async () => {
-  process.on("uncaughtException", stray);
-  process.on("unhandledRejection", stray);
-  proxy = await startProxy(process.env["DATABASE_URL"] ?? "");
-  db = connect(process.env, proxy.url);
-});
-afterEach(async () => {
-  vi.useRealTimers();
-  proxy.behave("pass");
-  await db.end({ timeout: 0 });
-  await proxy.close();
-  process.off("uncaughtException", stray);
-  process.off("unhandledRejection", stray);
-  if (strays.length > 0) throw new AggregateError(strays.splice(0), "errors that nobody caught");
-});
-afterAll(async () => {
-  await direct.end();
-});
-
-const one = async () => (await db<{ one: number }[]>`select 1 as one`)[0]?.one;
 /** Lambda freezes a process between calls: for the pool, time has passed and nothing was seen. */
 const freeze = () => vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 60_000 });
 
