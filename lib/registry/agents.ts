@@ -1,11 +1,21 @@
 import type * as z from "zod";
 import type { Actor } from "../access/actor.ts";
 import { CallerError } from "../errors.ts";
+import { type Page, pageOf } from "../input/page.ts";
 import type { Db, Pool } from "../runtime/postgres/db.ts";
 import type { AgentDefinition } from "./definition.ts";
 import { type Read, readDefinition } from "./definition-file.ts";
-import { type AgentFilter, type AgentRow, findAgentHistory, findAgents, insertPresence } from "./queries.ts";
-import type { Agent, AgentDetails, Presence, StoredAgent } from "./schema.ts";
+import {
+  type AgentFilter,
+  type AgentRow,
+  countOf,
+  findAgents,
+  findShown,
+  findVersionSummaries,
+  insertPresence,
+  type VersionSummary,
+} from "./queries.ts";
+import type { Agent, AgentDetails, Presence, StoredAgent, Version } from "./schema.ts";
 import { type Outcome, storeDefinition } from "./store.ts";
 import { deactivate, findVersions, lockAgent } from "./versions.ts";
 
@@ -17,31 +27,54 @@ export type Surroundings = {
   silentSeconds: number;
   /** What a person does about an agent that has no queue, in a sentence with commands. */
   howToCreate: (definition: AgentDefinition) => string;
+  /** Why the queues of those of these agents take no messages whose queues have refused one, with what to do, by agent. */
+  findRefusals: (db: Db, agents: readonly string[]) => Promise<Record<string, string>>;
 };
 
-/** A page of the agents that a filter leaves, by name, and the name after which the next one starts. */
+/** How many of its versions are told with an agent. */
+const LATEST_VERSIONS = 100;
+
+/** In how many types of work is told what an agent has shown: in so many it is known. */
+const LATEST_WORK_TYPES = 200;
+
+/** A page of the agents that a filter leaves, by name. */
 export async function listAgents(
   db: Db,
   _actor: Actor,
   around: Surroundings,
   { limit, ...filter }: AgentFilter & { limit: number },
-): Promise<{ items: Agent[]; next_cursor: string | null }> {
+): Promise<Page<Agent>> {
   const rows = await findAgents(db, filter, around.silentSeconds, limit + 1);
-  const items = rows.slice(0, limit).map((row) => toAgent(row, around));
-  return { items, next_cursor: rows.length > limit ? (items.at(-1)?.name ?? null) : null };
+  return pageOf(await toAgents(db, rows, around), limit, ({ name }) => name);
 }
 
-/** One agent with all that belongs to it. Throws a CallerError, 404, where there is none. */
+/** A page of the versions of an agent, latest first. Throws a CallerError, 404, where there never was such an agent. */
+export async function versionsOf(
+  db: Db,
+  _actor: Actor,
+  name: string,
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+): Promise<Page<Version>> {
+  const rows = await findVersionSummaries(db, name, { limit: limit + 1, after: cursor });
+  if (rows.length === 0 && (await countOf(db, name)).versions === 0) throw unknownAgent(name);
+  const { items, next_cursor } = pageOf(rows, limit, ({ definitionId }) => definitionId);
+  return { items: items.map(toVersion), next_cursor };
+}
+
+/** One agent with the latest that belongs to it, and how much there is. Throws a CallerError, 404, where there is none. */
 export async function describeAgent(db: Db, _actor: Actor, around: Surroundings, name: string): Promise<AgentDetails> {
-  const [[row], history] = await Promise.all([
+  const [rows, versions, performance, counts] = await Promise.all([
     findAgents(db, { name }, around.silentSeconds),
-    findAgentHistory(db, name),
+    findVersionSummaries(db, name, { limit: LATEST_VERSIONS }),
+    findShown(db, name, LATEST_WORK_TYPES),
+    countOf(db, name),
   ]);
-  if (row === undefined) throw unknownAgent(name);
-  const { executing, waiting, versions, performance } = history;
+  const [agent] = await toAgents(db, rows, around);
+  if (agent === undefined) throw unknownAgent(name);
+  const { executing, waiting, workTypes } = counts;
   return {
-    ...toAgent(row, around),
-    versions: versions.map(({ version, active, hash, ...times }) => ({ version, active, hash, ...timesOf(times) })),
+    ...agent,
+    versions: versions.map(toVersion),
     performance: performance.map((shown) => ({
       work_type: shown.workType,
       observations: shown.observations,
@@ -50,6 +83,7 @@ export async function describeAgent(db: Db, _actor: Actor, around: Surroundings,
       avg_execution_time_ms: shown.avgExecutionTimeMs,
       observed_at: shown.observedAt.toISOString(),
     })),
+    counts: { versions: counts.versions, work_types: workTypes },
     load: { executing, waiting },
   };
 }
@@ -157,23 +191,44 @@ function unknownAgent(name: string): CallerError {
   return new CallerError(404, "agent_not_found", `There is no agent ${name}. GET /agents lists them.`);
 }
 
-function toAgent(row: AgentRow, { queues, howToCreate }: Surroundings): Agent {
+async function toAgents(db: Db, rows: readonly AgentRow[], around: Surroundings): Promise<Agent[]> {
+  const refusals = await around.findRefusals(
+    db,
+    rows.map(({ agentName }) => agentName),
+  );
+  return rows.map((row) => toAgent(row, around, refusals[row.agentName]));
+}
+
+function toAgent(row: AgentRow, around: Surroundings, refusal: string | undefined): Agent {
   const { agentName: name, parsedMetadata: definition } = row;
-  const url = queues[name] ?? row.queueUrl;
-  const missing = url === null && definition.routable;
   return {
     name,
     version: row.agentVersion,
     active: row.active,
     definition,
     hash: row.definitionHash,
-    queue: { url, status: missing ? "missing" : "ready", todo: missing ? howToCreate(definition) : null },
+    queue: queueOf(row, around, refusal),
     presence: { present: row.present, seen_at: row.seenAt?.toISOString() ?? null, instance: row.instance },
     success_rate: row.successRate,
     quality_score: row.qualityScore,
     avg_execution_time_ms: row.avgExecutionTimeMs,
     ...timesOf(row),
   };
+}
+
+function queueOf(
+  { agentName, queueUrl, parsedMetadata: definition }: AgentRow,
+  { queues, howToCreate }: Surroundings,
+  refusal: string | undefined,
+): Agent["queue"] {
+  const url = queues[agentName] ?? queueUrl;
+  if (url === null && definition.routable) return { url, status: "missing", todo: howToCreate(definition) };
+  if (refusal === undefined) return { url, status: "ready", todo: null };
+  return { url, status: "undeliverable", todo: `A message to ${agentName} cannot be delivered: ${refusal}` };
+}
+
+function toVersion({ version, active, hash, ...times }: VersionSummary): Version {
+  return { version, active, hash, ...timesOf(times) };
 }
 
 function timesOf({ createdAt, updatedAt }: { createdAt: Date; updatedAt: Date }) {

@@ -87,7 +87,14 @@ function newerThan(db: Db) {
 }
 
 /** A version of an agent without its content. */
-export type VersionSummary = { version: string; active: boolean; hash: string; createdAt: Date; updatedAt: Date };
+export type VersionSummary = {
+  definitionId: string;
+  version: string;
+  active: boolean;
+  hash: string;
+  createdAt: Date;
+  updatedAt: Date;
+};
 /** What an agent has shown in work of one type: rates 0 to 1, null where nothing ended; observations as faded as they are. */
 export type Shown = {
   workType: string;
@@ -97,29 +104,46 @@ export type Shown = {
   avgExecutionTimeMs: number | null;
   observedAt: Date;
 };
-/** What belongs to one agent beside its definition. `executing` and `waiting` count its work at this moment. */
-export type AgentHistory = { versions: VersionSummary[]; performance: Shown[]; executing: number; waiting: number };
+/** Versions of an agent, latest first: at most `limit`, those after the one with this id. */
+export async function findVersionSummaries(
+  db: Db,
+  name: string,
+  { limit, after }: { limit: number; after?: string | undefined },
+): Promise<VersionSummary[]> {
+  const place = db`select updated_at, definition_id from agent_definitions where definition_id = ${after ?? null}`;
+  return await db<VersionSummary[]>`
+    select definition_id, agent_version as version, active, definition_hash as hash, created_at, updated_at
+    from agent_definitions
+    where agent_name = ${name} ${after === undefined ? db`` : db`and (updated_at, definition_id) < (${place})`}
+    order by updated_at desc, definition_id desc
+    limit ${limit}
+  `;
+}
 
-/** What belongs to one agent: its versions, latest first, what it has shown by work type, and its work at this moment. */
-export async function findAgentHistory(db: Db, name: string): Promise<AgentHistory> {
-  const [versions, performance, counts] = await Promise.all([
-    db<VersionSummary[]>`
-      select agent_version as version, active, definition_hash as hash, created_at, updated_at
-      from agent_definitions where agent_name = ${name} order by updated_at desc, definition_id desc
-    `,
-    db<Shown[]>`
-      select work_type, weight as observations, success_sum / nullif(weight, 0) as success_rate,
-        quality_sum / nullif(quality_weight, 0) as quality_score,
-        time_ms_sum / nullif(time_weight, 0) as avg_execution_time_ms, observed_at
-      from (
-        select * from agent_performance where agent_name = ${name} order by observed_at desc, work_type limit 200
-      ) as latest
-      order by work_type
-    `,
-    db<{ executing: number; waiting: number }[]>`
-      select (select count(*) from tasks where status = 'executing' and to_agent = ${name})::int as executing,
-        (select count(*) from tasks where status = 'approved' and to_agent = ${name})::int as waiting
-    `,
-  ]);
-  return { versions, performance, executing: counts[0]?.executing ?? 0, waiting: counts[0]?.waiting ?? 0 };
+/** What an agent has shown by work type, in the `limit` latest of them. */
+export async function findShown(db: Db, name: string, limit: number): Promise<Shown[]> {
+  return await db<Shown[]>`
+    select work_type, weight as observations, success_sum / nullif(weight, 0) as success_rate,
+      quality_sum / nullif(quality_weight, 0) as quality_score,
+      time_ms_sum / nullif(time_weight, 0) as avg_execution_time_ms, observed_at
+    from (
+      select * from agent_performance where agent_name = ${name} order by observed_at desc, work_type limit ${limit}
+    ) as latest
+    order by work_type
+  `;
+}
+
+/** How much belongs to an agent; `executing` and `waiting` count its work at this moment. */
+export type AgentCounts = { versions: number; workTypes: number; executing: number; waiting: number };
+
+/** How much belongs to an agent; 0 versions: there never was such an agent. */
+export async function countOf(db: Db, name: string): Promise<AgentCounts> {
+  const [counts] = await db<AgentCounts[]>`
+    select (select count(*)::int from agent_definitions where agent_name = ${name}) as versions,
+      (select count(*)::int from agent_performance where agent_name = ${name}) as work_types,
+      (select count(*)::int from tasks where status = 'executing' and to_agent = ${name}) as executing,
+      (select count(*)::int from tasks where status = 'approved' and to_agent = ${name}) as waiting
+  `;
+  if (counts === undefined) throw new Error("a count has no row");
+  return counts;
 }

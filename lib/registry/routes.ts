@@ -1,10 +1,10 @@
 import * as z from "zod";
 import { whole } from "../input/whole.ts";
 import { text } from "../protocol/fields.ts";
-import { AgentName } from "../protocol/messages.ts";
+import { AgentName, Uuid } from "../protocol/messages.ts";
 import type { Route } from "../runtime/http/route.ts";
 import { AgentDefinition } from "./definition.ts";
-import { Agent, AgentDetails, Presence, ReportPresence, StoredAgent } from "./schema.ts";
+import { Agent, AgentDetails, Presence, ReportPresence, StoredAgent, Version } from "./schema.ts";
 
 const params = z.object({ name: AgentName });
 const flag = z.enum(["true", "false"]);
@@ -59,12 +59,33 @@ export const getAgent = {
   method: "GET",
   path: "/agents/{name}",
   operation: "getAgent",
-  summary: "One agent with its versions, what it has shown, whether it is there, and its work at this moment.",
+  summary: "One agent with its latest versions, what it has shown, whether it is there, and its work at this moment.",
   access: "caller",
   function: "get-agent",
   params,
   answers: {
     200: { description: "The agent; active is false once it is deleted", schema: AgentDetails },
+    404: unknown,
+  },
+} as const satisfies Route;
+
+export const getVersions = {
+  method: "GET",
+  path: "/agents/{name}/versions",
+  operation: "getAgentVersions",
+  summary: "The versions of an agent, latest first.",
+  access: "caller",
+  function: "get-agent",
+  params,
+  query: z.strictObject({
+    limit: whole(1, 100).default(20),
+    cursor: Uuid.optional().describe("next_cursor of the page before"),
+  }),
+  answers: {
+    200: {
+      description: "One page",
+      schema: z.strictObject({ items: z.array(Version), next_cursor: Uuid.nullable() }),
+    },
     404: unknown,
   },
 } as const satisfies Route;
@@ -99,4 +120,4 @@ export const reportPresence = {
 } as const satisfies Route;
 
 /** Every call about agents. */
-export const agentRoutes = [listAgents, getAgent, putAgent, deleteAgent, reportPresence] satisfies Route[];
+export const agentRoutes = [listAgents, getAgent, getVersions, putAgent, deleteAgent, reportPresence] satisfies Route[];

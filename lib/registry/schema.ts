@@ -18,8 +18,12 @@ const agent = {
   hash: z.string().describe("SHA-256 of what the definition means: another hash, another definition"),
   queue: z.strictObject({
     url: z.string().nullable(),
-    status: z.enum(["ready", "missing"]),
-    todo: z.string().nullable().describe("how to make the queue that is missing"),
+    status: z
+      .enum(["ready", "missing", "undeliverable"])
+      .describe(
+        "missing: the agent has none; undeliverable: it has refused a message that still waits, as one that is gone does",
+      ),
+    todo: z.string().nullable().describe("what is wrong with it, and what to do"),
   }),
   presence: z.strictObject({
     present: z
@@ -39,13 +43,15 @@ const agent = {
 export const Agent = z.strictObject(agent).meta({ id: "Agent" });
 export type Agent = z.infer<typeof Agent>;
 
-const Version = z.strictObject({
+/** A version of an agent without its definition. */
+export const Version = z.strictObject({
   version: z.string(),
   active: z.boolean(),
   hash: z.string(),
   created_at: Time,
   updated_at: Time,
 });
+export type Version = z.infer<typeof Version>;
 
 const Shown = z.strictObject({
   work_type: z.string(),
@@ -60,8 +66,13 @@ const Shown = z.strictObject({
 export const AgentDetails = z
   .strictObject({
     ...agent,
-    versions: z.array(Version).describe("latest first"),
+    versions: z.array(Version).describe("latest first, of the latest 100"),
     performance: z.array(Shown).describe("by work type, of the latest 200"),
+    counts: z
+      .strictObject({ versions: z.int(), work_types: z.int() })
+      .describe(
+        "how many there are: /versions has the rest; types of work beyond 200 are forgotten with the next outcome",
+      ),
     load: z.strictObject({ executing: z.int(), waiting: z.int() }),
   })
   .meta({ id: "AgentDetails" });

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { sqs } from "../../lib/runtime/aws/sqs.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
+import { worldOf } from "../support/database/world.ts";
 import { expectConforms } from "../support/http/conform.ts";
 import { eventOf, type Seen, seen } from "../support/http/http-event.ts";
 
@@ -252,6 +253,91 @@ test("a page goes on where the one before ended", async () => {
     const refused = await ask(list, "GET", "/agents", { rawQueryString: `limit=${limit}` });
     expect([limit, refused.status]).toEqual([limit, 400]);
   }
+});
+
+test("an agent of hundreds of versions and thousands of work types is answered with the latest, how many there are, and pages", async () => {
+  await put("writer", YAML);
+  await db`
+    insert into agent_definitions (
+      definition_id, agent_name, agent_version, yaml_config, parsed_metadata, capabilities, triggers, definition_hash, active, routable,
+      created_at, updated_at
+    )
+    select gen_random_uuid(), agent_name, '0.' || n || '.0-' || repeat('x', 80), yaml_config, parsed_metadata, capabilities, triggers,
+      definition_hash, false, routable, now() - interval '1 day', now() - make_interval(days => 1, secs => (n / 2))
+    from agent_definitions, generate_series(1, 300) as n where agent_name = 'writer'
+  `;
+  await db`
+    insert into agent_performance (agent_name, work_type, weight, observed_at)
+    select 'writer', repeat('x', 90) || n, 1, now() - make_interval(secs => n) from generate_series(1, 5000) as n
+  `;
+
+  const { status, json } = await get("writer");
+  expect([status, json.counts]).toEqual([200, { versions: 301, work_types: 5000 }]);
+  expect([json.versions.length, json.performance.length]).toEqual([100, 200]);
+  expect(json.versions[0]).toMatchObject({ version: "1.2.0", active: true });
+  const found: object[] = [];
+  for (let cursor = ""; ; ) {
+    const page = await ask(getOne, "GET", "/agents/writer/versions", { rawQueryString: `limit=100${cursor}` });
+    expect(page.status).toBe(200);
+    found.push(...page.json.items);
+    if (page.json.next_cursor === null) break;
+    cursor = `&cursor=${page.json.next_cursor}`;
+  }
+  expect(found.slice(0, 100)).toEqual(json.versions);
+  expect(new Set(found.map((one: any) => one.version)).size).toBe(301);
+  expect(found).toHaveLength(301);
+  expect((await ask(getOne, "GET", "/agents/wizard/versions")).status).toBe(404);
+  await db`delete from agent_performance where agent_name = 'writer'`;
+});
+
+test("a page of agents with large definitions ends before it is larger than an answer can be", async () => {
+  const types = Array.from({ length: 200 }, (_, n) => `type${n}.${"x".repeat(90)}`);
+  const globs = Array.from({ length: 100 }, (_, n) => `${n}/${'"'.repeat(90)}`);
+  const given = { work_types: types, routing: { files: globs } };
+  await put("wide", JSON.stringify({ name: "wide", ...given }));
+  await db`
+    insert into agent_definitions (
+      definition_id, agent_name, agent_version, yaml_config, parsed_metadata, capabilities, triggers, definition_hash, active, routable
+    )
+    select gen_random_uuid(), 'wide-' || n, agent_version, yaml_config, jsonb_set(parsed_metadata, '{name}', to_jsonb('wide-' || n)),
+      capabilities, triggers, definition_hash, true, true
+    from agent_definitions, generate_series(1, 200) as n where agent_name = 'wide'
+  `;
+
+  const found: string[] = [];
+  let pages = 0;
+  for (let cursor = ""; ; ) {
+    const page = await ask(list, "GET", "/agents", { rawQueryString: `limit=500${cursor}` });
+    expect([page.status, page.json.detail]).toEqual([200, undefined]);
+    found.push(...page.json.items.map(({ name }: { name: string }) => name));
+    pages += 1;
+    if (page.json.next_cursor === null) break;
+    cursor = `&cursor=${page.json.next_cursor}`;
+  }
+  expect(pages).toBeGreaterThan(1);
+  expect(found.filter((name) => name.startsWith("wide"))).toHaveLength(201);
+});
+
+test("a queue that refuses what waits for it is not ready, and what to do is said", async () => {
+  const world = worldOf(db);
+  await put("writer", YAML);
+  world.queues.refuse = Object.assign(new Error("gone"), { name: "QueueDoesNotExist" });
+  await world.submit({ to_agent: "writer", work_type: "text.poem" });
+  await world.dispatch();
+  const refused = await get("writer");
+  const { json } = await ask(list, "GET", "/agents");
+  delete world.queues.refuse;
+  await db`update outbox set send_after = now()`;
+  await world.leftovers();
+
+  const told = {
+    status: "undeliverable",
+    todo: expect.stringMatching(/^A message to writer cannot be delivered: its queue .* does not exist\. Make it/),
+  };
+  expect(refused.json.queue).toMatchObject(told);
+  expect(json.items.find(({ name }: { name: string }) => name === "writer").queue).toEqual(refused.json.queue);
+  expect((await get("writer")).json.queue).toMatchObject({ status: "ready", todo: null });
+  await db`truncate tasks cascade`;
 });
 
 test("whatever the body, it is refused or stored, and never a fault of ours", async () => {

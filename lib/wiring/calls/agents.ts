@@ -5,8 +5,10 @@ import {
   listAgents,
   putAgent,
   type Surroundings,
+  versionsOf,
 } from "../../registry/agents.ts";
 import type * as routes from "../../registry/routes.ts";
+import { refusalsOf } from "../../work/reading/undeliverable.ts";
 import { howToCreate, queueFor } from "../agent-queues.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import type { Answers } from "../serve.ts";
@@ -16,9 +18,14 @@ export const list: Answers<typeof routes.listAgents> = async (plane, actor, { qu
   return { status: 200, body: await listAgents(plane.db, actor, surroundings(plane), query) };
 };
 
-/** One agent with its versions, its rates, its presence and its work. */
+/** One agent with its latest versions, its rates, its presence and its work. */
 export const show: Answers<typeof routes.getAgent> = async (plane, actor, { params }) => {
   return { status: 200, body: await describeAgent(plane.db, actor, surroundings(plane), params.name) };
+};
+
+/** A page of an agent's versions, latest first. */
+export const versions: Answers<typeof routes.getVersions> = async ({ db }, actor, { params, query }) => {
+  return { status: 200, body: await versionsOf(db, actor, params.name, query) };
 };
 
 /** Stores a definition, with the queue of its agent. */
@@ -54,5 +61,6 @@ function surroundings({ settings }: ControlPlane): Surroundings {
     queues: settings.queues.agents,
     silentSeconds: settings.router.presenceSeconds,
     howToCreate: (definition) => howToCreate(settings.agentQueues, definition),
+    findRefusals: refusalsOf,
   };
 }

@@ -1,11 +1,11 @@
 import type { Actor } from "../../access/actor.ts";
 import { CallerError } from "../../errors.ts";
+import { type Page, pageOf } from "../../input/page.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { LoggedAttempt, LoggedHandover, LoggedStep, TakenDecision } from "../core/answers.ts";
 import { findStatus } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
 import { toWire } from "../core/wire.ts";
-import { type Page, pageOf } from "./page.ts";
 import { type AttemptRow, findAttempts, findDecisions, findSteps, type Span, type StepPlace } from "./queries.ts";
 
 /** Which page is asked for: `cursor` is the next_cursor of the page before. */

@@ -1,8 +1,8 @@
 import type { Actor } from "../../access/actor.ts";
+import { type Page, pageOf } from "../../input/page.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { TaskSummary } from "../core/answers.ts";
 import type { TaskRow } from "../core/task-row.ts";
-import { type Page, pageOf } from "./page.ts";
 import { findTasks, type ListFilter, searchTasks } from "./queries.ts";
 import { toSummary } from "./task.ts";
 

@@ -1,11 +1,11 @@
 import type { Actor } from "../../access/actor.ts";
 import { bytesInAnswer } from "../../input/answer-bytes.ts";
+import { thatFit } from "../../input/page.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { TaskWithSteps } from "../core/answers.ts";
 import { findTask, type TaskRow } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
 import { type FindHandovers, toAttempt, toDecision, toHandover, toStep } from "./history.ts";
-import { thatFit } from "./page.ts";
 import { type AttemptRow, countHistory, findAttempts, findDecisions, findSteps } from "./queries.ts";
 import { toTask } from "./task.ts";
 import { whyRefused } from "./undeliverable.ts";

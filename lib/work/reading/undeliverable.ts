@@ -13,6 +13,16 @@ export async function undeliverable(db: Db, _actor: Actor): Promise<Undeliverabl
   `;
 }
 
+/** Why the queues of these agents refuse messages that wait for them, the last reason of each, by agent; nothing of those that refuse none. */
+export async function refusalsOf(db: Db, agents: readonly string[]): Promise<Record<string, string>> {
+  const rows = await db<{ toAgent: string; refusal: string }[]>`
+    select distinct on (to_agent) to_agent, refusal from outbox
+    where refusals > 0 and to_agent = any(${agents as string[]}::text[])
+    order by to_agent, message_id desc
+  `;
+  return Object.fromEntries(rows.map(({ toAgent, refusal }) => [toAgent, refusal]));
+}
+
 /** Why the request of work is not with its agent's queue; null where that has not refused it. */
 export async function whyRefused(db: Db, taskId: string): Promise<string | null> {
   const [row] = await db<{ refusal: string }[]>`

@@ -1,4 +1,4 @@
-import { bytesInAnswer } from "../../input/answer-bytes.ts";
+import { bytesInAnswer } from "./answer-bytes.ts";
 
 /** A part of a list, and where the next one begins: null where there is none. */
 export type Page<T> = { items: T[]; next_cursor: string | null };
