@@ -12,6 +12,21 @@ begin
 end;
 $function$;
 
+create or replace function bounded_ai_use(uses jsonb) returns jsonb language sql immutable parallel safe as $function$
+  select coalesce(jsonb_agg(entry order by place) filter (where place <= 500), '[]') || case
+    when count(*) > 500 then jsonb_build_array(jsonb_build_object(
+      'model', '(others)',
+      'uses', sum(case when entry ->> 'model' = '(others)' and jsonb_typeof(entry -> 'uses') = 'number' then (entry -> 'uses')::numeric else 1 end)
+        filter (where place > 500),
+      'tokens', sum(case jsonb_typeof(entry -> 'tokens') when 'number' then (entry -> 'tokens')::numeric end) filter (where place > 500),
+      'cost', sum(case jsonb_typeof(entry -> 'cost') when 'number' then (entry -> 'cost')::numeric end) filter (where place > 500),
+      'cut', true
+    ))
+    else '[]'
+  end
+  from jsonb_array_elements(uses) with ordinality as told (entry, place)
+$function$;
+
 create or replace function registry_state_advance() returns trigger language plpgsql as $function$
 begin
   insert into registry_state as state (revision) values (1)

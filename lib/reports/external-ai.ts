@@ -39,13 +39,13 @@ export const externalAiUse = report({
       order by used_at desc, task_id desc
       limit ${parameters.limit}
     ), model as (
-      select task_id, left(model, 100) as model, count(*) as uses, sum(tokens) as tokens, sum(cost) as cost,
+      select task_id, left(model, 100) as model, sum(times) as uses, sum(tokens) as tokens, sum(cost) as cost,
         count(*) filter (where tokens is null) as unknown_tokens, count(*) filter (where cost is null) as unknown_costs,
         row_number() over (partition by task_id order by sum(cost) desc nulls last, left(model, 100)) as place
       from recent cross join lateral ${uses(db)}
       group by task_id, left(model, 100)
     )
-    select task_id, used_at, status, work_type, to_agent as agent, sum(uses)::int as uses, sum(tokens)::float8 as tokens,
+    select task_id, used_at, status, work_type, to_agent as agent, sum(uses)::float8 as uses, sum(tokens)::float8 as tokens,
       sum(cost)::float8 as cost, sum(unknown_tokens)::int as unknown_token_uses, sum(unknown_costs)::int as unknown_cost_uses,
       jsonb_agg(
         jsonb_build_object('model', model, 'uses', uses, 'tokens', tokens, 'cost', cost) order by place
@@ -72,7 +72,7 @@ export const aiCostByModel = report({
   }),
   query: async (db, parameters, now) =>
     await db`
-    select left(model, 200) as model, count(distinct task_id)::int as tasks, count(*)::int as uses, sum(tokens)::float8 as tokens,
+    select left(model, 200) as model, count(distinct task_id)::int as tasks, sum(times)::float8 as uses, sum(tokens)::float8 as tokens,
       sum(cost)::float8 as cost, (count(*) filter (where tokens is null))::int as unknown_token_uses,
       (count(*) filter (where cost is null))::int as unknown_cost_uses,
       min(used_at) as first_used_at, max(used_at) as last_used_at
@@ -87,14 +87,16 @@ export const aiCostByModel = report({
 });
 
 /**
- * The single uses in external_ai_used, whoever wrote it: a list, or one alone. What is not a number is unknown, and so is what no use
- * of a model comes to: two costs of 1e308 have a sum that no column of a report holds.
+ * The single uses in external_ai_used, whoever wrote it: a list, or one alone; many as one where work has more than it keeps one by one.
+ * What is not a number is unknown, and so is what no use of a model comes to: two costs of 1e308 have a sum that no column of a report
+ * holds.
  */
 function uses(db: Db) {
   const known = (value: ReturnType<Db>) => db`
     case jsonb_typeof(${value}) when 'number' then case when abs((${value})::numeric) < 1e15 then (${value})::numeric end end`;
   return db`(
     select coalesce(use ->> 'model', 'unknown') as model,
+      case when use ->> 'model' = '(others)' and use ->> 'uses' ~ '^[0-9]{1,9}$' then (use ->> 'uses')::int else 1 end as times,
       ${known(db`use -> 'tokens'`)} as tokens, ${known(db`use -> 'cost'`)} as cost
     from jsonb_array_elements(
       case jsonb_typeof(external_ai_used)

@@ -132,12 +132,19 @@ type Use = { model: string; call_id: string; attempt: number };
 /** Notes on its task that a prompt has left for a vendor, before anybody has answered. */
 export async function noteExternalUse(db: Db, taskId: string, use: Use): Promise<void> {
   await db`
-    update tasks set external_ai_used = coalesce(external_ai_used, '[]') || ${db.json([{ ...use, via: "llm-route" }])}::jsonb
+    update tasks set external_ai_used =
+      bounded_ai_use(coalesce(external_ai_used, '[]') || ${db.json([{ ...use, via: "llm-route" }])}::jsonb)
     where task_id = ${taskId}
   `;
 }
 
-/** Fills in tokens and cost of what was noted, once the attempt has ended; notes it now where that had failed. */
+/** The entry that stands for the uses that work does not keep one by one, as bounded_ai_use of the database makes it. */
+const OTHERS = { model: "(others)", cut: true };
+
+/**
+ * Fills in tokens and cost of what was noted, once the attempt has ended; notes it now where that had failed. Where uses are not kept one
+ * by one any more it was counted with the others, and they have its tokens and cost.
+ */
 export async function settleExternalUse(db: Db, record: AttemptRecord): Promise<void> {
   const use = { model: record.modelAsked, call_id: record.callId, attempt: record.attemptNumber };
   const told = {
@@ -154,7 +161,9 @@ export async function settleExternalUse(db: Db, record: AttemptRecord): Promise<
         )
         from jsonb_array_elements(external_ai_used) with ordinality as entries (entry, n)
       )
-      else coalesce(external_ai_used, '[]') || ${db.json([told])}::jsonb
+      when external_ai_used @> ${db.json([OTHERS])}::jsonb then
+        bounded_ai_use(external_ai_used || ${db.json([{ ...told, ...OTHERS, uses: 0 }])}::jsonb)
+      else bounded_ai_use(coalesce(external_ai_used, '[]') || ${db.json([told])}::jsonb)
     end
     where task_id = ${record.taskId}
   `;

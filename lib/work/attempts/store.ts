@@ -106,36 +106,22 @@ async function updateTasks(db: Db, works: readonly Work[]): Promise<void> {
   `;
 }
 
-/** Of so many uses of external models work keeps each; the tokens and costs of further ones are summed up. */
-const MOST_USES = 500;
-
 /**
  * What is known stays: what earlier attempts told (each attempt ends once, so nothing is added twice), and what the LLM gateway
- * noted itself. Of what the agent tells now, models that went through the gateway are left out: it has measured them. What is more
- * than an answer should carry becomes one entry, "(others)".
+ * noted itself. Of what the agent tells now, models that went through the gateway are left out: it has measured them.
  */
 function mergedAiUse(db: Db) {
-  const sum = (name: string) =>
-    db`sum(case jsonb_typeof(entry -> ${name}) when 'number' then (entry -> ${name})::numeric end) filter (where place > ${MOST_USES})`;
   return db`
     case
       when kept.external_ai is null then tasks.external_ai_used
-      else (
-        select coalesce(jsonb_agg(entry order by place) filter (where place <= ${MOST_USES}), '[]') || case
-          when count(*) > ${MOST_USES} then jsonb_build_array(
-            jsonb_build_object('model', '(others)', 'tokens', ${sum("tokens")}, 'cost', ${sum("cost")}, 'cut', true)
-          )
-          else '[]'
-        end
-        from jsonb_array_elements(coalesce(tasks.external_ai_used, '[]') || (
-          select coalesce(jsonb_agg(told.entry), '[]')
-          from jsonb_array_elements(kept.external_ai::jsonb) as told (entry)
-          where not exists (
-            select from jsonb_array_elements(tasks.external_ai_used) as noted (entry)
-            where noted.entry ->> 'via' = 'llm-route' and noted.entry ->> 'model' = told.entry ->> 'model'
-          )
-        )) with ordinality as uses (entry, place)
-      )
+      else bounded_ai_use(coalesce(tasks.external_ai_used, '[]') || (
+        select coalesce(jsonb_agg(told.entry), '[]')
+        from jsonb_array_elements(kept.external_ai::jsonb) as told (entry)
+        where not exists (
+          select from jsonb_array_elements(tasks.external_ai_used) as noted (entry)
+          where noted.entry ->> 'via' = 'llm-route' and noted.entry ->> 'model' = told.entry ->> 'model'
+        )
+      ))
     end
   `;
 }

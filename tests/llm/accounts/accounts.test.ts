@@ -64,6 +64,25 @@ test("a task is marked as soon as its prompt has left, though a local model answ
     .toMatchObject({ model: "fb-503" });
 });
 
+test("of the uses of one task 500 are kept one by one, and of the others how many, their tokens and their cost", async () => {
+  const taskId = await newTask();
+  const usesOf = async () =>
+    (await db`select external_ai_used from tasks where task_id = ${taskId}`)[0]?.["externalAiUsed"];
+  const told = Array.from({ length: 499 }, () => ({ model: "m", tokens: 1, cost: 1 }));
+  await db`update tasks set external_ai_used = ${db.json(told)} where task_id = ${taskId}`;
+  for (let call = 0; call < 3; call += 1)
+    await openai.chat.completions.create({ model: "ok", messages }, { headers: { "x-waybill-task-id": taskId } });
+
+  await expect
+    .poll(async () => (await usesOf()).slice(499))
+    .toEqual([
+      expect.objectContaining({ model: "fb-ok", tokens: 80, cost: 0.00014 }),
+      { model: "(others)", uses: 2, tokens: 160, cost: 0.00028, cut: true },
+    ]);
+  const { rows } = await findReport("external-ai-use").run(db, ACTOR, {});
+  expect(rows).toContainEqual(expect.objectContaining({ task_id: taskId, uses: 502 }));
+});
+
 test("prompts and answers are kept for the projects that switched it on, and for no other", async () => {
   const kept = await newTask();
   const other = await newTask();

@@ -132,7 +132,7 @@ test("what attempts tell of external AI is bounded, and its sums stay right", as
   expect(status).toBe(200);
   expect(json.external_ai_used[0]).toEqual({ model: "m1", tokens: 1, cost: 1, cut: true });
   expect(json.external_ai_used).toHaveLength(501);
-  expect(json.external_ai_used.at(-1)).toEqual({ model: "(others)", tokens: 212, cost: 53, cut: true });
+  expect(json.external_ai_used.at(-1)).toEqual({ model: "(others)", uses: 106, tokens: 212, cost: 53, cut: true });
   expect(json.attempts).toHaveLength(7);
   expect((await decide(task_id, "cancel")).status).toBe(200);
 });

@@ -1,0 +1,1 @@
+drop function if exists bounded_ai_use(jsonb);
