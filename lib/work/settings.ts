@@ -1,12 +1,18 @@
 import * as z from "zod";
+import { must } from "../input/faults.ts";
 import { whole } from "../input/whole.ts";
 import { setting, type Values } from "../runtime/settings.ts";
+
+const RULES = "be work types such as code.run, groups such as infra.*, or * for all, with commas between them";
 
 /** What decides how work is handled. */
 export const workSettings = {
   approvalRequired: setting({
     env: "APPROVAL_REQUIRED",
-    takes: z.string().transform(toRules),
+    takes: z
+      .string()
+      .refine((text) => toRules(text).every(isRule), must(RULES))
+      .transform(toRules),
     default: "",
     says: "Work types that always wait for a person, comma separated; infra.* is a group.",
   }),
@@ -50,4 +56,9 @@ function toRules(text: string): string[] {
     .split(",")
     .map((rule) => rule.trim())
     .filter(Boolean);
+}
+
+/** Whether there can be work that this rule is for: a work type, or the beginning of one before a *. */
+function isRule(rule: string): boolean {
+  return rule.length <= 100 && /^(\*|[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*(\.?\*)?)$/.test(rule);
 }
