@@ -1,7 +1,14 @@
 import { styleText } from "node:util";
 
 /** Events that say nothing to one who watches: they are in the log files. */
-const QUIET = new Set(["request answered", "request refused", "batch handled", "swept", "database migrated"]);
+const QUIET = new Set([
+  "request answered",
+  "request refused",
+  "batch handled",
+  "swept",
+  "database to migrate",
+  "database migrated",
+]);
 
 type LogLine = { time: string; level: string; event: string } & Record<string, unknown>;
 

@@ -1,5 +1,6 @@
 import { type Migrated, parseCommand } from "../../lib/migrations/command.ts";
 import { migrate } from "../../lib/migrations/migrator.ts";
+import { databaseName } from "../../lib/migrations/reach.ts";
 import { log } from "../../lib/runtime/log.ts";
 import { prepareDatabase } from "../../lib/wiring/database.ts";
 
@@ -10,6 +11,7 @@ import { prepareDatabase } from "../../lib/wiring/database.ts";
  */
 export async function handler(event: unknown): Promise<Migrated> {
   const command = parseCommand(event);
+  if (command.command !== "sql") log.info("database to migrate", { database: databaseName(), ...command });
   const migrated = await migrate(command);
   if (migrated.command !== "sql") log.info("database migrated", migrated);
   if (migrated.command === "up") {

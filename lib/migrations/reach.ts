@@ -12,7 +12,7 @@ const TRIES = 3;
  */
 export async function reach(source?: NodeJS.ProcessEnv): Promise<Pool> {
   const url = databaseUrl(source);
-  const database = url.replace(/\/\/.*@/, "//").replace(/\?.*/, "");
+  const database = nameOf(url);
   for (let tries = 1; ; tries++) {
     const db = connect(source, url, { max: 1, idle_timeout: 0, max_lifetime: null, patient: true });
     try {
@@ -33,6 +33,15 @@ export async function reach(source?: NodeJS.ProcessEnv): Promise<Pool> {
       await sleep(wait_ms);
     }
   }
+}
+
+/** The database that `source` configures, as a connection string without user, password and parameters. */
+export function databaseName(source?: NodeJS.ProcessEnv): string {
+  return nameOf(databaseUrl(source));
+}
+
+function nameOf(url: string): string {
+  return url.replace(/\/\/.*@/, "//").replace(/\?.*/, "");
 }
 
 /** An AggregateError (one host, several addresses) has no message of its own. */

@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { handler } from "../../functions/system/migrate.ts";
 import { MigrateCommand } from "../../lib/migrations/command.ts";
 import { readMigrations } from "../../lib/migrations/files.ts";
+import { log } from "../../lib/runtime/log.ts";
 import { databases, folder } from "./servers.ts";
 import { small } from "./small.ts";
 
@@ -14,6 +15,21 @@ test.each([undefined, null, "", {}])("the deploy function, invoked with %o, migr
 
   // The test file's own database is migrated already.
   expect(done).toEqual({ command: "up", reverted: [], applied: [], current: names.at(-1), pending: [] });
+});
+
+test("the deploy function logs which database it is about to migrate, without the password", async () => {
+  const told = vi.spyOn(log, "info");
+  const url = new URL(process.env["DATABASE_URL"] ?? "");
+  url.password = "sesame";
+  vi.stubEnv("DATABASE_URL", url.href);
+
+  await handler({ command: "status" });
+
+  const database = `postgres://${url.host}${url.pathname}`;
+  expect(told.mock.calls[0]).toEqual(["database to migrate", { database, command: "status" }]);
+  expect(JSON.stringify(told.mock.calls)).not.toContain("sesame");
+  vi.unstubAllEnvs();
+  told.mockRestore();
 });
 
 test("the deploy function answers what it did, as JSON", async () => {
