@@ -1,6 +1,6 @@
 import { backoff, type Growth } from "../../backoff.ts";
 import type { Ending } from "../core/lifecycle.ts";
-import { halt, settleStop, type ToStop, tellToStop } from "./stop.ts";
+import { halt, settleStop, type ToStop, withdraw } from "./stop.ts";
 import {
   type Attempt,
   type Clock,
@@ -15,6 +15,7 @@ import {
   mayGoOn,
   openOf,
   rest,
+  uncount,
   type Work,
 } from "./work.ts";
 
@@ -41,12 +42,9 @@ export function ends(work: Work, attempt: Attempt, end: End, clock: Clock): Hear
   if (endedByWord(attempt)) {
     return attempt.how === how ? { attempt, stop: [] } : { attempt, why: `it had ended: ${attempt.how}`, stop: [] };
   }
-  if (work.status === "approved" && mayGoOn(work, attempt)) {
-    goOn(work, attempt);
-    keepLease(work, clock);
-  }
+  const withdrawn = goesOn(work, attempt, how, clock);
   const live = isUnderWay(work) && isOurs(work, attempt) && !isUnsaid(attempt);
-  if (how === "handed_over" && live) return { attempt, ended: how, stop: [] };
+  if (how === "handed_over" && live) return { attempt, ended: how, stop: withdrawn };
   close(attempt, how, clock.now, reason);
   Object.assign(attempt, { exitCode, metrics });
   if (how === "completed" && mayComplete(work, attempt)) {
@@ -67,16 +65,30 @@ export function ends(work: Work, attempt: Attempt, end: End, clock: Clock): Hear
     return { attempt, ended: how, stop: [], why: "another process does the work" };
   }
   // Others that have the same request and have not begun it are not to begin it.
-  for (const other of others) close(other, "withdrawn", clock.now, `attempt ${number} has ended: ${how}`);
+  withdrawn.push(...withdraw(work, others, `attempt ${number} has ended: ${how}`, clock));
   nextAfter(work, attempt, end, clock);
-  return { attempt, ended: how, stop: others.flatMap((other) => tellToStop(other, clock)) };
+  return { attempt, ended: how, stop: withdrawn };
+}
+
+/**
+ * An attempt that silence had ended was alive where its agent says its end before anybody has the next: then that end decides. Where the
+ * next is requested already it goes on, unless there is nothing left to do for it. Answers whom to tell.
+ */
+function goesOn(work: Work, attempt: Attempt, how: Ending, clock: Clock): Attempt[] {
+  const decides = work.status === "approved" || how === "failed" || how === "handed_over";
+  if (!decides || !mayGoOn(work, attempt)) return [];
+  const told = withdraw(work, openOf(work), `attempt ${attempt.attempt} was alive, and has ended: ${how}`, clock);
+  goOn(work, attempt);
+  keepLease(work, clock);
+  return told;
 }
 
 /** Whether a completed attempt completes the work: not where a person has decided otherwise, or another attempt has ended it. */
 function mayComplete(work: Work, { runId }: Attempt): boolean {
   if (runId !== work.runId || work.stopping === "cancelled") return false;
   if (work.status === "failed") return work.endedBy === null;
-  return work.status === "executing" || work.status === "approved";
+  // Pending: it was approved, and its agent of a later attempt handed it over to nobody.
+  return work.status === "executing" || work.status === "approved" || work.status === "pending";
 }
 
 /** An end that decides nothing any more. Why its work failed is known better now than by silence. */
@@ -84,8 +96,7 @@ function tooLate(work: Work, attempt: Attempt): { why?: string } {
   const { how, reason, runId } = attempt;
   const given = how === "handed_back" || how === "handed_over";
   if (given && attempt.counted && runId === work.runId) {
-    if (work.status === "approved" || work.status === "executing")
-      work.attemptsUsed = Math.max(0, work.attemptsUsed - 1);
+    if (work.status === "approved" || work.status === "executing") uncount(work, attempt);
   } else if (work.status === "failed" && work.endedBy === null && runId === work.runId && how !== "cancelled") {
     work.errorMessage = reason ?? work.errorMessage;
     endedWith(work, attempt);
@@ -106,13 +117,13 @@ function nextAfter(work: Work, attempt: Attempt, { how, reason }: End, clock: Cl
 }
 
 /** The work came to what this attempt did. */
-function endedWith(work: Work, { attempt: endedBy, exitCode, metrics }: Attempt): void {
+export function endedWith(work: Work, { attempt: endedBy, exitCode, metrics }: Attempt): void {
   Object.assign(work, { endedBy, exitCode, metrics: metrics ?? "null" });
 }
 
 /** Undone, and not at the cost of an attempt: at first again at once, then after a pause that grows, and not for ever. */
 function giveBack(work: Work, attempt: Attempt, { now, dice }: Clock): void {
-  if (attempt.counted) work.attemptsUsed = Math.max(0, work.attemptsUsed - 1);
+  uncount(work, attempt);
   work.handedBack += 1;
   if (work.handedBack > MOST_HAND_BACKS) {
     const last = attempt.reason === null ? "" : ` It last said: ${attempt.reason}`;

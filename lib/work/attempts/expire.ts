@@ -1,4 +1,4 @@
-import { fail, tryAgain } from "./ends.ts";
+import { endedWith, fail, tryAgain } from "./ends.ts";
 import { settleStop } from "./stop.ts";
 import {
   type Attempt,
@@ -80,9 +80,14 @@ function reasonOf(work: Work, attempt: Attempt, { now, leaseSeconds }: Clock): s
   return `${what} (attempt ${work.attemptsUsed} of ${work.maxAttempts})`;
 }
 
-/** Nobody does the work any more. */
+/** Nobody does the work any more. Where one of its processes has said that it has failed for good, that stands, not the silence of another. */
 function giveUp(work: Work, expired: Expired, clock: Clock): void {
   work.handedBack = 0;
+  const failed = work.attempts.findLast(({ how, runId }) => how === "failed" && runId === work.runId);
+  if (failed !== undefined) {
+    fail(work, failed.reason ?? "its agent gave no reason", clock.now);
+    return endedWith(work, failed);
+  }
   if (work.attemptsUsed < work.maxAttempts) return tryAgain(work, clock);
   fail(work, expired.ended.at(-1)?.reason ?? "its agent fell silent", clock.now);
   expired.stop.push(...expired.ended);

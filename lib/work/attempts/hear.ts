@@ -75,7 +75,17 @@ function attemptOf(work: Work, word: Word, { now }: Clock): Attempt | (Heard & {
     const lives = word.says === "held" || (word.says === "executing" && word.sign);
     return { why, stop: lives ? [{ ...said, startId }] : [] };
   }
+  if (startsOf(work) >= MOST_STARTS) {
+    return foreign(`${MOST_STARTS} processes more than were asked have begun the work; this one is not heard`);
+  }
   return second(work, said, startId, now);
+}
+
+/** The starts of a run that nobody asked for: each process of an agent that a queue has lent a copy of the request. */
+const MOST_STARTS = 50;
+
+function startsOf(work: Work): number {
+  return work.attempts.filter(({ requests, runId }) => requests === 0 && runId === work.runId).length;
 }
 
 function foreign(why: string) {

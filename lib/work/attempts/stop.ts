@@ -10,6 +10,7 @@ import {
   reopen,
   rest,
   type Stopping,
+  uncount,
   type Work,
 } from "./work.ts";
 
@@ -29,9 +30,24 @@ export function tellToStop(attempt: Attempt, { now }: Pick<Clock, "now">): Attem
 
 /** Ends what is still open: what nobody has is withdrawn, the others stay open until they confirm. Answers whom to tell. */
 export function halt(work: Work, reason: string, clock: Pick<Clock, "now">): Attempt[] {
-  const open = openOf(work);
-  for (const attempt of open) if (attempt.takenAt === null) close(attempt, "withdrawn", clock.now, reason);
-  return open.flatMap((attempt) => tellToStop(attempt, clock));
+  const [nobodys, others] = [openOf(work).filter(isNobodys), openOf(work).filter((attempt) => !isNobodys(attempt))];
+  return [...withdraw(work, nobodys, reason, clock), ...others.flatMap((attempt) => tellToStop(attempt, clock))];
+}
+
+const isNobodys = ({ takenAt }: Attempt) => takenAt === null;
+
+/** Ends attempts that nobody has begun, which so count no more. Answers whom to tell, for somebody may take them all the same. */
+export function withdraw(
+  work: Work,
+  attempts: readonly Attempt[],
+  reason: string,
+  clock: Pick<Clock, "now">,
+): Attempt[] {
+  for (const attempt of attempts) {
+    close(attempt, "withdrawn", clock.now, reason);
+    uncount(work, attempt);
+  }
+  return attempts.flatMap((attempt) => tellToStop(attempt, clock));
 }
 
 /**
@@ -41,6 +57,8 @@ export function halt(work: Work, reason: string, clock: Pick<Clock, "now">): Att
  */
 export function stop(work: Work, next: Stopping, reason: string, clock: Clock): Attempt[] {
   const { now, leaseSeconds } = clock;
+  // It is to go on elsewhere: what that ends is not paid for.
+  if (next === "approved") for (const attempt of openOf(work)) uncount(work, attempt);
   for (const attempt of work.attempts.filter((one) => isUnsaid(one) && one.takenAt !== null)) {
     const heard = latest([attempt.heardAt, attempt.endedAt].filter((time) => time !== null));
     if (heard === null || later(heard, leaseSeconds) <= now) continue;

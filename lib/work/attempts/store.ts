@@ -1,4 +1,4 @@
-import type { Db } from "../../runtime/postgres/db.ts";
+import type { Db, Fragment } from "../../runtime/postgres/db.ts";
 import type { Attempt, Work } from "./work.ts";
 
 type WorkRow = Omit<Work, "attempts"> & { dispatchedAt: Date | null };
@@ -90,7 +90,7 @@ async function updateTasks(db: Db, works: readonly Work[]): Promise<void> {
       lease_until = kept.lease_until, deadline = kept.deadline, completed_at = kept.completed_at, progress = kept.progress,
       exit_code = kept.exit_code, error_message = kept.error_message, ended_by = kept.ended_by,
       actual_resources = case when kept.metrics is null then tasks.actual_resources else nullif(kept.metrics::jsonb, 'null') end,
-      external_ai_used = ${mergedAiUse(db)}
+      external_ai_used = ${mergedAiUse(db)}, ${approvalOf(db)}
     from unnest(
       ${column("taskId")}::uuid[], ${column("status")}::text[]::task_status[], ${column("stopping")}::text[],
       ${column("toAgent")}::text[], ${column("attempt")}::int[], ${column("attemptsUsed")}::int[],
@@ -103,6 +103,25 @@ async function updateTasks(db: Db, works: readonly Work[]): Promise<void> {
       completed_at, progress, exit_code, error_message, ended_by, metrics, external_ai
     )
     where tasks.task_id = kept.task_id
+  `;
+}
+
+/**
+ * Work that waits for a person again, since its agent found nobody to hand it to, may be completed by what an earlier attempt says late.
+ * That attempt was approved: by whom decided so last, or else by policy.
+ */
+function approvalOf(db: Db) {
+  const last = (column: Fragment) => db`(
+    select ${column} from task_decisions as said
+    where said.task_id = tasks.task_id and said.decision = 'approve'
+    order by decision_id desc limit 1
+  )`;
+  const kept = (column: Fragment, approved: Fragment) => db`
+    ${column} = case when kept.status = 'completed' and tasks.approved_by is null then ${approved} else tasks.${column} end
+  `;
+  return db`
+    ${kept(db`approved_by`, db`coalesce(${last(db`decided_by`)}, 'policy')`)},
+    ${kept(db`approved_at`, db`coalesce(${last(db`decided_at`)}, tasks.created_at)`)}
   `;
 }
 
@@ -152,7 +171,8 @@ async function keepAttempts(db: Db, attempts: readonly (Attempt & { taskId: stri
       asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics
     )
     on conflict on constraint task_attempts_pkey do update set
-      start_id = excluded.start_id, process = excluded.process, requests = excluded.requests, taken_at = excluded.taken_at,
+      start_id = excluded.start_id, process = excluded.process, counted = excluded.counted, requests = excluded.requests,
+      taken_at = excluded.taken_at,
       started_at = excluded.started_at, heard_at = excluded.heard_at, lease_until = excluded.lease_until,
       asked_at = excluded.asked_at, asks = excluded.asks, told_to_stop_at = excluded.told_to_stop_at, ended_at = excluded.ended_at, how = excluded.how,
       reason = case when excluded.how is null then null when excluded.ended_at = known.ended_at then known.reason else excluded.reason end,

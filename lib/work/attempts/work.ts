@@ -111,6 +111,13 @@ export function close(attempt: Attempt, how: Ending, now: Date, reason: string |
   Object.assign(attempt, { how, endedAt: now, reason, askedAt: null, asks: 0 });
 }
 
+/** An attempt that turns out to be none of those that may fail counts no more, and is paid once. */
+export function uncount(work: Work, attempt: Attempt): void {
+  if (!attempt.counted) return;
+  attempt.counted = false;
+  if (attempt.runId === work.runId) work.attemptsUsed = Math.max(0, work.attemptsUsed - 1);
+}
+
 /** An attempt that was thought over goes on. */
 export function reopen(attempt: Attempt): void {
   Object.assign(attempt, { how: null, endedAt: null, reason: null });

@@ -64,7 +64,7 @@ async function fits(db: Db, taskId: string, kept: Kept): Promise<boolean> {
   return row !== undefined && row.bytes <= MAX_MESSAGE_BYTES;
 }
 
-/** Puts work into the hands of another agent, or of nobody; an attempt that this ends does not count. */
+/** Puts work into the hands of another agent, or of nobody; its attempts are the caller's to end. */
 async function move(db: Db, taskId: string, routed: Routed, kept: Kept): Promise<void> {
   const chosen = routed.agent !== null;
   await db`
@@ -72,8 +72,7 @@ async function move(db: Db, taskId: string, routed: Routed, kept: Kept): Promise
       update tasks set
         status = ${chosen ? "approved" : "pending"}, to_agent = ${routed.agent}, routing_id = ${routed.routingId},
         routed_at = now(), routing = ${db.json(routed.routing)}, message_bytes = ${bytesWith(db, kept)},
-        handover = ${db.json(kept)}, attempts_used = greatest(0, attempts_used - (status = 'executing')::int),
-        progress = null, ready_at = ${chosen ? db`greatest(now(), not_before)` : null}, lease_until = null, deadline = null
+        handover = ${db.json(kept)}, progress = null, ready_at = ${chosen ? db`greatest(now(), not_before)` : null}, lease_until = null, deadline = null
         ${chosen ? db`` : db`, approved_by = null, approved_at = null, approval_reason = null`}
       where task_id = ${taskId}
       returning task_id, routed_at, work_type

@@ -2,9 +2,9 @@ import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { ends } from "../attempts/ends.ts";
 import { stopMessages } from "../attempts/messages.ts";
-import { halt } from "../attempts/stop.ts";
-import { keepWork } from "../attempts/store.ts";
-import { type Clock, close } from "../attempts/work.ts";
+import { halt, type ToStop } from "../attempts/stop.ts";
+import { holdWork, keepWork } from "../attempts/store.ts";
+import { type Attempt, type Clock, close, uncount } from "../attempts/work.ts";
 import { handOverLocked } from "../core/handover.ts";
 import { refusal, type Stamp } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
@@ -34,25 +34,46 @@ export async function handOverByAgents(
       const task = await findTask(db, taskId);
       if (task === undefined) throw new Error(`task ${taskId} is locked and not there`);
       const agent = await handOverLocked(db, router, { task, from, handover, eventId });
-      close(attempt, "handed_over", clock.now, handover.reason);
-      const others = halt(work, `agent ${from} has handed the work over`, clock);
+      const others = await endHandedOver(db, taskId, attempt, handover.reason, clock);
       outgoing.push(
         ...stopMessages(
           others.map((stop) => ({ work, stop })),
           stamp,
         ),
       );
-      ended.push({ ...endedOf(work, attempt), status: agent === null ? "pending" : "approved" });
+      const status = agent === null ? "pending" : "approved";
+      ended.push({ ...endedOf(work, attempt), how: "handed_over", status });
     } catch (error) {
       if (!(error instanceof CallerError)) throw error;
       const reason = `the work could not be handed over: ${error.message}`;
       const about = { taskId, traceId, runId, attempt: attempt.attempt, toAgent: from };
       outgoing.push({ ...refusal(about, 5007, reason, stamp), toAgent: from, taskId, attempt: attempt.attempt });
       ends(work, attempt, handoverFailed(reason), clock);
+      await keepWork(db, [work]);
       ended.push(endedOf(work, attempt));
     }
-    await keepWork(db, [work]);
   }
   await insertOutbox(db, outgoing);
   return { ended, outgoing };
+}
+
+/** Ends the attempt whose agent has handed the work over, which does not count then, and all others. Answers whom to tell to stop. */
+async function endHandedOver(
+  db: Db,
+  taskId: string,
+  { attempt: number, agent }: Attempt,
+  reason: string,
+  clock: Clock,
+): Promise<ToStop[]> {
+  // As the handover has left it.
+  const { works } = await holdWork(db, [taskId]);
+  const stops = works.flatMap((work) => {
+    for (const attempt of work.attempts.filter((one) => one.attempt === number)) {
+      close(attempt, "handed_over", clock.now, reason);
+      uncount(work, attempt);
+    }
+    return halt(work, `agent ${agent} has handed the work over`, clock);
+  });
+  await keepWork(db, works);
+  return stops;
 }

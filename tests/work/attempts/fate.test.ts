@@ -222,8 +222,9 @@ describe("a late fact", () => {
   });
 
   test("a late failure stands instead of silence, and takes nothing from a later attempt", async () => {
-    const { world, task, attempts, ends, latest, request } = await silent({ max_attempts: 2 });
+    const { world, task, attempts, says, ends, latest, request } = await silent({ max_attempts: 2 });
     await nextAttempt(world);
+    await world.record(says({ status: "held" }, latest()));
 
     await world.record(ends({ status: "failed", error_message: "R1", exit_code: 75 }, request));
 
@@ -231,6 +232,46 @@ describe("a late fact", () => {
     await world.record(ends({}, latest()));
     expect(await task()).toMatchObject({ status: "completed", endedBy: 2 });
     expect(await attempts()).toMatchObject([{ how: "failed", reason: "R1", exitCode: 75 }, { how: "completed" }]);
+  });
+
+  test("a late failure for good ends the work while nobody has the next attempt, which is withdrawn", async () => {
+    const { world, task, attempts, ends, request, orders } = await silent({ max_attempts: 3 });
+    await nextAttempt(world);
+
+    await world.record(ends({ status: "failed", error_message: "refused for good" }, request));
+
+    expect(await task()).toMatchObject({
+      status: "failed",
+      errorMessage: "refused for good",
+      endedBy: 1,
+      attemptsUsed: 1,
+    });
+    expect(await attempts()).toMatchObject([{ how: "failed" }, { how: "withdrawn", counted: false }]);
+    expect(orders()).toMatchObject([{ status: "cancelled", attempt: 2 }]);
+  });
+
+  test("a late handover is carried out while nobody has the next attempt, and neither is paid for", async () => {
+    const { world, task, attempts, says, request, latest } = await silent({ max_attempts: 3 });
+    await nextAttempt(world);
+
+    await world.record(says({ status: "approved", handover: { reason: "not mine", to_agent: "infra" } }, request));
+
+    expect(await task()).toMatchObject({ status: "approved", toAgent: "infra", attemptsUsed: 0 });
+    expect(await attempts()).toMatchObject([{ how: "handed_over", counted: false }, { how: "withdrawn" }]);
+    await nextAttempt(world);
+    expect(latest()).toMatchObject({ to_agent: "infra", payload: { handover: { reason: "not mine" } } });
+  });
+
+  test("a late completion also completes work that was handed over to nobody meanwhile", async () => {
+    const { world, task, says, ends, request } = await silent({ max_attempts: 3 });
+    await nextAttempt(world);
+    const handover = { reason: "not mine", capabilities: ["what nobody can"] };
+    await world.record(says({ status: "approved", handover }));
+    expect(await task()).toMatchObject({ status: "pending", toAgent: null });
+
+    await world.record(ends({}, request));
+
+    expect(await task()).toMatchObject({ status: "completed", toAgent: "code", endedBy: 1, approvedBy: "policy" });
   });
 
   test("a late reason replaces that of silence", async () => {
@@ -389,6 +430,21 @@ describe("stopping", () => {
     expect(requests().map(({ to_agent }) => to_agent)).toEqual(["code", "infra"]);
   });
 
+  test("what a handover has ended is given back once, whatever its process says later", async () => {
+    const { world, taskId, task, says, ends, requests, latest } = await dispatched({ max_attempts: 1 });
+    await world.record(says({}));
+    await world.handOver(taskId, { by: "ada", reason: "yours", to_agent: "infra" });
+    await world.silence();
+    await world.expire();
+    await nextAttempt(world);
+    expect(await task()).toMatchObject({ status: "executing", toAgent: "infra", attemptsUsed: 1 });
+
+    await world.record(says({ status: "approved" }, requests()[0]));
+    await world.record(ends({ status: "failed", retryable: true, error_message: "no" }, latest()));
+
+    expect(await task()).toMatchObject({ status: "failed", attemptsUsed: 1 });
+  });
+
   test("work that its agent completes before a handover has reached it is not done again", async () => {
     const { world, taskId, task, says, ends } = await dispatched();
     const first = start();
@@ -453,6 +509,35 @@ describe("two processes with one request", () => {
     expect(await attempts()).toMatchObject([{ how: "lease_expired" }, { how: null }]);
     await world.record(ends(second));
     expect(await task()).toMatchObject({ status: "completed" });
+  });
+
+  test("where one has failed for good, the silence of the other is no reason to try again", async () => {
+    const { world, task, says, ends } = await dispatched({ max_attempts: 3 });
+    const [first, second] = [start(), start()];
+    await world.record(says(first), says(second));
+    await world.record(ends({ status: "failed", error_message: "refused for good", ...first }));
+    expect(await task()).toMatchObject({ status: "executing" });
+
+    for (let n = 0; n < 3; n++) {
+      await world.silence();
+      await world.expire();
+    }
+
+    expect(await task()).toMatchObject({ status: "failed", errorMessage: "refused for good", endedBy: 1 });
+  });
+
+  test("starts that nobody asked for are bounded, and what goes beyond is logged", async () => {
+    const { world, task, attempts, says, ends } = await dispatched();
+    const first = start();
+    await world.record(says(first));
+
+    const { stale } = await world.record(...Array.from({ length: 60 }, () => says(start())));
+
+    expect(stale).toHaveLength(10);
+    expect(stale[0]?.why).toMatch(/have begun the work/);
+    expect(await attempts()).toHaveLength(51);
+    await world.record(ends(first));
+    expect(await task()).toMatchObject({ attemptsUsed: 1 });
   });
 
   test("when the first is alive the second is told to stop", async () => {
