@@ -9,9 +9,10 @@ import { prepareDatabase } from "../../lib/wiring/database.ts";
 import { freePort } from "../../localstack/parts/ports.ts";
 import { startPostgres } from "../../localstack/parts/postgres.ts";
 import { LOCAL_REGION, startSqs } from "../../localstack/parts/sqs.ts";
+import { startLender } from "./lender.ts";
 import { notedSkips } from "./skips.ts";
 
-/** One Postgres and one SQS for the whole run; every test file clones the migrated template database. */
+/** One Postgres, one SQS and at most one RabbitMQ for the whole run; every test file gets a clone of the migrated template database. */
 export default async function setup(): Promise<() => Promise<void>> {
   const dir = await mkdtemp(join(tmpdir(), "waybill-tests-"));
   const server = await startPostgres({ dataDir: join(dir, "postgres"), port: await freePort(), durable: false });
@@ -36,8 +37,11 @@ export default async function setup(): Promise<() => Promise<void>> {
     AWS_REGION: LOCAL_REGION,
     LOG_LEVEL: process.env["LOG_LEVEL"] ?? "silent",
   });
+  const lender = await startLender(server.url("postgres"));
+  process.env["WAYBILL_TEST_LENDER"] = lender.url;
 
   return async () => {
+    await lender.stop();
     await queues.stop();
     await server.stop();
     for (const line of notedSkips(skips)) process.stdout.write(`${line}\n`);

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ChannelModel, connect } from "amqplib";
 import { queueOptions, type Topology } from "../../../lib/agent-kit/transports/amqp-topology.ts";
 import { freePort } from "../../../localstack/parts/ports.ts";
+import { borrow } from "../borrow.ts";
 import { noteSkip } from "../skips.ts";
 
 /** A broker to test on; stopping does nothing to one that is not ours. */
@@ -25,8 +26,9 @@ const HOW =
   "Set RABBITMQ_URL, start RabbitMQ on 127.0.0.1:5672, or install rabbitmq-server (Debian: apt-get install rabbitmq-server).";
 
 /**
- * How to get a broker: the one of RABBITMQ_URL, else one that answers on this machine, else a server of our own. Undefined
- * where there is none, and the run's last lines say so. Throws where RABBITMQ_URL does not answer, and in CI instead of skipping.
+ * How to get a broker: the one of RABBITMQ_URL, else one that answers on this machine, else the server of our own that the files of
+ * a test run share. Undefined where there is none, and the run's last lines say so. Throws where RABBITMQ_URL does not answer, and
+ * in CI instead of skipping.
  * Every use is under names of its own (see `prefix`), so that a shared broker stays as it was.
  */
 export async function findBroker(): Promise<(() => Promise<Broker>) | undefined> {
@@ -36,7 +38,8 @@ export async function findBroker(): Promise<(() => Promise<Broker>) | undefined>
     return shared(named);
   }
   if (await answers(SHARED)) return shared(SHARED);
-  if (rabbitmqServer() !== undefined) return () => startBroker();
+  // The benchmarks have no run to share with.
+  if (rabbitmqServer() !== undefined) return process.env["WAYBILL_TEST_LENDER"] ? brokerOfTheRun : startBroker;
   noteSkip(`Skipped: the tests that need RabbitMQ. ${HOW}`);
   return undefined;
 }
@@ -64,6 +67,10 @@ function shared(url: string): () => Promise<Broker> {
   return async () => ({ url, stop: async () => {} });
 }
 
+async function brokerOfTheRun(): Promise<Broker> {
+  return await shared(await borrow("POST", "broker"))();
+}
+
 async function answers(url: string): Promise<boolean> {
   try {
     const connection = await connect(url, { timeout: 3000 });
@@ -80,8 +87,8 @@ function rabbitmqServer(): string | undefined {
   return folders.map((folder) => join(folder, "rabbitmq-server")).find((file) => existsSync(file));
 }
 
-/** Starts a server with nothing in common with any other: own name, ports, folder, cookie, name server. */
-async function startBroker(config = ""): Promise<OwnBroker> {
+/** Starts a server of our own, with nothing in common with any other: own name, ports, folder, cookie, name server. */
+export async function startBroker(config = ""): Promise<OwnBroker> {
   const program = rabbitmqServer() ?? "";
   const dir = mkdtempSync(join(tmpdir(), "waybill-rabbitmq-"));
   const [port, distribution, names] = [await freePort(), await freePort(), await freePort()];
