@@ -13,6 +13,7 @@ import { type Changes, type Ended, endedOf, type RoleRow, type Stale } from "./c
 import { handOverByAgents } from "./handover-by-agent.ts";
 import { settle } from "./settle.ts";
 import { insertChunks, upsertSteps } from "./steps.ts";
+import { askForMissing } from "./tell-again.ts";
 
 /** What a batch did. `stale`: the messages that changed nothing of their work, each with the reason; `workWaits`: whether an attempt has ended and work is ready to take its place. */
 export type Recorded = { ended: Ended[]; stale: Stale[]; outgoing: Outgoing[]; workWaits: boolean };
@@ -94,7 +95,13 @@ async function record(
     for (const role of changes.roles) await takeRole(db, router, role);
     const stops = stopMessages(changes.stops, stamp);
     // Sent together, run in this order: one round trip instead of many while the rows are locked.
-    const writes = [steps, insertChunks(db, stamp.newId, changes.chunks), keepWork(db, works), insertOutbox(db, stops)];
+    const writes = [
+      steps,
+      insertChunks(db, stamp.newId, changes.chunks),
+      keepWork(db, works),
+      insertOutbox(db, stops),
+      askForMissing(db, changes.ended, stamp),
+    ];
     // A handover changes the rows itself, after all that.
     if (changes.handings.length > 0) await Promise.all(writes);
     const handedOver = await handOverByAgents(db, router, changes.handings, clock, stamp);
