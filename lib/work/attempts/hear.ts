@@ -72,13 +72,16 @@ function attemptOf(work: Work, word: Word, { now }: Clock): Attempt | (Heard & {
   if (!isUnderWay(work) || said.how !== null || !isOurs(work, said)) {
     const why = `another process than that of attempt ${number} has its request, which is not wanted any more`;
     // A stop is answered with all that the journal has: to answer each of those words with another stop would never end.
-    const lives = word.says === "held" || (word.says === "executing" && word.sign);
-    return { why, stop: lives ? [{ ...said, startId }] : [] };
+    return { why, stop: isSign(word) ? [{ ...said, startId }] : [] };
   }
   if (startsOf(work) >= MOST_STARTS) {
     return foreign(`${MOST_STARTS} processes more than were asked have begun the work; this one is not heard`);
   }
   return second(work, said, startId, now);
+}
+
+function isSign(word: Word): boolean {
+  return word.says === "held" || (word.says === "executing" && word.sign);
 }
 
 /** The starts of a run that nobody asked for: each process of an agent that a queue has lent a copy of the request. */

@@ -41,9 +41,13 @@ export async function askForMissing(
   `;
 }
 
-/** What the kit counts beside what the agent measures itself; 0 where it is no count. */
+/** What the kit counts beside what the agent measures itself. */
 function countsIn({ metrics }: Attempt): { steps: number; output_bytes: number } {
   const told = (metrics === null ? {} : JSON.parse(metrics)) as Record<string, unknown>;
-  const count = (value: unknown) => (Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : 0);
-  return { steps: count(told["steps"]), output_bytes: count(told["output_bytes"]) };
+  return { steps: countOf(told["steps"]), output_bytes: countOf(told["output_bytes"]) };
+}
+
+/** 0 where it is no count. */
+function countOf(value: unknown): number {
+  return Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : 0;
 }
