@@ -1,3 +1,4 @@
+import { dictionary } from "../input/dictionary.ts";
 import type { Db } from "../runtime/postgres/db.ts";
 
 /** The queue URLs of those of these agents that have one, by agent: of the active version, else of the latest, for what it was given before it was deactivated. */
@@ -7,7 +8,6 @@ export async function findQueueUrls(db: Db, agents: readonly string[]): Promise<
     where agent_name = any(${agents as string[]}::text[])
     order by agent_name, active desc, updated_at desc
   `;
-  return Object.fromEntries(
-    rows.flatMap(({ agentName, queueUrl }) => (queueUrl === null ? [] : [[agentName, queueUrl]])),
-  );
+  const known = rows.flatMap(({ agentName, queueUrl }) => (queueUrl === null ? [] : [[agentName, queueUrl] as const]));
+  return dictionary(Object.fromEntries(known));
 }

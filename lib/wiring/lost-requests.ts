@@ -1,3 +1,4 @@
+import { dictionary } from "../input/dictionary.ts";
 import { findQueueUrls } from "../registry/queues.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { isMissing } from "./refusals.ts";
@@ -24,7 +25,7 @@ export async function nobodyHas(plane: ControlPlane, agents: readonly string[]):
       return isMissing(error);
     }
   };
-  const urls = { ...(await findQueueUrls(db, agents)), ...settings.queues.agents };
+  const urls = dictionary({ ...(await findQueueUrls(db, agents)), ...settings.queues.agents });
   const asked = await Promise.all(
     agents.map(async (agent) => ((await isWithNobody(agent, urls[agent])) ? [agent] : [])),
   );

@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { APIGatewayProxyEventV2 } from "aws-lambda";
 import { CallerError } from "../../lib/errors.ts";
+import { dictionary } from "../../lib/input/dictionary.ts";
 
 /** The route that takes what no other takes; a function URL has no other. */
 export const DEFAULT_ROUTE = "$default";
@@ -81,7 +82,7 @@ function joined(values: NodeJS.Dict<string[]>): Record<string, string> {
 }
 
 function valuesOf(query: string): Record<string, string[]> {
-  const values: Record<string, string[]> = {};
+  const values = dictionary<string[]>();
   for (const [name, value] of new URLSearchParams(query)) (values[name] ??= []).push(value);
   return values;
 }

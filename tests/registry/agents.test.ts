@@ -166,6 +166,17 @@ test("a new agent's queue is made with a dead letter queue, once", async () => {
   });
 });
 
+test("an agent may have the name of what every object has", async () => {
+  const created = await put("constructor", YAML.replace("writer", "constructor"));
+  const answered = await get("constructor");
+  await remove("constructor");
+  await db`delete from agent_definitions where agent_name = 'constructor'`;
+
+  const url = expect.stringMatching(`/${prefix}-agent-constructor$`) as string;
+  expect(created.json.queue).toEqual({ url, status: "ready", todo: null });
+  expect(answered.json.queue).toEqual(created.json.queue);
+});
+
 test("the queue that a definition names by URL is its queue", async () => {
   const created = await put("writer", `${YAML}queue: https://sqs.eu-central-1.amazonaws.com/1/own\n`);
 

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { dictionary } from "../../input/dictionary.ts";
 import { ERROR_CLASSES } from "./failure.ts";
 
 /** What a model can do beyond text in, text out. */
@@ -12,6 +13,10 @@ export type Rule = (typeof RULES)[number];
 const Name = z.string().regex(/^[\w.:/@-]{1,100}$/, "must have 1 to 100 letters, digits or . : / @ _ -");
 const milliseconds = z.int().min(1).max(900_000);
 const usd = z.number().min(0).max(1_000_000);
+
+function byName<T extends z.ZodType>(name: z.ZodString, entry: T) {
+  return z.record(name, entry).transform((entries) => dictionary(entries));
+}
 
 const Timeouts = z.strictObject({
   connect_ms: milliseconds.optional(),
@@ -89,7 +94,7 @@ export type Chain = Omit<z.infer<typeof Chain>, "models" | "promises" | "timeout
 const Budgets = z.strictObject({
   task_usd: usd.optional().describe("for all calls of one task"),
   agent_usd_per_day: usd.optional(),
-  agents: z.record(z.string(), usd).default({}).describe("USD a day for single agents, in place of agent_usd_per_day"),
+  agents: byName(z.string(), usd).prefault({}).describe("USD a day for single agents, in place of agent_usd_per_day"),
   day_usd: usd.optional().describe("for everybody, by UTC day"),
   without_database: z.enum(["serve", "refuse"]).default("serve"),
 });
@@ -98,9 +103,9 @@ export type Budgets = z.infer<typeof Budgets>;
 /** llm.config.yaml as it is written. */
 export const ConfigFile = z.strictObject({
   external: z.enum(["on", "off"]).default("on").describe("off: no call leaves for an external vendor"),
-  providers: z.record(Name, Provider),
-  models: z.record(Name, Model),
-  chains: z.record(Name, Chain),
+  providers: byName(Name, Provider),
+  models: byName(Name, Model),
+  chains: byName(Name, Chain),
   budgets: Budgets.prefault({}),
   timeouts: Timeouts.default({}),
   keep_text_of_projects: z.array(z.uuid()).default([]).describe("projects whose prompts and answers are kept"),

@@ -1,4 +1,5 @@
 // Own, though llm-bridge and @musistudio/llms translate too: both are little used, and the second brings a server with it.
+import { dictionary } from "../../input/dictionary.ts";
 import type { Model } from "../config/schema.ts";
 import { given, readArguments } from "./json.ts";
 import { chatUsage, messageTokens } from "./tokens.ts";
@@ -136,14 +137,14 @@ function plainText(content: ChatTurn["content"]): string {
  * @see https://docs.anthropic.com/en/api/handling-stop-reasons
  * @see https://platform.openai.com/docs/api-reference/chat/object
  */
-const FINISH_REASONS: Partial<Record<StopReason, FinishReason>> = {
+const FINISH_REASONS: Partial<Record<StopReason, FinishReason>> = dictionary<FinishReason>({
   end_turn: "stop",
   stop_sequence: "stop",
   max_tokens: "length",
   tool_use: "tool_calls",
   refusal: "content_filter",
   model_context_window_exceeded: "length",
-};
+});
 
 /** The finish reason for a stop reason; `stop` where there is none or none that we know. */
 export function finishReason(reason: StopReason | null | undefined): FinishReason {

@@ -1,4 +1,5 @@
 // Own, though llm-bridge and @musistudio/llms translate too: both are little used, and the second brings a server with it.
+import { dictionary } from "../../input/dictionary.ts";
 import { at, given, type Json, readArguments } from "./json.ts";
 import { chatTokens, messageUsage } from "./tokens.ts";
 import type {
@@ -117,12 +118,12 @@ function textOf(content: unknown): string {
  * @see https://platform.openai.com/docs/api-reference/chat/object
  * @see https://docs.anthropic.com/en/api/handling-stop-reasons
  */
-const STOP_REASONS: Partial<Record<FinishReason, StopReason>> = {
+const STOP_REASONS: Partial<Record<FinishReason, StopReason>> = dictionary<StopReason>({
   stop: "end_turn",
   length: "max_tokens",
   tool_calls: "tool_use",
   content_filter: "refusal",
-};
+});
 
 /** The stop reason for a finish reason; `end_turn` where there is none or none that we know. */
 export function stopReason(reason: FinishReason | null | undefined): StopReason {

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { dictionary } from "../../input/dictionary.ts";
 import { must } from "../../input/faults.ts";
 import { setting, type Values } from "../settings.ts";
 
@@ -25,8 +26,7 @@ export const queueSettings = {
   }),
   agents: setting({
     env: "AGENT_QUEUES",
-    // Without a prototype: an agent that calls itself "constructor" has no queue.
-    takes: JsonMap.transform((map) => Object.assign(Object.create(null) as Record<string, string>, map)),
+    takes: JsonMap.transform((map) => dictionary(map)),
     example: '{"code":"https://…/waybill-agent-code"}',
     says: "JSON, agent name to queue URL. Other agents have the queue of their definition in the registry.",
   }),

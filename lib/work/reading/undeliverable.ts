@@ -1,4 +1,5 @@
 import type { Actor } from "../../access/actor.ts";
+import { dictionary } from "../../input/dictionary.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 
 /** What is told of agents whose queues refuse messages. */
@@ -20,7 +21,7 @@ export async function refusalsOf(db: Db, agents: readonly string[]): Promise<Rec
     where refusals > 0 and to_agent = any(${agents as string[]}::text[])
     order by to_agent, message_id desc
   `;
-  return Object.fromEntries(rows.map(({ toAgent, refusal }) => [toAgent, refusal]));
+  return dictionary(Object.fromEntries(rows.map(({ toAgent, refusal }) => [toAgent, refusal])));
 }
 
 /** Why the request of work is not with its agent's queue; null where that has not refused it. */

@@ -105,6 +105,16 @@ test("every fault is listed at once, those of shape and those of meaning", () =>
   expect(read(text).faults?.map(({ line }) => line)).toEqual([2, 7, 14]);
 });
 
+test("what every object has is no name of a model, a provider or an agent", () => {
+  const text = good.replace("- llama", "- constructor").replace("provider: b", "provider: toString");
+
+  expect(read(text).faults?.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/no provider is named toString/),
+    expect.stringMatching(/names constructor, which is not registered/),
+  ]);
+  expect(read(good).config?.budgets.agents["constructor"]).toBeUndefined();
+});
+
 test("a bad request can be given to no other vendor", () => {
   const text = good.replace("models: [claude, rest],", "models: [claude, rest], on: { bad_request: next },");
 

@@ -48,6 +48,18 @@ test("an event is what API Gateway makes of a request in payload format 2.0", as
   expect(event.headers).not.toHaveProperty("cookie");
 });
 
+test("a parameter may have the name of what every object has", async () => {
+  const event = await eventFor("/x/1?constructor=1&toString=2&__proto__=3&valueOf=4&valueOf=5");
+
+  const told = Object.entries(event.queryStringParameters ?? {});
+  expect(told).toEqual([
+    ["constructor", "1"],
+    ["toString", "2"],
+    ["__proto__", "3"],
+    ["valueOf", "4,5"],
+  ]);
+});
+
 test("what a request does not have is not in its event, and bytes that are no text are in base64", async () => {
   const bare = await eventFor("/x/1");
   const bytes = await eventFor("/x/1", {}, Buffer.from([0xff, 0x00]));
