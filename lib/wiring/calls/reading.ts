@@ -52,10 +52,13 @@ export const handovers: Answers<typeof routes.getHandovers> = async ({ db }, act
 };
 
 /** The full output in step order, byte for byte, or the part that Range names. */
-export const output: Answers<typeof routes.getOutput> = async (plane, actor, { params, query, headers, tell }) => {
+export const output: Answers<typeof routes.getOutput> = async (plane, actor, call) => {
+  const { method, params, query, headers, tell } = call;
   const taskId = params.task_id;
   tell({ task_id: taskId });
-  const asked = { taskId, ...query, range: headers.range, maxBytes: plane.settings.work.outputResponseBytes };
+  // RFC 9110, 14.2: Range is of GET alone.
+  const range = method === "HEAD" ? undefined : headers.range;
+  const asked = { taskId, ...query, range, maxBytes: plane.settings.work.outputResponseBytes };
   const { status, bytes, start, end, size, missing } = await readOutput(plane.db, actor, asked);
   return {
     status,

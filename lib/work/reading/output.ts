@@ -124,7 +124,8 @@ export type OutputRange = { status: 200 | 206; start: number; end: number; size:
  */
 export function rangeOf(pieces: Piece[], header: string | undefined, maxBytes: number): OutputRange {
   const size = pieces.reduce((sum, piece) => sum + piece.size, 0);
-  const ranges = header?.startsWith("bytes=") && size > 0 && !runsBackwards(header) ? parseRange(size, header) : -2;
+  const isRange = header !== undefined && header.startsWith("bytes=") && size > 0 && !runsBackwards(header);
+  const ranges = isRange ? parseRange(size, withShortSuffix(header, size)) : -2;
   if (ranges === -1) {
     const message = `The output has ${size} bytes; the range ${header} is outside it.`;
     throw new CallerError(416, "range_not_satisfiable", message, { headers: { "content-range": `bytes */${size}` } });
@@ -137,6 +138,14 @@ export function rangeOf(pieces: Piece[], header: string | undefined, maxBytes: n
     throw new CallerError(413, "output_too_large", message);
   }
   return { status: part === undefined ? 200 : 206, start, end, size };
+}
+
+/** The last 7 bytes of 6 are all of them; range-parser calls them unsatisfiable. */
+function withShortSuffix(header: string, size: number): string {
+  return header.replaceAll(
+    /([=,]\s*-\s*)(\d+)/g,
+    (_, before: string, length) => before + Math.min(Number(length), size),
+  );
 }
 
 /** A last byte before the first makes the whole header invalid; range-parser calls it unsatisfiable. */

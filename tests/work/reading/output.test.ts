@@ -32,6 +32,8 @@ test("a range is answered as RFC 9110 has it", () => {
   expect(rangeOf(ten, "bytes=2-5", 100)).toEqual({ status: 206, start: 2, end: 5, size: 10 });
   expect(rangeOf(ten, "bytes=8-", 100)).toEqual({ status: 206, start: 8, end: 9, size: 10 });
   expect(rangeOf(ten, "bytes=-3", 100)).toEqual({ status: 206, start: 7, end: 9, size: 10 });
+  for (const longer of ["bytes=-10", "bytes=-11", "bytes=-999999999999999999999"])
+    expect(rangeOf(ten, longer, 100)).toEqual({ status: 206, start: 0, end: 9, size: 10 });
   expect(rangeOf(ten, "bytes=0-99", 100)).toEqual({ status: 206, start: 0, end: 9, size: 10 });
   expect(rangeOf(ten, "bytes=0-1,4-5", 100).status).toBe(200);
   expect(rangeOf(ten, "lines=1-2", 100).status).toBe(200);

@@ -45,3 +45,14 @@ test.each([
   expect([answer.status, answer.json.code]).toEqual([404, "not_found"]);
   expect(answer.json.detail).toContain(detail);
 });
+
+test("HEAD is answered as without Range, which is of GET alone", async () => {
+  const ask = async (method: string) => {
+    const [path, params] = [`/work/${tasks.ran}/output?attempt=1`, { task_id: tasks.ran }];
+    return await call(getOutput, path, { method, params, headers: { range: "bytes=-2" } });
+  };
+
+  expect(await ask("GET")).toMatchObject({ status: 206, text: "ne", headers: { "content-range": "bytes 1-2/3" } });
+  const head = await ask("HEAD");
+  expect([head.status, head.headers["content-length"], head.headers["content-range"]]).toEqual([200, "3", undefined]);
+});
