@@ -1,5 +1,5 @@
 import { openRouter } from "../router/decide/route.ts";
-import { closeHandovers, countHandovers, hasHandover, insertHandover } from "../router/learn/handovers.ts";
+import { closeHandovers, countHandovers, hasHandover, insertHandover, whyNoRole } from "../router/learn/handovers.ts";
 import { learn } from "../router/learn/learn.ts";
 import type { Router } from "../work/core/router-seam.ts";
 import type { Part } from "./control-plane.ts";
@@ -17,5 +17,6 @@ export const router: Part<Router> = ({ settings, agents, stamp }) => ({
   insertHandover,
   closeHandovers,
   hasHandover,
+  whyNoRole,
   countHandovers,
 });

@@ -303,6 +303,51 @@ test("a role taken over HTTP is an event and moves nothing", async () => {
   expect((await read(taskId)).handovers).toMatchObject([{ event_type: "sub_role", role: "reviewer" }]);
 });
 
+test("a body said again under a key that was not used is a decision of its own, and under the same key it is none", async () => {
+  const world = worldOf(db);
+  const taskId = await world.submit({ to_agent: "research" });
+  const keyed = async (key: string, to_agent: string) => {
+    const body = { by: "ada", reason: "not hers", to_agent };
+    const options = { params: { task_id: taskId }, body, headers: { "idempotency-key": key } };
+    const { status, headers, json } = await call(decideWork, `/work/${taskId}/handover`, options);
+    return [status, headers["idempotent-replayed"], json.to_agent];
+  };
+
+  expect(await keyed("k1", "code")).toEqual([200, "false", "code"]);
+  expect(await keyed("k2", "research")).toEqual([200, "false", "research"]);
+  expect(await keyed("k3", "code")).toEqual([200, "false", "code"]);
+  expect(await keyed("k2", "research")).toEqual([200, "true", "code"]);
+  expect((await read(taskId)).handovers).toHaveLength(3);
+});
+
+test("of one piece of work 100 roles are kept, whoever tells them; the same again is not one more", async () => {
+  const world = worldOf(db);
+  const taskId = await start(world);
+  for (let n = 0; n < 99; n++) await say(taskId, { role: `part ${n}` });
+  const last = reply(requestFor(world, taskId), "work_status", { status: "executing", role: { name: "last" } });
+  const beyond = reply(requestFor(world, taskId), "work_status", { status: "executing", role: { name: "beyond" } });
+
+  const { stale: none } = await world.record(last, last);
+  const { stale } = await world.record(beyond, last);
+  const refused = await say(taskId, { role: "beyond" });
+  const same = await say(taskId, { role: "part 7" });
+
+  expect(none).toEqual([]);
+  expect(stale).toMatchObject([{ message: { message_id: beyond.message_id }, why: /100 roles are kept/ }]);
+  expect([refused.status, refused.json.code, same.status]).toEqual([409, "too_many_roles", 200]);
+  expect(refused.json.detail).toMatch(/it has 100 of .* KiB.*as a step/);
+  expect((await read(taskId)).counts.handovers).toBe(100);
+});
+
+test("no further role is kept once the snapshots of those that are take 4 MiB", async () => {
+  const taskId = await start(worldOf(db));
+  const statuses: number[] = [];
+  for (let n = 0; n < 7; n++)
+    statuses.push((await say(taskId, { role: `part ${n}`, context: { text: "x".repeat(900_000) } })).status);
+
+  expect(statuses).toEqual([200, 200, 200, 200, 200, 409, 409]);
+});
+
 test("eight handovers at once move the work once", async () => {
   const world = worldOf(db);
   const taskId = await start(world);

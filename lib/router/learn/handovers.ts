@@ -112,6 +112,23 @@ export async function countHandovers(db: Db, taskId: string, runId: string): Pro
   return row?.count ?? 0;
 }
 
+/** So many roles of one piece of work are kept, and none beyond so many bytes of their snapshots. */
+const MOST_ROLES = 100;
+const MOST_ROLE_BYTES = 4 * 1024 * 1024;
+
+/** Why no other role of this locked work is kept, as a sentence; undefined where it is, also where this event is kept already. */
+export async function whyNoRole(db: Db, taskId: string, eventId: string): Promise<string | undefined> {
+  const [row] = await db<{ count: number; bytes: number; isKept: boolean }[]>`
+    select count(*)::int as count, coalesce(sum(octet_length(context_snapshot::text)), 0)::float8 as bytes,
+      coalesce(bool_or(event_id = ${eventId}), false) as is_kept
+    from agent_transformation_events as role join tasks using (task_id)
+    where role.task_id = ${taskId} and role.occurred_at >= tasks.created_at and event_type = 'sub_role'
+  `;
+  const { count, bytes, isKept } = row ?? { count: 0, bytes: 0, isKept: false };
+  if (isKept || (count < MOST_ROLES && bytes < MOST_ROLE_BYTES)) return undefined;
+  return `Of one piece of work ${MOST_ROLES} roles are kept, and none once they take 4 MiB with their contexts; it has ${count} of ${Math.ceil(bytes / 1024)} KiB.`;
+}
+
 /** Whether this handover of the work is kept. */
 export async function hasHandover(db: Db, taskId: string, eventId: string): Promise<boolean> {
   const known = await db`

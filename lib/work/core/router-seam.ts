@@ -84,6 +84,8 @@ export type Router = {
   closeHandovers: (db: Db, taskId: string) => Promise<void>;
   /** Whether this handover of the work is kept. */
   hasHandover: (db: Db, taskId: string, eventId: string) => Promise<boolean>;
+  /** Why no other part in this locked work can be kept, as a sentence; undefined where it can, or this event is kept. */
+  whyNoRole: (db: Db, taskId: string, eventId: string) => Promise<string | undefined>;
   /** How often this run of the work has changed hands; parts do not count. */
   countHandovers: (db: Db, taskId: string, runId: string) => Promise<number>;
 };

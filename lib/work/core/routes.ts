@@ -288,7 +288,7 @@ export const handOverWork = {
   path: "/work/{task_id}/handover",
   operation: "handOverWork",
   summary:
-    "Pass approved or executing work on to another agent; an attempt that this ends does not count. The same again in the same run changes nothing.",
+    "Pass approved or executing work on to another agent; an attempt that this ends does not count. The same again in the same run changes nothing, unless it has a key of its own.",
   access: "caller",
   function: "decide-work",
   params,
@@ -299,7 +299,7 @@ export const handOverWork = {
     404: { description: "No such work" },
     409: {
       description:
-        "Not possible from the present status or attempt, no other agent is found, or the key was used for other content",
+        "Not possible from the present status or attempt, no other agent is found, as many roles are kept as can be, or the key was used for other content",
     },
     413: { description: "The context is too large for a message" },
   },

@@ -8,8 +8,8 @@ export type StepRow = Omit<Step, "output"> & { taskId: string; attempt: number; 
 /** A piece of output as execution_output keeps it; `bytes` is its size decoded. */
 export type ChunkRow = OutputChunk & { taskId: string; attempt: number; stepNumber: number; bytes: number };
 
-/** Another part that an agent takes in its work. */
-export type RoleRow = { taskId: string; agent: string; role: Role; messageId: string };
+/** Another part that an agent takes in its work, and the message that says so. */
+export type RoleRow = { taskId: string; agent: string; role: Role; message: Message };
 
 /** An attempt whose agent hands the work over: what it said, in which message. */
 export type Handing = { work: Work; attempt: Attempt; handover: Handover; messageId: string };

@@ -92,7 +92,7 @@ async function record(
     const steps = upsertSteps(db, stamp.newId, changes.steps);
     // A handover is kept with the steps so far, so they must be there.
     if (changes.handings.length > 0 || changes.roles.length > 0) await steps;
-    for (const role of changes.roles) await takeRole(db, router, role);
+    for (const role of changes.roles) await takeRole(db, router, role, changes);
     const stops = stopMessages(changes.stops, stamp);
     // Sent together, run in this order: one round trip instead of many while the rows are locked.
     const writes = [
@@ -127,7 +127,11 @@ function finished({ ended, handings }: Changes): string[] {
   return [...works].filter(({ status }) => status === "completed" || status === "failed").map(({ taskId }) => taskId);
 }
 
-async function takeRole(db: Db, router: Router, { taskId, agent, role, messageId }: RoleRow): Promise<void> {
+async function takeRole(db: Db, router: Router, row: RoleRow, { stale }: Pick<Changes, "stale">): Promise<void> {
+  const { taskId, agent, role, message } = row;
+  const { message_id: messageId } = message;
+  const full = await router.whyNoRole(db, taskId, messageId);
+  if (full !== undefined) return void stale.push({ message, why: `its role is not kept: ${full}` });
   const { name, reason = null, context = {} } = role;
   const about = { eventId: messageId, taskId, source: agent, target: agent, routed: null, error: null };
   await router.insertHandover(db, { ...about, type: "sub_role", role: name, reason, context });

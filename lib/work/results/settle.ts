@@ -41,7 +41,7 @@ export function settle(held: ReadonlyMap<string, Work>, messages: readonly Messa
     }
     const role = message.type === "work_status" ? message.payload.role : undefined;
     if (role !== undefined && isUnderWay(work) && isOurs(work, attempt)) {
-      roles.set(message.message_id, { taskId: work.taskId, agent: attempt.agent, role, messageId: message.message_id });
+      roles.set(message.message_id, { taskId: work.taskId, agent: attempt.agent, role, message });
     }
   }
   return { steps: sorted(steps), chunks: sorted(chunks), roles: [...roles.values()], ...changes };

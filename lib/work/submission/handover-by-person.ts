@@ -16,12 +16,14 @@ import { lockIfIn } from "./decisions.ts";
 
 const FROM: readonly Status[] = ["approved", "executing"];
 const ROLE_FROM: readonly Status[] = ["executing"];
+const INSTEAD = "This one is not: its agent can tell it as a step, and what is large is kept elsewhere and named here.";
 
 /**
  * Hands work over because a caller says so: to to_agent, or to whom the router chooses; its agent is told to stop, and the next
  * begins when it has. With a role the
- * work stays and the event alone is kept. The same said again in the same run changes nothing: `uuidOf` makes the id under which it
- * is kept, the same UUID for the same text. Throws 404 for unknown work, 409 where it is not approved or executing, at another attempt, or nobody else is found.
+ * work stays and the event alone is kept. The same said again under the same key changes nothing, nor without a key in the same run:
+ * `uuidOf` makes the id under which that is kept, the same UUID for the same text. Throws 404 for unknown work, 409 where it is not
+ * approved or executing, at another attempt, nobody else is found, or it has as many roles as are kept.
  */
 export async function handOver(
   pool: Pool,
@@ -40,11 +42,14 @@ export async function handOver(
     const task = await lockIfIn(db, taskId, FROM);
     const known = task ?? (await findTask(db, taskId));
     if (known === undefined) throw unknownWork(taskId);
-    const eventId = uuidOf(`handover/${known.runId}/${canonicalJson(said)}`);
+    // A key that has not been used is a decision of its own, whatever was said before.
+    const eventId = key === undefined ? uuidOf(`handover/${known.runId}/${canonicalJson(said)}`) : stamp.newId();
     if (await router.hasHandover(db, taskId, eventId)) return { row: known, outgoing: [], replayed: true };
     const from = toAgentOf(task, known, said);
     const { role, reason, context = {} } = said;
     if (role !== undefined) {
+      const full = await router.whyNoRole(db, taskId, eventId);
+      if (full !== undefined) throw new CallerError(409, "too_many_roles", `${full} ${INSTEAD}`);
       const about = { eventId, taskId, source: from, target: from, role, reason, context, routed: null, error: null };
       await router.insertHandover(db, { ...about, type: "sub_role" });
       return { row: known, outgoing: [], replayed: false };
