@@ -1,12 +1,14 @@
 import * as z from "zod";
 import { whole } from "../input/whole.ts";
 import { Uuid } from "../protocol/messages.ts";
-import type { Db } from "../runtime/postgres/db.ts";
+import type { Db, Fragment } from "../runtime/postgres/db.ts";
 import { unknownWork } from "../work/core/unknown-work.ts";
 import { Count, Milliseconds, report, Time } from "./report.ts";
 
-/** Where an event stands: microseconds, place among those of one moment, attempt, step. */
-const Cursor = z.string().regex(/^\d{1,17}\.\d\.\d{1,7}\.\d{1,7}$/, "must be the next_cursor of the page before");
+/** Where an event stands: microseconds, place among those of one moment, attempt, step; and the latest moment that its first page knew. */
+const Cursor = z
+  .string()
+  .regex(/^\d{1,17}\.\d\.\d{1,7}\.\d{1,7}\.\d{1,17}$/, "must be the next_cursor of the page before");
 
 export const taskTimeline = report({
   title: "All that happened to one task, in order: decisions, every attempt with its steps and its end, the end.",
@@ -54,14 +56,17 @@ export const taskTimeline = report({
 
 /**
  * The events of a task, those after the cursor. Order goes by our clock, and steps keep the order of their numbers and lie between the
- * start and the end of their attempt; `at` of a step is what its agent says.
+ * start and the end of their attempt; `at` of a step is what its agent says. A step that is told late moves those of higher numbers
+ * behind it: so the pages of one walk tell what its first page knew, and none tells again what another has told.
  */
 async function findEvents(
   db: Db,
   taskId: string,
   limit: number,
-  cursor: number[] = [-1, 0, 0, 0],
+  [after = -1, place = 0, ofAttempt = 0, ofStep = 0, known]: readonly number[] = [],
 ): Promise<Record<string, unknown>[]> {
+  const untilKnown = (at: Fragment) =>
+    known === undefined ? db`true` : db`(extract(epoch from ${at}) * 1000000)::bigint <= ${known}::bigint`;
   return await db`
     with task as materialized (
       select task_id, status, created_at, created_by, request_text, approved_at, approved_by, approval_reason, to_agent, completed_at,
@@ -72,7 +77,7 @@ async function findEvents(
       from task_attempts where task_id = ${taskId}
     ), steps as (
       select *, max(recorded_at) over (partition by attempt order by step_number) as reached_at
-      from execution_logs where task_id = ${taskId}
+      from execution_logs where task_id = ${taskId} and ${untilKnown(db`recorded_at`)}
     ), events (place_at, place, at, event, attempt, step_number, actor, action, status, duration_ms, log_id, detail) as (
       select created_at, 0, created_at, 'submitted', null::int, null::int, created_by, null, null, null::numeric, null::uuid,
         request_text
@@ -116,15 +121,18 @@ async function findEvents(
     ), placed as (
       select *, (extract(epoch from place_at) * 1000000)::bigint as micros, coalesce(attempt, 0) as of_attempt,
         coalesce(step_number, 0) as of_step
-      from events
+      from events where ${untilKnown(db`place_at`)}
+    ), latest as (
+      select (extract(epoch from max(at)) * 1000000)::bigint as micros
+      from (select place_at from placed union all select recorded_at from steps) as known (at)
     )
     select at, round(extract(epoch from at - (select created_at from task)) * 1000)::float8 as offset_ms, event, attempt,
       step_number, actor, action, status, round(duration_ms)::float8 as duration_ms,
       (select sum(output_size_bytes)::float8 from execution_output as output where output.log_id = placed.log_id) as output_size_bytes,
       nullif(left(detail, 500), '') as detail,
-      concat_ws('.', micros, place, of_attempt, of_step) as cursor
+      concat_ws('.', micros, place, of_attempt, of_step, coalesce(${known ?? null}::bigint, (select micros from latest))) as cursor
     from placed
-    where (micros, place, of_attempt, of_step) > (${cursor[0] ?? 0}::bigint, ${cursor[1] ?? 0}::int, ${cursor[2] ?? 0}::int, ${cursor[3] ?? 0}::int)
+    where (micros, place, of_attempt, of_step) > (${after}::bigint, ${place}::int, ${ofAttempt}::int, ${ofStep}::int)
     order by micros, place, of_attempt, of_step
     limit ${limit}
   `;

@@ -276,6 +276,22 @@ test("a timeline has pages: together they have each event once, in order", async
   await expect(page({ cursor: "1" })).rejects.toMatchObject({ status: 400 });
 });
 
+test("a step that is told while somebody goes through the pages has none told again", async () => {
+  const task_id = await buildTask(db, { created_at: start });
+  await buildStep(db, task_id, { step_number: 2 });
+  await buildStep(db, task_id, { step_number: 3 });
+  const { reports } = await import("../../lib/reports/all.ts");
+  const all = events(await ask(db, "task-timeline", { task_id }));
+  const limit = all.indexOf("step 1 2") + 1;
+
+  const first = await reports["task-timeline"].run(db, ACTOR, { task_id, limit });
+  await buildStep(db, task_id, { step_number: 1 });
+  const next = await reports["task-timeline"].run(db, ACTOR, { task_id, cursor: first.next_cursor ?? "" });
+
+  expect([...events(first.rows), ...events(next.rows)]).toEqual(all);
+  expect(events(await ask(db, "task-timeline", { task_id }))).toEqual(all.toSpliced(limit - 1, 0, "step 1 1"));
+});
+
 test("a timeline is cut where it is asked to be, and says so", async () => {
   const task_id = await buildTask(db);
   const { reports } = await import("../../lib/reports/all.ts");
