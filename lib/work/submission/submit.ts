@@ -40,6 +40,7 @@ export async function submit(
 ): Promise<{ row: TaskRow; replayed: boolean }> {
   const { work, key, taskId, traceId, again } = submission;
   const { request_id, ...content } = work;
+  const { not_before } = content;
   const requestId = requestIdOf(request_id, key) ?? taskId;
   const hashes = hashesOf(again?.asked ?? content);
   const message_bytes = sizeOf(work);
@@ -57,6 +58,7 @@ export async function submit(
     const reason = routed.agent === null ? undefined : approvalReason(work, settings.approvalRequired);
     const task: NewTask = {
       ...content,
+      ...(not_before === undefined ? {} : { not_before: kept(not_before) }),
       task_id: taskId,
       request_id: requestId,
       request_hash: hashes[0],
@@ -119,9 +121,14 @@ function contentHash(content: Record<string, unknown>): Buffer {
   return createHash("sha256").update(canonicalJson(content)).digest();
 }
 
+/** A time as it is kept and answered, to the millisecond: so that what was answered may be sent again as the same content. */
+function kept(timestamp: string): string {
+  return new Date(timestamp).toISOString();
+}
+
 /** A moment, equal however it is spelt: seconds since 1970, and the digits of the fraction that say something. */
 function instantOf(timestamp: string): string {
-  const [, digits = ""] = /\.(\d+)/.exec(timestamp) ?? [];
+  const [, digits = ""] = /\.(\d+)/.exec(kept(timestamp)) ?? [];
   return `${Math.floor(Date.parse(timestamp) / 1000)}.${digits.replace(/0+$/, "")}`;
 }
 
