@@ -40,6 +40,7 @@ export function wrongSettings(root: string, environment: NodeJS.ProcessEnv = pro
   }
   return [
     ...told.values(),
+    ...wrongPresence(environment),
     ...wrongFolders(root, environment),
     ...wrongCodeRules(environment),
     ...wrongLlmConfig(root, environment),
@@ -66,6 +67,15 @@ function wrong({ env, default: fallback }: Setting<unknown>, value: string, must
 function shown(value: string): string {
   const open = value.replace(/\/\/[^/@]*@/, "//…@");
   return JSON.stringify(open.length > 80 ? `${open.slice(0, 80)}…` : open);
+}
+
+/** An agent that is told to speak less often than it may be silent; a default of either is nobody's mistake. */
+function wrongPresence(environment: NodeJS.ProcessEnv): string[] {
+  const [every, silent] = [agentSettings.presenceSeconds, rooms.router.presenceSeconds];
+  if ((faultOf(every, environment) ?? faultOf(silent, environment)) !== undefined) return [];
+  const [said, most] = [environment[every.env], environment[silent.env]];
+  if (!said || !most || Number(most) === 0 || Number(said) < Number(most)) return [];
+  return [wrong(every, said, `must be below ${silent.env}, which is ${most}`)];
 }
 
 function wrongFolders(root: string, environment: NodeJS.ProcessEnv): string[] {

@@ -28,6 +28,8 @@ const KINDS: Record<string, string> = {
  * Made for readers who know JSON and not zod; never quotes the value.
  */
 export function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
+  // Of a name that is no key of a record: what such a name must be.
+  if (issue.code === "invalid_key") return issue.issues[0]?.message;
   const rule = ruleOf(issue);
   return rule === undefined ? undefined : must(rule).error({ input: valueAt(issue) });
 }

@@ -1,10 +1,7 @@
 import * as z from "zod";
 import { must } from "../input/faults.ts";
 
-const AGENT_NAME = must("be a lower-case name of letters, digits, - and _, at most 63 characters");
-
-/** `orchestrator`, or an agent: built in are `infra`, `desktop`, `code` and `research`. */
-export const AgentName = z.string(AGENT_NAME).regex(/^[a-z][a-z0-9_-]{0,62}$/, AGENT_NAME);
+export { AgentName } from "../input/agent-name.ts";
 
 /** Any UUID, read in either case and kept in lower case, as Postgres prints it. */
 export const Uuid = z.guid(must("be a UUID, such as 0198c5f2-7c1e-7000-8000-0123456789ab")).toLowerCase();

@@ -39,7 +39,8 @@ export const workSettings = {
   }),
   outputResponseBytes: setting({
     env: "OUTPUT_RESPONSE_BYTES",
-    takes: whole(1_024, 1_000_000_000),
+    // In base64 an answer of Lambda, which has 6 MB, carries no more.
+    takes: whole(1_024, 4_500_000),
     default: "4194304",
     unit: "bytes",
     says: "Output that one answer of GET /work/{task_id}/output carries; more is asked for by Range.",

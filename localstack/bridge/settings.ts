@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { brokerPrefix } from "../../lib/agent-kit/transports/env.ts";
 import { must } from "../../lib/input/faults.ts";
 import { whole } from "../../lib/input/whole.ts";
 import { JsonMap } from "../../lib/runtime/aws/queue-settings.ts";
@@ -15,13 +16,13 @@ export const bridgeSettings = {
   rabbitPrefix: setting({
     env: "RABBITMQ_PREFIX",
     says: "What the names on the broker begin with.",
-    takes: z.string().max(100),
+    takes: brokerPrefix,
     default: "",
   }),
   resultsUrl: setting({
     env: "RESULTS_QUEUE_URL",
     says: "The queue of SQS that what agents say is brought to.",
-    takes: z.url(must("be the URL of the results queue")),
+    takes: z.url({ protocol: /^https?$/, ...must("be the URL of the results queue") }),
   }),
   agentQueues: setting({
     env: "AGENT_QUEUES",

@@ -18,8 +18,8 @@ const WRONG: readonly (readonly [variable: string, value: string, words: string]
   ["AGENT_QUEUE_PREFIX", "@ @", 'must be at most 40 letters, digits, _ and -; it is "@ @"'],
   ["AGENT_QUEUE_CREATE", "maybe", 'must be one of "true", "false"'],
   ["AGENT_QUEUES", "{", "must be JSON"],
-  ["WORK_QUEUE_URL", "none", "must be a URL"],
-  ["RESULTS_QUEUE_URL", "none", "must be a URL"],
+  ["WORK_QUEUE_URL", "none", "must be the URL of a queue"],
+  ["RESULTS_QUEUE_URL", "ftp://x", 'must be the URL of a queue, with http:// or https://; it is "ftp://x"'],
   ["AGENT_QUEUE_URL", "none", "must be the URL of this agent's queue"],
   ["AGENT_TRANSPORT", "pigeon", "must be one of"],
   ["AGENT_PRESENCE_SECONDS", "-1", "must be a number from 0"],
@@ -43,6 +43,7 @@ const WRONG: readonly (readonly [variable: string, value: string, words: string]
   ["WAYBILL_CODE_COMMANDS", "a b", '"a b" is not a bare command name'],
   ["WAYBILL_CODE_OUTPUT_BYTES", "0", "must be a whole number"],
   ["RABBITMQ_URL", "http://x", "must be the broker's URL"],
+  ["RABBITMQ_PREFIX", "a b#", 'must be at most 100 letters, digits and _ . : -; it is "a b#"'],
   ["BRIDGE_PORT", "99999", "must be a whole number"],
   ["BRIDGE_IN_HAND", "1", "must be a whole number"],
 ];
@@ -54,6 +55,28 @@ test.for(WRONG)("%s=%s is told with its name, what it takes, what it is, and wha
   expect(told[0]).toMatch(new RegExp(`^${name}\\b`));
   expect(told[0]).toContain(words);
   expect(told[0]).toContain(`\n    unset ${name}`);
+});
+
+test.each([
+  ["AGENT_QUEUES", '{"code":"http://x/a","c\\u006fde":"http://x/b"}', "must have each name once, and has code twice"],
+  ["AGENT_QUEUES", '{"CODE":"http://x/a"}', "CODE must be a lower-case name"],
+  ["AGENT_QUEUES", '{"code":"ftp://x/a"}', "code must be the URL of a queue"],
+  ["OUTPUT_RESPONSE_BYTES", "100000000", "must be a whole number from 1024 to 4500000"],
+  ["AGENT_QUEUE_URL", "ftp://x", "must be the URL of this agent's queue"],
+])("%s=%s cannot be right either", (name, value, words) => {
+  expect(wrongSettings(ROOT, { [name]: value })).toEqual([expect.stringContaining(`${name} ${words}`)]);
+});
+
+test("an agent that is to say less often that it is there than it may be silent is told, where both are set", () => {
+  const told = (every: string, silent: string) =>
+    wrongSettings(ROOT, { AGENT_PRESENCE_EVERY_SECONDS: every, AGENT_PRESENCE_SECONDS: silent });
+
+  expect(told("60", "30")).toEqual([
+    expect.stringMatching(
+      /^AGENT_PRESENCE_EVERY_SECONDS must be below AGENT_PRESENCE_SECONDS, which is 30; it is "60"/,
+    ),
+  ]);
+  expect([told("29", "30"), told("60", "0"), told("60", ""), told("", "30")]).toEqual([[], [], [], []]);
 });
 
 test("every wrong one is told at once, and nothing is wrong with what is empty or not set", () => {

@@ -41,6 +41,9 @@ export type AmqpQueue = { transport: "amqp"; url: string; prefix: string; ackSec
 const CONCURRENCY = 4;
 
 /** The variables that an agent reads. */
+/** What names on the broker may begin with. */
+export const brokerPrefix = z.string().regex(/^[\w.:-]{0,100}$/, must("be at most 100 letters, digits and _ . : -"));
+
 export const agentSettings = {
   transport: setting({
     env: "AGENT_TRANSPORT",
@@ -51,14 +54,14 @@ export const agentSettings = {
   queueUrl: setting({
     env: "AGENT_QUEUE_URL",
     says: "With sqs: the queue of this agent.",
-    takes: z.url(must("be the URL of this agent's queue")),
+    takes: z.url({ protocol: /^https?$/, ...must("be the URL of this agent's queue") }),
     example: "https://…/waybill-agent-code",
     or: "RABBITMQ_URL",
   }),
   resultsUrl: setting({
     env: "RESULTS_QUEUE_URL",
     says: "With sqs: the queue on which agents answer.",
-    takes: z.url(must("be the URL of the results queue")),
+    takes: z.url({ protocol: /^https?$/, ...must("be the URL of the results queue") }),
   }),
   rabbitUrl: setting({
     env: "RABBITMQ_URL",
@@ -72,7 +75,7 @@ export const agentSettings = {
     says:
       "With amqp: what the names on the broker begin with. npm start -- --queue rabbitmq makes it of its data folder unless it is " +
       "set here, and prints it for agents of yours.",
-    takes: z.string().max(100),
+    takes: brokerPrefix,
     default: "",
   }),
   ackSeconds: setting({

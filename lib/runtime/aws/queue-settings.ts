@@ -1,32 +1,42 @@
 import * as z from "zod";
+import { AgentName } from "../../input/agent-name.ts";
 import { dictionary } from "../../input/dictionary.ts";
 import { must } from "../../input/faults.ts";
+import { printable } from "../../input/json.ts";
+import { nameGivenTwice } from "../../input/json-names.ts";
 import { setting, type Values } from "../settings.ts";
 
-/** Agent name to queue URL, as JSON. */
+/** A queue of SQS. */
+export const queueUrl = z.url({ protocol: /^https?$/, ...must("be the URL of a queue, with http:// or https://") });
+
+/** Agent name to queue URL, as JSON that has each name once. */
 export const JsonMap = z
   .string()
   .transform((text, context) => {
     try {
-      return JSON.parse(text) as unknown;
+      const map = JSON.parse(text) as unknown;
+      const twice = nameGivenTwice(text, map);
+      if (twice === undefined) return map;
+      context.addIssue(`must have each name once, and has ${printable(twice.join("."), 70)} twice`);
     } catch {
       context.addIssue('must be JSON, such as {"code": "https://…/waybill-agent-code"}');
-      return z.NEVER;
     }
+    return z.NEVER;
   })
-  .pipe(z.record(z.string(), z.url()));
+  .pipe(z.record(AgentName, queueUrl))
+  .transform((map) => dictionary(map));
 
 /** The queues of a deployment, by what they are for. */
 export const queueSettings = {
-  work: setting({ env: "WORK_QUEUE_URL", takes: z.url(), says: "The queue that wakes the dispatcher." }),
+  work: setting({ env: "WORK_QUEUE_URL", takes: queueUrl, says: "The queue that wakes the dispatcher." }),
   results: setting({
     env: "RESULTS_QUEUE_URL",
-    takes: z.url(),
+    takes: queueUrl,
     says: "The queue on which agents answer; agents with sqs need it too.",
   }),
   agents: setting({
     env: "AGENT_QUEUES",
-    takes: JsonMap.transform((map) => dictionary(map)),
+    takes: JsonMap,
     example: '{"code":"https://…/waybill-agent-code"}',
     says: "JSON, agent name to queue URL. Other agents have the queue of their definition in the registry.",
   }),
