@@ -50,7 +50,7 @@ export function parseJson(text: string, maxDepth: number): ParsedJson {
   let value: unknown;
   try {
     // A reviver takes forty times as long, so only to find where it is what must be refused.
-    value = losesDigits(text) ? JSON.parse(text, markInexact) : JSON.parse(text);
+    value = numberChanged(text) !== undefined ? JSON.parse(text, markInexact) : JSON.parse(text);
   } catch (cause) {
     return { ok: false, fault: { code: "invalid_json", field: "", message: `is not JSON: ${reasonOf(cause)}` } };
   }
@@ -63,17 +63,17 @@ function twiceFault(path: readonly (string | number)[] | undefined): JsonFault |
   return path && { code: "unstorable", field: printable(path.join(".")), message: "is there twice; keep one" };
 }
 
-/** Whole numbers from 2^53 on have 16 digits. */
-const LONG_DIGITS = /\d{16}/;
-const LONG_WHOLE = /^-?\d{16,}$/;
+/** Without one of these every number comes back as it came: 16 digits, maybe with a point, or an exponent of three. */
+const SUSPECT = /[\d.]{16}|\d[eE]\+?\d{3}/;
 const NUMBER = /[-+.\deE]*/y;
+const PARTS = /^-?(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d+))?$/;
 
 /** Stands for a whole number whose digits would not come back as they came. */
 const INEXACT = Symbol("inexact");
 
-/** Whether a whole number in a JSON text is changed by being read; one scan, and only where so many digits are in a row. */
-function losesDigits(text: string): boolean {
-  if (!LONG_DIGITS.test(text)) return false;
+/** The first number of a JSON text that reading it changes: a whole one that a 64-bit float does not hold, or one past all floats. */
+export function numberChanged(text: string): string | undefined {
+  if (!SUSPECT.test(text)) return undefined;
   let inString = false;
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i);
@@ -82,19 +82,30 @@ function losesDigits(text: string): boolean {
     else if (!inString && ((c >= ZERO && c <= NINE) || c === MINUS)) {
       NUMBER.lastIndex = i;
       const literal = NUMBER.exec(text)?.[0] ?? "";
-      if (isInexact(literal)) return true;
+      if (isInexact(literal) || !Number.isFinite(Number(literal))) return literal;
       i += literal.length - 1;
     }
   }
-  return false;
+  return undefined;
 }
 
-/** What has a point or an exponent is a measure, and rounding is what a float does to it. */
+/** A fraction is a measure, and rounding is what a float does to it; what is whole, however it is written, is a count or a name. */
 function isInexact(literal: string): boolean {
   const value = Number(literal);
-  if (!LONG_WHOLE.test(literal) || !Number.isFinite(value)) return false;
+  if (!Number.isFinite(value) || Math.abs(value) < 2 ** 53) return false;
+  const written = wholeOf(literal);
   // Both ways of writing it: to the last digit, and as short as JavaScript does.
-  return String(BigInt(value)) !== literal && String(value) !== literal;
+  return written !== undefined && written !== wholeOf(String(BigInt(value))) && written !== wholeOf(String(value));
+}
+
+/** A whole number without the zeros around its digits, equal however it is written; undefined for a fraction. */
+function wholeOf(literal: string): string | undefined {
+  const [, before = "", fraction = "", exponent = "0"] = PARTS.exec(literal) ?? [];
+  const digits = (before + fraction).replace(/^0+/, "");
+  let end = digits.length;
+  while (end > 0 && digits.charCodeAt(end - 1) === ZERO) end--;
+  const zeros = Number(exponent) - fraction.length + digits.length - end;
+  return zeros < 0 ? undefined : `${digits.slice(0, end)}e${zeros}`;
 }
 
 /** A reviver for JSON.parse. */

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { jsonDepth, tooDeep } from "../input/json.ts";
+import { jsonDepth, numberChanged, printable, tooDeep } from "../input/json.ts";
 import { nameGivenTwice } from "../input/json-names.ts";
 import type { LlmCall } from "./attempt/call.ts";
 import type { Chain, Config } from "./config/schema.ts";
@@ -43,6 +43,9 @@ export function readCall(config: Config, request: GatewayRequest, callId: string
   if (parsed === undefined) return no(400, "invalid_json", "The body is not a JSON object.");
   const twice = nameGivenTwice(request.body, parsed);
   if (twice !== undefined) return no(400, "invalid_json", `The body's ${twice.join(".")} is there twice; keep one.`);
+  const number = numberChanged(request.body);
+  if (number !== undefined)
+    return no(400, "invalid_json", `The body's number ${printable(number, 40)} is more than a 64-bit float holds.`);
   const { waybill, ...body } = parsed;
   const chain = chainAsked(config, dialect, body);
   if (!("models" in chain)) return { ok: false, refused: chain };

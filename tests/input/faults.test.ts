@@ -124,24 +124,32 @@ test("a text that is not JSON is not quoted in its fault", () => {
 const withNumber = (literal: string) =>
   JSON.stringify(withPayload(result, { metrics: { deep: [1, "NUMBER"] } })).replace('"NUMBER"', literal);
 
-test.each(["9007199254740993", "-9007199254740993", "12345678901234567890", "100000000000000000001"])(
-  "a whole number that would lose digits is refused by its path: %s",
-  (literal) => {
-    const parsed = parseMessage(withNumber(literal));
+test.each([
+  "9007199254740993",
+  "-9007199254740993",
+  "12345678901234567890",
+  "100000000000000000001",
+  "9007199254740993.0",
+  "9007199254740993e0",
+  "9007199254740993E+0",
+  "90071992547409930e-1",
+  "9.007199254740993e15",
+  "-900719925474.0993e4",
+])("a whole number that would lose digits is refused by its path: %s", (literal) => {
+  const parsed = parseMessage(withNumber(literal));
 
-    expect(parsed).toMatchObject({
-      ok: false,
-      error_code: 5003,
-      faults: [
-        {
-          field: "payload.metrics.deep.1",
-          message: "is a whole number that a 64-bit float would change; send it as a string",
-        },
-      ],
-      remains: { from_agent: result.from_agent, task_id: result.payload.task_id },
-    });
-  },
-);
+  expect(parsed).toMatchObject({
+    ok: false,
+    error_code: 5003,
+    faults: [
+      {
+        field: "payload.metrics.deep.1",
+        message: "is a whole number that a 64-bit float would change; send it as a string",
+      },
+    ],
+    remains: { from_agent: result.from_agent, task_id: result.payload.task_id },
+  });
+});
 
 test.each([
   "9007199254740991",
@@ -152,6 +160,13 @@ test.each([
   "0.12345678901234567890",
   "1234567890123456.5",
   "1e30",
+  "1.2345678901234568e+30",
+  "9007199254740992.0",
+  "9.007199254740992e15",
+  "9007199254740991e0",
+  "12345678901234567.5",
+  "0e999",
+  "1e-400",
   "12345678901234567000",
   "1.0000000000000000000",
   '"9007199254740993"',

@@ -85,6 +85,16 @@ test.each([
 });
 
 test.each([
+  [
+    "a number past all floats",
+    '{"model":"ok","messages":[],"max_tokens":1e400}',
+    "number 1e400 is more than a 64-bit float holds",
+  ],
+  [
+    "a number that a float changes",
+    '{"model":"ok","messages":[],"seed":9007199254740993}',
+    "number 9007199254740993 is more",
+  ],
   ["a name twice", '{"model":"ok","messages":[],"model":"nobody"}', "model is there twice; keep one"],
   ["a hundred thousand levels", `{"messages":${"[".repeat(1e5)}${"]".repeat(1e5)}}`, "nested 100001 levels deep"],
   ["as many objects", `{"messages":${'[{"a":'.repeat(1e5)}1${"}]".repeat(1e5)}}`, "at most 128 are taken"],
