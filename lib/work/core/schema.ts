@@ -14,10 +14,13 @@ const said = (longest: number, fault?: string) =>
   // For the document: some character that is no blank, and no NUL.
   text(longest, 0, z.string().trim().min(1, fault)).meta({ pattern: "^[^\\u0000]*[^\\s\\u0000\\ufeff][^\\u0000]*$" });
 
-const Person = said(200, "must name who it is");
+/** What of a name can be seen. */
+const visible = (name: string) => name.replaceAll(/[\p{Default_Ignorable_Code_Point}\p{Z}\p{C}]/gu, "");
+
+const Person = said(200, "must name who it is").refine((name) => visible(name) !== "", "must name who it is");
 
 /** Who decides; never by the word that approved_by has where nobody did. */
-const Decider = Person.refine((name) => name.toLowerCase() !== "policy", {
+const Decider = Person.refine((name) => visible(name).toLowerCase() !== "policy", {
   error: "must be the name of somebody; policy stands for work that nobody had to approve",
 }).meta({ not: { pattern: "^\\s*[Pp][Oo][Ll][Ii][Cc][Yy]\\s*$" } });
 

@@ -21,22 +21,25 @@ afterAll(async () => {
 const say = async (decision: string, task_id: string, body: object = { by: "ada" }) =>
   await call(decideWork, `/work/${task_id}/${decision}`, { params: { task_id }, body });
 
-test.each(["policy", " Policy "])("nobody decides under the name %j, which stands for no person", async (by) => {
-  const task_id = await worldOf(db).submit({ approval: "required" });
-  const said = { by, reason: "x", score: 1, to_agent: "infra" };
+test.each(["policy", " Policy ", "policy\u200b", "\u00adpo\u2060licy", "pol\u3164icy"])(
+  "nobody decides under the name %j, which stands for no person",
+  async (by) => {
+    const task_id = await worldOf(db).submit({ approval: "required" });
+    const said = { by, reason: "x", score: 1, to_agent: "infra" };
 
-  for (const [verb, ...fields] of [
-    ["approve", "by"],
-    ["reject", "by", "reason"],
-    ["cancel", "by"],
-    ["retry", "by"],
-    ["handover", "by", "reason", "to_agent"],
-    ["feedback", "by", "score"],
-  ] as const) {
-    const answer = await say(verb, task_id, Object.fromEntries(fields.map((field) => [field, said[field]])));
-    expect(answer.json.errors).toEqual([{ field: "by", message: expect.stringContaining("the name of somebody") }]);
-  }
-});
+    for (const [verb, ...fields] of [
+      ["approve", "by"],
+      ["reject", "by", "reason"],
+      ["cancel", "by"],
+      ["retry", "by"],
+      ["handover", "by", "reason", "to_agent"],
+      ["feedback", "by", "score"],
+    ] as const) {
+      const answer = await say(verb, task_id, Object.fromEntries(fields.map((field) => [field, said[field]])));
+      expect(answer.json.errors).toEqual([{ field: "by", message: expect.stringContaining("the name of somebody") }]);
+    }
+  },
+);
 
 test("what people decide is kept with who, when and why", async () => {
   const task_id = await worldOf(db).submit({ approval: "required" });
@@ -84,7 +87,10 @@ test("unknown work, a bad id and a decision by nobody are refused", async () => 
   expect((await say("approve", randomUUID())).status).toBe(404);
   expect((await say("approve", "42")).status).toBe(400);
   expect((await say("approve", task_id, {})).json.errors[0].field).toBe("by");
-  expect((await say("approve", task_id, { by: " " })).status).toBe(400);
+  for (const by of [" ", "\u200b", "\u3164", "\u00ad \u2060"]) {
+    const { status, json } = await say("approve", task_id, { by });
+    expect([status, json.errors]).toEqual([400, [{ field: "by", message: "must name who it is" }]]);
+  }
 });
 
 test("of ten who approve at once one does", async () => {
