@@ -4,7 +4,6 @@ import { readSettings } from "../lib/runtime/settings.ts";
 import { command, WrongUse } from "../lib/terminal/command.ts";
 import { readable } from "./log-lines.ts";
 import { localSettings } from "./parts/local-settings.ts";
-import { freePort } from "./parts/ports.ts";
 import { type Broker, findBroker, readQueue, shown } from "./parts/rabbitmq.ts";
 import { ROOT, type Stack, startStack } from "./stack.ts";
 
@@ -68,7 +67,6 @@ async function main(args: Arguments): Promise<number> {
     stack = await startStack({
       ...args,
       broker,
-      port: args.port === 0 ? await freePort() : args.port,
       signal: stopping.signal,
       onLine: (source, line) => {
         const text = readable(source, line);

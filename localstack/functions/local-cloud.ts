@@ -137,9 +137,9 @@ export class LocalCloud {
     await this.#feed(invoke, region);
     const { sweepSeconds } = readSettings(localSettings);
     for (const name of schedules) void runEvery(sweepSeconds, invoke, name, signal);
-    const llmUrl = await this.#serveHttp(functions, routes);
+    const { url, llmUrl } = await this.#serveHttp(functions, routes);
     Object.assign(environment, { LLM_STREAM_URL: llmUrl });
-    await this.#announce(environment, llmUrl);
+    await this.#announce(environment, url, llmUrl);
   }
 
   /** Feeds the queues to their functions. */
@@ -155,7 +155,7 @@ export class LocalCloud {
   }
 
   /** Serves the HTTP API and, beside it, the URL of llm-stream, which it answers. */
-  async #serveHttp(functions: LocalFunctions, routes: HttpRoute[]): Promise<string> {
+  async #serveHttp(functions: LocalFunctions, routes: HttpRoute[]): Promise<{ url: string; llmUrl: string }> {
     const { service, options } = this.#start;
     const host = options.host ?? (service.custom?.["serverless-offline"]?.["host"] as string | undefined);
     const api = await serveHttpApi(routes, functions, this.#httpPort, host).catch((cause: unknown) => {
@@ -168,11 +168,10 @@ export class LocalCloud {
       host,
     });
     this.#stops.push(async () => await llm.stop());
-    return llm.url;
+    return { url: api.url, llmUrl: llm.url };
   }
 
-  async #announce(environment: Record<string, string>, llmUrl: string): Promise<void> {
-    const url = `http://127.0.0.1:${this.#httpPort}`;
+  async #announce(environment: Record<string, string>, url: string, llmUrl: string): Promise<void> {
     const pid = process.connected ? process.ppid : process.pid;
     // A database of the environment's too: who comes later must find the same.
     const { DATABASE_URL = "" } = process.env;
