@@ -40,10 +40,10 @@ export type AmqpQueue = { transport: "amqp"; url: string; prefix: string; ackSec
 /** Pieces of work at once, where neither the environment nor the agent says it. */
 const CONCURRENCY = 4;
 
-/** The variables that an agent reads. */
 /** What names on the broker may begin with. */
 export const brokerPrefix = z.string().regex(/^[\w.:-]{0,100}$/, must("be at most 100 letters, digits and _ . : -"));
 
+/** The variables that an agent reads. */
 export const agentSettings = {
   transport: setting({
     env: "AGENT_TRANSPORT",
