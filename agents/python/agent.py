@@ -172,8 +172,8 @@ class Agent:
             work.beat = 0.0
             if status == "cancelled" and work.attempt <= attempt:
                 work.cancelled_at = work.cancelled_at or time.monotonic()
-        if any(start_id is not None or work.attempt == attempt for work in found):
-            return True
+        if found:  # what is kept of running work is the answer of a process that died
+            return any(start_id is not None or work.attempt == attempt for work in found)
         kept = self.kept_of("start_id" if start_id else "request_id", start_id or message["request_id"])
         if kept is None:
             return False
@@ -234,7 +234,8 @@ class Agent:
     def tick(self):
         """Called some times a second: starts, beats, stops and answers. The connection may be lost anywhere in it."""
         if self.work is None and self.waiting and self.stopping is None:
-            self.start(self.waiting.pop(0))
+            self.start(self.waiting[0])
+            self.work = self.waiting.pop(0)
         for work in list(self.waiting):
             if self.is_cancelled(work):
                 work.end("work_status", {"status": "cancelled", "message": "cancelled before it started"}, "stopped")
@@ -268,9 +269,9 @@ class Agent:
         """Says three times a lease, and whenever it is asked, that this process has the work."""
         now = time.monotonic()
         if now > work.beat:
-            work.beat = now + work.every
             alive = {"task_id": work.task_id, "attempt": work.attempt, "start_id": work.start_id, "status": status}
             self.tell(work.request, "work_status", alive)
+            work.beat = now + work.every
 
     def tell_new(self, work):
         for kind, payload in work.said[work.sent:]:
@@ -279,16 +280,24 @@ class Agent:
 
     def conclude(self, work):
         """On disk before its end is said: a request that comes again, and a question, are answered from there."""
-        said = work.said if work.state == "done" else work.said[-1:]
-        row = (work.request["request_id"], json.dumps(said), work.start_id, work.attempt, work.state)
-        self.kept.execute("insert or replace into answers (request_id, said, start_id, attempt, state) values (?, ?, ?, ?, ?)", row)
-        self.kept.commit()
+        self.keep(work, work.said if work.state == "done" else work.said[-1:], work.state)
         self.tell_new(work)
         for tag in work.tags:
             self.channel.basic_ack(tag)
 
+    def keep(self, work, said, state):
+        row = (work.request["request_id"], json.dumps(said), work.start_id, work.attempt, state)
+        self.kept.execute("insert or replace into answers (request_id, said, start_id, attempt, state) values (?, ?, ?, ?, ?)", row)
+        self.kept.commit()
+
+    def begin(self, work):
+        """Before the work runs: the broker has its sign of life, or this raises, and the answer is kept for a process that dies of it."""
+        work.beat = 0.0
+        self.renew(work, "executing")
+        dead = {"status": "failed", "error_message": f"its process ended in the middle of attempt {work.attempt}", "retryable": True}
+        self.keep(work, [("work_result", {"task_id": work.task_id, **dead})], "stopped")
+
     def start(self, work):
-        self.work = work
         if work.over or work.attempt <= self.cancelled.get(work.task_id, 0):
             return
         payload = work.request["payload"]
@@ -297,6 +306,7 @@ class Agent:
         elif (fault := fault_of(payload["parameters"])) is not None:
             work.end("work_result", {"status": "failed", "error_message": f"5004 invalid_parameters: {fault}"})
         else:
+            self.begin(work)
             log("work started", task_id=work.task_id)
             work.deadline = time.monotonic() + work.timeout
             work.thread = threading.Thread(target=work.run, daemon=True)

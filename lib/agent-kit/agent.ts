@@ -151,12 +151,12 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * A crash cut these off. Their output is half told, and a second telling under the same attempt could not be told from it:
- * so the attempt fails, and the next one starts from nothing.
+ * A crash cut these off, maybe one that they caused: so the attempt fails, whatever they had told, and the next one starts from
+ * nothing. Begun again under the same attempt, work that kills its process would do so for ever.
  */
 function answerInterrupted(journal: SturdyJournal): void {
-  for (const { requestId, taskId, attempt, openSteps } of journal.takeInterrupted()) {
-    const reason = `the agent was killed in the middle of attempt ${attempt}`;
+  for (const { requestId, taskId, attempt, openSteps } of journal.interrupted()) {
+    const reason = `its process ended in the middle of attempt ${attempt}`;
     for (const { step_number, action } of openSteps) {
       const step = { step_number, action, status: "failed" as const, summary: reason };
       journal.say(requestId, { type: "work_status", payload: { task_id: taskId, status: "executing", step } });

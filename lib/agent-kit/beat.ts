@@ -6,12 +6,12 @@ import type { Progress } from "./pulse.ts";
 import { speaking } from "./speaker.ts";
 import type { Transport } from "./transports/transport.ts";
 
-/** Says at once that a process has the run, which waits for its turn (held) or is being done (executing). Lost ones do not matter. */
+/** Says at once that a process has the run, which waits for its turn (held) or is being done (executing). Whether the queue has taken it. */
 export type Beat = (
   run: { request: WorkRequestMessage; startId: string },
   status: "held" | "executing",
   progress?: Progress,
-) => Promise<void>;
+) => Promise<boolean>;
 
 /** Signs of life of the agent `name`, sent past the journal. They never reject. */
 export function beatOver(transport: Transport, name: string): Beat {
@@ -29,5 +29,6 @@ export function beatOver(transport: Transport, name: string): Beat {
     const body = serialiseMessage(envelope("work_status", name, ORCHESTRATOR, alive, identity));
     const { error } = await transport.send([{ id: request_id, body }]);
     if (error !== undefined) log.warn("lease not renewed", { task_id, trace_id, error });
+    return error === undefined;
   };
 }

@@ -113,16 +113,21 @@ export class Inbox {
     );
   }
 
-  /** Gives back what has not started, waits for the rest, and hands back what is not done after `graceMs`. */
+  /** Gives back what waits and what has not begun, waits for the rest, and hands back what is not done after `graceMs`. */
   async finish(graceMs: number): Promise<void> {
     this.#finishing = true;
     const returned = this.giveBack();
     const started = [...this.#held.values()].flatMap(({ ended }) => ended ?? []);
+    this.#handBack(({ begun }) => begun !== true);
     await within(graceMs, Promise.all(started), () => {});
-    for (const work of this.#held.values()) {
-      work.controller.abort(new Stopped("shutting down", "handed back: the agent stopped"));
-    }
+    this.#handBack(() => true);
     await Promise.all([...started, returned]);
+  }
+
+  #handBack(which: (run: Run) => boolean): void {
+    for (const run of [...this.#held.values()].filter(which)) {
+      run.controller.abort(new Stopped("shutting down", "handed back: the agent stopped"));
+    }
   }
 
   #takeMessage(message: Message, delivery: Delivery): void {
@@ -157,7 +162,7 @@ export class Inbox {
     busy.deliveries.push(delivery);
     if (attempt <= busy.request.payload.attempt) return;
     busy.request.payload.attempt = attempt;
-    if (busy.ended !== undefined) this.#parts.journal.replay(request.request_id, attempt);
+    if (busy.begun === true) this.#parts.journal.replay(request.request_id, attempt);
     busy.pulse?.beat();
     this.#parts.wake();
     logOf(request).info("busy work took a later attempt");
@@ -180,6 +185,7 @@ export class Inbox {
     this.#fill();
     if (work.ended !== undefined || this.#finishing) return;
     work.pulse = startPulse(request.payload.lease_seconds, () => void this.#parts.beat(work, "held"));
+    work.pulse.beat();
   }
 
   #fill(): void {
@@ -202,7 +208,7 @@ export class Inbox {
       () => settle(work.deliveries, "accept"),
       async (error: unknown) => {
         log.error("work not kept", { task_id: payload.task_id, error });
-        // It has not begun; with any other error it comes again when its visibility is over.
+        // What it said cannot be read any more; with any other error it comes again when its visibility is over.
         if (error instanceof Unwritable) await settle(work.deliveries, "release");
       },
     );

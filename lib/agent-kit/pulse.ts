@@ -18,7 +18,7 @@ export type Pulse = {
   stop: () => void;
 };
 
-/** Tells at once, and then three times a lease, that a run is alive, with its latest progress. */
+/** Tells three times a lease, the first time after a third of it, that a run is alive, with its latest progress. */
 export function startPulse(leaseSeconds: number, tell: (latest: Progress) => void): Pulse {
   let latest: Progress = {};
   let soon: NodeJS.Timeout | undefined;
@@ -28,7 +28,6 @@ export function startPulse(leaseSeconds: number, tell: (latest: Progress) => voi
     if (!stopped) tell(latest);
   };
   const timer = setInterval(beat, Math.min((leaseSeconds * 1000) / 3, LONGEST_TIMER_MS));
-  beat();
   return {
     progress: (fraction, message) => {
       if (stopped) return;

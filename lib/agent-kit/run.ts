@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { WorkRequestMessage, WorkStatus } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
 import type { Beat } from "./beat.ts";
+import { aborted, begin } from "./begin.ts";
 import { coded, type Outcome, type Work, type WorkContext, WorkFailed } from "./define-work.ts";
 import { type Ending, endingOf, failed, Stopped } from "./ending.ts";
 import type { Said } from "./journal/journal.ts";
@@ -20,6 +21,8 @@ export type Run = {
   /** Made when this process took the request in hand. */
   startId: string;
   controller: AbortController;
+  /** The queue has its sign that it runs, and the journal knows of it. */
+  begun?: boolean;
   /** Its signs of life, as held work while it waits for its turn, then as running work. */
   pulse?: Pulse;
 };
@@ -41,7 +44,6 @@ export async function execute(run: Run, works: Record<string, Work>, tools: RunT
   const { request_id, trace_id, payload } = request;
   const { task_id, work_type, attempt } = payload;
   const bound = log.with({ task_id, trace_id, work_type, attempt });
-  const started = performance.now();
   const say = (said: Said, last?: LastWord["state"]) => {
     tools.journal.say(request_id, said, last);
     tools.wake();
@@ -49,10 +51,11 @@ export async function execute(run: Run, works: Record<string, Work>, tools: RunT
   const tellStatus = (more: Partial<WorkStatus>) =>
     say({ type: "work_status", payload: { task_id, status: "executing", ...more } });
 
-  tools.journal.begin(request, run.startId);
+  run.pulse?.stop();
+  if (!(await begin(run, tools))) return;
+  const started = performance.now();
   bound.info("work started");
   const steps = recordSteps((step) => tellStatus({ step }), controller.signal);
-  run.pulse?.stop();
   const pulse = startPulse(payload.lease_seconds, (latest) => void tools.beat(run, "executing", latest));
   run.pulse = pulse;
   const timeout = abortLater(controller, payload.timeout_seconds);
@@ -174,7 +177,7 @@ function passable(run: Run, outcome: Outcome): Outcome {
 
 /** Ends the wait for work that does not listen to its signal. */
 async function afterAbort(signal: AbortSignal): Promise<never> {
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  await aborted(signal);
   await sleep(SETTLE_MS, undefined, { ref: false });
   throw signal.reason;
 }

@@ -52,7 +52,7 @@ overBoth((queues, { spawnAgent, ask, listen }) => {
     expect(ended).toMatchObject({
       status: "failed",
       retryable: true,
-      error_message: "the agent was killed in the middle of attempt 1",
+      error_message: "its process ended in the middle of attempt 1",
     });
     await until("its step has ended", () => heard.steps(asked).some(({ status }) => status === "failed"));
     writeFileSync(parameters.file, "");
@@ -67,7 +67,7 @@ overBoth((queues, { spawnAgent, ask, listen }) => {
     expect(heard.results(asked).length).toBe(2);
   });
 
-  test("work that was killed before it told a step is done when its message comes again", async () => {
+  test("work that was killed before it told a step ends its attempt as retryable too", async () => {
     const parameters = { name: "silent", file: join(folder, "silent") };
     const first = await start("silent");
     const asked = await ask("research", "probe.silent", parameters);
@@ -76,11 +76,15 @@ overBoth((queues, { spawnAgent, ask, listen }) => {
     writeFileSync(parameters.file, "");
 
     const second = await start("silent");
-    const result = await heard.result(asked, 1);
+    expect(await heard.result(asked, 1)).toMatchObject({ status: "failed", retryable: true });
+    const { task_id, request_id } = asked;
+    await ask("research", "probe.silent", parameters, { task_id, request_id, attempt: 2 });
+    const result = await heard.result(asked, 2);
     await second.crash();
 
     expect(result.status).toBe("completed");
     expect(done("silent")).toBe(2);
+    expect(heard.results(asked).length).toBe(2);
   });
 
   test("told to stop, an agent finishes what it can, hands back what it cannot, and leaves the rest to others at once", async () => {

@@ -111,6 +111,28 @@ describe.skipIf(found === undefined || python === undefined)("the agent in Pytho
     await second.stop();
   });
 
+  test("work that its process died of has told that it ran, ends its attempt as retryable, and is not begun again under it", async () => {
+    const data = testFolder();
+    const first = await start(data);
+    const asked = await ask("research", "research.digest", { url: page });
+    await request();
+    await first.crash();
+    await until("it was told that it runs", () => heard.told(asked, "executing")[0]);
+    await start(data);
+
+    expect(await heard.result(asked)).toMatchObject({
+      status: "failed",
+      retryable: true,
+      error_message: "its process ended in the middle of attempt 1",
+    });
+    expect(heard.results(asked)[0]?.payload.start_id).toBe(await heard.start(asked));
+    expect(pages).toEqual([]);
+    const { task_id, request_id } = asked;
+    await ask("research", "research.digest", { url: page }, { task_id, request_id, attempt: 2 });
+    (await request())("again");
+    expect((await heard.result(asked, 2)).status).toBe("completed");
+  });
+
   test("goes on through a lost connection, and does the work once", async () => {
     const proxy = await startProxy(queues.address());
     const agent = await start(testFolder(), proxy.url);

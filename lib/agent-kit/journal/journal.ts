@@ -112,9 +112,9 @@ export class Journal {
     return this.#statements.findCancel.get(taskId, attempt) !== undefined;
   }
 
-  /** Runs that a crash cut off. Those that had told nothing yet are forgotten, so that the same attempt may start again. */
-  takeInterrupted(): Interrupted[] {
-    return this.transaction(() => takeInterrupted(this.#db));
+  /** Runs that a crash cut off. */
+  interrupted(): Interrupted[] {
+    return interrupted(this.#db);
   }
 
   /** Forgets what ended before `time` (milliseconds) and has been sent. */
@@ -134,8 +134,9 @@ export class Journal {
     this.#db.close();
   }
 
-  /** Writes all of it, or nothing. */
+  /** Writes all of it, or nothing; within another, as a part of that. */
   transaction<T>(run: () => T): T {
+    if (this.#db.isTransaction) return run();
     this.#db.exec("begin immediate");
     try {
       const value = run();
@@ -211,10 +212,7 @@ function toUnsent(row: UnsentRow): Unsent {
   };
 }
 
-function takeInterrupted(db: DatabaseSync): Interrupted[] {
-  db.exec(
-    "delete from runs where state = 'running' and not exists (select 1 from said where said.request_id = runs.request_id)",
-  );
+function interrupted(db: DatabaseSync): Interrupted[] {
   const runs = db.prepare("select request_id, task_id, attempt from runs where state = 'running'").all();
   const openSteps = db.prepare(`
     select cast(body ->> '$.payload.step.step_number' as integer) as step_number, min(body ->> '$.payload.step.action') as action

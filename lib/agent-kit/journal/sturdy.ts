@@ -3,7 +3,7 @@ import { log } from "../../runtime/log.ts";
 import { isBroken, isDamaged, tellBroken, Unwritable } from "./broken.ts";
 import { allRuns, copyCancels, copyRun, copySaid, lastNumber, numberAfter, unfinished, type Which } from "./copy.ts";
 import { openMemory, unusable } from "./file.ts";
-import { type Found, Journal, type RunState, type Said, type Unsent } from "./journal.ts";
+import { type Found, type Interrupted, Journal, type RunState, type Said, type Unsent } from "./journal.ts";
 
 const PROBE_MS = 2000;
 
@@ -64,10 +64,12 @@ export class SturdyJournal {
 
   /** Keeps the one word on a run that never begins. */
   beginAndEnd(request: Parameters<Journal["begin"]>[0], startId: string, said: Said): void {
-    this.#write((journal) => {
-      journal.begin(request, startId);
-      journal.say(request.request_id, said, "stopped");
-    });
+    this.#write((journal) =>
+      journal.transaction(() => {
+        journal.begin(request, startId);
+        journal.say(request.request_id, said, "stopped");
+      }),
+    );
   }
 
   /** Of a run that is lost nothing more is kept, and its last word throws Unwritable: told with a gap it would be wrong. */
@@ -110,9 +112,9 @@ export class SturdyJournal {
   }
 
   /** For the start of an agent: throws an error that says what to do where it cannot be read. */
-  takeInterrupted(): ReturnType<Journal["takeInterrupted"]> {
+  interrupted(): Interrupted[] {
     try {
-      return this.#disk.takeInterrupted();
+      return this.#disk.interrupted();
     } catch (cause) {
       throw unusable(this.#file, cause);
     }

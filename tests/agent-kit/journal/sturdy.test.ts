@@ -202,7 +202,7 @@ test("a journal that is damaged at the start is named, with what to do", () => {
   damage();
   journal.close();
 
-  expect(() => reopen().takeInterrupted()).toThrow(/cannot be opened.*Mend or remove it.*WAYBILL_AGENT_DATA=DIR$/);
+  expect(() => reopen().interrupted()).toThrow(/cannot be opened.*Mend or remove it.*WAYBILL_AGENT_DATA=DIR$/);
 });
 
 test("a disk that is full when work begins begins nothing, and the same work begins when there is room", async () => {
