@@ -94,15 +94,21 @@ export function fenced(history: History): Violation[] {
 /** What a process that runs may take to hear of a cancel and to stop, in milliseconds; the handler's own half second in it. */
 const HEARING_MS = 15_000;
 
-/** I5: a cancel and a hand-over reach the process that has the work, whichever it is. What ends before it can hear may end. */
+/**
+ * I5: a cancel and a hand-over reach the process that has the work, whichever it is. What ends before it can hear may end, and what never
+ * listens is left to itself.
+ */
 export function stopHeard(history: History): Violation[] {
   const runs = runsOf(history);
+  const deaf = new Set(history.pieces.filter(({ plan }) => plan.hang).map(({ key }) => key));
+  const listening = new Set(history.tasks.filter(({ requestId }) => !deaf.has(requestId)).map(({ taskId }) => taskId));
   const cancels = history.decisions.filter(({ decision }) => decision === "cancel");
   const stops = [
     ...cancels.map(({ taskId, at }) => ({ taskId, at, what: "the cancel", agent: undefined })),
     ...history.handovers.map(({ taskId, from, at }) => ({ taskId, at, what: "the hand-over", agent: from })),
   ];
-  return stops.flatMap(({ taskId, at, what, agent }) => {
+  const heard = stops.filter(({ taskId }) => listening.has(taskId));
+  return heard.flatMap(({ taskId, at, what, agent }) => {
     const until = Math.max(at, history.clearedAt) + HEARING_MS;
     const own = (runs.get(taskId) ?? []).filter((run) => !run.cut && (agent === undefined || run.agent === agent));
     return own

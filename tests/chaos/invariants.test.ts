@@ -262,6 +262,16 @@ const FAIR: [what: string, history: Partial<History>][] = [
   ],
   ["work that ended just when it was cancelled", { decisions: [{ taskId: TASK, decision: "cancel", at: 2_050 }] }],
   [
+    "work that hears nothing, and was cancelled while it ran",
+    {
+      pieces: [{ ...piece, plan: { ...piece.plan, hang: true } }],
+      tasks: [{ ...task, status: "cancelled" }],
+      decisions: [{ taskId: TASK, decision: "cancel", at: 2_050 }],
+      effects: [effect("r1", 2_000, "started")],
+      outputs: [],
+    },
+  ],
+  [
     "a forged message among the dead",
     { forged: [FORGED], letters: [{ queue: "waybill-results-dlq", body: FORGED, taskId: TASK, valid: true }] },
   ],
