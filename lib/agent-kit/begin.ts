@@ -1,11 +1,34 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { WorkRequestMessage } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
+import type { Beat } from "./beat.ts";
 import { Stopped } from "./ending.ts";
 import { Unwritable } from "./journal/broken.ts";
 import type { Said } from "./journal/journal.ts";
-import type { Run, RunTools } from "./run.ts";
+import type { SturdyJournal } from "./journal/sturdy.ts";
+import type { Pulse } from "./pulse.ts";
 import { messageOf } from "./text.ts";
 import { retryMs } from "./transports/transport.ts";
+
+/** A run as the agent holds it. The request's attempt rises when the same work is asked for again meanwhile. */
+export type Run = {
+  request: WorkRequestMessage;
+  /** Made when this process took the request in hand. */
+  startId: string;
+  controller: AbortController;
+  /** The queue has its sign that it runs, and the journal knows of it. */
+  begun?: boolean;
+  /** Its signs of life, as held work while it waits for its turn, then as running work. */
+  pulse?: Pulse;
+};
+
+/** What a run needs of its agent. */
+export type RunTools = {
+  journal: SturdyJournal;
+  /** The journal has something new to send. */
+  wake: () => void;
+  beat: Beat;
+};
 
 /**
  * Begins a run before its author's code does: first the queue has its sign that it runs, then the journal knows of it. So a process

@@ -4,6 +4,7 @@ import { uuidv7 } from "../runtime/ids.ts";
 import { log } from "../runtime/log.ts";
 import { within } from "../time.ts";
 import type { Beat } from "./beat.ts";
+import type { Run } from "./begin.ts";
 import type { Clock } from "./clock.ts";
 import { Stopped } from "./ending.ts";
 import type { Waiting } from "./event-loop.ts";
@@ -12,7 +13,6 @@ import type { SturdyJournal } from "./journal/sturdy.ts";
 import { startPulse } from "./pulse.ts";
 import { readMessage } from "./read-message.ts";
 import { refuser } from "./refuse.ts";
-import type { Run } from "./run.ts";
 import { settle } from "./settle.ts";
 import type { Delivery, Transport } from "./transports/transport.ts";
 

@@ -1,39 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { WorkRequestMessage, WorkStatus } from "../protocol/messages.ts";
+import type { WorkStatus } from "../protocol/messages.ts";
 import { log } from "../runtime/log.ts";
-import type { Beat } from "./beat.ts";
-import { aborted, begin } from "./begin.ts";
+import { aborted, begin, type Run, type RunTools } from "./begin.ts";
 import { coded, type Outcome, type Work, type WorkContext, WorkFailed } from "./define-work.ts";
 import { type Ending, endingOf, failed, Stopped } from "./ending.ts";
 import type { Said } from "./journal/journal.ts";
-import type { SturdyJournal } from "./journal/sturdy.ts";
-import { LONGEST_TIMER_MS, type Pulse, startPulse } from "./pulse.ts";
+import { LONGEST_TIMER_MS, startPulse } from "./pulse.ts";
 import { type Measured, toResult, unsendable } from "./result.ts";
 import { recordSteps } from "./steps.ts";
 import { messageOf } from "./text.ts";
 
 /** How long work may take to end after its signal has been aborted; then it is left to itself. */
 const SETTLE_MS = 500;
-
-/** A run as the agent holds it. The request's attempt rises when the same work is asked for again meanwhile. */
-export type Run = {
-  request: WorkRequestMessage;
-  /** Made when this process took the request in hand. */
-  startId: string;
-  controller: AbortController;
-  /** The queue has its sign that it runs, and the journal knows of it. */
-  begun?: boolean;
-  /** Its signs of life, as held work while it waits for its turn, then as running work. */
-  pulse?: Pulse;
-};
-
-/** What a run needs of its agent. */
-export type RunTools = {
-  journal: SturdyJournal;
-  /** The journal has something new to send. */
-  wake: () => void;
-  beat: Beat;
-};
 
 /**
  * Does one piece of work from beginning to end: parameters, steps, lease, timeout, result. When it answers, all that is to be
