@@ -30,12 +30,11 @@ overBoth((queues, { spawnAgent, ask, cancel, listen }) => {
     await Promise.all(started.splice(0).map(async ({ stopped }) => await stopped));
   });
 
-  /** Whether so many messages are in the hands of agents, and no other is there. RabbitMQ does not say how many are lent. */
-  const lentNow = async (expected: number) => {
-    const { visible, lent = expected } = await queues.counts("research");
-    return visible === 0 && lent === expected;
+  /** Whether no message is there or in the hands of agents; RabbitMQ does not say how many are lent. */
+  const isGone = async () => {
+    const { visible, lent = 0 } = await queues.counts("research");
+    return visible + lent === 0;
   };
-  const isGone = async () => await lentNow(0);
 
   const start = async (journal: string, env: NodeJS.ProcessEnv = {}, address?: string) => {
     const own = { EFFECTS: effects, WAYBILL_AGENT_DATA: join(folder, journal), ...env };
@@ -111,7 +110,7 @@ overBoth((queues, { spawnAgent, ask, cancel, listen }) => {
   /** An agent whose queue takes nothing that it says until `open` is called. */
   const startUnheard = (data: string) => {
     const calls: string[] = [];
-    let [isOpen, refused] = [false, 0];
+    let [isOpen, refused, received] = [false, 0, 0];
     const unheard = (settings: AgentSettings, name: string): Transport => {
       const { queue } = settings;
       const real =
@@ -119,7 +118,11 @@ overBoth((queues, { spawnAgent, ask, cancel, listen }) => {
           ? sqsTransport({ ...settings, queue })
           : amqpTransport({ ...settings, queue }, name, 100);
       return {
-        receive: (max) => real.receive(max),
+        receive: async (max) => {
+          const deliveries = await real.receive(max);
+          received += deliveries.length;
+          return deliveries;
+        },
         send: async (letters) => {
           if (isOpen) return await real.send(letters);
           refused += 1;
@@ -135,7 +138,7 @@ overBoth((queues, { spawnAgent, ask, cancel, listen }) => {
     const agent = startAgent({ name: "research", work: { "probe.call": work }, transport: unheard }, settings);
     started.push(agent);
     const waits = () => until("it waits to be heard", () => refused > 0);
-    return { agent, calls, waits, open: () => (isOpen = true) };
+    return { agent, calls, waits, received: () => received, open: () => (isOpen = true) };
   };
   test("work is not begun before the queue has its sign, and its message is kept from others", async () => {
     const { calls, waits, open } = startUnheard("late");
@@ -153,12 +156,12 @@ overBoth((queues, { spawnAgent, ask, cancel, listen }) => {
   });
 
   test("a later attempt that comes in that wait is told before the work begins", async () => {
-    const { calls, waits, open } = startUnheard("risen");
+    const { calls, waits, received, open } = startUnheard("risen");
     const asked = await ask("research", "probe.call", { name: "risen" });
     await waits();
     const { task_id, request_id } = asked;
     await ask("research", "probe.call", { name: "risen" }, { task_id, request_id, attempt: 2 });
-    await until("both are taken", async () => await lentNow(2));
+    await until("both are taken", () => received() === 2);
     open();
 
     expect((await heard.result(asked, 2)).status).toBe("completed");
