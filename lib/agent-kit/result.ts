@@ -44,7 +44,8 @@ function asTold(task_id: string, outcome: Outcome, measured: Measured): Result {
     ...(exit_code === undefined ? {} : { exit_code }),
     ...(status === "failed" ? { error_message: clip(reason, 10_000) } : {}),
     ...(status === "failed" && outcome.retryable === true ? { retryable: true } : {}),
-    metrics: { ...measured, ...(outcome.metrics as WorkResult["metrics"]) },
+    // The counts are what the orchestrator asks by for what a queue has lost: they are not the author's to replace.
+    metrics: { ...(outcome.metrics as WorkResult["metrics"]), ...measured },
     ...(outcome.external_ai_used === undefined ? {} : { external_ai_used: outcome.external_ai_used }),
   };
 }

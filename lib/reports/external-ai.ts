@@ -40,7 +40,8 @@ export const externalAiUse = report({
       limit ${parameters.limit}
     ), model as (
       select task_id, left(model, 100) as model, sum(times) as uses, sum(tokens) as tokens, sum(cost) as cost,
-        count(*) filter (where tokens is null) as unknown_tokens, count(*) filter (where cost is null) as unknown_costs,
+        coalesce(sum(times) filter (where tokens is null), 0) as unknown_tokens,
+        coalesce(sum(times) filter (where cost is null), 0) as unknown_costs,
         row_number() over (partition by task_id order by sum(cost) desc nulls last, left(model, 100)) as place
       from recent cross join lateral ${uses(db)}
       group by task_id, left(model, 100)
@@ -73,8 +74,8 @@ export const aiCostByModel = report({
   query: async (db, parameters, now) =>
     await db`
     select left(model, 200) as model, count(distinct task_id)::int as tasks, sum(times)::float8 as uses, sum(tokens)::float8 as tokens,
-      sum(cost)::float8 as cost, (count(*) filter (where tokens is null))::int as unknown_token_uses,
-      (count(*) filter (where cost is null))::int as unknown_cost_uses,
+      sum(cost)::float8 as cost, coalesce(sum(times) filter (where tokens is null), 0)::int as unknown_token_uses,
+      coalesce(sum(times) filter (where cost is null), 0)::int as unknown_cost_uses,
       min(used_at) as first_used_at, max(used_at) as last_used_at
     from (
       select task_id, ${lastMoment(db)} as used_at, external_ai_used from tasks

@@ -39,6 +39,7 @@ export async function startLender(adminUrl: string): Promise<Lender> {
     response.setHeader("connection", "close");
     try {
       const call = calls[`${request.method} ${request.url}`];
+      if (call === undefined) response.writeHead(404);
       response.end(await call?.(await text(request)));
     } catch (error) {
       response.writeHead(500).end((error as Error).message);

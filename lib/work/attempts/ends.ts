@@ -117,7 +117,7 @@ function nextAfter(work: Work, attempt: Attempt, { how, reason }: End, clock: Cl
 }
 
 /** The work came to what this attempt did. */
-export function endedWith(work: Work, { attempt: endedBy, exitCode, metrics }: Attempt): void {
+function endedWith(work: Work, { attempt: endedBy, exitCode, metrics }: Attempt): void {
   Object.assign(work, { endedBy, exitCode, metrics: metrics ?? "null" });
 }
 

@@ -1,5 +1,5 @@
-import { endedWith, fail, tryAgain } from "./ends.ts";
-import { settleStop } from "./stop.ts";
+import { fail, tryAgain } from "./ends.ts";
+import { settleStop, withdraw } from "./stop.ts";
 import {
   type Attempt,
   type Clock,
@@ -37,7 +37,7 @@ export function expire(work: Work, clock: Clock): Expired {
     const wanted = isUnderWay(work) && isOurs(work, attempt);
     const hasOthers = openOf(work).some((one) => one !== attempt && one.takenAt !== null);
     if (wanted && attempt.startedAt === null && hasOthers) {
-      close(attempt, "withdrawn", now, "another process has the work");
+      expired.stop.push(...withdraw(work, [attempt], "another process has the work", clock));
     } else if (wanted && attempt.startedAt === null) {
       const wait = Math.min(Math.max(pickupSeconds, MOST_PICKUP_SECONDS), pickupSeconds * 2 ** attempt.requests);
       const nobody = { startId: null, process: null, takenAt: null };
@@ -80,15 +80,19 @@ function reasonOf(work: Work, attempt: Attempt, { now, leaseSeconds }: Clock): s
   return `${what} (attempt ${work.attemptsUsed} of ${work.maxAttempts})`;
 }
 
-/** Nobody does the work any more. Where one of its processes has said that it has failed for good, that stands, not the silence of another. */
+/** Nobody does the work any more. */
 function giveUp(work: Work, expired: Expired, clock: Clock): void {
   work.handedBack = 0;
-  const failed = work.attempts.findLast(({ how, runId }) => how === "failed" && runId === work.runId);
-  if (failed !== undefined) {
-    fail(work, failed.reason ?? "its agent gave no reason", clock.now);
-    return endedWith(work, failed);
-  }
-  if (work.attemptsUsed < work.maxAttempts) return tryAgain(work, clock);
-  fail(work, expired.ended.at(-1)?.reason ?? "its agent fell silent", clock.now);
+  const failed = failedForGood(work);
+  if (failed === undefined && work.attemptsUsed < work.maxAttempts) return tryAgain(work, clock);
+  fail(work, (failed ?? expired.ended.at(-1))?.reason ?? "its agent fell silent", clock.now);
   expired.stop.push(...expired.ended);
+}
+
+/** What another process of the agent has said of the same stretch of work: it stands, not the silence of those beside it. */
+function failedForGood(work: Work): Attempt | undefined {
+  const failed = work.attempts.findLast((one) => one.how === "failed" && isOurs(work, one));
+  const { endedAt = null } = failed ?? {};
+  const isLast = endedAt !== null && work.attempts.every(({ requestedAt }) => requestedAt <= endedAt);
+  return isLast ? failed : undefined;
 }

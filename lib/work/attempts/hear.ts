@@ -14,6 +14,7 @@ import {
   mayGoOn,
   openOf,
   renew,
+  uncount,
   type Work,
 } from "./work.ts";
 
@@ -64,18 +65,22 @@ function attemptOf(work: Work, word: Word, { now }: Clock): Attempt | (Heard & {
   const known = work.attempts.findLast((one) => one.startId === startId && one.runId === word.runId);
   if (said.startId === null && !endedByWord(said)) {
     // Work that its agent had in hand already: it has told all of it again, under this number.
-    if (known !== undefined && known.how === null) close(known, "withdrawn", now, `it went on as attempt ${number}`);
+    if (known !== undefined && known.how === null) {
+      close(known, "withdrawn", now, `it went on as attempt ${number}`);
+      uncount(work, known);
+    }
     said.startId = startId;
     return said;
   }
   if (known !== undefined) return known;
   if (!isUnderWay(work) || said.how !== null || !isOurs(work, said)) {
     const why = `another process than that of attempt ${number} has its request, which is not wanted any more`;
-    // A stop is answered with all that the journal has: to answer each of those words with another stop would never end.
+    // A stop may be answered with all that the journal has: to answer each of those words with another stop would never end.
     return { why, stop: isSign(word) ? [{ ...said, startId }] : [] };
   }
-  if (startsOf(work) >= MOST_STARTS) {
-    return foreign(`${MOST_STARTS} processes more than were asked have begun the work; this one is not heard`);
+  if (unaskedStarts(work) >= MOST_UNASKED) {
+    const why = `${MOST_UNASKED} processes that were not asked have begun the work before this one`;
+    return { why, stop: isSign(word) ? [{ ...said, startId }] : [] };
   }
   return second(work, said, startId, now);
 }
@@ -85,9 +90,9 @@ function isSign(word: Word): boolean {
 }
 
 /** The starts of a run that nobody asked for: each process of an agent that a queue has lent a copy of the request. */
-const MOST_STARTS = 50;
+const MOST_UNASKED = 50;
 
-function startsOf(work: Work): number {
+function unaskedStarts(work: Work): number {
   return work.attempts.filter(({ requests, runId }) => requests === 0 && runId === work.runId).length;
 }
 

@@ -30,11 +30,11 @@ export function tellToStop(attempt: Attempt, { now }: Pick<Clock, "now">): Attem
 
 /** Ends what is still open: what nobody has is withdrawn, the others stay open until they confirm. Answers whom to tell. */
 export function halt(work: Work, reason: string, clock: Pick<Clock, "now">): Attempt[] {
-  const [nobodys, others] = [openOf(work).filter(isNobodys), openOf(work).filter((attempt) => !isNobodys(attempt))];
+  const { nobodys = [], others = [] } = Object.groupBy(openOf(work), ({ takenAt }) =>
+    takenAt === null ? "nobodys" : "others",
+  );
   return [...withdraw(work, nobodys, reason, clock), ...others.flatMap((attempt) => tellToStop(attempt, clock))];
 }
-
-const isNobodys = ({ takenAt }: Attempt) => takenAt === null;
 
 /** Ends attempts that nobody has begun, which so count no more. Answers whom to tell, for somebody may take them all the same. */
 export function withdraw(

@@ -1,4 +1,5 @@
 import type { Db } from "../../runtime/postgres/db.ts";
+import { isShort } from "./short.ts";
 
 /** A message of ours on its way to an agent. It counts only while the work executes `attempt`, where that is given. */
 export type Outgoing = { id: string; body: string; toAgent: string; taskId: string; attempt?: number };
@@ -66,6 +67,10 @@ export async function supersede(db: Db, about: readonly { taskId: string; attemp
   `;
 }
 
+/** The question what was told of an attempt that has ended; one about an attempt under way counts with it. */
+const isTellAgain = (db: Db) => db`(due.body::jsonb #>> '{payload,status}' = 'executing')`;
+const asksAbout = (db: Db) => db`(due.body::jsonb #>> '{payload,attempt}')::int`;
+
 /**
  * Takes messages that nobody has sent in time, for this caller alone until it should have sent them; drops what counts no more. What
  * has been refused comes after all that has not.
@@ -73,14 +78,17 @@ export async function supersede(db: Db, about: readonly { taskId: string; attemp
 export async function claimLeftovers(db: Db, limit: number): Promise<Outgoing[]> {
   return await db<Outgoing[]>`
     with due as materialized (
-      select message_id, task_id, attempt from outbox
+      select message_id, task_id, attempt, body, created_at from outbox
       where send_after <= now()
       order by refusals, send_after
       limit ${limit}
       for update skip locked
     ), judged as materialized (
       select due.message_id,
-        due.attempt is null or (tasks.status = 'executing' and tasks.attempt = due.attempt) as counts
+        case
+          when due.attempt is not null then tasks.status = 'executing' and tasks.attempt = due.attempt
+          else not ${isTellAgain(db)} or (due.created_at > now() - interval '1 hour' and ${isShort(db, db`due.task_id`, asksAbout(db))})
+        end as counts
       from due join tasks using (task_id)
     ), dropped as (
       delete from outbox using judged where outbox.message_id = judged.message_id and not judged.counts

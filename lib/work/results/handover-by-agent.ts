@@ -48,7 +48,13 @@ export async function handOverByAgents(
       const reason = `the work could not be handed over: ${error.message}`;
       const about = { taskId, traceId, runId, attempt: attempt.attempt, toAgent: from };
       outgoing.push({ ...refusal(about, 5007, reason, stamp), toAgent: from, taskId, attempt: attempt.attempt });
-      ends(work, attempt, handoverFailed(reason), clock);
+      const { stop } = ends(work, attempt, handoverFailed(reason), clock);
+      outgoing.push(
+        ...stopMessages(
+          stop.map((one) => ({ work, stop: one })),
+          stamp,
+        ),
+      );
       await keepWork(db, [work]);
       ended.push(endedOf(work, attempt));
     }

@@ -523,7 +523,55 @@ describe("two processes with one request", () => {
       await world.expire();
     }
 
-    expect(await task()).toMatchObject({ status: "failed", errorMessage: "refused for good", endedBy: 1 });
+    expect(await task()).toMatchObject({ status: "failed", errorMessage: "refused for good" });
+  });
+
+  test("a failure for good stands for its own stretch of work alone, and against no completion", async () => {
+    const { world, taskId, task, says, ends, orders } = await dispatched({ max_attempts: 3 });
+    const [first, second] = [start(), start()];
+    await world.record(says(first), says(second));
+    await world.record(ends({ status: "failed", error_message: "refused for good", ...first }));
+    await world.handOver(taskId, { by: "ada", reason: "yours", to_agent: "infra" });
+    await world.record(says({ status: "cancelled", ...second }));
+    await nextAttempt(world);
+    await world.record(says(start()));
+
+    for (let n = 0; n < 3; n++) {
+      await world.silence();
+      await world.expire();
+    }
+    expect(await task()).toMatchObject({ status: "approved", toAgent: "infra", attemptsUsed: 2 });
+
+    const [third, fourth] = [start(), start()];
+    await nextAttempt(world);
+    await world.record(says(third), says(fourth));
+    await world.record(ends({ status: "failed", error_message: "infra refuses", ...fourth }));
+    for (let n = 0; n < 3; n++) {
+      await world.silence();
+      await world.expire();
+    }
+    expect(await task()).toMatchObject({ status: "failed", errorMessage: "infra refuses" });
+    expect(orders().at(-1)).toMatchObject({ status: "cancelled", start_id: third.start_id });
+    await world.record(ends(third));
+    expect(await task()).toMatchObject({ status: "completed" });
+  });
+
+  test("a request that nobody took is not paid for when the attempt before goes on", async () => {
+    const { world, task, attempts, says, ends, requests } = await dispatched({ max_attempts: 2 });
+    const first = start();
+    await world.record(says(first));
+    for (let n = 0; n < 3; n++) {
+      await world.silence();
+      await world.expire();
+    }
+    await nextAttempt(world);
+    await world.record(says(first, requests()[0]));
+    await db`update task_attempts set lease_until = now() - interval '1 second' where attempt = 2`;
+    await world.expire();
+
+    expect(await attempts()).toMatchObject([{ how: null }, { how: "withdrawn", counted: false }]);
+    await world.record(ends({ status: "failed", retryable: true, error_message: "no", ...first }, requests()[0]));
+    expect(await task()).toMatchObject({ status: "approved", attemptsUsed: 1 });
   });
 
   test("starts that nobody asked for are bounded, and what goes beyond is logged", async () => {

@@ -54,6 +54,41 @@ test("an agent that told more than is here is asked twice to say it again", asyn
   expect(await questions()).toHaveLength(2);
 });
 
+test("a question is sent when it is due, and only while something is missing", async () => {
+  const { world, told, ended, questions } = await dispatched();
+  await world.record(told(step(2, "12345")), ended(end(TWO_STEPS)));
+  const due = async () => await db`update outbox set send_after = now() where send_after < now() + interval '1 minute'`;
+  await due();
+  const before = world.sent.length;
+
+  await world.leftovers();
+  expect(world.sent.length).toBe(before + 1);
+  await world.record(told(step(1, "12345")));
+  await db`update outbox set send_after = now()`;
+  await world.leftovers();
+
+  expect(world.sent.length).toBe(before + 1);
+  expect(await questions()).toEqual([]);
+});
+
+test("an hour later nobody is asked any more", async () => {
+  const { world, ended, questions } = await dispatched();
+  await world.record(ended(end(TWO_STEPS)));
+  await db`update outbox set send_after = now(), created_at = now() - interval '61 minutes'`;
+
+  await world.leftovers();
+
+  expect(await questions()).toEqual([]);
+});
+
+test("an attempt that is to be tried again is not asked about: its agent keeps no more than its end", async () => {
+  const { world, ended, questions } = await dispatched();
+
+  await world.record(ended({ ...end(TWO_STEPS, "failed"), retryable: true }));
+
+  expect(await questions()).toEqual([]);
+});
+
 test.each([
   ["all is here, some of it in the batch of the end", TWO_STEPS, [step(1, "12345"), step(2, "12345")]],
   ["there is more than it counted", { steps: 1, output_bytes: 1 }, [step(1, "12345"), step(2, "12345")]],
