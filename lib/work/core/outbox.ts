@@ -68,7 +68,7 @@ export async function supersede(db: Db, about: readonly { taskId: string; attemp
 }
 
 /** The question what was told of an attempt that has ended; one about an attempt under way counts with it. */
-const isTellAgain = (db: Db) => db`(due.body::jsonb #>> '{payload,status}' = 'executing')`;
+const isTellAgain = (db: Db) => db`(due.body::jsonb #>> '{payload,status}' is not distinct from 'executing')`;
 const asksAbout = (db: Db) => db`(due.body::jsonb #>> '{payload,attempt}')::int`;
 
 /**

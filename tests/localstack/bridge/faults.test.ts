@@ -93,7 +93,7 @@ describe.skipIf(startOwn === undefined)("the bridge, when everything around it f
   });
 
   test(`${WORK} messages each way arrive, and each piece of work is done once (seed ${seed})`, {
-    timeout: 180_000,
+    timeout: 400_000,
   }, async ({ annotate }) => {
     // The poller says every second that SQS is away.
     vi.spyOn(console, "error").mockReturnValue();
@@ -138,14 +138,14 @@ describe.skipIf(startOwn === undefined)("the bridge, when everything around it f
     const sending = sendWork(pool, WORK, send, stamp);
     for (const [i, point] of points.toSorted((a, b) => a - b).entries()) {
       const name = order[i] ?? "";
-      await vi.waitUntil(async () => (await completed()) >= (WORK * point) / 100, { timeout: 60_000, interval: 100 });
+      await vi.waitUntil(async () => (await completed()) >= (WORK * point) / 100, { timeout: 150_000, interval: 100 });
       await faults[name]?.();
       await annotate(
         `${Math.round(performance.now() - began)} ms: ${name} at ${point} %: ${await completed()} done, ${agent.repeats()} given twice so far`,
       );
     }
     await sending;
-    await vi.waitUntil(async () => (await completed()) === WORK, { timeout: 60_000, interval: 100 });
+    await vi.waitUntil(async () => (await completed()) === WORK, { timeout: 150_000, interval: 100 });
 
     // Each was done once by the agent, and its result was recorded once.
     expect(agent.done.size).toBe(WORK);

@@ -155,7 +155,7 @@ test("the queues are read from the environment; an agent named like a property o
 test.each([
   ["no JSON", "nonsense", 'AGENT_QUEUES must be JSON, such as {"code": "https://…/waybill-agent-code"}'],
   ["no object", "[]", "AGENT_QUEUES must be an object, not a list"],
-  ["no URL", '{"code":"queue"}', "AGENT_QUEUES.code must be a URL"],
+  ["no URL", '{"code":"queue"}', "AGENT_QUEUES.code must be the URL of a queue"],
 ])("an AGENT_QUEUES that is %s is named", (_what, AGENT_QUEUES, fault) => {
   expect(() => readSettings(queueSettings, { ...process.env, AGENT_QUEUES })).toThrow(fault);
 });
