@@ -170,10 +170,11 @@ overBoth((queues, { spawnAgent, ask, cancel, listen }) => {
   });
 
   test("a cancel in that wait is obeyed at once and confirmed, and the next work has the place", async () => {
-    const { calls, waits, open } = startUnheard("cancelled");
+    const { calls, waits, received, open } = startUnheard("cancelled");
     const asked = await ask("research", "probe.call", { name: "cancelled" });
     await waits();
     await cancel(asked);
+    await until("the cancel is there", () => received() === 2);
     await until("it is gone", isGone);
     const next = await ask("research", "probe.call", { name: "next" });
     open();
