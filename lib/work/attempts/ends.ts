@@ -1,6 +1,6 @@
 import { backoff, type Growth } from "../../backoff.ts";
 import type { Ending } from "../core/lifecycle.ts";
-import { halt, settleStop, type ToStop, withdraw } from "./stop.ts";
+import { callOff, halt, settleStop, type ToStop } from "./stop.ts";
 import {
   type Attempt,
   type Clock,
@@ -65,7 +65,7 @@ export function ends(work: Work, attempt: Attempt, end: End, clock: Clock): Hear
     return { attempt, ended: how, stop: [], why: "another process does the work" };
   }
   // Others that have the same request and have not begun it are not to begin it.
-  withdrawn.push(...withdraw(work, others, `attempt ${number} has ended: ${how}`, clock));
+  withdrawn.push(...callOff(work, others, `attempt ${number} has ended: ${how}`, clock));
   nextAfter(work, attempt, end, clock);
   return { attempt, ended: how, stop: withdrawn };
 }
@@ -77,7 +77,7 @@ export function ends(work: Work, attempt: Attempt, end: End, clock: Clock): Hear
 function goesOn(work: Work, attempt: Attempt, how: Ending, clock: Clock): Attempt[] {
   const decides = work.status === "approved" || how === "failed" || how === "handed_over";
   if (!decides || !mayGoOn(work, attempt)) return [];
-  const told = withdraw(work, openOf(work), `attempt ${attempt.attempt} was alive, and has ended: ${how}`, clock);
+  const told = callOff(work, openOf(work), `attempt ${attempt.attempt} was alive, and has ended: ${how}`, clock);
   goOn(work, attempt);
   keepLease(work, clock);
   return told;

@@ -1,5 +1,5 @@
 import { fail, tryAgain } from "./ends.ts";
-import { settleStop, withdraw } from "./stop.ts";
+import { callOff, settleStop } from "./stop.ts";
 import {
   type Attempt,
   type Clock,
@@ -37,7 +37,7 @@ export function expire(work: Work, clock: Clock): Expired {
     const wanted = isUnderWay(work) && isOurs(work, attempt);
     const hasOthers = openOf(work).some((one) => one !== attempt && one.takenAt !== null);
     if (wanted && attempt.startedAt === null && hasOthers) {
-      expired.stop.push(...withdraw(work, [attempt], "another process has the work", clock));
+      expired.stop.push(...callOff(work, [attempt], "another process has the work", clock));
     } else if (wanted && attempt.startedAt === null) {
       const wait = Math.min(Math.max(pickupSeconds, MOST_PICKUP_SECONDS), pickupSeconds * 2 ** attempt.requests);
       const nobody = { startId: null, process: null, takenAt: null };

@@ -3,7 +3,6 @@ import { tellToStop } from "./stop.ts";
 import {
   type Attempt,
   type Clock,
-  close,
   endedByWord,
   goOn,
   isOurs,
@@ -14,8 +13,8 @@ import {
   mayGoOn,
   openOf,
   renew,
-  uncount,
   type Work,
+  withdraw,
 } from "./work.ts";
 
 /** What an agent says of an attempt, as far as it decides anything. */
@@ -65,22 +64,18 @@ function attemptOf(work: Work, word: Word, { now }: Clock): Attempt | (Heard & {
   const known = work.attempts.findLast((one) => one.startId === startId && one.runId === word.runId);
   if (said.startId === null && !endedByWord(said)) {
     // Work that its agent had in hand already: it has told all of it again, under this number.
-    if (known !== undefined && known.how === null) {
-      close(known, "withdrawn", now, `it went on as attempt ${number}`);
-      uncount(work, known);
-    }
+    if (known !== undefined && known.how === null) withdraw(work, known, `it went on as attempt ${number}`, now);
     said.startId = startId;
     return said;
   }
   if (known !== undefined) return known;
+  // A stop may be answered with all that the journal has: to answer each of those words with another stop would never end.
+  const unwanted = (why: string) => ({ why, stop: isSign(word) ? [{ ...said, startId }] : [] });
   if (!isUnderWay(work) || said.how !== null || !isOurs(work, said)) {
-    const why = `another process than that of attempt ${number} has its request, which is not wanted any more`;
-    // A stop may be answered with all that the journal has: to answer each of those words with another stop would never end.
-    return { why, stop: isSign(word) ? [{ ...said, startId }] : [] };
+    return unwanted(`another process than that of attempt ${number} has its request, which is not wanted any more`);
   }
   if (unaskedStarts(work) >= MOST_UNASKED) {
-    const why = `${MOST_UNASKED} processes that were not asked have begun the work before this one`;
-    return { why, stop: isSign(word) ? [{ ...said, startId }] : [] };
+    return unwanted(`${MOST_UNASKED} processes that were not asked have begun the work before this one`);
   }
   return second(work, said, startId, now);
 }

@@ -1,7 +1,6 @@
 import {
   type Attempt,
   type Clock,
-  close,
   isUnsaid,
   keepLease,
   later,
@@ -12,6 +11,7 @@ import {
   type Stopping,
   uncount,
   type Work,
+  withdraw,
 } from "./work.ts";
 
 /** An attempt is told to stop at most this often, in seconds. */
@@ -33,20 +33,17 @@ export function halt(work: Work, reason: string, clock: Pick<Clock, "now">): Att
   const { nobodys = [], others = [] } = Object.groupBy(openOf(work), ({ takenAt }) =>
     takenAt === null ? "nobodys" : "others",
   );
-  return [...withdraw(work, nobodys, reason, clock), ...others.flatMap((attempt) => tellToStop(attempt, clock))];
+  return [...callOff(work, nobodys, reason, clock), ...others.flatMap((attempt) => tellToStop(attempt, clock))];
 }
 
-/** Ends attempts that nobody has begun, which so count no more. Answers whom to tell, for somebody may take them all the same. */
-export function withdraw(
+/** Withdraws attempts that nobody has begun. Answers whom to tell, for somebody may take them all the same. */
+export function callOff(
   work: Work,
   attempts: readonly Attempt[],
   reason: string,
   clock: Pick<Clock, "now">,
 ): Attempt[] {
-  for (const attempt of attempts) {
-    close(attempt, "withdrawn", clock.now, reason);
-    uncount(work, attempt);
-  }
+  for (const attempt of attempts) withdraw(work, attempt, reason, clock.now);
   return attempts.flatMap((attempt) => tellToStop(attempt, clock));
 }
 

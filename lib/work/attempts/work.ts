@@ -118,6 +118,12 @@ export function uncount(work: Work, attempt: Attempt): void {
   if (attempt.runId === work.runId) work.attemptsUsed = Math.max(0, work.attemptsUsed - 1);
 }
 
+/** Ends an attempt that nobody does, which so counts no more. */
+export function withdraw(work: Work, attempt: Attempt, reason: string, now: Date): void {
+  close(attempt, "withdrawn", now, reason);
+  uncount(work, attempt);
+}
+
 /** An attempt that was thought over goes on. */
 export function reopen(attempt: Attempt): void {
   Object.assign(attempt, { how: null, endedAt: null, reason: null });

@@ -19,12 +19,12 @@ const SEND_AFTER_SECONDS = 60;
 /** What a queue refuses is tried again after SEND_AFTER_SECONDS, then after twice as long each time, at most this. */
 const MOST_SEND_AFTER_SECONDS = 600;
 
-/** Keeps messages with the change that causes them; call it in the same transaction. */
-export async function insertOutbox(db: Db, messages: Outgoing[]): Promise<void> {
+/** Keeps messages with the change that causes them; call it in the same transaction. The sweep looks after them so many seconds later. */
+export async function insertOutbox(db: Db, messages: Outgoing[], afterSeconds = SEND_AFTER_SECONDS): Promise<void> {
   if (messages.length === 0) return;
   await db`
     insert into outbox (message_id, to_agent, body, task_id, attempt, send_after)
-    select message_id, to_agent, body, task_id, attempt, now() + make_interval(secs => ${SEND_AFTER_SECONDS})
+    select message_id, to_agent, body, task_id, attempt, now() + make_interval(secs => ${afterSeconds})
     from unnest(
       ${messages.map((message) => message.id)}::uuid[],
       ${messages.map((message) => message.toAgent)}::text[],
@@ -68,8 +68,8 @@ export async function supersede(db: Db, about: readonly { taskId: string; attemp
 }
 
 /** The question what was told of an attempt that has ended; one about an attempt under way counts with it. */
-const isTellAgain = (db: Db) => db`(due.body::jsonb #>> '{payload,status}' is not distinct from 'executing')`;
-const asksAbout = (db: Db) => db`(due.body::jsonb #>> '{payload,attempt}')::int`;
+const isTellAgain = (db: Db) => db`(due.payload ->> 'status' is not distinct from 'executing')`;
+const asksAbout = (db: Db) => db`(due.payload ->> 'attempt')::int`;
 
 /**
  * Takes messages that nobody has sent in time, for this caller alone until it should have sent them; drops what counts no more. What
@@ -78,7 +78,8 @@ const asksAbout = (db: Db) => db`(due.body::jsonb #>> '{payload,attempt}')::int`
 export async function claimLeftovers(db: Db, limit: number): Promise<Outgoing[]> {
   return await db<Outgoing[]>`
     with due as materialized (
-      select message_id, task_id, attempt, body, created_at from outbox
+      select message_id, task_id, attempt, created_at, case when attempt is null then body::jsonb -> 'payload' end as payload
+      from outbox
       where send_after <= now()
       order by refusals, send_after
       limit ${limit}

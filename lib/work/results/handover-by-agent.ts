@@ -4,7 +4,7 @@ import { ends } from "../attempts/ends.ts";
 import { stopMessages } from "../attempts/messages.ts";
 import { halt, type ToStop } from "../attempts/stop.ts";
 import { holdWork, keepWork } from "../attempts/store.ts";
-import { type Attempt, type Clock, close, uncount } from "../attempts/work.ts";
+import { type Attempt, type Clock, close, uncount, type Work } from "../attempts/work.ts";
 import { handOverLocked } from "../core/handover.ts";
 import { refusal, type Stamp } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
@@ -27,6 +27,10 @@ export async function handOverByAgents(
 ): Promise<{ ended: Ended[]; outgoing: Outgoing[] }> {
   const outgoing: Outgoing[] = [];
   const ended: Ended[] = [];
+  const tell = (work: Work, stops: readonly ToStop[]) => {
+    const about = stops.map((stop) => ({ work, stop }));
+    outgoing.push(...stopMessages(about, stamp));
+  };
   for (const { work, attempt, handover, messageId: eventId } of handings) {
     const { taskId, traceId, runId } = work;
     const { agent: from } = attempt;
@@ -34,13 +38,7 @@ export async function handOverByAgents(
       const task = await findTask(db, taskId);
       if (task === undefined) throw new Error(`task ${taskId} is locked and not there`);
       const agent = await handOverLocked(db, router, { task, from, handover, eventId });
-      const others = await endHandedOver(db, taskId, attempt, handover.reason, clock);
-      outgoing.push(
-        ...stopMessages(
-          others.map((stop) => ({ work, stop })),
-          stamp,
-        ),
-      );
+      tell(work, await endHandedOver(db, taskId, attempt, handover.reason, clock));
       const status = agent === null ? "pending" : "approved";
       ended.push({ ...endedOf(work, attempt), how: "handed_over", status });
     } catch (error) {
@@ -48,13 +46,7 @@ export async function handOverByAgents(
       const reason = `the work could not be handed over: ${error.message}`;
       const about = { taskId, traceId, runId, attempt: attempt.attempt, toAgent: from };
       outgoing.push({ ...refusal(about, 5007, reason, stamp), toAgent: from, taskId, attempt: attempt.attempt });
-      const { stop } = ends(work, attempt, handoverFailed(reason), clock);
-      outgoing.push(
-        ...stopMessages(
-          stop.map((one) => ({ work, stop: one })),
-          stamp,
-        ),
-      );
+      tell(work, ends(work, attempt, handoverFailed(reason), clock).stop);
       await keepWork(db, [work]);
       ended.push(endedOf(work, attempt));
     }

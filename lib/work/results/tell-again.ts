@@ -2,6 +2,7 @@ import type { Db } from "../../runtime/postgres/db.ts";
 import { askMessages } from "../attempts/messages.ts";
 import type { Attempt, Work } from "../attempts/work.ts";
 import type { Stamp } from "../core/messages.ts";
+import { insertOutbox } from "../core/outbox.ts";
 import { isShort } from "../core/short.ts";
 
 /** When an agent is asked, in seconds after the end: once more, for the first question or its answer may be lost too. */
@@ -20,25 +21,21 @@ export async function askForMissing(
   // Of an attempt that is to be tried again the agent keeps no more than its end.
   const counting = ended.filter(({ attempt }) => attempt.how !== "failed_retryable" && counts(attempt));
   if (counting.length === 0) return;
-  const asks = counting.flatMap((one) => ASK_AFTER_SECONDS.map((after) => ({ ...one, after })));
-  const messages = askMessages(asks, stamp);
-  await db`
-    with short as materialized (
-      select task_id, attempt
-      from unnest(
-        ${counting.map(({ work }) => work.taskId)}::uuid[], ${counting.map(({ attempt }) => attempt.attempt)}::int[]
-      ) as ended (task_id, attempt)
-      where ${isShort(db, db`ended.task_id`, db`ended.attempt`)}
-    )
-    insert into outbox (message_id, to_agent, body, task_id, send_after)
-    select message_id, to_agent, body, task_id, now() + make_interval(secs => after)
+  const short = await db<{ taskId: string; attempt: number }[]>`
+    select task_id, attempt
     from unnest(
-      ${messages.map(({ id }) => id)}::uuid[], ${messages.map(({ toAgent }) => toAgent)}::text[],
-      ${messages.map(({ body }) => body)}::text[], ${messages.map(({ taskId }) => taskId)}::uuid[],
-      ${asks.map(({ attempt }) => attempt.attempt)}::int[], ${asks.map(({ after }) => after)}::int[]
-    ) as ask (message_id, to_agent, body, task_id, attempt, after)
-      join short using (task_id, attempt)
+      ${counting.map(({ work }) => work.taskId)}::uuid[], ${counting.map(({ attempt }) => attempt.attempt)}::int[]
+    ) as ended (task_id, attempt)
+    where ${isShort(db, db`ended.task_id`, db`ended.attempt`)}
   `;
+  const missing = counting.filter(({ work, attempt }) =>
+    short.some((one) => one.taskId === work.taskId && one.attempt === attempt.attempt),
+  );
+  for (const after of ASK_AFTER_SECONDS) {
+    // Without its attempt, for it counts though that is over.
+    const questions = askMessages(missing, stamp).map(({ attempt: _, ...question }) => question);
+    await insertOutbox(db, questions, after);
+  }
 }
 
 /** Whether its result counts what it told, as the kit's do. */
