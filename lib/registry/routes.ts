@@ -44,7 +44,7 @@ export const listAgents = {
     active: flag.transform(isTrue).optional(),
     capability: text(100).optional(),
     work_type: text(100).optional().describe("those that take this work"),
-    limit: whole(1, 500).default(100),
+    limit: whole(1, 100).default(100),
     cursor: AgentName.optional().describe("next_cursor of the page before"),
   }),
   answers: {

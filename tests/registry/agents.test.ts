@@ -260,7 +260,7 @@ test("a page goes on where the one before ended", async () => {
   expect(first.json.items.map(({ name }: { name: string }) => name)).toEqual(["code", "desktop", "infra"]);
   expect(second.json.items.map(({ name }: { name: string }) => name)).toEqual(["orchestrator", "research"]);
   expect(second.json.next_cursor).toBeNull();
-  for (const limit of ["0x5", "1e1", "%205", "501"]) {
+  for (const limit of ["0x5", "1e1", "%205", "101"]) {
     const refused = await ask(list, "GET", "/agents", { rawQueryString: `limit=${limit}` });
     expect([limit, refused.status]).toEqual([limit, 400]);
   }
@@ -318,7 +318,7 @@ test("a page of agents with large definitions ends before it is larger than an a
   const found: string[] = [];
   let pages = 0;
   for (let cursor = ""; ; ) {
-    const page = await ask(list, "GET", "/agents", { rawQueryString: `limit=500${cursor}` });
+    const page = await ask(list, "GET", "/agents", { rawQueryString: `limit=100${cursor}` });
     expect([page.status, page.json.detail]).toEqual([200, undefined]);
     found.push(...page.json.items.map(({ name }: { name: string }) => name));
     pages += 1;
