@@ -6,8 +6,8 @@ import { migrate } from "../../lib/migrations/migrator.ts";
 import { connect, type Pool } from "../../lib/runtime/postgres/db.ts";
 import { databases } from "../migrations/servers.ts";
 
-// A million decisions and a million handovers; of agents twenty thousand, which is more than anybody has.
-const AMOUNTS = { definitions: 20_000, decisions: 1_000_000, events: 800_000 };
+// A tenth of what bench:registry measures: Postgres plans the same from here on. Of agents there are more than anybody has.
+const AMOUNTS = { definitions: 20_000, decisions: 100_000, events: 80_000 };
 
 const fresh = databases();
 let db: Pool;
@@ -45,7 +45,7 @@ test("there are as many rows as it is about", async () => {
   `;
   expect(counts?.["decisions"]).toBe(AMOUNTS.decisions);
   // One handover in five has another one nested under it.
-  expect(counts?.["events"]).toBeGreaterThan(940_000);
+  expect(counts?.["events"]).toBeGreaterThan(94_000);
 });
 
 test.each(needs.map((need) => [need.query, need.index, need] as const))("%s uses %s", async (_query, _index, need) => {
