@@ -31,7 +31,7 @@ export function onSmallDisk(folder: string): SmallDisk {
       const { bavail, bsize } = statfsSync(folder);
       // In pieces: what is left is less than a page of the database's log.
       const piece = Buffer.alloc(bsize);
-      for (let left = bavail; left > 0; left--) writeFileSync(ballast, piece, { flag: "a" });
+      for (let left = bavail; left > 0; left--) if (!tookIt(ballast, piece)) return;
     },
     empty: () => rmSync(ballast, { force: true }),
     release: () => {
@@ -39,4 +39,15 @@ export function onSmallDisk(folder: string): SmallDisk {
       release();
     },
   };
+}
+
+/** Whether there was room for it: the database, which is writing too, may have had the last of it. */
+function tookIt(file: string, piece: Buffer): boolean {
+  try {
+    writeFileSync(file, piece, { flag: "a" });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+    return false;
+  }
 }

@@ -19,12 +19,13 @@ export function legal(history: History): Violation[] {
     let before: Change | undefined;
     for (const now of changes) {
       if (before !== undefined) {
-        const { status, attempt } = before;
+        const { status, attempt, attemptsUsed } = before;
         if (now.status !== status && FOLLOWS[status]?.includes(now.status) !== true) {
           say(`task ${taskId} went from ${status} to ${now.status} (attempt ${now.attempt})`);
         }
         if (now.attempt < attempt) say(`task ${taskId} went back from attempt ${attempt} to ${now.attempt}`);
-        if (status === "failed" && now.status === "completed" && now.attempt !== attempt) {
+        // A second process with the request of the attempt that failed has a number of its own, and costs nothing.
+        if (status === "failed" && now.status === "completed" && now.attemptsUsed > attemptsUsed) {
           say(`task ${taskId} was failed and got attempt ${now.attempt}`);
         }
       }

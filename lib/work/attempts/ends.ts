@@ -83,10 +83,10 @@ function goesOn(work: Work, attempt: Attempt, how: Ending, clock: Clock): Attemp
   return told;
 }
 
-/** Whether a completed attempt completes the work: not where a person has decided otherwise, or another attempt has ended it. */
-function mayComplete(work: Work, { runId }: Attempt): boolean {
+/** Whether a completed attempt completes the work: not where a person has decided otherwise, or a later attempt has ended it. */
+export function mayComplete(work: Work, { runId, attempt }: Attempt): boolean {
   if (runId !== work.runId || work.stopping === "cancelled") return false;
-  if (work.status === "failed") return work.endedBy === null;
+  if (work.status === "failed") return work.endedBy === null || work.endedBy <= attempt;
   // Pending: it was approved, and its agent of a later attempt handed it over to nobody.
   return work.status === "executing" || work.status === "approved" || work.status === "pending";
 }

@@ -1,4 +1,4 @@
-import { type End, ends, type Heard } from "./ends.ts";
+import { type End, ends, type Heard, mayComplete } from "./ends.ts";
 import { tellToStop } from "./stop.ts";
 import {
   type Attempt,
@@ -71,7 +71,9 @@ function attemptOf(work: Work, word: Word, { now }: Clock): Attempt | (Heard & {
   if (known !== undefined) return known;
   // A stop may be answered with all that the journal has: to answer each of those words with another stop would never end.
   const unwanted = (why: string) => ({ why, stop: isSign(word) ? [{ ...said, startId }] : [] });
-  if (!isUnderWay(work) || said.how !== null || !isOurs(work, said)) {
+  const isWanted = isUnderWay(work) && said.how === null && isOurs(work, said);
+  // What another process has completed is completed, though the end of the first has overtaken all that it said.
+  if (!isWanted && !(isCompletion(word) && mayComplete(work, said))) {
     return unwanted(`another process than that of attempt ${number} has its request, which is not wanted any more`);
   }
   if (unaskedStarts(work) >= MOST_UNASKED) {
@@ -82,6 +84,10 @@ function attemptOf(work: Work, word: Word, { now }: Clock): Attempt | (Heard & {
 
 function isSign(word: Word): boolean {
   return word.says === "held" || (word.says === "executing" && word.sign);
+}
+
+function isCompletion(word: Word): boolean {
+  return word.says === "end" && word.end.how === "completed";
 }
 
 /** The starts of a run that nobody asked for: each process of an agent that a queue has lent a copy of the request. */
@@ -100,7 +106,8 @@ function second(work: Work, first: Attempt, startId: string, now: Date): Attempt
   work.attempt += 1;
   const own = { attempt: work.attempt, startId, process: null, counted: false, requests: 0, requestedAt: now };
   const unknown = { takenAt: null, startedAt: null, heardAt: null, askedAt: null, asks: 0, toldToStopAt: null };
-  const attempt: Attempt = { ...first, ...own, ...unknown, leaseUntil: first.leaseUntil };
+  const open = { how: null, endedAt: null, reason: null, exitCode: null, metrics: null };
+  const attempt: Attempt = { ...first, ...own, ...unknown, ...open };
   work.attempts.push(attempt);
   return attempt;
 }

@@ -556,6 +556,34 @@ describe("two processes with one request", () => {
     expect(await task()).toMatchObject({ status: "completed" });
   });
 
+  const ended = { status: "failed", retryable: true, error_message: "its process ended" };
+  test.each([
+    ["for good", 3, { status: "failed", error_message: "refused" }, false],
+    ["for the last time", 1, ended, false],
+    ["and is to be tried again", 2, ended, false],
+    ["and is being tried again", 2, ended, true],
+  ])(
+    "where one has failed %s before a word of the other came, the completion of the other counts",
+    async (_how, max_attempts, failed, isAskedAgain) => {
+      const { world, taskId, task, attempts, says, ends, requests } = await dispatched({ max_attempts });
+      const [first, second] = [start(), start()];
+      const request = requests()[0];
+      await world.record(says(first));
+      await world.record(ends({ ...failed, ...first }));
+      if (isAskedAgain) await nextAttempt(world);
+
+      const { stale } = await world.record(says({ ...piece("whole"), ...second }, request));
+      await world.record(ends(second, request));
+      await world.record(says({ ...piece("whole"), ...second }, request));
+
+      expect(stale).toHaveLength(1);
+      expect(await task()).toMatchObject({ status: "completed", errorMessage: null });
+      expect((await readOutput(db, ACTOR, { taskId, maxBytes: 1000 })).bytes.toString()).toBe("whole");
+      const last = { startId: second.start_id, counted: false, how: "completed" };
+      expect((await attempts()).at(-1)).toMatchObject(last);
+    },
+  );
+
   test("a request that nobody took is not paid for when the attempt before goes on", async () => {
     const { world, task, attempts, says, ends, requests } = await dispatched({ max_attempts: 2 });
     const first = start();

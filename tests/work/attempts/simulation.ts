@@ -219,7 +219,8 @@ export function begin(world: World, process: number): void {
   say(world, run, "executing");
 }
 
-export function crash(world: World, process: number): void {
+/** It starts again at once; where it `remembers` by its journal, it says of what it had begun that its process ended. */
+export function crash(world: World, process: number, remembers: boolean): void {
   const one = world.processes[process];
   if (one === undefined || !one.alive) return;
   if (one.runs.some(({ state }) => state === "running")) world.hasCrashed = true;
@@ -227,6 +228,8 @@ export function crash(world: World, process: number): void {
   for (const { state, runId, attempt } of one.runs) {
     if (state !== "over") world.letters.push({ to: "agent", kind: "request", runId, attempt });
   }
+  if (remembers)
+    for (const run of one.runs.filter(({ state }) => state === "running")) endRun(world, run, "failed_retryable");
   one.runs = [];
 }
 
@@ -334,7 +337,10 @@ export const moves = fc.oneof(
   { weight: 3, arbitrary: fc.record({ move: fc.constant("sweep" as const) }) },
   { weight: 3, arbitrary: fc.record({ move: fc.constant("dispatch" as const) }) },
   { weight: 1, arbitrary: fc.record({ move: fc.constant("lose" as const), which: fc.nat(99) }) },
-  { weight: 1, arbitrary: fc.record({ move: fc.constant("crash" as const), process: fc.nat(2) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ move: fc.constant("crash" as const), process: fc.nat(2), remembers: fc.boolean() }),
+  },
   { weight: 1, arbitrary: fc.record({ move: fc.constant("cancel" as const) }) },
   { weight: 1, arbitrary: fc.record({ move: fc.constant("retry" as const) }) },
 );
@@ -360,7 +366,7 @@ export function play(world: World, move: Move): void {
     case "lose":
       return void world.letters.splice(pick(move.which), 1);
     case "crash":
-      return crash(world, move.process);
+      return crash(world, move.process, move.remembers);
     case "cancel":
       return cancel(world);
     case "retry":
