@@ -26,6 +26,12 @@ export type DatabaseProxy = {
 
 const passing: Tamper = () => "pass";
 
+/**
+ * The server finds by its keepalive that nobody is there, as our sessions have it set: 10 s idle, then three probes 5 s apart. Here its
+ * probes would be answered for ever, by this process; and what it was told half, a statement parsed and not executed, has no other end.
+ */
+const KEEPALIVE_MS = 25_000;
+
 /** Starts a proxy before the database of this URL. */
 export async function startDatabaseProxy(url: string): Promise<DatabaseProxy> {
   const through = new URL(url);
@@ -66,6 +72,10 @@ export async function startDatabaseProxy(url: string): Promise<DatabaseProxy> {
 
 function join(client: Socket, upstream: Socket, tamper: Tamper, over: () => void): void {
   let silent = false;
+  const fallSilent = () => {
+    silent = true;
+    setTimeout(() => upstream.destroy(), KEEPALIVE_MS).unref();
+  };
   const end = () => {
     over();
     client.resetAndDestroy();
@@ -80,7 +90,7 @@ function join(client: Socket, upstream: Socket, tamper: Tamper, over: () => void
     from.on("data", (data: Buffer) => {
       if (silent) return;
       const verdict = tamper(data, way);
-      if (verdict === "silence") silent = true;
+      if (verdict === "silence") fallSilent();
       else if (verdict === "cut") end();
       else if (verdict === "pass" && waiting === undefined) write(data);
       else {
