@@ -11,6 +11,7 @@ import {
   isUnderWay,
   isUnsaid,
   keepLease,
+  lastCounted,
   later,
   mayGoOn,
   openOf,
@@ -83,10 +84,13 @@ function goesOn(work: Work, attempt: Attempt, how: Ending, clock: Clock): Attemp
   return told;
 }
 
-/** Whether a completed attempt completes the work: not where a person has decided otherwise, or a later attempt has ended it. */
-export function mayComplete(work: Work, { runId, attempt }: Attempt): boolean {
+/** Whether a completed attempt completes the work: not where a person has decided otherwise, or one that was asked for later has ended it. */
+export function mayComplete(work: Work, { runId, requestedAt }: Attempt): boolean {
   if (runId !== work.runId || work.stopping === "cancelled") return false;
-  if (work.status === "failed") return work.endedBy === null || work.endedBy <= attempt;
+  if (work.status === "failed") {
+    const by = work.attempts.find(({ attempt }) => attempt === work.endedBy);
+    return by === undefined || by.requestedAt <= requestedAt;
+  }
   // Pending: it was approved, and its agent of a later attempt handed it over to nobody.
   return work.status === "executing" || work.status === "approved" || work.status === "pending";
 }
@@ -95,9 +99,14 @@ export function mayComplete(work: Work, { runId, attempt }: Attempt): boolean {
 function tooLate(work: Work, attempt: Attempt): { why?: string } {
   const { how, reason, runId } = attempt;
   const given = how === "handed_back" || how === "handed_over";
-  if (given && attempt.counted && runId === work.runId) {
-    if (work.status === "approved" || work.status === "executing") uncount(work, attempt);
-  } else if (work.status === "failed" && work.endedBy === null && runId === work.runId && how !== "cancelled") {
+  const bySilence = work.status === "failed" && work.endedBy === null;
+  if (runId === work.runId && given) {
+    if (bySilence || work.status === "approved" || work.status === "executing") uncount(work, attempt);
+    if (bySilence) {
+      const said = how === "handed_back" ? "given it back undone" : "handed it over";
+      work.errorMessage = `agent ${attempt.agent} had fallen silent, and has ${said} since; retry begins it again`;
+    }
+  } else if (runId === work.runId && bySilence && how !== "cancelled") {
     work.errorMessage = reason ?? work.errorMessage;
     endedWith(work, attempt);
     return {};
@@ -106,14 +115,30 @@ function tooLate(work: Work, attempt: Attempt): { why?: string } {
   return { why: work.status === "executing" ? "a later attempt is under way" : `the work is ${work.status}` };
 }
 
-/** Where the end of the only attempt leads, unless it has completed the work. */
-function nextAfter(work: Work, attempt: Attempt, { how, reason }: End, clock: Clock): void {
+/**
+ * Where the end of the last open attempt leads, unless it has completed the work. Others with the same request may have ended before:
+ * a failure for good stands, and what is given back has no other attempt where theirs was the last.
+ */
+function nextAfter(work: Work, attempt: Attempt, { how }: End, clock: Clock): void {
+  const isGiven = how === "handed_back" || how === "cancelled";
   work.startedAt = attempt.startedAt;
-  if (how === "handed_back" || how === "cancelled") return giveBack(work, attempt, clock);
+  if (isGiven) uncount(work, attempt);
+  const failed = failedForGood(work);
+  const isLeft = failed === undefined && work.attemptsUsed < work.maxAttempts;
+  if (isGiven && isLeft) return giveBack(work, attempt, clock);
   work.handedBack = 0;
-  if (how === "failed_retryable" && work.attemptsUsed < work.maxAttempts) return tryAgain(work, clock);
-  fail(work, reason ?? "its agent gave no reason", clock.now);
-  endedWith(work, attempt);
+  if (how === "failed_retryable" && isLeft) return tryAgain(work, clock);
+  const last = failed ?? (isGiven ? lastCounted(work) : attempt);
+  fail(work, last?.reason ?? "its agent gave no reason", clock.now);
+  if (last !== undefined && endedByWord(last)) endedWith(work, last);
+}
+
+/** What another process of the agent has said of the same stretch of work: it stands, not the silence of those beside it. */
+export function failedForGood(work: Work): Attempt | undefined {
+  const failed = work.attempts.findLast((one) => one.how === "failed" && isOurs(work, one));
+  const { endedAt = null } = failed ?? {};
+  const isLast = endedAt !== null && work.attempts.every(({ requestedAt }) => requestedAt <= endedAt);
+  return isLast ? failed : undefined;
 }
 
 /** The work came to what this attempt did. */
@@ -121,13 +146,14 @@ function endedWith(work: Work, { attempt: endedBy, exitCode, metrics }: Attempt)
   Object.assign(work, { endedBy, exitCode, metrics: metrics ?? "null" });
 }
 
-/** Undone, and not at the cost of an attempt: at first again at once, then after a pause that grows, and not for ever. */
-function giveBack(work: Work, attempt: Attempt, { now, dice }: Clock): void {
-  uncount(work, attempt);
-  work.handedBack += 1;
+/** Undone: at first again at once, then after a pause that grows, and not for ever. */
+function giveBack(work: Work, { agent, reason, startedAt }: Attempt, { now, dice }: Clock): void {
+  // Whoever has worked on it for longer than the longest pause is not one that only gives it back.
+  const hasWorked = startedAt !== null && later(startedAt, HAND_BACK_PAUSE.most) <= now;
+  work.handedBack = hasWorked ? 1 : work.handedBack + 1;
   if (work.handedBack > MOST_HAND_BACKS) {
-    const last = attempt.reason === null ? "" : ` It last said: ${attempt.reason}`;
-    return fail(work, `handed back undone ${work.handedBack} times in a row by agent ${attempt.agent}.${last}`, now);
+    const last = reason === null ? "" : ` It last said: ${reason}`;
+    return fail(work, `handed back undone ${work.handedBack} times in a row by agent ${agent}.${last}`, now);
   }
   const pause = work.handedBack === 1 ? 0 : backoff(work.handedBack - 2, HAND_BACK_PAUSE, 0.5, dice());
   rest(work, "approved", now);

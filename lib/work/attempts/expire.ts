@@ -1,4 +1,4 @@
-import { fail, tryAgain } from "./ends.ts";
+import { fail, failedForGood, tryAgain } from "./ends.ts";
 import { callOff, settleStop } from "./stop.ts";
 import {
   type Attempt,
@@ -11,6 +11,7 @@ import {
   later,
   openOf,
   type Work,
+  withdraw,
 } from "./work.ts";
 
 /** What silence has come to: the attempts that ended by it, those to be asked for again, whom to ask what has become of it, whom to tell to stop. */
@@ -48,13 +49,10 @@ export function expire(work: Work, clock: Clock): Expired {
       Object.assign(attempt, { askedAt: now, leaseUntil: later(now, answerSeconds(leaseSeconds)) });
       attempt.asks += 1;
       expired.ask.push(attempt);
+    } else if (attempt.startedAt === null) {
+      withdraw(work, attempt, "it was told to stop before it began, and nobody has it any more", now);
     } else {
-      close(
-        attempt,
-        "lease_expired",
-        now,
-        wanted ? reasonOf(work, attempt, clock) : "it was told to stop and never confirmed it",
-      );
+      close(attempt, "lease_expired", now, wanted ? reasonOf(work, attempt, clock) : neverConfirmed(attempt));
       expired.ended.push(attempt);
     }
   }
@@ -68,6 +66,12 @@ export function expire(work: Work, clock: Clock): Expired {
 function mayBeAsked(work: Work, attempt: Attempt, { now, leaseSeconds }: Clock): boolean {
   const end = deadlineOf(work, attempt, leaseSeconds);
   return attempt.startId !== null && attempt.asks < MOST_ASKS && (end === null || now < end);
+}
+
+/** It may have been over by silence before, for a reason of its own. */
+function neverConfirmed({ reason }: Attempt): string {
+  const stopped = "it was told to stop and never confirmed it";
+  return reason === null ? stopped : `${reason}; then ${stopped}`;
 }
 
 function reasonOf(work: Work, attempt: Attempt, { now, leaseSeconds }: Clock): string {
@@ -87,12 +91,4 @@ function giveUp(work: Work, expired: Expired, clock: Clock): void {
   if (failed === undefined && work.attemptsUsed < work.maxAttempts) return tryAgain(work, clock);
   fail(work, (failed ?? expired.ended.at(-1))?.reason ?? "its agent fell silent", clock.now);
   expired.stop.push(...expired.ended);
-}
-
-/** What another process of the agent has said of the same stretch of work: it stands, not the silence of those beside it. */
-function failedForGood(work: Work): Attempt | undefined {
-  const failed = work.attempts.findLast((one) => one.how === "failed" && isOurs(work, one));
-  const { endedAt = null } = failed ?? {};
-  const isLast = endedAt !== null && work.attempts.every(({ requestedAt }) => requestedAt <= endedAt);
-  return isLast ? failed : undefined;
 }

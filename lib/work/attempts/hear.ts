@@ -5,6 +5,7 @@ import {
   type Clock,
   endedByWord,
   goOn,
+  isOneRequest,
   isOurs,
   isUnderWay,
   isUnsaid,
@@ -46,9 +47,18 @@ export function hear(work: Work, word: Word, clock: Clock): Heard {
   found.heardAt = now;
   Object.assign(found, { askedAt: null, asks: 0 });
   found.takenAt ??= now;
-  if (word.says !== "held") found.startedAt ??= now;
+  if (word.says !== "held" && found.startedAt === null) begin(work, found, now);
   if (word.process !== undefined) found.process = word.process;
   return word.says === "end" ? ends(work, found, word.end, clock) : lives(work, found, word, clock);
+}
+
+/** What was asked for is paid by whoever begins it first, not by a process with the same request that waits with it. */
+function begin(work: Work, attempt: Attempt, now: Date): void {
+  attempt.startedAt = now;
+  const waits = openOf(work).find((one) => one.counted && one.startedAt === null && isOneRequest(one, attempt));
+  if (waits === undefined || attempt.counted) return;
+  waits.counted = false;
+  attempt.counted = true;
 }
 
 /** The attempt that a word is of, or why there is none. A second process with the same request gets an attempt of its own. */
@@ -62,13 +72,18 @@ function attemptOf(work: Work, word: Word, { now }: Clock): Attempt | (Heard & {
   const { startId } = word;
   if (startId === undefined || said.startId === startId) return said;
   const known = work.attempts.findLast((one) => one.startId === startId && one.runId === word.runId);
-  if (said.startId === null && !endedByWord(said)) {
+  if (said.startId === null && (known === undefined ? !endedByWord(said) : said.how === null)) {
     // Work that its agent had in hand already: it has told all of it again, under this number.
     if (known !== undefined && known.how === null) withdraw(work, known, `it went on as attempt ${number}`, now);
     said.startId = startId;
     return said;
   }
   if (known !== undefined) return known;
+  const free = isSign(word) && isUnsaid(said) ? nobodys(work) : undefined;
+  if (free !== undefined) {
+    free.startId = startId;
+    return free;
+  }
   // A stop may be answered with all that the journal has: to answer each of those words with another stop would never end.
   const unwanted = (why: string) => ({ why, stop: isSign(word) ? [{ ...said, startId }] : [] });
   const isWanted = isUnderWay(work) && said.how === null && isOurs(work, said);
@@ -79,7 +94,12 @@ function attemptOf(work: Work, word: Word, { now }: Clock): Attempt | (Heard & {
   if (unaskedStarts(work) >= MOST_UNASKED) {
     return unwanted(`${MOST_UNASKED} processes that were not asked have begun the work before this one`);
   }
-  return second(work, said, startId, now);
+  return second(work, said, startId);
+}
+
+/** What was asked for again and nobody has taken: whoever lives with an earlier request that silence had ended does it. */
+function nobodys(work: Work): Attempt | undefined {
+  return isUnderWay(work) ? openOf(work).find((one) => one.takenAt === null && isOurs(work, one)) : undefined;
 }
 
 function isSign(word: Word): boolean {
@@ -101,10 +121,13 @@ function foreign(why: string) {
   return { why, stop: [] };
 }
 
-/** Whether the first process lives is not known: the queue lends a request again when it has died, or was cut off for a while. */
-function second(work: Work, first: Attempt, startId: string, now: Date): Attempt {
+/**
+ * It has the request of the first, and so the time of it. Whether the first process lives is not known: the queue lends a request again
+ * when it has died, or was cut off for a while.
+ */
+function second(work: Work, first: Attempt, startId: string): Attempt {
   work.attempt += 1;
-  const own = { attempt: work.attempt, startId, process: null, counted: false, requests: 0, requestedAt: now };
+  const own = { attempt: work.attempt, startId, process: null, counted: false, requests: 0 };
   const unknown = { takenAt: null, startedAt: null, heardAt: null, askedAt: null, asks: 0, toldToStopAt: null };
   const open = { how: null, endedAt: null, reason: null, exitCode: null, metrics: null };
   const attempt: Attempt = { ...first, ...own, ...unknown, ...open };

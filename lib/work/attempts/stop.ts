@@ -5,6 +5,7 @@ import {
   keepLease,
   later,
   latest,
+  leaveOne,
   openOf,
   reopen,
   rest,
@@ -59,8 +60,9 @@ export function stop(work: Work, next: Stopping, reason: string, clock: Clock): 
   for (const attempt of work.attempts.filter((one) => isUnsaid(one) && one.takenAt !== null)) {
     const heard = latest([attempt.heardAt, attempt.endedAt].filter((time) => time !== null));
     if (heard === null || later(heard, leaseSeconds) <= now) continue;
+    const { reason: wasOverBy } = attempt;
     reopen(attempt);
-    attempt.leaseUntil = later(heard, leaseSeconds);
+    Object.assign(attempt, { reason: wasOverBy, leaseUntil: later(heard, leaseSeconds) });
   }
   const told = halt(work, reason, clock);
   Object.assign(work, { status: "executing", stopping: next, readyAt: null, completedAt: null, errorMessage: null });
@@ -74,5 +76,7 @@ export function settleStop(work: Work, clock: Pick<Clock, "now" | "leaseSeconds"
   if (openOf(work).length > 0) return keepLease(work, clock);
   const { stopping, notBefore } = work;
   rest(work, stopping, clock.now);
-  if (stopping === "approved") work.readyAt = notBefore !== null && notBefore > clock.now ? notBefore : clock.now;
+  if (stopping !== "approved") return;
+  leaveOne(work);
+  work.readyAt = notBefore !== null && notBefore > clock.now ? notBefore : clock.now;
 }

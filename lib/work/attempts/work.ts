@@ -91,6 +91,11 @@ export function isOurs(work: Work, { runId, agent }: Attempt): boolean {
   return runId === work.runId && agent === work.toAgent;
 }
 
+/** Whether they are starts by processes to which the queue has lent one request. */
+export function isOneRequest(one: Attempt, other: Attempt): boolean {
+  return one.runId === other.runId && one.requestedAt.getTime() === other.requestedAt.getTime();
+}
+
 /** Whether work is being done, and nobody wants it stopped. */
 export function isUnderWay({ status, stopping }: Work): boolean {
   return status === "executing" && stopping === null;
@@ -116,6 +121,17 @@ export function uncount(work: Work, attempt: Attempt): void {
   if (!attempt.counted) return;
   attempt.counted = false;
   if (attempt.runId === work.runId) work.attemptsUsed = Math.max(0, work.attemptsUsed - 1);
+}
+
+/** The last attempt of this run that counts. */
+export function lastCounted({ attempts, runId }: Work): Attempt | undefined {
+  return attempts.findLast((one) => one.counted && one.runId === runId);
+}
+
+/** Work that goes to another agent has an attempt there, also where processes with the same request have used up all. */
+export function leaveOne(work: Work): void {
+  const last = lastCounted(work);
+  if (last !== undefined && work.attemptsUsed >= work.maxAttempts) uncount(work, last);
 }
 
 /** Ends an attempt that nobody does, which so counts no more. */

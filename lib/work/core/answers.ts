@@ -74,7 +74,9 @@ export const LoggedAttempt = z.strictObject({
   start_id: Uuid.nullable(),
   counted: z
     .boolean()
-    .describe("against max_attempts; not where a second process did the same attempt, or it was handed back"),
+    .describe(
+      "against max_attempts; of processes with one request the first that began it, and not what was handed back",
+    ),
   requests: z.int().describe("how often it was asked for: a request that nobody takes is sent again"),
   requested_at: Time,
   taken_at: Time.nullable().describe("when a process first said that it has it"),

@@ -4,7 +4,7 @@ import { ends } from "../attempts/ends.ts";
 import { stopMessages } from "../attempts/messages.ts";
 import { halt, type ToStop } from "../attempts/stop.ts";
 import { holdWork, keepWork } from "../attempts/store.ts";
-import { type Attempt, type Clock, close, uncount, type Work } from "../attempts/work.ts";
+import { type Attempt, type Clock, close, leaveOne, uncount, type Work } from "../attempts/work.ts";
 import { handOverLocked } from "../core/handover.ts";
 import { refusal, type Stamp } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
@@ -70,6 +70,7 @@ async function endHandedOver(
       close(attempt, "handed_over", clock.now, reason);
       uncount(work, attempt);
     }
+    leaveOne(work);
     return halt(work, `agent ${agent} has handed the work over`, clock);
   });
   await keepWork(db, works);

@@ -351,6 +351,39 @@ describe("handing back", () => {
     expect(await task()).toMatchObject({ status: "approved" });
     expect(await db`select handed_back from tasks`).toEqual([{ handedBack: 1 }]);
   });
+
+  test("is counted anew by whoever has worked on it for longer than the longest pause", async () => {
+    const { world, says } = await dispatched();
+    for (let n = 0; n < 3; n++) {
+      await world.record(says({ status: "approved" }));
+      await nextAttempt(world);
+    }
+    const long = start();
+    await world.record(says(long));
+    await db`update task_attempts set started_at = now() - interval '301 seconds' where start_id = ${long.start_id}`;
+
+    await world.record(says({ status: "approved", ...long }));
+
+    expect(await db`select handed_back from tasks`).toEqual([{ handedBack: 1 }]);
+  });
+});
+
+test("given back after silence had failed the work, it is not paid for, and the reason says so", async () => {
+  const { world, task, attempts, says, ends } = await dispatched({ max_attempts: 1 });
+  const first = start();
+  await world.record(says(first));
+  for (let n = 0; n < 4; n++) {
+    await world.silence();
+    await world.expire();
+  }
+
+  await world.record(says({ status: "approved", ...first }));
+
+  const told = expect.stringMatching(/^agent code had fallen silent, and has given it back undone since; retry/);
+  expect(await task()).toMatchObject({ status: "failed", errorMessage: told, attemptsUsed: 0, endedBy: null });
+  expect(await attempts()).toMatchObject([{ how: "handed_back", counted: false }]);
+  await world.record(ends(start()));
+  expect(await task()).toMatchObject({ status: "completed" });
 });
 
 describe("stopping", () => {
@@ -583,6 +616,96 @@ describe("two processes with one request", () => {
       expect((await attempts()).at(-1)).toMatchObject(last);
     },
   );
+
+  describe("the last attempt of the work, which one of them has failed", () => {
+    const failed = { status: "failed", retryable: true, error_message: "its process ended" };
+
+    test.each(["approved", "cancelled"])("is not begun again where the other says %s", async (status) => {
+      const { world, task, attempts, says, ends } = await dispatched({ max_attempts: 1 });
+      const [first, second] = [start(), start()];
+      await world.record(says(first), says(second));
+      await world.record(ends({ ...failed, ...first }));
+
+      await world.record(says({ status, ...second }));
+
+      const told = { status: "failed", errorMessage: "its process ended", attemptsUsed: 1, endedBy: 1 };
+      expect(await task()).toMatchObject(told);
+      expect((await attempts()).map(({ how, counted }) => [how, counted])).toEqual([
+        ["failed_retryable", true],
+        [status === "approved" ? "handed_back" : "cancelled", false],
+      ]);
+    });
+
+    test.each(["its agent", "a person"])("leaves another agent one where %s hands the work over", async (who) => {
+      const { world, taskId, task, says, ends } = await dispatched({ max_attempts: 1 });
+      const [first, second] = [start(), start()];
+      await world.record(says(first), says(second));
+      await world.record(ends({ ...failed, ...first }));
+
+      const handover = { reason: "yours", to_agent: "infra" };
+      if (who === "its agent") await world.record(says({ status: "approved", handover, ...second }));
+      else {
+        await world.handOver(taskId, { by: "ada", ...handover });
+        await world.record(says({ status: "cancelled", ...second }));
+      }
+
+      expect(await task()).toMatchObject({ status: "approved", toAgent: "infra", attemptsUsed: 0 });
+      await world.dispatch();
+      expect(await task()).toMatchObject({ status: "executing", attemptsUsed: 1 });
+    });
+  });
+
+  test("one whose silence was followed by the failure of the other completes the work all the same", async () => {
+    const { world, task, says, ends } = await dispatched({ max_attempts: 1 });
+    const [first, second] = [start(), start()];
+    await world.record(says(first), says(second));
+    for (let n = 0; n < 4; n++) {
+      await world.silence();
+      await world.expire();
+    }
+    expect(await task()).toMatchObject({ status: "failed", endedBy: null });
+
+    await world.record(ends({ status: "failed", retryable: true, error_message: "its process ended", ...first }));
+    expect(await task()).toMatchObject({ status: "failed", errorMessage: "its process ended", endedBy: 1 });
+    await world.record(ends(second));
+
+    expect(await task()).toMatchObject({ status: "completed", endedBy: 2 });
+  });
+
+  test("held by two that were not heard for a while, the request asked for again is of the one that lives", async () => {
+    const { world, task, attempts, says, ends, requests, orders } = await dispatched();
+    const [first, second] = [start(), start()];
+    const request = requests()[0];
+    await world.record(says({ status: "held", ...first }), says({ status: "held", ...second }));
+    await world.silence();
+    await world.expire();
+    expect(await attempts()).toMatchObject([{ how: "withdrawn" }, { how: null, takenAt: null, requests: 1 }]);
+
+    const { stale } = await world.record(says(second, request));
+    await world.record(ends(second, request));
+
+    expect(stale).toEqual([]);
+    expect(orders().filter(({ start_id }) => start_id === second.start_id)).toEqual([]);
+    expect(await task()).toMatchObject({ status: "completed", endedBy: 2 });
+  });
+
+  test("the one that begins it pays for it, not the one that waits with it and is never heard of again", async () => {
+    const { world, task, attempts, says, ends } = await dispatched({ max_attempts: 1 });
+    const [first, second] = [start(), start()];
+    await world.record(says({ status: "held", ...first }));
+    await world.record(says(second));
+    await world.record(ends(second));
+    for (let n = 0; n < 2; n++) {
+      await world.silence();
+      await world.expire();
+    }
+
+    expect(await task()).toMatchObject({ status: "completed", attemptsUsed: 1 });
+    expect((await attempts()).map(({ how, counted }) => [how, counted])).toEqual([
+      ["withdrawn", false],
+      ["completed", true],
+    ]);
+  });
 
   test("a request that nobody took is not paid for when the attempt before goes on", async () => {
     const { world, task, attempts, says, ends, requests } = await dispatched({ max_attempts: 2 });

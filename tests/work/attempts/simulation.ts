@@ -8,7 +8,6 @@ import { type Attempt, later, openOf, type Work } from "../../../lib/work/attemp
 
 const LEASE = 60;
 const PICKUP = 900;
-export const MAX_ATTEMPTS = 3;
 
 type Request = { to: "agent"; kind: "request"; runId: string; attempt: number };
 type Order = { to: "agent"; kind: "stop" | "ask"; about: ToStop };
@@ -43,7 +42,9 @@ export type World = {
 const at = (world: World) => new Date(world.seconds * 1000);
 const clock = (world: World) => ({ now: at(world), dice: () => 0, leaseSeconds: LEASE, pickupSeconds: PICKUP });
 
-export function newWorld(): World {
+export const MAX_ATTEMPTS = 3;
+
+export function newWorld(maxAttempts = MAX_ATTEMPTS): World {
   const nothing = {
     leaseUntil: null,
     deadline: null,
@@ -61,7 +62,7 @@ export function newWorld(): World {
     toAgent: "code",
     attempt: 0,
     attemptsUsed: 0,
-    maxAttempts: MAX_ATTEMPTS,
+    maxAttempts,
     timeoutSeconds: 600,
     handedBack: 0,
     notBefore: null,
@@ -297,6 +298,10 @@ export function isSound({ work }: World): string | undefined {
   if (executing && open.length === 0) return "executing and no attempt is open";
   if (work.status === "approved" && open.length > 0) return "an attempt is open and the work waits for the next";
   if (work.attemptsUsed < 0 || work.attemptsUsed > work.maxAttempts) return `${work.attemptsUsed} attempts used`;
+  if (work.attemptsUsed !== work.attempts.filter((one) => one.counted && one.runId === work.runId).length)
+    return `${work.attemptsUsed} attempts used, and others count`;
+  if (work.status === "approved" && work.attemptsUsed === work.maxAttempts)
+    return "it waits for an attempt, and none is left";
   if (new Set(work.attempts.map(({ attempt }) => attempt)).size < work.attempts.length)
     return "two attempts of one number";
   if (work.attempts.some(({ attempt }) => attempt > work.attempt)) return "an attempt beyond the latest";
