@@ -407,6 +407,17 @@ create table decision_keys (
   constraint decision_keys_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade
 );
 
+create table dispatch_refusals (
+  task_id uuid not null,
+  attempt integer not null,
+  refusals integer not null,
+  reason text not null,
+  retry_at timestamptz not null,
+  constraint dispatch_refusals_pkey primary key (task_id),
+  constraint dispatch_refusals_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade
+);
+comment on column dispatch_refusals.attempt is 'The attempt of the work before the one that was refused: what has been started since is here no more';
+
 create table execution_logs (
   log_id uuid not null,
   task_id uuid not null,

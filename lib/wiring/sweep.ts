@@ -1,6 +1,10 @@
 import type { Actor } from "../access/actor.ts";
+import { Unavailable } from "../errors.ts";
 import { keepPartitions } from "../router/series.ts";
+import type { Log } from "../runtime/log.ts";
+import { isConnectionError, isPasswordRefused } from "../runtime/postgres/db-errors.ts";
 import { withConnections } from "../runtime/postgres/pool.ts";
+import type { Spoilt } from "../work/core/spoilt.ts";
 import { toWire } from "../work/core/wire.ts";
 import { endLostRequests } from "../work/dispatch/lost.ts";
 import { expireLeases, sendLeftovers } from "../work/dispatch/sweep.ts";
@@ -22,39 +26,83 @@ export type Swept = { expired: number; again: number; sent: number; decided: num
 /**
  * Ends leases that ran out, has requests that were lost asked for again, sends what a crash left in the outbox, starts work whose
  * time has come, finds agents for work that waits for one, tells how the work stands, and keeps the time series in months. Answers how
- * many of each; run again when the database connection is lost in the middle. Throws Unavailable where it is not done in `ms` milliseconds.
+ * many of each; run again when the database connection is lost in the middle. Throws Unavailable where it is not done in `ms` milliseconds,
+ * and, when all the others are done, what steps have thrown.
  */
 export async function sweep(plane: ControlPlane, actor: Actor, ms?: number): Promise<Swept> {
   return await withConnections(true, async () => await round(plane, actor), ms);
 }
 
+/** Does each step whatever became of the others. Throws an AggregateError at its end where steps have failed. */
 async function round(plane: ControlPlane, actor: Actor): Promise<Swept> {
   const { db, settings, send, stamp, log } = plane;
   const { learn, route } = plane.part(router);
-  const lost = await endLostRequests(db, actor, async (agents) => await nobodyHas(plane, agents));
-  if (lost > 0) log.warn("requests lost by their queues", { requests: lost });
-  const { ended, again, ...silenced } = await expireLeases(db, actor, settings.work, learn, send, stamp);
-  for (const attempt of ended) log.warn("lease ran out", toWire(attempt));
-  for (const attempt of again) log.warn("nobody has taken the work: asked for again", toWire(attempt));
-  const sent = await sendLeftovers(db, actor, send, LEFTOVERS_MS);
-  const started = await startReady(plane, actor);
+  const { step, failed } = steps(log);
+  await step("lost requests", async () => {
+    const lost = await endLostRequests(db, actor, async (agents) => await nobodyHas(plane, agents));
+    if (lost > 0) log.warn("requests lost by their queues", { requests: lost });
+  });
+  const silenced = await step("leases", async () => {
+    const { ended, again, spoilt } = await expireLeases(db, actor, settings.work, learn, send, stamp);
+    for (const attempt of ended) log.warn("lease ran out", toWire(attempt));
+    for (const attempt of again) log.warn("nobody has taken the work: asked for again", toWire(attempt));
+    tellSpoilt(log, spoilt);
+    return { expired: ended.length, again: again.length };
+  });
+  const sent = await step("leftovers", async () => await sendLeftovers(db, actor, send, LEFTOVERS_MS));
+  const startThem = async () => (await startReady(plane, actor)).length;
+  const started = (await step("dispatch", startThem)) ?? 0;
   // After all that has a time: it may take long.
-  const { found, ...undecided } = await routeUndecided(db, actor, settings.work, route, ROUTING_MS);
-  for (const { taskId, traceId, toAgent } of found) log.info("agent found", toWire({ taskId, traceId, toAgent }));
-  if (found.length > 0) started.push(...(await startReady(plane, actor)));
-  for (const work of [...silenced.spoilt, ...undecided.spoilt]) log.error("work left by the sweep", toWire(work));
-  for (const warning of await warningsOf(plane, actor)) log.warn("not right", { warning });
-  const outcome = {
-    expired: ended.length,
-    again: again.length,
-    sent,
-    decided: found.length,
-    started: started.length,
-  };
+  const decided = await step("undecided", async () => {
+    const { found, spoilt } = await routeUndecided(db, actor, settings.work, route, ROUTING_MS);
+    for (const { taskId, traceId, toAgent } of found) log.info("agent found", toWire({ taskId, traceId, toAgent }));
+    tellSpoilt(log, spoilt);
+    return found.length;
+  });
+  const startedThen = decided ? await step("dispatch of what found an agent", startThem) : 0;
+  await step("warnings", async () => {
+    for (const warning of await warningsOf(plane, actor)) log.warn("not right", { warning });
+  });
+  const { expired, again } = silenced ?? { expired: 0, again: 0 };
+  const outcome = { expired, again, sent: sent ?? 0, decided: decided ?? 0, started: started + (startedThen ?? 0) };
   log.info("swept", outcome);
-  await measure(plane, actor, outcome);
+  await step("counting", async () => await measure(plane, actor, outcome));
   await maintain(plane, actor);
+  if (failed.length > 0) throw failure(failed);
   return outcome;
+}
+
+type Failed = { step: string; error: unknown };
+
+/**
+ * Steps of which each is done whatever became of the others: what fails is logged and kept in `failed`, and its step answers undefined.
+ * Only where the database is away it is over at once: nothing else could be done either.
+ */
+function steps(log: Log) {
+  const failed: Failed[] = [];
+  const step = async <T>(name: string, run: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await run();
+    } catch (error) {
+      if (isConnectionError(error) || isPasswordRefused(error) || error instanceof Unavailable) throw error;
+      log.error("sweep step failed", { step: name, error });
+      failed.push({ step: name, error });
+      return undefined;
+    }
+  };
+  return { step, failed };
+}
+
+function failure(failed: Failed[]): AggregateError {
+  const said = failed.map(({ step, error }) => `${step} (${error instanceof Error ? error.message : String(error)})`);
+  return new AggregateError(
+    failed.map(({ error }) => error),
+    `The sweep could not do all of its steps: ${said.join("; ")}. The others are done, and it is tried again by the next sweep.`,
+  );
+}
+
+function tellSpoilt(log: Log, spoilt: Spoilt[]): void {
+  for (const work of spoilt) log.error("work left by the sweep", toWire(work));
 }
 
 /** Last, and never at the expense of the work: until it succeeds the default partitions take what comes. */

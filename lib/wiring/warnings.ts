@@ -1,17 +1,20 @@
 import type { Actor } from "../access/actor.ts";
 import { routerWarnings } from "../router/decide/fallback.ts";
+import { refusedToStart } from "../work/core/apart.ts";
 import { undeliverable } from "../work/reading/undeliverable.ts";
 import type { ControlPlane } from "./control-plane.ts";
 
 /** What is not right although every part answers, a sentence or two each, with what to do; none: all is right. */
 export async function warningsOf({ db, settings }: ControlPlane, actor: Actor): Promise<string[]> {
-  const [ofRouter, undelivered] = await Promise.all([
+  const [ofRouter, undelivered, refused] = await Promise.all([
     routerWarnings(db, actor, settings.router),
     undeliverable(db, actor),
+    refusedToStart(db, actor),
   ]);
   const ofQueues = undelivered.map(({ agent, messages, reason }) => {
     const what = messages === 1 ? "A message" : `${messages} messages`;
     return `${what} to agent ${agent} cannot be delivered: ${reason}`;
   });
-  return [...ofRouter, ...ofQueues];
+  const ofWork = refused.map(({ taskId, reason }) => `Work ${taskId} waits: ${reason}`);
+  return [...ofRouter, ...ofQueues, ...ofWork];
 }

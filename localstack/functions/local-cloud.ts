@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GetQueueUrlCommand } from "@aws-sdk/client-sqs";
 import { stop as stopBundler } from "esbuild";
+import { log } from "../../lib/runtime/log.ts";
 import { readSettings } from "../../lib/runtime/settings.ts";
 import { within } from "../../lib/time.ts";
 import { localSqs, type Services, startServices } from "../parts/backing-services.ts";
@@ -188,7 +189,7 @@ async function runEvery(seconds: number, invoke: Invoke, name: string, signal: A
     if (signal.aborted) return;
     const event = { source: "aws.events", "detail-type": "Scheduled Event", detail: {}, resources: [] };
     await invoke(name, event).catch((error: unknown) => {
-      if (!signal.aborted) console.error((error as Error).message);
+      if (!signal.aborted) log.error("scheduled call failed", { error });
     });
   }
 }

@@ -38,6 +38,10 @@ export const TABLES: Record<string, Owned> = {
   },
   execution_output: { owner: "lib/work", holds: "the output of the steps, in pieces" },
   outbox: { owner: "lib/work", holds: "messages to be sent, written with the change that causes them" },
+  dispatch_refusals: {
+    owner: "lib/work",
+    holds: "work that the database refuses to start, why, and when it is tried again",
+  },
   sweep_rounds: { owner: "lib/work", holds: "how far the sweep has come in each of its rounds" },
   agent_rate: {
     owner: "lib/work",

@@ -15,8 +15,18 @@ import { agentQueue, call, put, receive, sqs } from "../support/http/events.ts";
 
 const db = connect();
 const lines: Fields[] = [];
-const write = (event: string, fields: Fields = {}) => void lines.push({ event, ...fields });
-const log: Log = { debug: write, info: write, warn: write, error: write, metrics: write, with: () => log };
+const write =
+  (level?: string) =>
+  (event: string, fields: Fields = {}) =>
+    void lines.push({ event, ...(level === undefined ? {} : { level }), ...fields });
+const log: Log = {
+  debug: write(),
+  info: write(),
+  warn: write("warn"),
+  error: write("error"),
+  metrics: write(),
+  with: () => log,
+};
 const plane = controlPlane({ settings: readPlaneSettings(), edges: { ...processEdges(sqsQueues(), db), log } });
 const run = async () => await sweep(plane, system("test"));
 const lineOf = (event: string) => lines.findLast((line) => line["event"] === event);
@@ -137,6 +147,24 @@ test("how the work stands is one line in the embedded metric format", async () =
   });
 });
 
+test("what the database refuses to start is an error in the log, counted, and told as not right; the others start", async () => {
+  const [bad, good] = [await worldOf(db).submit({ priority: 9 }), await worldOf(db).submit()];
+  await db`update tasks set attempts_used = max_attempts where task_id = ${bad}`;
+
+  expect(await run()).toMatchObject({ started: 1 });
+
+  const reason = expect.stringMatching(/tasks_attempts_used_range.* POST \/work\/\S+\/cancel/);
+  expect(lineOf("work not started")).toMatchObject({
+    level: "error",
+    task_id: bad,
+    trace_id: expect.any(String),
+    reason,
+  });
+  expect(lineOf("not right")).toMatchObject({ warning: expect.stringContaining(bad) });
+  expect(lineOf("work counted")).toMatchObject({ HeldUp: 1 });
+  expect(await inQueue()).toMatchObject([{ task_id: good }]);
+});
+
 test("a queue that is gone is told in the work, in the health and in the metrics, with the command that mends it", async () => {
   await sqs.send(new DeleteQueueCommand({ QueueUrl: agentQueue("research") }));
   const id = await worldOf(db).submit({ work_type: "research.fetch", to_agent: "research" });
@@ -163,3 +191,27 @@ test("a queue that is deleted after it had the request is found, and told", asyn
   const { json } = await call(getWork, `/work/${id}`, { params: { task_id: id } });
   expect(json.held_up).toContain("does not exist");
 });
+
+// What breaks one step at least, and none of the last.
+const BROKEN: [step: string, sql: string, mend: string][] = [
+  ["leftovers", "alter table outbox rename body to gone", "alter table outbox rename gone to body"],
+  ["dispatch", "alter table agent_rate rename to gone", "alter table gone rename to agent_rate"],
+  ["undecided", "alter table sweep_rounds rename to gone", "alter table gone rename to sweep_rounds"],
+];
+
+test.each(BROKEN)(
+  "where its step %s throws, the later ones are done, and it fails at the end",
+  async (step, sql, mend) => {
+    await db.unsafe(sql);
+    try {
+      await worldOf(db).submit({ work_type: "nobody.paint" });
+
+      await expect(run()).rejects.toThrow(step);
+
+      expect(lines).toContainEqual(expect.objectContaining({ event: "sweep step failed", level: "error", step }));
+      expect(lineOf("work counted")).toMatchObject({ Undecided: 1 });
+    } finally {
+      await db.unsafe(mend);
+    }
+  },
+);

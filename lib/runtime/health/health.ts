@@ -28,7 +28,7 @@ export const Health = z
     warnings: z
       .array(z.string())
       .describe(
-        "settings that do not do what they say and agents whose queue refuses messages, with what to do; no reason to fail",
+        "settings that do not do what they say, agents whose queue refuses messages and work that the database refuses to start, with what to do; no reason to fail",
       ),
   })
   .meta({ id: "Health" });

@@ -1,4 +1,5 @@
 import type { Db, Fragment } from "../../runtime/postgres/db.ts";
+import { setApart } from "../core/apart.ts";
 import type { Claimed } from "../core/messages.ts";
 import type { LeaseSettings, WorkSettings } from "../settings.ts";
 import { requestColumns } from "./request-columns.ts";
@@ -14,6 +15,9 @@ export type ClaimSettings = LeaseSettings & Pick<WorkSettings, "agentInFlight">;
 /** Work that was just started. */
 export type Ready = Claimed & { messageBytes: number };
 
+/** Work that may be started. */
+export type Chosen = Pick<Claimed, "taskId" | "traceId">;
+
 /** Work that was just started, in no order; `chosen`: how many were to be, of which some may have been locked by others. */
 export type ClaimedRow = Ready & { priority: number; chosen: number };
 
@@ -21,15 +25,17 @@ export type ClaimedRow = Ready & { priority: number; chosen: number };
  * Starts the next attempt of approved work whose time has come: priority first, then age, each agent up to its free places, each key
  * up to its own, each rate up to what is left of its window. Work with a key is looked through key by key, so that what waits
  * behind a full one holds up nothing. The lease is how long the request may wait until its agent speaks. `queues` are the agents
- * whose queue the environment names. One statement; each part of it is a function below, in its order.
+ * whose queue the environment names; `only`: nothing but this piece of work. One statement; each part of it is a function below, in
+ * its order.
  */
-export async function claimReady(db: Db, settings: ClaimSettings, queues: readonly string[]): Promise<ClaimedRow[]> {
+export async function claimReady(
+  db: Db,
+  settings: ClaimSettings,
+  queues: readonly string[],
+  only?: string,
+): Promise<ClaimedRow[]> {
   return await db<ClaimedRow[]>`
-    with recursive agent as materialized (${freePlaces(db, settings, queues)}),
-    busy as materialized (${keysAtWork(db)}),
-    key as (${waitingKeys(db)}),
-    ready as materialized (${bestOfEachAgent(db)}),
-    next as materialized (${bestOfAll(db)}),
+    ${choose(db, settings, queues, only)},
     held as materialized (${lockThem(db)}),
     started as (${startThem(db, settings)}),
     kept as (${keepAttempts(db)}),
@@ -37,6 +43,23 @@ export async function claimReady(db: Db, settings: ClaimSettings, queues: readon
     select started.*, (select count(*)::int from next) as chosen from started
   `;
 }
+
+/** What claimReady would start now, with its trace, best first. */
+export async function chooseReady(db: Db, settings: ClaimSettings, queues: readonly string[]): Promise<Chosen[]> {
+  return await db<Chosen[]>`
+    ${choose(db, settings, queues)}
+    select task_id, trace_id from tasks where task_id in (select task_id from next) order by priority desc, task_id
+  `;
+}
+
+/** The parts that choose: `next` is what is to be started. */
+const choose = (db: Db, settings: ClaimSettings, queues: readonly string[], only?: string): Fragment => db`
+  with recursive agent as materialized (${freePlaces(db, settings, queues)}),
+  busy as materialized (${keysAtWork(db)}),
+  key as (${waitingKeys(db)}),
+  ready as materialized (${bestOfEachAgent(db, only)}),
+  next as materialized (${bestOfAll(db)})
+`;
 
 /** Written out, so that the planner knows how few they are: otherwise it reads all that waits. */
 const most = (db: Db): Fragment => db.unsafe(String(CLAIM_LIMIT));
@@ -103,11 +126,12 @@ const waitingKeys = (db: Db): Fragment => db`
 `;
 
 /** `ready`: the best ready work of each agent without a key, and of each of its keys, up to their free places. */
-const bestOfEachAgent = (db: Db): Fragment => db`
+const bestOfEachAgent = (db: Db, only?: string): Fragment => db`
   select agent_name, best.* from agent cross join lateral (
     select * from (
       select task_id, priority, message_bytes from tasks
       where status = 'approved' and to_agent = agent_name and concurrency_key is null and ready_at <= now()
+        and ${isWanted(db, only)}
       order by priority desc, task_id limit ${most(db)}
     ) as first
     limit greatest(0, free)
@@ -118,11 +142,16 @@ const bestOfEachAgent = (db: Db): Fragment => db`
     select * from (
       select task_id, priority, message_bytes from tasks
       where status = 'approved' and to_agent = agent_name and tasks.concurrency_key = key.concurrency_key
-        and ready_at <= now()
+        and ready_at <= now() and ${isWanted(db, only)}
       order by priority desc, task_id limit ${most(db)}
     ) as first
     limit greatest(0, least(free, per_key - coalesce(busy.count, 0)))
   ) as best
+`;
+
+/** Not set apart, which is asked once for all. */
+const isWanted = (db: Db, only?: string): Fragment => db`
+  task_id <> all(array(${setApart(db)})) ${only === undefined ? db`` : db`and task_id = ${only}`}
 `;
 
 /** `next`: of these the best, each agent up to its free places, together up to what one transaction claims. */

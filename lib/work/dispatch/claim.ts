@@ -5,10 +5,13 @@ import { firstKeyed, firstWaiting } from "./waiting.ts";
 /** What one claim brought, best first. `more`: others may be ready; `freeAt`: when a rate limit lets the next one go, null where none holds work back. */
 export type Claim = { tasks: Ready[]; more: boolean; freeAt: Date | null };
 
-/** Claims what is ready, best first, within all limits. Call it in a transaction: until its commit nobody else claims. */
-export async function claim(db: Db, settings: ClaimSettings, queues: readonly string[]): Promise<Claim> {
+/**
+ * Claims what is ready, best first, within all limits; `only`: nothing but this piece of work. Call it in a transaction: until its
+ * commit nobody else claims.
+ */
+export async function claim(db: Db, settings: ClaimSettings, queues: readonly string[], only?: string): Promise<Claim> {
   // Sent together, run one after the other: fewer round trips while the lock is held.
-  const [, rows, freeAt] = await Promise.all([takeTurn(db), claimReady(db, settings, queues), rateFreeAt(db)]);
+  const [, rows, freeAt] = await Promise.all([takeTurn(db), claimReady(db, settings, queues, only), rateFreeAt(db)]);
   const tasks = rows.toSorted((a, b) => b.priority - a.priority || (a.taskId < b.taskId ? -1 : 1));
   const bytes = tasks.reduce((sum, task) => sum + task.messageBytes, 0);
   // Fewer than were chosen: somebody held a row for a moment, and its place is still free.

@@ -1,19 +1,25 @@
 import type { Actor } from "../../access/actor.ts";
 import type { Db, Pool } from "../../runtime/postgres/db.ts";
+import { keepApart, refusalOf } from "../core/apart.ts";
 import { type Claimed, type Stamp, workRequest } from "../core/messages.ts";
 import { deliver, insertOutbox, type Outgoing, type Send } from "../core/outbox.ts";
-import { claim } from "./claim.ts";
-import type { ClaimSettings, Ready } from "./claim-ready.ts";
+import { isRefused } from "../core/spoilt.ts";
+import { type Claim, claim } from "./claim.ts";
+import { type Chosen, type ClaimSettings, chooseReady, type Ready } from "./claim-ready.ts";
 
 /** An attempt that a dispatcher has started. */
 export type Started = Pick<Claimed, "taskId" | "traceId" | "attempt" | "toAgent">;
 
-/** What a dispatcher did, and when to look again because a rate limit holds work back. */
-export type Dispatched = { started: Started[]; freeAt: Date | null };
+/** Work that could not be started, why, and what to do. */
+export type Apart = Chosen & { reason: string };
+
+/** What a dispatcher did, what it set apart, and when to look again because a rate limit holds work back. */
+export type Dispatched = { started: Started[]; apart: Apart[]; freeAt: Date | null };
 
 /**
  * Claims what is ready, best first, and sends it, until nothing more is ready or no agent has room. `queues` are the agents whose
  * queue the environment names; others have theirs in the registry. What could not be sent stays in the outbox for the sweep.
+ * What the database refuses to start is set apart for a while, longer each time, and the others go on.
  * Answers the attempts in the order in which they began.
  */
 export async function dispatch(
@@ -25,15 +31,46 @@ export async function dispatch(
   stamp: Stamp,
 ): Promise<Dispatched> {
   const started: Started[] = [];
-  for (;;) {
-    const { tasks, outgoing, more, freeAt } = await pool.begin(async (db) => {
-      const claimed = await claim(db, settings, queues);
-      return { ...claimed, outgoing: await request(db, settings, claimed.tasks, stamp) };
+  const apart: Apart[] = [];
+  const start = async (only?: string): Promise<Claim> => {
+    const { outgoing, ...claimed } = await pool.begin(async (db) => {
+      const some = await claim(db, settings, queues, only);
+      return { ...some, outgoing: await request(db, settings, some.tasks, stamp) };
     });
     await deliver(pool, outgoing, send);
-    started.push(...tasks.map(({ taskId, traceId, attempt, toAgent }) => ({ taskId, traceId, attempt, toAgent })));
-    if (!more) return { started, freeAt };
+    for (const { taskId, traceId, attempt, toAgent } of claimed.tasks) {
+      started.push({ taskId, traceId, attempt, toAgent });
+    }
+    return claimed;
+  };
+  for (;;) {
+    const before = started.length + apart.length;
+    try {
+      const { more, freeAt } = await start();
+      if (!more) return { started, apart, freeAt };
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      apart.push(...(await oneByOne(pool, await chooseReady(pool, settings, queues), start)));
+      // It is no work that spoils it: nothing would be otherwise the next time.
+      if (started.length + apart.length === before) throw error;
+    }
   }
+}
+
+/** Starts each by itself. Answers those that the database refuses, which are set apart. */
+async function oneByOne(pool: Pool, chosen: Chosen[], start: (only: string) => Promise<unknown>): Promise<Apart[]> {
+  const apart: Apart[] = [];
+  for (const one of chosen) {
+    try {
+      await start(one.taskId);
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      const reason = refusalOf(one.taskId, error);
+      await keepApart(pool, one.taskId, reason);
+      apart.push({ ...one, reason });
+    }
+  }
+  return apart;
 }
 
 /** Writes the requests for work that was claimed. */

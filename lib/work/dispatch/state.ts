@@ -1,9 +1,10 @@
 import type { Actor } from "../../access/actor.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
+import { stillApart } from "../core/apart.ts";
 
 /** How the work of a deployment stands, counted in the database; ages in seconds, 0 where there is nothing. */
 export type WorkState = {
-  /** Work that nothing is done about: its agent has no queue or refuses it, or nobody has taken it for a minute. */
+  /** Work that nothing is done about: its agent has no queue or refuses it, nobody has taken it for a minute, or the database refuses to start it. */
   heldUp: number;
   /** Approved work whose time has come, and how long the oldest has waited. */
   waiting: number;
@@ -35,7 +36,8 @@ export async function workState(db: Db, _actor: Actor, queues: readonly string[]
     select
       (select count(*)::int from ready where to_agent in (select to_agent from without_queue))
         + (select count(*)::int from untaken where requested_at < now() - interval '1 minute'
-            or task_id in (select task_id from outbox where refusals > 0)) as held_up,
+            or task_id in (select task_id from outbox where refusals > 0))
+        + (select count(*)::int from dispatch_refusals join tasks using (task_id) where ${stillApart(db)}) as held_up,
       (select count(*)::int from ready) as waiting,
       coalesce((select extract(epoch from now() - min(ready_at))::float8 from ready), 0) as oldest_waiting_seconds,
       coalesce((select extract(epoch from now() - min(requested_at))::float8 from untaken), 0) as oldest_untaken_seconds,

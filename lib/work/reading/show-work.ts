@@ -3,6 +3,7 @@ import { bytesInAnswer } from "../../input/answer-bytes.ts";
 import { thatFit } from "../../input/page.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { TaskWithSteps } from "../core/answers.ts";
+import { whyApart } from "../core/apart.ts";
 import { findTask, type TaskRow } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
 import { type FindHandovers, toAttempt, toDecision, toHandover, toStep } from "./history.ts";
@@ -47,14 +48,14 @@ export async function showWork(
 async function withHistory(db: Db, row: TaskRow, lookups: Lookups): Promise<TaskWithSteps> {
   const { taskId, status, toAgent } = row;
   const latest = { limit: LATEST, latest: true };
-  const [attempts, steps, decisions, handovers, counts, allHandovers, noQueue, refusal] = await Promise.all([
+  const [attempts, steps, decisions, handovers, counts, allHandovers, notStarted, refusal] = await Promise.all([
     findAttempts(db, taskId, latest),
     findSteps(db, taskId, latest),
     findDecisions(db, taskId, latest),
     lookups.findHandovers(db, taskId, latest),
     countHistory(db, taskId),
     lookups.countHandovers(db, taskId),
-    status === "approved" && toAgent !== null ? whyHeldUp(db, toAgent, lookups) : null,
+    status === "approved" && toAgent !== null ? whyNotStarted(db, taskId, toAgent, lookups) : null,
     status === "executing" ? whyRefused(db, taskId) : null,
   ]);
   const refused = refusal === null ? null : `${toAgent} was not reached: ${refusal}`;
@@ -67,7 +68,7 @@ async function withHistory(db: Db, row: TaskRow, lookups: Lookups): Promise<Task
     decisions: thatFit(decisions.map(toDecision), share).toReversed(),
     handovers: thatFit(handovers.map(toHandover), share).toReversed(),
     counts: { ...counts, handovers: allHandovers },
-    held_up: noQueue ?? refused ?? (status === "executing" ? whyNotBegun(attempts[0]) : null),
+    held_up: notStarted ?? refused ?? (status === "executing" ? whyNotBegun(attempts[0]) : null),
   };
 }
 
@@ -81,8 +82,14 @@ function whyNotBegun(attempt: AttemptRow | undefined): string | null {
   return `${asked}, and no process of it has taken the work. GET /agents/${agent} says whether any was heard of; or hand the work over to another agent.`;
 }
 
-/** Work whose agent has no queue waits until it has one. */
-async function whyHeldUp(db: Db, agent: string, { queues, findQueueUrls }: Lookups): Promise<string | null> {
-  if (queues.includes(agent) || (await findQueueUrls(db, [agent]))[agent] !== undefined) return null;
+/** Work whose agent has no queue waits until it has one, and what the database refuses to start waits for somebody to mend it. */
+async function whyNotStarted(
+  db: Db,
+  taskId: string,
+  agent: string,
+  { queues, findQueueUrls }: Lookups,
+): Promise<string | null> {
+  const hasQueue = queues.includes(agent) || (await findQueueUrls(db, [agent]))[agent] !== undefined;
+  if (hasQueue) return await whyApart(db, taskId);
   return `${agent} has no queue yet. GET /agents/${agent} says how to make one; or hand the work over to another agent.`;
 }

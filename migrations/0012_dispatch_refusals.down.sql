@@ -1,0 +1,1 @@
+drop table if exists dispatch_refusals;
