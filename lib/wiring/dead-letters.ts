@@ -1,8 +1,11 @@
 import type { SQSRecord } from "aws-lambda";
+import { dictionary } from "../input/dictionary.ts";
 import { printable } from "../input/json.ts";
 import { ORCHESTRATOR } from "../protocol/messages.ts";
 import { answerTo, type Refusal } from "../protocol/refusal.ts";
+import { findQueueUrls } from "../registry/queues.ts";
 import type { Outgoing } from "../runtime/aws/sqs.ts";
+import { withConnections } from "../runtime/postgres/pool.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Edges } from "./edges.ts";
 
@@ -26,12 +29,12 @@ export async function bury(plane: Sending, letters: Letter[]): Promise<string[]>
     const { remains, error_code, reason } = refusal;
     plane.log.warn("message refused", { ...remains, sqs_message_id: record.messageId, error_code, kind, reason });
   }
-  const answers = letters.flatMap((letter) => answerFor(plane, letter));
+  const { answers, unknown, error: notAsked } = await answersFor(plane, letters);
   const answered = await edges.queues.send(answers);
-  const unanswered = new Set(answers.map(({ id }) => id));
+  const unanswered = new Set([...unknown, ...answers.map(({ id }) => id)]);
   for (const id of answered.sent) unanswered.delete(id);
   const outgoing: Outgoing[] = [];
-  let error = answered.error;
+  let error = notAsked ?? answered.error;
   for (const one of letters.filter(({ record }) => !unanswered.has(record.messageId))) {
     try {
       outgoing.push(evidence(one, await deadLetterQueueOf(edges, one.record.eventSourceARN)));
@@ -57,15 +60,40 @@ function evidence({ record, kind, refusal }: Letter, queueUrl: string): Outgoing
   return { id: messageId, queueUrl, body, attributes };
 }
 
-function answerFor({ settings, stamp }: Sending, { record, kind, refusal }: Letter): Outgoing[] {
+/** The answers to the senders that have a queue, and the ids of the letters of which that is not known, with the error. */
+async function answersFor(
+  plane: Sending,
+  letters: Letter[],
+): Promise<{ answers: Outgoing[]; unknown: string[]; error?: unknown }> {
+  const { agents } = plane.settings.queues;
+  const answerable = letters.filter(({ kind }) => kind !== "failed");
+  const senders = new Set(answerable.map(({ refusal }) => refusal.remains.from_agent));
+  const others = [...senders].filter((agent) => agent !== undefined && agents[agent] === undefined) as string[];
+  const answersBy = (urls: Record<string, string>, some: Letter[]) => some.flatMap((one) => answerBy(plane, urls, one));
+  if (others.length === 0) return { answers: answersBy(agents, answerable), unknown: [] };
+  try {
+    const ask = async () => await findQueueUrls(plane.edges.db, others);
+    const urls = dictionary({ ...(await withConnections(true, ask, FIND_MS)), ...agents });
+    return { answers: answersBy(urls, answerable), unknown: [] };
+  } catch (error) {
+    // The others need no database.
+    const isKnown = ({ refusal }: Letter) => !others.includes(refusal.remains.from_agent ?? "");
+    const unknown = answerable.filter((one) => !isKnown(one)).map(({ record }) => record.messageId);
+    return { answers: answersBy(agents, answerable.filter(isKnown)), unknown, error };
+  }
+}
+
+function answerBy({ stamp }: Sending, urls: Record<string, string>, { record, refusal }: Letter): Outgoing[] {
   const { from_agent } = refusal.remains;
-  const queueUrl = from_agent === undefined || kind === "failed" ? undefined : settings.queues.agents[from_agent];
+  const queueUrl = from_agent === undefined ? undefined : urls[from_agent];
   if (queueUrl === undefined) return [];
   const answering = { from: ORCHESTRATOR, deliveryId: record.messageId, newId: stamp.newId, now: stamp.now() };
   const body = answerTo(refusal, answering);
   return body === undefined ? [] : [{ id: record.messageId, queueUrl, body }];
 }
 
+/** How long the registry may take to say where the senders' queues are. */
+const FIND_MS = 2_000;
 const ASK_MS = 5_000;
 
 /** Where a queue's poison goes. Throws where its redrive policy names no queue. */

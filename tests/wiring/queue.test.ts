@@ -13,6 +13,7 @@ import { pauseSeconds } from "../../lib/wiring/failures.ts";
 import { queue } from "../../lib/wiring/queue.ts";
 import { functionPlane } from "../../lib/wiring/serve.ts";
 import * as samples from "../protocol/samples.ts";
+import { defineAgents } from "../support/database/registry.ts";
 import { agentQueue, put, receive, sqs } from "../support/http/events.ts";
 
 const plane = functionPlane(sqsQueues());
@@ -131,6 +132,42 @@ test.each([
   expect(answer.batchItemFailures).toEqual([]);
   expect((await receive(deadLetters)).Records.map(({ body }) => body)).toEqual([text]);
   for (const agent of ["code", "infra"]) expect((await receive(agentQueue(agent))).Records).toEqual([]);
+});
+
+test("a sender of the registry is answered on the queue of its definition", async () => {
+  const QueueName = `own-${randomUUID()}`;
+  const { QueueUrl = "" } = await sqs.send(new CreateQueueCommand({ QueueName }));
+  await defineAgents(plane.db, { name: "poet" });
+  await plane.db`update agent_definitions set queue_url = ${QueueUrl} where agent_name = 'poet'`;
+  const event = await deliver(
+    JSON.stringify({ ...status({ from_agent: "poet" }), type: "?" }),
+    JSON.stringify({ ...status({ from_agent: "infra" }), type: "?" }),
+  );
+
+  expect(await queue(plane, none)(event)).toEqual({ batchItemFailures: [] });
+
+  const answers = [...(await receive(QueueUrl)).Records, ...(await receive(agentQueue("infra"))).Records];
+  const told = answers.map(({ body }) => JSON.parse(body));
+  expect(told).toMatchObject([
+    { to_agent: "poet", payload: { error_code: 5003 } },
+    { to_agent: "infra", payload: { error_code: 5003 } },
+  ]);
+});
+
+test("while the registry does not answer, letters of senders that it may know stay on the queue, and no others", async () => {
+  const away = Object.assign(async () => {
+    throw Object.assign(new Error("away"), { code: "ECONNREFUSED" });
+  }, plane.db);
+  const cut = { ...plane, edges: { ...plane.edges, db: away as unknown as typeof plane.db } };
+  const [poets, infras] = ["poet", "infra"].map((from_agent) =>
+    JSON.stringify({ ...status({ from_agent }), type: "?" }),
+  );
+  const event = await deliver(poets ?? "", infras ?? "", "hello");
+  const idOf = (body?: string) => event.Records.find((one) => one.body === body)?.messageId;
+
+  expect(await queue(cut, none)(event)).toEqual({ batchItemFailures: [{ itemIdentifier: idOf(poets) }] });
+
+  expect((await receive(deadLetters)).Records.map(({ body }) => body).toSorted()).toEqual([infras, "hello"].toSorted());
 });
 
 function record(body: string) {
