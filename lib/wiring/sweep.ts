@@ -2,7 +2,7 @@ import type { Actor } from "../access/actor.ts";
 import { Unavailable } from "../errors.ts";
 import { keepPartitions } from "../router/series.ts";
 import type { Log } from "../runtime/log.ts";
-import { isConnectionError, isPasswordRefused } from "../runtime/postgres/db-errors.ts";
+import { isConnectionSpent } from "../runtime/postgres/db-errors.ts";
 import { withConnections } from "../runtime/postgres/pool.ts";
 import type { Spoilt } from "../work/core/spoilt.ts";
 import { toWire } from "../work/core/wire.ts";
@@ -84,7 +84,7 @@ function steps(log: Log) {
     try {
       return await run();
     } catch (error) {
-      if (isConnectionError(error) || isPasswordRefused(error) || error instanceof Unavailable) throw error;
+      if (isConnectionSpent(error) || error instanceof Unavailable) throw error;
       log.error("sweep step failed", { step: name, error });
       failed.push({ step: name, error });
       return undefined;

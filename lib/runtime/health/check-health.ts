@@ -5,7 +5,7 @@ import { renewAll } from "../postgres/pool.ts";
 import type { Health, HealthPart } from "./health.ts";
 
 type Checks = {
-  /** Answers the names of the migrations that the database has. */
+  /** Answers the names of the migrations that the database has; rejects where it takes no writes. */
   applied: () => Promise<string[]>;
   expected: readonly string[];
   /** Queue URLs by name. */

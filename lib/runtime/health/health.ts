@@ -4,7 +4,7 @@ import * as z from "zod";
 export const HealthPart = z.strictObject({
   status: z.enum(["ok", "failing"]),
   latency_ms: z.int().min(0),
-  error: z.string().optional().describe("a code, never a message"),
+  error: z.string().optional().describe("a code, never a message; read_only: the database takes no writes"),
 });
 export type HealthPart = z.infer<typeof HealthPart>;
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { CallerError, type FieldFault, Misconfigured, Unavailable } from "../../errors.ts";
-import { isBusyError, isConnectionError, isPasswordRefused } from "../postgres/db-errors.ts";
+import { isDatabaseAway } from "../postgres/db-errors.ts";
 
 /** The content type of every error of ours (RFC 9457). */
 export const PROBLEM = "application/problem+json";
@@ -62,7 +62,7 @@ export function problemOf(error: unknown, traceId: string): { problem: Problem; 
 }
 
 function isTransient(error: unknown): boolean {
-  return error instanceof Unavailable || isConnectionError(error) || isPasswordRefused(error) || isBusyError(error);
+  return error instanceof Unavailable || isDatabaseAway(error);
 }
 
 function make(status: number, code: string, detail: string, traceId: string, fields: FieldFault[] = []): Problem {

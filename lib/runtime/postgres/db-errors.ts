@@ -12,6 +12,14 @@ export function isPasswordRefused(error: unknown): boolean {
   return codeOf(error) === "28P01";
 }
 
+/**
+ * Whether the next call should have a new connection: this one is lost, its password was rotated, or its server takes no writes (25006),
+ * as after a failover, where another one does.
+ */
+export function isConnectionSpent(error: unknown): boolean {
+  return isConnectionError(error) || isPasswordRefused(error) || codeOf(error) === "25006";
+}
+
 // Statement timeout, lock timeout, serialisation failure, deadlock, and what the server lacks: memory, disk, connections.
 const BUSY_ERRORS = /^(57014|55P03|40001|40P01|53...)$/;
 
@@ -30,12 +38,15 @@ export function isDataRefused(error: unknown): boolean {
   return /^(22|23|54)...$/.test(codeOf(error)) && !isBusyError(error);
 }
 
+/** Every one has a digit, as EPERM and its like have not. */
+const SQLSTATE = /^(?=.*\d)[0-9A-Z]{5}$/;
+
 /**
  * Whether it is the database, and not what it was given, that kept a statement from being done: away, busy, read only, not migrated,
  * or whatever else it answers that is not about the data.
  */
 export function isDatabaseAway(error: unknown): boolean {
-  return isConnectionError(error) || (/^[0-9A-Z]{5}$/.test(codeOf(error)) && !isDataRefused(error));
+  return isConnectionError(error) || (SQLSTATE.test(codeOf(error)) && !isDataRefused(error));
 }
 
 const LOST = /^(CONNECTION_CLOSED|ECONNRESET|EPIPE|ETIMEDOUT)$/;

@@ -2,7 +2,7 @@ import type postgres from "postgres";
 import { Unavailable } from "../../errors.ts";
 import { within } from "../../time.ts";
 import { log } from "../log.ts";
-import { isConnectionError, isPasswordRefused } from "./db-errors.ts";
+import { isConnectionSpent } from "./db-errors.ts";
 import { begin, watched } from "./transaction.ts";
 
 type Sql = postgres.Sql<Record<string, never>>;
@@ -104,7 +104,7 @@ async function retire(old: Opened): Promise<void> {
  * Runs one call of an entry point, which has `ms` milliseconds: then it rejects with Unavailable, whatever it still waits for, and
  * its connections are replaced. Before it, connections that were not used for ten seconds are tried, and replaced
  * where they do not answer: nothing has happened yet, so that is safe for every call. When a connection is lost
- * in the middle, a `repeatable` run is run once more; any other rejects with the error.
+ * in the middle, or leads to a server that takes no writes, a `repeatable` run is run once more; any other rejects with the error.
  */
 export async function withConnections<T>(repeatable: boolean, run: () => Promise<T>, ms = CALL_MS): Promise<T> {
   const call: Call = { renewals, over: false };
@@ -135,7 +135,7 @@ async function runAgain<T>(call: Call, repeatable: boolean, run: () => Promise<T
     if (!call.over && call.renewals === renewals) for (const pool of renewables) pool.provenAt = Date.now();
     return result;
   } catch (error) {
-    if (call.over || (!isConnectionError(error) && !isPasswordRefused(error))) throw error;
+    if (call.over || !isConnectionSpent(error)) throw error;
     renewFor(call, error);
     if (!repeatable) throw error;
     log.warn("call repeated", { error });

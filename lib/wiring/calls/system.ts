@@ -1,6 +1,7 @@
 import { appliedMigrations } from "../../migrations/ledger.ts";
 import { checkHealth } from "../../runtime/health/check-health.ts";
 import type { getHealth } from "../../runtime/http/routes.ts";
+import { ensureWritable } from "../../runtime/postgres/writable.ts";
 import type { Answers } from "../serve.ts";
 import { warningsOf } from "../warnings.ts";
 
@@ -11,7 +12,10 @@ export function health(expected: readonly string[]): Answers<typeof getHealth> {
     const { work, results, agents } = settings.queues;
     const ofAgents = Object.entries(agents).map(([agent, url]) => [`agent.${agent}`, url] as const);
     const found = await checkHealth({
-      applied: async () => (await appliedMigrations(db)).map(({ name }) => name),
+      applied: async () => {
+        await ensureWritable(db);
+        return (await appliedMigrations(db)).map(({ name }) => name);
+      },
       expected,
       queues: { work, results, ...Object.fromEntries(ofAgents) },
       counts: edges.queues.counts,

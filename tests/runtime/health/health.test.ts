@@ -99,6 +99,22 @@ test.each(["hang up", "swallow"] as const)(
   },
 );
 
+test("a database that takes no writes is failing, before and after its sessions know it, and well again after", async () => {
+  const name = new URL(direct).pathname.slice(1);
+  await health();
+  const alter = async (how: string) =>
+    await db.begin("read write", async (tx) => await tx.unsafe(`alter database "${name}" ${how}`));
+  await alter("set default_transaction_read_only = on");
+  const answers = [await health(), await health()];
+  await alter("reset default_transaction_read_only");
+
+  expect(answers.map(({ status, json }) => [status, json.status, json.database.error])).toEqual([
+    [503, "failing", "read_only"],
+    [503, "failing", "read_only"],
+  ]);
+  expect((await health()).status).toBe(200);
+});
+
 test("a queue that is not there is failing by its code, and names no address", async () => {
   await sqs.send(new DeleteQueueCommand({ QueueUrl: agentQueue("research") }));
 

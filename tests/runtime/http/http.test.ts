@@ -261,6 +261,8 @@ test.each([
   ["a shutdown", withCode("57P01")],
   ["a statement over its time", withCode("57014")],
   ["a deadlock", withCode("40P01")],
+  ["a server that takes no writes", withCode("25006")],
+  ["a database that is not migrated", withCode("42P01")],
 ])("%s is 503 with Retry-After", async (_what, error) => {
   const answer = await send(failing(error), good);
 
@@ -273,6 +275,7 @@ test.each([
   "secret words",
   undefined,
   withCode("23505", "secret words"),
+  withCode("EPERM", "secret words"),
 ])("any other error is 500 and keeps its words to itself: %s", async (error) => {
   const answer = await send(failing(error), good);
 
