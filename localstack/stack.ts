@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { wrongSettings } from "./check-settings.ts";
@@ -96,9 +96,29 @@ async function check({ port, dataDir }: StackOptions): Promise<void> {
   }
   // Asked here too, so that a second start is refused at once; the stack itself takes it for good.
   takeDataDir(dataDir).release();
+  checkSpace(dataDir);
   if ((await tryPort(port)) === undefined) {
     throw new Error(`Port ${port} is taken. Start with another one: npm start -- --port ${port + 1}`);
   }
+}
+
+/** What a start writes, with something to work in: a new database and the built functions, or the latter alone. */
+const NEW_MB = 200;
+const AGAIN_MB = 50;
+
+/** Throws where there is too little space for the data: what then fails halfway would say so in its own words, or not at all. */
+export function checkSpace(dataDir: string, free = freeMegabytes(dataDir)): void {
+  const needed = existsSync(join(dataDir, "postgres")) ? AGAIN_MB : NEW_MB;
+  if (free >= needed) return;
+  throw new Error(
+    `There is too little space in ${dataDir}: ${free} MB are free, and a start needs ${needed} MB. ` +
+      `See what takes it (df -h ${dataDir}), make room, or name another folder: WAYBILL_DATA=FOLDER npm start`,
+  );
+}
+
+function freeMegabytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return Math.floor((bavail * bsize) / 1_000_000);
 }
 
 async function startFunctions({ port, dataDir, onLine }: StackOptions): Promise<Started> {

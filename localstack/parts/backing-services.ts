@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import postgres from "postgres";
 import { freePort } from "./ports.ts";
-import { startPostgres } from "./postgres.ts";
+import { lackOfSpace, startPostgres } from "./postgres.ts";
 import { createQueues } from "./queues.ts";
 import { leaveShell } from "./shell.ts";
 import { LOCAL_REGION, startSqs } from "./sqs.ts";
@@ -45,7 +45,9 @@ export async function startServices(dataDir: string): Promise<Services> {
       });
       broken = server.ended.then(async () => {
         if (asked) return await new Promise<never>(() => {});
-        throw new Error(`Postgres ended. Its log: ${join(dataDir, "logs", "postgres.log")}`);
+        const log = join(dataDir, "logs", "postgres.log");
+        const todo = `See why, and start again: tail -n 30 ${log}; npm start`;
+        throw new Error(`Postgres ended. ${lackOfSpace(server.tail(), join(dataDir, "postgres")) ?? todo}`);
       });
       broken.catch(() => {});
       await createDatabase(server.url("postgres"));

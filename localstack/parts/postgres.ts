@@ -12,6 +12,8 @@ export type LocalPostgres = {
   stop: () => Promise<void>;
   /** Settles when the server has ended, asked or not. */
   ended: Promise<Ending>;
+  /** The last lines that it printed. */
+  tail: () => string;
 };
 
 const USER = "waybill";
@@ -42,25 +44,26 @@ export async function startPostgres(options: {
     ...(options.durable === false ? ["fsync=off", "synchronous_commit=off", "full_page_writes=off"] : []),
   ].flatMap((setting) => ["-c", setting]);
   const args = ["-D", dataDir, "-p", String(options.port), ...settings];
-  const server = await startServer(join(native, "bin/postgres"), args, ownerOf(dataDir), options.logFile);
+  const server = await startServer(join(native, "bin/postgres"), args, dataDir, options.logFile);
   return {
     port: options.port,
     url: (database) => `postgres://${USER}@127.0.0.1:${options.port}/${database}`,
     stop: async () => await server.stop({ graceMs: 5000, ask: "SIGINT", end: "SIGQUIT" }),
     ended: server.ended,
+    tail: server.tail,
   };
 }
 
 /** Starts the server and answers when it takes connections; throws what it said where it does not. */
-async function startServer(program: string, args: string[], uid: number, logFile?: string): Promise<Started> {
+async function startServer(program: string, args: string[], dataDir: string, logFile?: string): Promise<Started> {
   const ready = Promise.withResolvers<"ready">();
   const onLine = (line: string) => {
     if (line.includes("ready to accept connections")) ready.resolve("ready");
   };
-  const server = start({ ...asUser(program, args, uid), logFile, onLine });
+  const server = start({ ...asUser(program, args, ownerOf(dataDir)), logFile, onLine });
   const outcome = await Promise.race([ready.promise, server.ended]);
   if (outcome === "ready") return server;
-  throw failure("Postgres", outcome, server.tail());
+  throw failure("Postgres", dataDir, outcome, server.tail());
 }
 
 function nativeDir(binaries: Binaries): string {
@@ -86,7 +89,11 @@ async function initialise(native: string, dataDir: string): Promise<void> {
   const args = ["-D", fresh, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions"];
   const initdb = start(asUser(join(native, "bin/initdb"), args, NOBODY));
   const ending = await initdb.ended;
-  if (ending.code !== 0) throw failure("initdb", ending, initdb.tail());
+  if (ending.code !== 0) {
+    // What it has made so far takes the space that whoever mends it needs.
+    rmSync(fresh, { recursive: true, force: true });
+    throw failure("initdb", dataDir, ending, initdb.tail());
+  }
   mkdirSync(dirname(dataDir), { recursive: true });
   renameSync(fresh, dataDir);
 }
@@ -118,14 +125,23 @@ function asUser(program: string, args: string[], uid: number): Program {
   return { command: "setpriv", args: [...drop, program, ...args], env };
 }
 
-function failure(what: string, ending: Ending, said: string): Error {
+/** What to do where Postgres says that the disk of its data is full; undefined where it does not. */
+export function lackOfSpace(said: string, dataDir: string): string | undefined {
+  if (!/no space left on device/i.test(said)) return undefined;
+  const folder = dirname(dataDir);
+  return `There is no space left in ${folder}: see what takes it (df -h ${folder}; du -sh ${folder}/*), make room, and run: npm start`;
+}
+
+function failure(what: string, dataDir: string, ending: Ending, said: string): Error {
   const cause = ending.error;
   if (cause !== undefined) {
     const todo = asRoot ? "Install setpriv (package util-linux), or start as another user than root." : "Run: npm ci";
     return new Error(`${what} does not start: ${cause.message}. ${todo}`, { cause });
   }
   const taken = said.includes("Address already in use") ? "Its port is taken. " : "";
-  return new Error(`${what} did not start (${describeEnding(ending)}). ${taken}It said:\n${said}`);
+  return new Error(
+    `${what} did not start (${describeEnding(ending)}). ${taken}It said:\n${said}\n${lackOfSpace(said, dataDir) ?? "Mend what it says, and run: npm start"}`,
+  );
 }
 
 /** Ends a server that a killed stack left running over `dataDir`; the stack's lock says that nobody else uses it. */

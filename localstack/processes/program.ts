@@ -2,6 +2,7 @@
 // that it has started, by its group. What would be left of this file with it is that, and 20 packages more.
 import { type ChildProcess, spawn } from "node:child_process";
 import { appendFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { within } from "../../lib/time.ts";
 
@@ -54,7 +55,7 @@ export function start({ command, args, cwd, env, channel = false, logFile, onLin
   const hear = (line: string) => {
     lines.splice(0, lines.length - TAIL_LINES + 1);
     lines.push(line);
-    if (logFile !== undefined) appendFileSync(logFile, `${line}\n`);
+    if (logFile !== undefined) keep(logFile, line);
     onLine?.(line);
   };
   for (const stream of [child.stdout, child.stderr]) {
@@ -77,6 +78,24 @@ export function start({ command, args, cwd, env, channel = false, logFile, onLin
       await ended;
     },
   };
+}
+
+const told = new Set<string>();
+
+/** Appends a line to a log; one that cannot be written, such as on a full disk, ends nothing, and is told once for its folder. */
+function keep(logFile: string, line: string): void {
+  try {
+    appendFileSync(logFile, `${line}\n`);
+  } catch (error) {
+    const folder = dirname(logFile);
+    if (told.has(folder)) return;
+    told.add(folder);
+    const reason = (error as Error).message;
+    console.error(
+      `The logs in ${folder} cannot be written, and miss what is said now: ${reason}\n` +
+        `All else goes on as far as it needs no space. See what takes it, and make room: df -h ${folder}; du -sh ${dirname(folder)}/*`,
+    );
+  }
 }
 
 /** How a program ended, in words. */
