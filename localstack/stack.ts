@@ -44,7 +44,7 @@ export type StackOptions = StackEvents & {
   signal?: AbortSignal;
 };
 
-/** Longest that the functions, SQS and Postgres may take to stop; with the agents' three seconds that is under ten. */
+/** Longest that the functions, SQS and Postgres may take to stop, once the agents and the bridge have had their grace. */
 const STOP_MS = 6000;
 
 type Ready = Extract<Report, { ready: unknown }>["ready"];

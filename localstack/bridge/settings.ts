@@ -46,7 +46,7 @@ export const bridgeSettings = {
   }),
   port: setting({
     env: "BRIDGE_PORT",
-    says: "The port of the bridge's /health and /counters; 0 is any free one.",
+    says: "The port of the bridge's /health and /counters; 0, as npm start says, is any free one.",
     takes: whole(0, 65_535),
     default: "9326",
   }),
@@ -59,7 +59,7 @@ export const bridgeSettings = {
   }),
   pollSeconds: setting({
     env: "BRIDGE_POLL_SECONDS",
-    says: "How long one call waits for messages. A stopping bridge waits for its last one.",
+    says: "How long one call waits for messages. A stopping bridge waits for its last one; npm start says 1.",
     unit: "seconds",
     takes: whole(1, 20),
     default: "2",
@@ -73,7 +73,7 @@ export const bridgeSettings = {
   }),
   graceSeconds: setting({
     env: "BRIDGE_GRACE_SECONDS",
-    says: "How long a stopping bridge may finish what it has in hand, before it gives the rest back.",
+    says: "How long a stopping bridge may finish what it has in hand, before it gives the rest back; npm start says 2.",
     unit: "seconds",
     takes: whole(0, 3600),
     default: "8",

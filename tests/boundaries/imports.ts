@@ -134,8 +134,16 @@ export const FOLDERS: Record<string, Row> = {
 
   // The local stack: runs the entry points as bundles, whose names only a run knows.
   "localstack/processes": program([]),
+  // The settings of the bridge that it starts.
   "localstack/parts": program(
-    ["localstack/processes", "lib/runtime", "lib/runtime/aws", "lib/agent-kit/transports", "lib/terminal"],
+    [
+      "localstack/processes",
+      "localstack/bridge/settings.ts",
+      "lib/runtime",
+      "lib/runtime/aws",
+      "lib/agent-kit/transports",
+      "lib/terminal",
+    ],
     ["@aws-sdk/client-sqs", "amqplib", "fauxqs", "postgres", "yaml"],
   ),
   "localstack/functions": program(

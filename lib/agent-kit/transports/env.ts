@@ -108,14 +108,14 @@ export const agentSettings = {
   }),
   pollSeconds: setting({
     env: "AGENT_POLL_SECONDS",
-    says: "How long one call of an agent waits for messages.",
+    says: "How long one call of an agent waits for messages; npm start says 1.",
     unit: "seconds",
     takes: whole(1, 20),
     default: "3",
   }),
   graceSeconds: setting({
     env: "AGENT_GRACE_SECONDS",
-    says: "How long a stopping agent may finish its work, before it hands the rest back.",
+    says: "How long a stopping agent may finish its work, before it hands the rest back; npm start says 2.",
     unit: "seconds",
     takes: whole(0, 3600),
     default: "8",
