@@ -2,6 +2,7 @@ import * as z from "zod";
 import { Uuid } from "../protocol/messages.ts";
 import type { Db } from "../runtime/postgres/db.ts";
 import { STATUSES } from "../work/core/lifecycle.ts";
+import { statusColumn } from "../work/core/task-row.ts";
 import { Count, days, lastMoment, limit, report, since, Time } from "./report.ts";
 
 const Tokens = z.number().nullable().describe("sum of those that are known; null where none is");
@@ -32,7 +33,7 @@ export const externalAiUse = report({
   query: async (db, parameters, now) =>
     await db`
     with recent as materialized (
-      select task_id, ${lastMoment(db)} as used_at, status, work_type, to_agent, external_ai_used, request_text
+      select task_id, ${lastMoment(db)} as used_at, ${statusColumn(db)} as status, work_type, to_agent, external_ai_used, request_text
       from tasks
       where jsonb_typeof(external_ai_used) in ('array', 'object') and external_ai_used not in ('[]', '{}')
         and ${lastMoment(db)} >= ${since(db, parameters.days, now)}

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { JsonObject, Uuid } from "../protocol/messages.ts";
 import type { Db } from "../runtime/postgres/db.ts";
 import { STATUSES } from "../work/core/lifecycle.ts";
+import { statusColumn } from "../work/core/task-row.ts";
 import { Count, days, lastMoment, limit, Milliseconds, report, runMs, since, Time } from "./report.ts";
 
 const Resources = JsonObject.nullable().describe("as told; where that has over 4 kB only omitted_bytes");
@@ -27,7 +28,7 @@ export const resourceUse = report({
   query: async (db, parameters, now) =>
     await db`
     with used as materialized (
-      select task_id, status, work_type, to_agent, attempt, estimated_resources, actual_resources, request_text,
+      select task_id, ${statusColumn(db)} as status, work_type, to_agent, attempt, estimated_resources, actual_resources, request_text,
         ${lastMoment(db)} as last_moment,
         case when completed_at is not null or status = 'executing' then ${runMs(db, now)} end as run_ms
       from tasks

@@ -4,6 +4,7 @@ import { must } from "../input/faults.ts";
 import { Uuid } from "../protocol/messages.ts";
 import type { Db } from "../runtime/postgres/db.ts";
 import { STATUSES } from "../work/core/lifecycle.ts";
+import { statusColumn } from "../work/core/task-row.ts";
 import {
   Count,
   clock,
@@ -75,9 +76,9 @@ export const tasksByStatus = report({
     await db`
     select status, coalesce(tasks, 0)::int as tasks, round(coalesce(tasks, 0) / sum(tasks) over (), 4)::float8 as share,
       oldest_created_at, newest_created_at
-    from unnest(enum_range(null::task_status)) with ordinality as known (status, place) left join (
-      select status, count(*) as tasks, min(created_at) as oldest_created_at, max(created_at) as newest_created_at
-      from tasks group by status
+    from unnest(${[...STATUSES]}::text[]) with ordinality as known (status, place) left join (
+      select ${statusColumn(db)} as status, count(*) as tasks, min(created_at) as oldest_created_at, max(created_at) as newest_created_at
+      from tasks group by 1
     ) as present using (status)
     order by place
   `,
@@ -105,8 +106,8 @@ export const longestRunning = report({
   query: async (db, parameters, now) =>
     await db`
     with longest as materialized (
-      select task_id, status, work_type, to_agent, attempt, timeout_seconds, started_at, completed_at, request_text,
-        ${runMs(db, now)} as run_ms,
+      select task_id, ${statusColumn(db)} as status, work_type, to_agent, attempt, timeout_seconds, started_at, completed_at,
+        request_text, ${runMs(db, now)} as run_ms,
         round(extract(epoch from coalesce(completed_at, ${clock(db, now)}) - created_at) * 1000)::float8 as total_ms
       from tasks
       where started_at is not null and (completed_at is not null or status = 'executing')

@@ -110,8 +110,9 @@ export const FOLDERS: Record<string, Row> = {
   "lib/llm/attempt": room(["lib/llm/{config,dialects,routing,accounts}"], ["eventsource-parser"]),
   "lib/llm": room(["lib/llm/{config,dialects,routing,accounts,attempt}"]),
 
-  // Reads the tables of every room, and no room imports it. The names of the states are those of the life cycle.
-  "lib/reports": room(["lib/work/core/{lifecycle,unknown-work,wire}.ts"]),
+  // Reads the tables of every room, and no room imports it. The names of the states are those of the life cycle,
+  // and the status of work that is being stopped is told as callers see it.
+  "lib/reports": room(["lib/work/core/{lifecycle,task-row,unknown-work,wire}.ts"]),
 
   // Where the rooms meet: builds them, and alone opens the database. The calls: what answers each route.
   "lib/wiring": program(

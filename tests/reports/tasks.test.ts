@@ -80,7 +80,7 @@ test("every status is counted, those without tasks too", async () => {
   await buildTask(db, { status: "completed", created_at: old });
   await buildTask(db, { status: "completed" });
   await buildTask(db, { status: "executing" });
-  await buildTask(db, { status: "cancelled" });
+  await buildTask(db, { status: "cancelling" });
 
   const rows = await ask(db, "tasks-by-status");
 
@@ -88,19 +88,29 @@ test("every status is counted, those without tasks too", async () => {
     ["pending", 0, 0],
     ["approved", 0, 0],
     ["executing", 1, 0.25],
+    ["cancelling", 1, 0.25],
     ["completed", 2, 0.5],
     ["failed", 0, 0],
     ["rejected", 0, 0],
-    ["cancelled", 1, 0.25],
+    ["cancelled", 0, 0],
   ]);
-  expect(rows[3].oldest_created_at).toBe(old.toISOString());
+  expect(rows[4].oldest_created_at).toBe(old.toISOString());
   expect(rows[0].oldest_created_at).toBeNull();
 });
+
+test.each(["longest-running", "resource-use", "external-ai-use"] as const)(
+  "%s tells work that is being stopped as cancelling",
+  async (name) => {
+    await buildTask(db, { status: "cancelling", external_ai_used: [{ model: "m", cost: 1 }] });
+
+    expect(await ask(db, name)).toMatchObject([{ status: "cancelling" }]);
+  },
+);
 
 test("without tasks every status has none and no share", async () => {
   const rows = await ask(db, "tasks-by-status");
 
-  expect(rows).toHaveLength(7);
+  expect(rows).toHaveLength(8);
   for (const row of rows) expect(row).toMatchObject({ tasks: 0, share: null, newest_created_at: null });
 });
 

@@ -41,7 +41,8 @@ export async function buildTask(db: Db, parts: TaskParts = {}): Promise<string> 
   const status = parts.status ?? "completed";
   const created = parts.created_at ?? new Date(Date.now() - 3_600_000);
   const after = (seconds: number) => new Date(created.getTime() + seconds * 1000);
-  const ran = ["executing", "completed", "failed"].includes(status);
+  const executing = status === "executing" || status === "cancelling";
+  const ran = executing || ["completed", "failed"].includes(status);
   const approved = ran || status === "approved";
   const row = {
     task_id: uuidv7At(created),
@@ -71,9 +72,10 @@ export async function buildTask(db: Db, parts: TaskParts = {}): Promise<string> 
     started_at: ran ? after(3) : null,
     completed_at: FINAL.includes(status) ? after(63) : null,
     error_message: status === "failed" ? "it broke" : null,
-    lease_until: status === "executing" ? new Date(Date.now() + 3_600_000) : null,
-    deadline: status === "executing" ? new Date(Date.now() + 7_200_000) : null,
+    lease_until: executing ? new Date(Date.now() + 3_600_000) : null,
+    deadline: executing ? new Date(Date.now() + 7_200_000) : null,
     ...parts,
+    ...(status === "cancelling" ? { status: "executing", stopping: "cancelled" } : {}),
     ...json(db, parts, ["estimated_resources", "actual_resources", "external_ai_used"]),
   };
   await db`insert into tasks ${db(row)}`;
