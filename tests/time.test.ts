@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { within } from "../lib/time.ts";
+import { deadline, within } from "../lib/time.ts";
 
 const late = () => "late";
 
@@ -18,6 +18,19 @@ test("what is late is answered, or thrown, by the caller's own word", async () =
     throw new Error("too late");
   };
   await expect(within(1, slow, refuse)).rejects.toThrow("too late");
+});
+
+test("a deadline that a blocked event loop has let pass is over only once what came meanwhile could be heard", async () => {
+  const over = deadline(20);
+  const inTime = deadline(60_000);
+  for (const end = performance.now() + 1000; performance.now() < end; );
+  await sleep(0);
+  expect(over.aborted).toBe(false);
+
+  await new Promise((resolve) => over.addEventListener("abort", resolve));
+  expect([over.reason.name, inTime.aborted]).toEqual(["TimeoutError", false]);
+  const next = deadline(1);
+  await new Promise((resolve) => next.addEventListener("abort", resolve));
 });
 
 test("what fails once nobody waits for it any more is nobody's unhandled rejection", async () => {

@@ -83,7 +83,7 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
     ...tools,
     transport,
     clock,
-    execute: (run) => execute(run, options.work, tools),
+    execute: async (run) => await execute(run, options.work, tools).finally(() => watching.look()),
   });
   const forgetting = setInterval(() => journal.forgetBefore(Date.now() - RETENTION_MS), 3_600_000);
   const extending = setInterval(() => inbox.extend(), (settings.visibilitySeconds * 1000) / 3);

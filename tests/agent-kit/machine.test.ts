@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, expect, test, vi } from "vitest";
 import { watchClock } from "../../lib/agent-kit/clock.ts";
 import { recordSteps } from "../../lib/agent-kit/steps.ts";
@@ -85,18 +86,35 @@ test("an agent whose clock is behind a message's says so, and works", async () =
   await behind.crash();
 });
 
+/** What the log says of a block: how long, and by which work. */
+async function blockIn(agent: { stderr: () => string }): Promise<{ blocked_ms: number; work: unknown[] }> {
+  const lines = await until("it is said", () => {
+    const found = agent.stderr().split("\n").slice(0, -1);
+    return found.some((each) => each.includes('"event loop blocked"')) && found;
+  });
+  return JSON.parse(lines.find((each) => each.includes('"event loop blocked"')) ?? "");
+}
+
+test("work that ends right after it has blocked the event loop is named", async () => {
+  const agent = await start("blocked-to-the-end");
+  const parameters = { name: "spin", ms: 4000, rest: 0 };
+  const asked = await ask("research", "probe.block", parameters, { lease_seconds: 3 });
+  await heard.result(asked);
+
+  const { blocked_ms, work } = await blockIn(agent);
+  expect(blocked_ms).toBeGreaterThan(1000);
+  expect(work).toEqual([{ task_id: asked.task_id, work_type: "probe.block" }]);
+  await sleep(1500);
+  expect(agent.stderr().split('"event loop blocked"')).toHaveLength(2);
+  await agent.crash();
+});
+
 test("work that blocks the event loop for longer than a third of its lease is named, and the sign of life follows", async () => {
   const agent = await start("blocked");
   const asked = await ask("research", "probe.block", { name: "block", ms: 4000 }, { lease_seconds: 3 });
   await heard.result(asked);
-  await until("it is said", () => agent.stderr().includes('"event loop blocked"'));
 
-  const line =
-    agent
-      .stderr()
-      .split("\n")
-      .find((each) => each.includes('"event loop blocked"')) ?? "";
-  const { blocked_ms, work } = JSON.parse(line) as { blocked_ms: number; work: unknown[] };
+  const { blocked_ms, work } = await blockIn(agent);
   expect(blocked_ms).toBeGreaterThan(1000);
   expect(work).toEqual([{ task_id: asked.task_id, work_type: "probe.block" }]);
   const beats = () => heard.told(asked, "executing").filter(({ payload }) => payload.step === undefined).length;

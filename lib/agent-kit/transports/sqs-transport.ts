@@ -6,6 +6,7 @@ import {
   ReceiveMessageCommand,
 } from "@aws-sdk/client-sqs";
 import { sendAll, sqs } from "../../runtime/aws/sqs.ts";
+import { deadline } from "../../time.ts";
 import type { AgentSettings, SqsQueue } from "./env.ts";
 import type { Delivery, Transport } from "./transport.ts";
 
@@ -31,10 +32,10 @@ export function sqsTransport({ queue, visibilitySeconds, pollSeconds }: SqsSetti
   const changeVisibility = async (message: Message, seconds: number) => {
     const { ReceiptHandle } = message;
     const change = { QueueUrl: queueUrl, ReceiptHandle, VisibilityTimeout: seconds };
-    await sqs.send(new ChangeMessageVisibilityCommand(change), deadline());
+    await sqs.send(new ChangeMessageVisibilityCommand(change), patience());
   };
   const accept = async ({ ReceiptHandle }: Message) => {
-    await sqs.send(new DeleteMessageCommand({ QueueUrl: queueUrl, ReceiptHandle }), deadline());
+    await sqs.send(new DeleteMessageCommand({ QueueUrl: queueUrl, ReceiptHandle }), patience());
   };
   let asideUntil = 0;
   const deliver = (message: Message): Delivery => {
@@ -66,7 +67,7 @@ export function sqsTransport({ queue, visibilitySeconds, pollSeconds }: SqsSetti
           VisibilityTimeout: visibilitySeconds,
           MessageSystemAttributeNames: ["ApproximateReceiveCount"],
         }),
-        deadline(pollSeconds),
+        patience(pollSeconds),
       );
       return (Messages ?? []).map(deliver);
     },
@@ -75,6 +76,6 @@ export function sqsTransport({ queue, visibilitySeconds, pollSeconds }: SqsSetti
 }
 
 /** A connection that died without a word must not hold the agent for ever. */
-function deadline(extraSeconds = 0): { abortSignal: AbortSignal } {
-  return { abortSignal: AbortSignal.timeout((10 + extraSeconds) * 1000) };
+function patience(extraSeconds = 0): { abortSignal: AbortSignal } {
+  return { abortSignal: deadline((10 + extraSeconds) * 1000) };
 }

@@ -6,6 +6,7 @@ import {
   SQSClient,
   type SQSClientConfig,
 } from "@aws-sdk/client-sqs";
+import { deadline } from "../../time.ts";
 
 /** What one call of SQS carries, attributes counted; a message by itself may be as large. */
 const MAX_BATCH_BYTES = 1_048_576;
@@ -37,8 +38,7 @@ type Send = (input: SendMessageBatchCommandInput, ms: number) => Promise<SendMes
 
 /** The calls of a client. */
 export function sendBySdk(client: SQSClient): Send {
-  return async (input, ms) =>
-    await client.send(new SendMessageBatchCommand(input), { abortSignal: AbortSignal.timeout(ms) });
+  return async (input, ms) => await client.send(new SendMessageBatchCommand(input), { abortSignal: deadline(ms) });
 }
 
 /** What became of messages that were to be sent. */
