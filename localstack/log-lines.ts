@@ -17,6 +17,8 @@ export function readable(source: string, line: string): string | undefined {
   const entry = parse(line);
   if (entry === undefined) return undefined;
   const { time, level, event, ...fields } = entry;
+  // Metrics, which CloudWatch reads out of the log whatever its level; here they would push all else off the screen.
+  if ("_aws" in fields) return undefined;
   if (level === "debug" || (level === "info" && QUIET.has(event))) return undefined;
   const what = event.padEnd(18);
   const painted = level === "error" ? styleText("red", what) : level === "warn" ? styleText("yellow", what) : what;
