@@ -1,3 +1,4 @@
+import { firstDecision } from "../router/decide/first-decision.ts";
 import { openRouter } from "../router/decide/route.ts";
 import { closeHandovers, countHandovers, hasHandover, insertHandover, whyNoRole } from "../router/learn/handovers.ts";
 import { learn } from "../router/learn/learn.ts";
@@ -13,6 +14,7 @@ export const router: Part<Router> = ({ settings, agents, stamp }) => ({
     newId: stamp.newId,
     now: () => stamp.now().getTime(),
   }),
+  firstDecision,
   learn: async (db, taskIds, takenBack) => await learn(db, settings.router, taskIds, takenBack),
   insertHandover,
   closeHandovers,

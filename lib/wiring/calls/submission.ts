@@ -23,7 +23,7 @@ export const rerun: Answers<typeof rerunWork> = async (plane, actor, call) => {
   return answer(
     plane,
     call,
-    await rerunOnce(plane.db, actor, plane.settings.work, routeOf(plane), task_id, submission),
+    await rerunOnce(plane.db, actor, plane.settings.work, plane.part(router), task_id, submission),
   );
 };
 

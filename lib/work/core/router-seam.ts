@@ -74,9 +74,14 @@ export type NewHandover = {
   error: string | null;
 };
 
+/** How work got its first agent: `explicit` where its caller has named it. */
+export type FirstDecision = Pick<Routing, "strategy"> & Pick<Routed, "agent">;
+
 /** What the router does for work. */
 export type Router = {
   route: Route;
+  /** The decision under which work was submitted; undefined where it is no longer kept. */
+  firstDecision: (db: Db, taskId: string) => Promise<FirstDecision | undefined>;
   learn: Learn;
   /** Keeps a handover with what is known now; call it before the task changes. The same eventId again changes nothing. */
   insertHandover: (db: Db, handover: NewHandover) => Promise<void>;

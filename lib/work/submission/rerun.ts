@@ -2,7 +2,7 @@ import type { Actor } from "../../access/actor.ts";
 import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { FINAL } from "../core/lifecycle.ts";
-import type { Route } from "../core/router-seam.ts";
+import type { Router } from "../core/router-seam.ts";
 import { type Rerun, SubmitWork } from "../core/schema.ts";
 import { findTask, type TaskRow } from "../core/task-row.ts";
 import { unknownWork } from "../core/unknown-work.ts";
@@ -18,7 +18,7 @@ export async function rerun(
   db: Db,
   actor: Actor,
   settings: Pick<WorkSettings, "approvalRequired">,
-  route: Route,
+  router: Pick<Router, "route" | "firstDecision">,
   rerunOf: string,
   { said, ...submission }: Omit<Submission, "work" | "again"> & { said: Rerun },
 ): Promise<{ row: TaskRow; replayed: boolean }> {
@@ -27,19 +27,27 @@ export async function rerun(
   const requestId = requestIdOf(request_id, submission.key);
   const known = requestId === undefined ? undefined : await replay(db, requestId, hashesOf(asked));
   if (known !== undefined) return { row: known, replayed: known.taskId !== submission.taskId };
-  const work = SubmitWork.parse({ ...(await findEnded(db, rerunOf)), ...said });
-  return await submit(db, actor, settings, route, { ...submission, work, again: { rerunOf, asked } });
+  const work = SubmitWork.parse({ ...(await findEnded(db, router, rerunOf)), ...said });
+  return await submit(db, actor, settings, router.route, { ...submission, work, again: { rerunOf, asked } });
 }
 
-/** What was submitted as work that has ended; who was chosen for it is named only where its caller has named it. */
-async function findEnded(db: Db, taskId: string): Promise<Partial<SubmitWork>> {
+/**
+ * What was submitted as work that has ended. Whom its caller has named is named again, and nobody else who has had it: not whom the router
+ * chose, nor to whom it was handed over.
+ */
+async function findEnded(
+  db: Db,
+  { firstDecision }: Pick<Router, "firstDecision">,
+  taskId: string,
+): Promise<Partial<SubmitWork>> {
   const row = await findTask(db, taskId);
   if (row === undefined) throw unknownWork(taskId);
   if (!FINAL.includes(row.status)) {
     const message = `The work is ${row.status}; rerun is possible only once it is ${FINAL.join(" or ")}.`;
     throw new CallerError(409, `not_possible_from_${row.status}`, message);
   }
-  const { routing, toAgent, projectId, estimatedResources, ...more } = row;
+  const { projectId, estimatedResources, ...more } = row;
+  const first = (await firstDecision(db, taskId)) ?? { strategy: row.routing?.strategy, agent: row.toAgent };
   return {
     request_text: row.requestText,
     work_type: row.workType,
@@ -49,7 +57,7 @@ async function findEnded(db: Db, taskId: string): Promise<Partial<SubmitWork>> {
     priority: more["priority"] as number,
     timeout_seconds: more["timeoutSeconds"] as number,
     max_attempts: row.maxAttempts,
-    ...(routing?.strategy === "explicit" && toAgent !== null ? { to_agent: toAgent } : {}),
+    ...(first.strategy === "explicit" && first.agent !== null ? { to_agent: first.agent } : {}),
     ...(projectId === null ? {} : { project_id: projectId }),
     ...(estimatedResources == null
       ? {}

@@ -55,6 +55,31 @@ test("finished work is done again as new work with a link, and with what is said
   expect([json.status, json.rerun_of]).toEqual(["cancelled", null]);
 });
 
+test("who is named again is whom the caller has named, and nobody to whom the work was given since", async () => {
+  const world = worldOf(db, { AGENT_PRESENCE_SECONDS: "0" });
+  const given = async (more: object, decision: "approve" | "handover", to_agent?: string) => {
+    const task_id = await world.submit(more);
+    const params = { task_id };
+    const body = { by: "ada", reason: "so be it", ...(to_agent === undefined ? {} : { to_agent }) };
+    expect((await call(decideWork, `/work/${task_id}/${decision}`, { params, body })).status).toBe(200);
+    const { json } = await call(getWork, `/work/${task_id}`, { params });
+    await world.decide("cancel", task_id);
+    const again = (await rerun(task_id)).json;
+    return { had: json.to_agent, again: [again.to_agent, again.routing.strategy] };
+  };
+
+  const handedOver = await given({ work_type: "code.run" }, "handover", "desktop");
+  expect(handedOver).toEqual({ had: "desktop", again: ["code", "work_type"] });
+  const approved = await given({ work_type: "code.run", approval: "required" }, "approve", "desktop");
+  expect(approved).toEqual({ had: "desktop", again: ["code", "work_type"] });
+  const named = await given({ work_type: "code.run", to_agent: "infra" }, "handover", "desktop");
+  expect(named).toEqual({ had: "desktop", again: ["infra", "explicit"] });
+  const old = await world.submit({ to_agent: "infra" });
+  await world.decide("cancel", old);
+  await db`delete from router_performance_metrics`;
+  expect((await rerun(old)).json.to_agent).toBe("infra");
+});
+
 test("a rerun waits for a person where the work did, and takes a body that is empty", async () => {
   const task_id = await cancelled({ approval: "required" });
 
