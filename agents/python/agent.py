@@ -74,8 +74,9 @@ class Work:
     def __init__(self, request, tag, kept=None):
         self.request, self.tags, self.sent = request, [tag], 0
         self.said, self.over = ([], False) if kept is None else (kept["said"], True)
+        self.open, self.last_words = {}, self.said  # its running steps, by number; what ended it
         self.state = "done" if kept is None else kept["state"]  # what was stopped is no answer to a later attempt
-        self.ending = threading.Lock()
+        self.saying = threading.RLock()
         self.start_id = uuid7() if kept is None else kept["start_id"]
         payload = request["payload"]
         self.task_id, self.attempt = payload["task_id"], payload["attempt"]
@@ -97,15 +98,38 @@ class Work:
             self.end("work_result", {"status": "failed", "error_message": f"{type(error).__name__}: {error}"[:5000]})
 
     def say(self, kind, payload):
-        if not self.over:
+        with self.saying:
+            if self.over:
+                return
             self.said.append((kind, {"task_id": self.task_id, **payload}))
+            step = payload.get("step")
+            if step is not None and step["status"] == "running":
+                self.open[step["step_number"]] = step["action"]
+            elif step is not None:
+                self.open.pop(step["step_number"], None)
+
+    def ends_with(self, kind, payload, reason):
+        """The words that end it: its open steps fail for this reason, then the last."""
+        steps = [{"step_number": number, "action": action, "status": "failed", "summary": reason[:500]}
+                 for number, action in self.open.items()]
+        words = [("work_status", {"status": "executing", "step": step}) for step in steps] + [(kind, payload)]
+        return [(kind, {"task_id": self.task_id, **said}) for kind, said in words]
 
     def end(self, kind, payload, state="done"):
-        """Its last word, unless it has ended already: its thread and the agent may both come to it."""
-        with self.ending:
+        """Its last words, unless it has ended already: its thread and the agent may both come to it."""
+        with self.saying:
             if not self.over:
-                self.say(kind, payload)
+                handed_back = f"handed back: {payload.get('message')}"
+                reason = handed_back if payload["status"] == "approved" else payload.get("error_message", payload["status"])
+                self.last_words = self.ends_with(kind, payload, reason)
+                self.said.extend(self.last_words)
                 self.over, self.state = True, state
+
+    def died(self):
+        """What is to be said of it if this process ends now."""
+        with self.saying:
+            reason = f"its process ended in the middle of attempt {self.attempt}"
+            return self.ends_with("work_result", {"status": "failed", "error_message": reason, "retryable": True}, reason)
 
 
 class Agent:
@@ -273,15 +297,22 @@ class Agent:
             self.tell(work.request, "work_status", alive)
             work.beat = now + work.every
 
-    def tell_new(self, work):
-        for kind, payload in work.said[work.sent:]:
+    def tell_new(self, work, last=False):
+        """What is new of it; its end only once that is on disk, for its thread may come to it at any moment."""
+        with work.saying:
+            new, died = work.said[work.sent:], work.died()
+            if work.over and not last:
+                return
+        if new and not last:
+            self.keep(work, died, "stopped")
+        for kind, payload in new:
             self.tell(work.request, kind, {**payload, "attempt": work.attempt, "start_id": work.start_id})
             work.sent += 1
 
     def conclude(self, work):
         """On disk before its end is said: a request that comes again, and a question, are answered from there."""
-        self.keep(work, work.said if work.state == "done" else work.said[-1:], work.state)
-        self.tell_new(work)
+        self.keep(work, work.said if work.state == "done" else work.last_words, work.state)
+        self.tell_new(work, last=True)
         for tag in work.tags:
             self.channel.basic_ack(tag)
 
@@ -294,8 +325,7 @@ class Agent:
         """Before the work runs: the broker has its sign of life, or this raises, and the answer is kept for a process that dies of it."""
         work.beat = 0.0
         self.renew(work, "executing")
-        dead = {"status": "failed", "error_message": f"its process ended in the middle of attempt {work.attempt}", "retryable": True}
-        self.keep(work, [("work_result", {"task_id": work.task_id, **dead})], "stopped")
+        self.keep(work, work.died(), "stopped")
 
     def start(self, work):
         if work.over or work.attempt <= self.cancelled.get(work.task_id, 0):

@@ -15,7 +15,15 @@ import { handler as submitWork } from "../../functions/work/submit-work.ts";
 import { parseMessage, type WorkStatus } from "../../lib/protocol/messages.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { type Bridge, startBridge } from "../../localstack/bridge/start.ts";
-import { envelope, over, spawnProgram, type TestAgent, testFolder, until } from "../support/agents/agent.ts";
+import {
+  type Asked,
+  envelope,
+  over,
+  spawnProgram,
+  type TestAgent,
+  testFolder,
+  until,
+} from "../support/agents/agent.ts";
 import { findPython } from "../support/agents/python.ts";
 import { agentQueue, call, eventOf, receive } from "../support/http/events.ts";
 import { startProxy } from "../support/http/proxy.ts";
@@ -90,6 +98,38 @@ describe.skipIf(found === undefined || python === undefined)("the agent in Pytho
 
     expect(result.status).toBe("failed");
     expect(result.error_message).toMatch(reason);
+  });
+
+  test("ends the step that is open when its work fails, is cancelled, is handed back, or dies with its process", async () => {
+    const data = testFolder();
+    const first = await start(data);
+    const refusal = await ask("research", "research.digest", { url: "http://127.0.0.1:1/" });
+    const stepOf = async (asked: Asked, summary: RegExp) =>
+      await until(`the step ends: ${summary}`, () => {
+        const last = heard.steps(asked).at(-1);
+        return last?.status === "failed" && summary.test(last.summary ?? "") && last.step_number === 1;
+      });
+    await stepOf(refusal, /refused/);
+
+    const cancelled = await ask("research", "research.digest", { url: page });
+    await request();
+    await cancel(cancelled);
+    await stepOf(cancelled, /^cancelled$/);
+
+    const dies = await ask("research", "research.digest", { url: page });
+    await request();
+    await until("the step is told", () => heard.steps(dies).length === 1);
+    await first.crash();
+    const second = await start(data);
+    await stepOf(dies, /^its process ended in the middle of attempt 1$/);
+
+    const handedBack = await ask("research", "research.digest", { url: page });
+    await request();
+    await second.stop();
+    await stepOf(handedBack, /^handed back: /);
+    for (const asked of [refusal, cancelled, dies, handedBack]) {
+      expect(heard.steps(asked).map(({ status }) => status)).toEqual(["running", "failed"]);
+    }
   });
 
   test("answers a request that comes again from what it has kept, after it was killed too", async () => {
