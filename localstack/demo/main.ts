@@ -10,6 +10,7 @@ import { freePort } from "../parts/ports.ts";
 import { type Broker, clearBroker, findBroker, readQueue } from "../parts/rabbitmq.ts";
 import { type Stack, startStack } from "../stack.ts";
 import { call } from "./api.ts";
+import { examine } from "./examine.ts";
 import { heading, reportTable, showStatus, timeline } from "./print.ts";
 import { demoWork, type Piece } from "./work.ts";
 
@@ -24,9 +25,6 @@ const FINAL = new Set(["completed", "failed", "rejected", "cancelled"]);
 
 /** The whole demonstration must be over by then. */
 const LIMIT_MS = 110_000;
-
-/** What is not there at first is looked for again, for four seconds. */
-const CHECKS = 20;
 
 const started = performance.now();
 const stopping = new AbortController();
@@ -60,20 +58,6 @@ async function follow(url: string, { name, work, approval }: Piece): Promise<Tas
     last = task.status;
     if (FINAL.has(task.status)) return task;
     await sleep(60);
-  }
-}
-
-/** Checks what came of a piece of work. Its last steps may come after its result: no queue promises an order. */
-async function examine(piece: Piece, task: TaskWithSteps, url: string) {
-  for (let whole = task, tries = 1; ; tries++) {
-    try {
-      if (whole.status !== piece.expected) throw new Error(`it is ${whole.status}, not ${piece.expected}`);
-      return { whole, found: await piece.check(whole, url) };
-    } catch (error) {
-      if (tries === CHECKS) return { whole, fault: (error as Error).message };
-    }
-    await sleep(200);
-    whole = await call<TaskWithSteps>(url, `/work/${task.task_id}`);
   }
 }
 
