@@ -1,4 +1,4 @@
-// Runs before `npm start` and `npm run demo`, on whatever Node the machine has: plain JavaScript, nothing imported but Node's own.
+// Runs before `npm start`, `npm run demo` and the commands of users, on whatever Node the machine has: plain JavaScript, nothing imported but Node's own.
 import { existsSync } from "node:fs";
 
 const installed = existsSync(new URL("../node_modules/serverless/package.json", import.meta.url));
