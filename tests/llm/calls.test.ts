@@ -63,12 +63,16 @@ test.each([
   );
 });
 
-test("what else is not there is refused in OpenAI's words", async () => {
-  const { status, text } = await signed(handler, "GET", "/llm/v1/files");
+test.each([
+  ["/llm/v1/files", "/llm/v1/files"],
+  ["/", "/"],
+  ["", "/"],
+])("what else is not there is refused in OpenAI's words: %j", async (path, told) => {
+  const { status, text } = await signed(handler, "GET", path);
 
   expect(status).toBe(404);
   expect(text).toBe(
-    '{"error":{"message":"There is no GET /llm/v1/files.","type":"invalid_request_error","param":null,"code":"not_found"}}',
+    `{"error":{"message":"There is no GET ${told}.","type":"invalid_request_error","param":null,"code":"not_found"}}`,
   );
 });
 

@@ -96,7 +96,7 @@ function carried(reply: GatewayReply, dialect: Dialect): GatewayReply {
 const unknown: Fetch = async (request) => {
   const { method, path } = await partsOfRequest(request);
   const dialect = `${path}/`.startsWith(`${messages.path}/`) ? "messages" : "chat";
-  const refused = unknownCall(method, path);
+  const refused = unknownCall(method, path === "" ? "/" : path);
   const headers = { "content-type": "application/json" };
   return responseOf({ status: refused.status, headers, body: JSON.stringify(refusalBody(dialect, refused)) });
 };
