@@ -11,7 +11,7 @@ const usage = `Usage: npm start -- [--port N] [--data DIR] [--no-agents] [--queu
 
   --port N      where the HTTP API listens on 127.0.0.1 (3000; 0 takes any free port)
   --data DIR    where tasks, queues and logs are kept between starts (.waybill)
-  --no-agents   start no agents; work waits in their queues
+  --no-agents   start no agents; work waits until its agent is there
   --queue NAME  what the agents take their work from: sqs, or rabbitmq, which must run
                 already (RABBITMQ_URL); then a bridge joins it with the functions' SQS
   --help        this text
