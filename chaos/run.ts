@@ -80,7 +80,8 @@ async function live(world: World, dice: Dice, options: RunOptions): Promise<Hist
   await stopForging();
   const probedAt = await probe(world, client, dice.of("probe"));
   await client.finish();
-  return await collect(world, client, { clearedAt, recoveryMs, settledAt, probedAt });
+  const lockedMs = Math.max(0, ...options.faults.map((fault) => fault.lockedMs ?? 0));
+  return await collect(world, client, { clearedAt, lockedMs, recoveryMs, settledAt, probedAt });
 }
 
 /** Injects the faults, each at a moment of its own, and answers when all are over. */
@@ -147,7 +148,7 @@ async function probe(world: World, client: Client, dice: Dice): Promise<number |
   return undefined;
 }
 
-type Times = Pick<History, "clearedAt" | "recoveryMs" | "settledAt" | "probedAt">;
+type Times = Pick<History, "clearedAt" | "lockedMs" | "recoveryMs" | "settledAt" | "probedAt">;
 
 /** The longest that is waited until the queues are empty: output may come after its result, and poison leaves by many deliveries. */
 const LATE_MS = 20_000;

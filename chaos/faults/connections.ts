@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { KEEPALIVE_MS } from "../ways/database-proxy.ts";
 import { type Fault, repeatedly } from "./fault.ts";
 import { functionsOf, tamperDatabases, tamperQueues } from "./tamper.ts";
 
@@ -27,6 +28,7 @@ export const CONNECTIONS: readonly Fault[] = [
     breaks: "every connection to the database falls silent, and for seconds new ones too",
     holds: "each call ends within its deadline; the places in the pools come back",
     lasts: 7_000,
+    lockedMs: KEEPALIVE_MS,
     inject: async (world) => tamperDatabases(world, () => "silence"),
   },
   {
@@ -34,6 +36,7 @@ export const CONNECTIONS: readonly Fault[] = [
     breaks: "the dispatcher's connection falls silent between its claim and its commit",
     holds: "others dispatch meanwhile; the lock of the silent session is not for ever",
     lasts: 10_000,
+    lockedMs: KEEPALIVE_MS,
     inject: async ({ sandboxes: { dispatch } }) => {
       let silent = false;
       dispatch.database.tamper((data, way) => {

@@ -12,6 +12,8 @@ export type Fault = {
   holds: string;
   /** How long it lasts, in milliseconds, unless the run says otherwise. */
   lasts: number;
+  /** How long locks of its sessions may outlive it, in milliseconds: the server does not know at once who is silent. Default 0. */
+  lockedMs?: number;
   /** Other faults may go on at the same time. Default true. */
   mixes?: boolean;
   /** The agents speak AMQP to a RabbitMQ of the run's own. */

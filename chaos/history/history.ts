@@ -31,6 +31,8 @@ export type History = {
   outputs: { taskId: string; status: number; text: string }[];
   /** When the fault was over. */
   clearedAt: number;
+  /** How long after that, in milliseconds, rows may be locked by sessions of the faults. */
+  lockedMs: number;
   /** How long everything may take from then on, in milliseconds. */
   recoveryMs: number;
   /** When the last promised piece of work was final; undefined where some never was. */

@@ -155,7 +155,7 @@ export function outboxKept(history: History): Violation[] {
     // Not sent any more where it was cancelled, or an earlier attempt has completed the work after all.
     if (first === undefined && !cancelled.has(taskId) && !endedByAnother(history, one))
       say(`attempt ${one} was started and its request never sent`);
-    if (first !== undefined && first > at + ASKED_ANEW_MS && first > history.clearedAt + SWEPT_MS)
+    if (first !== undefined && first > at + ASKED_ANEW_MS && first > history.clearedAt + history.lockedMs + SWEPT_MS)
       say(
         `the request of attempt ${one} was sent ${Math.round(first - at)} ms after its start, when it was asked for anew`,
       );

@@ -30,7 +30,7 @@ const passing: Tamper = () => "pass";
  * The server finds by its keepalive that nobody is there, as our sessions have it set: 10 s idle, then three probes 5 s apart. Here its
  * probes would be answered for ever, by this process; and what it was told half, a statement parsed and not executed, has no other end.
  */
-const KEEPALIVE_MS = 25_000;
+export const KEEPALIVE_MS = 25_000;
 
 /** Starts a proxy before the database of this URL. */
 export async function startDatabaseProxy(url: string): Promise<DatabaseProxy> {

@@ -58,6 +58,7 @@ const good: History = {
   forged: [],
   outputs: [{ taskId: TASK, status: 200, text: outputOf("r1", piece.plan) }],
   clearedAt: CLEARED,
+  lockedMs: 0,
   recoveryMs: 60_000,
   settledAt: CLEARED + 2_000,
   probedAt: CLEARED + 3_000,

@@ -167,7 +167,8 @@ test("while the registry does not answer, letters of senders that it may know st
 
   expect(await queue(cut, none)(event)).toEqual({ batchItemFailures: [{ itemIdentifier: idOf(poets) }] });
 
-  expect((await receive(deadLetters)).Records.map(({ body }) => body).toSorted()).toEqual([infras, "hello"].toSorted());
+  const buried = (await receive(deadLetters)).Records.map(({ body }) => body);
+  expect(new Set(buried)).toEqual(new Set([infras, "hello"]));
 });
 
 function record(body: string) {
