@@ -26,8 +26,6 @@ export async function listen(serve: Serve, port: number, host = "127.0.0.1"): Pr
     receive(serve, request, response).catch((error: unknown) => fail(response, error));
   });
   answerUnreadable(server);
-  // A caller that has said all may end its half of the connection and still wait for the answer (RFC 9112, 9.6); Node would end both.
-  Object.assign(server, { httpAllowHalfOpen: true });
   // The bytes of the headers are bounded, not their number: Node would refuse the thousandth in the words for 16 KiB.
   server.maxHeadersCount = 0;
   await new Promise<void>((resolve, reject) => {

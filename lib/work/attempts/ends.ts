@@ -43,6 +43,7 @@ export function ends(work: Work, attempt: Attempt, end: End, clock: Clock): Hear
   if (endedByWord(attempt)) {
     return attempt.how === how ? { attempt, stop: [] } : { attempt, why: `it had ended: ${attempt.how}`, stop: [] };
   }
+  const bySilence = isFailedBySilence(work);
   const withdrawn = goesOn(work, attempt, how, clock);
   const live = isUnderWay(work) && isOurs(work, attempt) && !isUnsaid(attempt);
   if (how === "handed_over" && live) return { attempt, ended: how, stop: withdrawn };
@@ -59,13 +60,14 @@ export function ends(work: Work, attempt: Attempt, end: End, clock: Clock): Hear
     settleStop(work, clock);
     return { attempt, ended: how, stop: [], ...(how === "cancelled" ? {} : { why: "the work was being stopped" }) };
   }
-  if (!live) return { attempt, ended: how, stop: [], ...tooLate(work, attempt) };
+  if (!live) return { attempt, ended: how, stop: [], ...tooLate(work, attempt, bySilence) };
   const others = openOf(work);
   if (others.some(({ startedAt }) => startedAt !== null)) {
     keepLease(work, clock);
     return { attempt, ended: how, stop: [], why: "another process does the work" };
   }
-  // Others that have the same request and have not begun it are not to begin it.
+  // Others that have the same request and have not begun it are not to begin it: whoever asks again asks under the next number, for
+  // a process answers a number that it has ended with that end.
   withdrawn.push(...callOff(work, others, `attempt ${number} has ended: ${how}`, clock));
   nextAfter(work, attempt, end, clock);
   return { attempt, ended: how, stop: withdrawn };
@@ -95,11 +97,19 @@ export function mayComplete(work: Work, { runId, requestedAt }: Attempt): boolea
   return work.status === "executing" || work.status === "approved" || work.status === "pending";
 }
 
+/** Undone, and at no cost. */
+export function isGiven(how: Ending): boolean {
+  return how === "handed_back" || how === "cancelled";
+}
+
+function isFailedBySilence(work: Work): boolean {
+  return work.status === "failed" && work.endedBy === null && lastCounted(work)?.how === "lease_expired";
+}
+
 /** An end that decides nothing any more. Why its work failed is known better now than by silence. */
-function tooLate(work: Work, attempt: Attempt): { why?: string } {
+function tooLate(work: Work, attempt: Attempt, bySilence: boolean): { why?: string } {
   const { how, reason, runId } = attempt;
   const given = how === "handed_back" || how === "handed_over";
-  const bySilence = work.status === "failed" && work.endedBy === null;
   if (runId === work.runId && given) {
     if (bySilence || work.status === "approved" || work.status === "executing") uncount(work, attempt);
     if (bySilence) {
@@ -120,15 +130,15 @@ function tooLate(work: Work, attempt: Attempt): { why?: string } {
  * a failure for good stands, and what is given back has no other attempt where theirs was the last.
  */
 function nextAfter(work: Work, attempt: Attempt, { how }: End, clock: Clock): void {
-  const isGiven = how === "handed_back" || how === "cancelled";
+  const given = isGiven(how);
   work.startedAt = attempt.startedAt;
-  if (isGiven) uncount(work, attempt);
+  if (given) uncount(work, attempt);
   const failed = failedForGood(work);
   const isLeft = failed === undefined && work.attemptsUsed < work.maxAttempts;
-  if (isGiven && isLeft) return giveBack(work, attempt, clock);
+  if (given && isLeft) return giveBack(work, attempt, clock);
   work.handedBack = 0;
   if (how === "failed_retryable" && isLeft) return tryAgain(work, clock);
-  const last = failed ?? (isGiven ? lastCounted(work) : attempt);
+  const last = failed ?? (given ? lastCounted(work) : attempt);
   fail(work, last?.reason ?? "its agent gave no reason", clock.now);
   if (last !== undefined && endedByWord(last)) endedWith(work, last);
 }
@@ -142,7 +152,7 @@ export function failedForGood(work: Work): Attempt | undefined {
 }
 
 /** The work came to what this attempt did. */
-function endedWith(work: Work, { attempt: endedBy, exitCode, metrics }: Attempt): void {
+export function endedWith(work: Work, { attempt: endedBy, exitCode, metrics }: Attempt): void {
   Object.assign(work, { endedBy, exitCode, metrics: metrics ?? "null" });
 }
 

@@ -1,4 +1,4 @@
-import { fail, failedForGood, tryAgain } from "./ends.ts";
+import { endedWith, fail, failedForGood, tryAgain } from "./ends.ts";
 import { callOff, settleStop } from "./stop.ts";
 import {
   type Attempt,
@@ -90,5 +90,6 @@ function giveUp(work: Work, expired: Expired, clock: Clock): void {
   const failed = failedForGood(work);
   if (failed === undefined && work.attemptsUsed < work.maxAttempts) return tryAgain(work, clock);
   fail(work, (failed ?? expired.ended.at(-1))?.reason ?? "its agent fell silent", clock.now);
+  if (failed !== undefined) endedWith(work, failed);
   expired.stop.push(...expired.ended);
 }

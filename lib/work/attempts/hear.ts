@@ -1,8 +1,9 @@
-import { type End, ends, type Heard, mayComplete } from "./ends.ts";
+import { type End, ends, type Heard, isGiven, mayComplete } from "./ends.ts";
 import { tellToStop } from "./stop.ts";
 import {
   type Attempt,
   type Clock,
+  count,
   endedByWord,
   goOn,
   isOneRequest,
@@ -47,17 +48,24 @@ export function hear(work: Work, word: Word, clock: Clock): Heard {
   found.heardAt = now;
   Object.assign(found, { askedAt: null, asks: 0 });
   found.takenAt ??= now;
-  if (word.says !== "held" && found.startedAt === null) begin(work, found, now);
+  if (found.startedAt === null && isBegun(word)) begin(work, found, now);
   if (word.process !== undefined) found.process = word.process;
   return word.says === "end" ? ends(work, found, word.end, clock) : lives(work, found, word, clock);
 }
 
-/** What was asked for is paid by whoever begins it first, not by a process with the same request that waits with it. */
+/** Whether it says that the work was begun: what only waited is given back, and stopped, too. */
+function isBegun(word: Word): boolean {
+  return word.says === "executing" || (word.says === "end" && !isGiven(word.end.how));
+}
+
+/** What was asked for is paid once, by whoever begins it first, not by a process with the same request that waits with it. */
 function begin(work: Work, attempt: Attempt, now: Date): void {
   attempt.startedAt = now;
-  const waits = openOf(work).find((one) => one.counted && one.startedAt === null && isOneRequest(one, attempt));
-  if (waits === undefined || attempt.counted) return;
-  waits.counted = false;
+  if (attempt.counted || attempt.how !== null || !isUnderWay(work) || !isOurs(work, attempt)) return;
+  const payer = work.attempts.find((one) => one.counted && isOneRequest(one, attempt));
+  if (payer === undefined) return count(work, attempt);
+  if (payer.how !== null || payer.startedAt !== null) return;
+  payer.counted = false;
   attempt.counted = true;
 }
 
@@ -79,7 +87,7 @@ function attemptOf(work: Work, word: Word, { now }: Clock): Attempt | (Heard & {
     return said;
   }
   if (known !== undefined) return known;
-  const free = isSign(word) && isUnsaid(said) ? nobodys(work) : undefined;
+  const free = isSign(word) && isUnsaid(said) ? nobodys(work, said) : undefined;
   if (free !== undefined) {
     free.startId = startId;
     return free;
@@ -98,8 +106,9 @@ function attemptOf(work: Work, word: Word, { now }: Clock): Attempt | (Heard & {
 }
 
 /** What was asked for again and nobody has taken: whoever lives with an earlier request that silence had ended does it. */
-function nobodys(work: Work): Attempt | undefined {
-  return isUnderWay(work) ? openOf(work).find((one) => one.takenAt === null && isOurs(work, one)) : undefined;
+function nobodys(work: Work, said: Attempt): Attempt | undefined {
+  if (!isUnderWay(work) || !isOurs(work, said)) return undefined;
+  return openOf(work).find((one) => one.takenAt === null && isOurs(work, one));
 }
 
 function isSign(word: Word): boolean {

@@ -28,10 +28,12 @@ export async function holdWork(
   // After the lock: who held it before may have changed them.
   const [[time], known] = await Promise.all([
     db<{ now: Date }[]>`select clock_timestamp() as now`,
-    // Metrics are not needed to judge by, and stay as they are unless others are told.
+    // Of what others have told, what the work comes to where an attempt has failed for good; the rest is not needed, and stays as it is.
     db<(Attempt & { taskId: string })[]>`
       select task_id, attempt, agent, run_id, start_id, process, counted, requests, requested_at, taken_at, started_at, heard_at,
-        lease_until, asked_at, asks, told_to_stop_at, ended_at, how, left(reason, 500) as reason, exit_code, null as metrics
+        lease_until, asked_at, asks, told_to_stop_at, ended_at, how, 
+        case when how = 'failed' then reason else left(reason, 500) end as reason, exit_code,
+        case when how = 'failed' then metrics::text end as metrics
       from task_attempts where task_id = any(${ids}::uuid[])
       order by task_id, attempt
     `,
@@ -175,7 +177,7 @@ async function keepAttempts(db: Db, attempts: readonly (Attempt & { taskId: stri
       taken_at = excluded.taken_at,
       started_at = excluded.started_at, heard_at = excluded.heard_at, lease_until = excluded.lease_until,
       asked_at = excluded.asked_at, asks = excluded.asks, told_to_stop_at = excluded.told_to_stop_at, ended_at = excluded.ended_at, how = excluded.how,
-      reason = case when excluded.how is null then null when excluded.ended_at = known.ended_at then known.reason else excluded.reason end,
+      reason = case when excluded.ended_at = known.ended_at then known.reason else excluded.reason end,
       exit_code = excluded.exit_code, metrics = coalesce(excluded.metrics, known.metrics)
   `;
 }

@@ -123,6 +123,13 @@ export function uncount(work: Work, attempt: Attempt): void {
   if (attempt.runId === work.runId) work.attemptsUsed = Math.max(0, work.attemptsUsed - 1);
 }
 
+/** An attempt of this run counts that did not until now, where any is left. */
+export function count(work: Work, attempt: Attempt): void {
+  if (work.attemptsUsed >= work.maxAttempts) return;
+  attempt.counted = true;
+  work.attemptsUsed += 1;
+}
+
 /** The last attempt of this run that counts. */
 export function lastCounted({ attempts, runId }: Work): Attempt | undefined {
   return attempts.findLast((one) => one.counted && one.runId === runId);

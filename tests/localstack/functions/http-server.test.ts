@@ -112,30 +112,19 @@ test("what cannot be read is answered after another answer, never inside of it",
   expect(await sent(get("/half"), "FOO / HTTP/1.1\r\n\r\n")).toMatch(/\r\nhalf$/);
 });
 
-/** What comes back of a server that answers how many headers it got, after `ms` milliseconds. */
-async function heardFromListening(request: string, { ms = 0, half = false } = {}): Promise<string> {
-  const server = await listen(async ({ rawHeaders }, _body, response) => {
-    await new Promise((resolve) => void setTimeout(resolve, ms));
-    response.end(`headers: ${rawHeaders.length / 2}`);
-  }, 0);
-  onTestFinished(async () => await server.stop());
-  const socket = connect({ port: Number(new URL(server.url).port), host: "127.0.0.1", allowHalfOpen: true });
-  let heard = "";
-  socket.on("error", () => {}).on("data", (piece: Buffer) => (heard += piece.toString()));
-  if (half) socket.end(request);
-  else socket.write(request);
-  await once(socket, "end");
-  return heard;
-}
-
-test.each([0, 100])("a caller that ends its half after the whole request is answered, %s ms later", async (ms) => {
-  expect(await heardFromListening(get("/"), { ms, half: true })).toContain("headers: 1");
-});
-
 test("many short headers are taken as long as they are under 16 KiB together", async () => {
-  const many = Array.from({ length: 1500 }, (_, n) => `x${n}: 1`);
-
-  expect(await heardFromListening(get("/", ["host: x", ...many, "connection: close"].join("\r\n")))).toContain(
-    "headers: 1502",
+  const server = await listen(
+    async ({ rawHeaders }, _body, response) => void response.end(`headers: ${rawHeaders.length / 2}`),
+    0,
   );
+  onTestFinished(async () => await server.stop());
+  const socket = connect({ port: Number(new URL(server.url).port), host: "127.0.0.1" });
+  const many = Array.from({ length: 1500 }, (_, n) => `x${n}: 1`);
+  let heard = "";
+  socket.on("data", (piece: Buffer) => (heard += piece.toString()));
+
+  socket.write(get("/", ["host: x", ...many, "connection: close"].join("\r\n")));
+  await once(socket, "end");
+
+  expect(heard).toContain("headers: 1502");
 });

@@ -417,6 +417,21 @@ describe("stopping", () => {
     ]);
   });
 
+  test("an attempt that silence had ended keeps that reason when its stop is not confirmed either", async () => {
+    const { world, taskId, attempts, says } = await dispatched({ max_attempts: 2 });
+    await world.record(says(start()));
+    for (let n = 0; n < 3; n++) {
+      await world.silence();
+      await world.expire();
+    }
+    await world.decide("cancel", taskId);
+    await world.silence();
+    await world.expire();
+
+    const reason = expect.stringMatching(/^agent code fell silent.*; then it was told to stop and never confirmed it$/);
+    expect(await attempts()).toMatchObject([{ how: "lease_expired", reason }]);
+  });
+
   test("work that nobody has taken is cancelled at once, and whoever takes it all the same is told", async () => {
     const { world, taskId, task, attempts, says, ends, orders } = await dispatched();
     expect(await world.decide("cancel", taskId)).toMatchObject({ status: "cancelled" });
@@ -686,7 +701,83 @@ describe("two processes with one request", () => {
 
     expect(stale).toEqual([]);
     expect(orders().filter(({ start_id }) => start_id === second.start_id)).toEqual([]);
-    expect(await task()).toMatchObject({ status: "completed", endedBy: 2 });
+    expect(await task()).toMatchObject({ status: "completed", endedBy: 2, attemptsUsed: 1 });
+    expect((await attempts()).map(({ counted }) => counted)).toEqual([false, true]);
+  });
+
+  test("what is asked for again is not given to a process of the agent that had the work before", async () => {
+    const { world, taskId, attempts, says, requests, orders } = await dispatched({ max_attempts: 2 });
+    const request = requests()[0];
+    await world.record(says(start()));
+    for (let n = 0; n < 3; n++) {
+      await world.silence();
+      await world.expire();
+    }
+    await db`update task_attempts set heard_at = now() - interval '1 hour', ended_at = now() - interval '1 hour'`;
+    await world.handOver(taskId, { by: "ada", reason: "yours", to_agent: "infra" });
+    await world.dispatch();
+    const stray = start();
+
+    const { stale } = await world.record(says(stray, request));
+
+    expect(stale.map(({ why }) => why)).toEqual([expect.stringMatching(/not wanted any more/)]);
+    expect(orders().at(-1)).toMatchObject({ status: "cancelled", start_id: stray.start_id });
+    expect((await attempts()).at(-1)).toMatchObject({ agent: "infra", startId: null });
+  });
+
+  test.each(["failed", "silent"])(
+    "begun by the second once the first was withdrawn, it costs an attempt: %s",
+    async (how) => {
+      const { world, task, says, ends } = await dispatched({ max_attempts: 1 });
+      const [first, second] = [start(), start()];
+      await world.record(says({ status: "held", ...first }), says({ status: "held", ...second }));
+      await db`update task_attempts set lease_until = now() - interval '1 second' where start_id = ${first.start_id}`;
+      await world.expire();
+
+      await world.record(says(second));
+      if (how === "failed")
+        await world.record(ends({ status: "failed", retryable: true, error_message: "no", ...second }));
+      else
+        for (let n = 0; n < 3; n++) {
+          await world.silence();
+          await world.expire();
+        }
+
+      expect(await task()).toMatchObject({ status: "failed", attemptsUsed: 1 });
+    },
+  );
+
+  test("what was withdrawn is not paid for, though its process speaks late", async () => {
+    const { world, task, attempts, says, ends } = await dispatched({ max_attempts: 2 });
+    const [first, second] = [start(), start()];
+    await world.record(says({ status: "held", ...first }), says({ status: "held", ...second }));
+    await db`update task_attempts set lease_until = now() - interval '1 second' where start_id = ${second.start_id}`;
+    await world.expire();
+
+    await world.record(says(second));
+    await world.record(says(first));
+    await world.record(says({ status: "approved", ...second }));
+
+    expect((await attempts()).map(({ counted }) => counted)).toEqual([true, false]);
+    await world.record(ends({ status: "failed", retryable: true, error_message: "no", ...first }));
+    expect(await task()).toMatchObject({ status: "approved", attemptsUsed: 1 });
+  });
+
+  test("a failure for good is what the work came to, with all that it told, whatever the other says after it", async () => {
+    const { world, task, says, ends } = await dispatched({ max_attempts: 3 });
+    const [first, second] = [start(), start()];
+    const reason = "refused ".repeat(100);
+    const metrics = { steps: 2 };
+    await world.record(says(first), says(second));
+    await world.record(ends({ status: "failed", error_message: reason, exit_code: 7, metrics, ...first }));
+    for (let n = 0; n < 3; n++) {
+      await world.silence();
+      await world.expire();
+    }
+    await world.record(says({ status: "approved", ...second }));
+
+    const told = { status: "failed", errorMessage: reason, endedBy: 1, exitCode: 7, actualResources: metrics };
+    expect(await task()).toMatchObject(told);
   });
 
   test("the one that begins it pays for it, not the one that waits with it and is never heard of again", async () => {

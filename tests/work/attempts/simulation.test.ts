@@ -12,9 +12,9 @@ const BEGUN: readonly Move[] = [
   { move: "begin", process: 0 },
 ];
 
-/** Plays moves on a new world, whose work has one to three attempts; after each the rules of the table must hold. */
-function played(sequence: readonly Move[]): World {
-  const world = newWorld(1 + (sequence.length % 3));
+/** Plays moves on a new world; after each the rules of the table must hold. */
+function played(sequence: readonly Move[], maxAttempts: number): World {
+  const world = newWorld(maxAttempts);
   for (const move of sequence) {
     play(world, move);
     const fault = isSound(world);
@@ -23,13 +23,15 @@ function played(sequence: readonly Move[]): World {
   return world;
 }
 
+const attempts = fc.integer({ min: 1, max: 3 });
+
 const sequences = (allowed: (move: Move) => boolean = () => true) =>
   fc.array(moves, { minLength: 5, maxLength: 60 }).map((sequence) => sequence.filter(allowed));
 
 test("whatever queues, processes, people and time do, work is in one of its states, and comes to rest when the faults are over", () => {
   fc.assert(
-    fc.property(sequences(), fc.constantFrom("completed" as const, "failed_retryable" as const), (sequence, how) => {
-      const world = played(sequence);
+    fc.property(sequences(), attempts, fc.constantFrom("completed", "failed_retryable"), (sequence, max, how) => {
+      const world = played(sequence, max);
       settleDown(world, how);
       expect(isSound(world)).toBeUndefined();
       expect(["completed", "failed", "cancelled"]).toContain(world.work.status);
@@ -43,8 +45,9 @@ test("a final state is left only by a retry, or by a completion that silence had
   fc.assert(
     fc.property(
       sequences(({ move }) => move !== "retry"),
-      (sequence) => {
-        const { finals } = played(sequence);
+      attempts,
+      (sequence, max) => {
+        const { finals } = played(sequence, max);
         const first = finals.findIndex((status) => ["completed", "failed", "cancelled"].includes(status));
         const after = first === -1 ? [] : finals.slice(first);
         expect([[], ["completed"], ["failed"], ["cancelled"], ["failed", "completed"]]).toContainEqual(after);
@@ -59,11 +62,12 @@ test("work that an agent has completed is completed, unless a person has cancell
   fc.assert(
     fc.property(
       sequences(({ move }) => !["cancel", "retry", "lose"].includes(move)),
+      attempts,
       fc.nat(20),
-      (sequence, place) => {
+      (sequence, max, place) => {
         // Begun early and completed somewhere, so that there is something to lose.
         const [early, late] = [sequence.slice(0, place), sequence.slice(place)];
-        const world = played([...BEGUN, ...early, { move: "end", process: 0, how: "completed" }, ...late]);
+        const world = played([...BEGUN, ...early, { move: "end", process: 0, how: "completed" }, ...late], max);
         const done = world.completedBy.length > 0;
         completed += Number(done);
         settleDown(world, "failed_retryable");
@@ -79,8 +83,9 @@ test("without a process that dies or falls silent no attempt is lost, whatever m
   fc.assert(
     fc.property(
       sequences((move) => !["cancel", "retry", "crash", "freeze"].includes(move.move) && !("how" in move)),
-      (sequence) => {
-        const world = played(sequence);
+      attempts,
+      (sequence, max) => {
+        const world = played(sequence, max);
         settleDown(world, "completed");
         expect(world.work.status).toBe("completed");
       },

@@ -4,24 +4,26 @@ import { hear, type Word } from "../../../lib/work/attempts/hear.ts";
 import { stop, type ToStop } from "../../../lib/work/attempts/stop.ts";
 import { type Attempt, later, openOf, type Work } from "../../../lib/work/attempts/work.ts";
 
-// One piece of work, the processes of its agent, two queues that lose, repeat and reorder, and a clock that only the test moves.
+// One piece of work, the processes of two agents, the queues that lose, repeat and reorder, and a clock that only the test moves.
 
 const LEASE = 60;
 const PICKUP = 900;
 
-type Request = { to: "agent"; kind: "request"; runId: string; attempt: number };
+type Agent = "code" | "infra";
+type Request = { to: "agent"; kind: "request"; agent: Agent; runId: string; attempt: number };
 type Order = { to: "agent"; kind: "stop" | "ask"; about: ToStop };
 type Letter = Request | Order | { to: "results"; word: Word };
 
 /** What a process has in hand. It speaks as the kit does: held, executing, one last word, and that again when it is asked. */
 type Run = {
+  agent: Agent;
   startId: string;
   runId: string;
   attempt: number;
   state: "held" | "running" | "over";
   last: Word | undefined;
 };
-type Process = { alive: boolean; runs: Run[]; beatAt: number };
+type Process = { agent: Agent; alive: boolean; runs: Run[]; beatAt: number };
 
 export type World = {
   seconds: number;
@@ -29,6 +31,8 @@ export type World = {
   letters: Letter[];
   processes: Process[];
   starts: number;
+  /** Whose process made a start. */
+  agentOf: Map<string, Agent>;
   runs: number;
   /** What happened that the rules may be asked about. */
   completedBy: { runId: string; attempt: number }[];
@@ -74,8 +78,8 @@ export function newWorld(maxAttempts = MAX_ATTEMPTS): World {
     externalAi: null,
     attempts: [],
   };
-  const processes = [0, 1, 2].map(() => ({ alive: true, runs: [], beatAt: 0 }));
-  const counts = { starts: 0, runs: 1, knownAtCancel: [] };
+  const processes = (["code", "code", "infra"] as const).map((agent) => ({ agent, alive: true, runs: [], beatAt: 0 }));
+  const counts = { starts: 0, agentOf: new Map<string, Agent>(), runs: 1, knownAtCancel: [] };
   return {
     seconds: 1,
     work,
@@ -96,7 +100,7 @@ export function dispatch(world: World): void {
   work.attempt += 1;
   const attempt: Attempt = {
     attempt: work.attempt,
-    agent: "code",
+    agent: work.toAgent ?? "code",
     runId: work.runId,
     startId: null,
     process: null,
@@ -126,12 +130,16 @@ export function dispatch(world: World): void {
     startedAt: null,
   });
   work.attemptsUsed += 1;
-  world.letters.push({ to: "agent", kind: "request", runId: work.runId, attempt: work.attempt });
+  world.letters.push(requestOf(attempt));
+}
+
+function requestOf({ agent, runId, attempt }: Pick<Attempt, "agent" | "runId" | "attempt">): Request {
+  return { to: "agent", kind: "request", agent: agent as Agent, runId, attempt };
 }
 
 export function sweep(world: World): void {
   const { again, ask, stop: stops } = expire(world.work, clock(world));
-  for (const { runId, attempt } of again) world.letters.push({ to: "agent", kind: "request", runId, attempt });
+  world.letters.push(...again.map(requestOf));
   for (const about of ask) world.letters.push({ to: "agent", kind: "ask", about: { ...about } });
   tellToStop(world, stops);
   noteFinal(world);
@@ -151,6 +159,13 @@ export function cancel(world: World): void {
   world.knownAtCancel = work.attempts.map(({ startId }) => startId);
   tellToStop(world, stop(work, "cancelled", "a person", clock(world)));
   noteFinal(world);
+}
+
+export function handOver(world: World): void {
+  const { work } = world;
+  if (work.status !== "approved" && (work.status !== "executing" || work.stopping !== null)) return;
+  work.toAgent = work.toAgent === "code" ? "infra" : "code";
+  tellToStop(world, stop(work, "approved", "a person", clock(world)));
 }
 
 export function retry(world: World): void {
@@ -185,8 +200,8 @@ export function pass(world: World, seconds: number, frozen: readonly number[] = 
 }
 
 function say(world: World, run: Run, says: "held" | "executing"): void {
-  const { runId, attempt, startId } = run;
-  const about = { agent: "code", runId, attempt, startId, process: undefined };
+  const { agent, runId, attempt, startId } = run;
+  const about = { agent, runId, attempt, startId, process: undefined };
   world.letters.push({
     to: "results",
     word: says === "held" ? { ...about, says } : { ...about, says, progress: null, sign: true },
@@ -204,10 +219,10 @@ export function end(
 }
 
 function endRun(world: World, run: Run, how: "completed" | "failed_retryable" | "handed_back" | "cancelled"): void {
-  const { runId, attempt, startId } = run;
+  const { agent, runId, attempt, startId } = run;
   const said = { how, exitCode: null, reason: how === "completed" ? null : how, metrics: null };
   run.state = "over";
-  run.last = { agent: "code", runId, attempt, startId, process: undefined, says: "end", end: said };
+  run.last = { agent, runId, attempt, startId, process: undefined, says: "end", end: said };
   if (how === "completed") world.completedBy.push({ runId, attempt });
   world.letters.push({ to: "results", word: run.last });
 }
@@ -227,7 +242,7 @@ export function crash(world: World, process: number, remembers: boolean): void {
   if (one.runs.some(({ state }) => state === "running")) world.hasCrashed = true;
   // What the queue had lent comes again.
   for (const { state, runId, attempt } of one.runs) {
-    if (state !== "over") world.letters.push({ to: "agent", kind: "request", runId, attempt });
+    if (state !== "over") world.letters.push(requestOf({ agent: one.agent, runId, attempt }));
   }
   if (remembers)
     for (const run of one.runs.filter(({ state }) => state === "running")) endRun(world, run, "failed_retryable");
@@ -242,10 +257,10 @@ export function deliver(world: World, index: number, process: number, keep: bool
     tellToStop(world, hear(world.work, letter.word, clock(world)).stop);
     return noteFinal(world);
   }
-  const to = world.processes[process];
-  if (to === undefined || !to.alive) return;
-  if (letter.kind === "request") take(world, to, letter);
-  else obey(world, letter);
+  if (letter.kind !== "request") return obey(world, letter);
+  const own = world.processes.filter(({ agent }) => agent === letter.agent);
+  const to = own[process % own.length];
+  if (to?.alive === true) take(world, to, letter);
 }
 
 function take(world: World, process: Process, { runId, attempt }: Request): void {
@@ -257,8 +272,16 @@ function take(world: World, process: Process, { runId, attempt }: Request): void
     return;
   }
   if (process.runs.some((run) => run.runId === runId && run.attempt >= attempt)) return;
-  const run: Run = { startId: `start ${++world.starts}`, runId, attempt, state: "held", last: undefined };
+  const run: Run = {
+    agent: process.agent,
+    startId: `start ${++world.starts}`,
+    runId,
+    attempt,
+    state: "held",
+    last: undefined,
+  };
   process.runs.push(run);
+  world.agentOf.set(run.startId, run.agent);
   say(world, run, "held");
 }
 
@@ -268,8 +291,8 @@ function isAnswer({ last }: Run): boolean {
 
 /** Orders find the process that they are for: it is passed from one to another until then. */
 function obey(world: World, { kind, about }: Order): void {
-  for (const { alive, runs } of world.processes) {
-    if (!alive) continue;
+  for (const { agent, alive, runs } of world.processes) {
+    if (!alive || agent !== about.agent) continue;
     for (const run of runs) {
       const meant =
         about.startId === null
@@ -284,7 +307,7 @@ function obey(world: World, { kind, about }: Order): void {
 }
 
 /** What must hold after every move: what the table's constraints say, and more. */
-export function isSound({ work }: World): string | undefined {
+export function isSound({ work, agentOf }: World): string | undefined {
   const executing = work.status === "executing";
   const open = openOf(work);
   if (executing !== (work.leaseUntil !== null) || executing !== (work.deadline !== null))
@@ -305,6 +328,8 @@ export function isSound({ work }: World): string | undefined {
   if (new Set(work.attempts.map(({ attempt }) => attempt)).size < work.attempts.length)
     return "two attempts of one number";
   if (work.attempts.some(({ attempt }) => attempt > work.attempt)) return "an attempt beyond the latest";
+  if (work.attempts.some(({ agent, startId }) => startId !== null && agentOf.get(startId) !== agent))
+    return "a process has an attempt of another agent";
   return undefined;
 }
 
@@ -347,6 +372,7 @@ export const moves = fc.oneof(
     arbitrary: fc.record({ move: fc.constant("crash" as const), process: fc.nat(2), remembers: fc.boolean() }),
   },
   { weight: 1, arbitrary: fc.record({ move: fc.constant("cancel" as const) }) },
+  { weight: 1, arbitrary: fc.record({ move: fc.constant("handOver" as const) }) },
   { weight: 1, arbitrary: fc.record({ move: fc.constant("retry" as const) }) },
 );
 export type Move = typeof moves extends fc.Arbitrary<infer M> ? M : never;
@@ -374,6 +400,8 @@ export function play(world: World, move: Move): void {
       return crash(world, move.process, move.remembers);
     case "cancel":
       return cancel(world);
+    case "handOver":
+      return handOver(world);
     case "retry":
       return retry(world);
   }
@@ -384,7 +412,7 @@ export function settleDown(world: World, how: "completed" | "failed_retryable"):
   for (let round = 0; round < 400; round++) {
     while (world.letters.length > 0) {
       const letter = world.letters[0];
-      const holder = letter?.to === "agent" && letter.kind === "request" ? holderOf(world, letter.runId) : 0;
+      const holder = letter?.to === "agent" && letter.kind === "request" ? holderOf(world, letter) : 0;
       deliver(world, 0, holder, false);
     }
     for (const index of world.processes.keys()) {
@@ -399,9 +427,9 @@ export function settleDown(world: World, how: "completed" | "failed_retryable"):
   }
 }
 
-function holderOf(world: World, runId: string): number {
-  const holder = world.processes.findIndex(({ runs }) =>
-    runs.some((run) => run.runId === runId && run.state !== "over"),
-  );
+/** Which of the processes of its agent has what is asked for; the first where none has it. */
+function holderOf(world: World, { agent, runId }: Request): number {
+  const own = world.processes.filter((process) => process.agent === agent);
+  const holder = own.findIndex(({ runs }) => runs.some((run) => run.runId === runId && run.state !== "over"));
   return Math.max(0, holder);
 }
