@@ -2,7 +2,7 @@ import type { SQSRecord } from "aws-lambda";
 import { ConfigError, Misconfigured, Unavailable } from "../errors.ts";
 import { INVALID_MESSAGE } from "../protocol/error-codes.ts";
 import type { Message } from "../protocol/messages.ts";
-import { isDatabaseAway, isDataRefused } from "../runtime/postgres/db-errors.ts";
+import { isDataRefused, isNotTheData } from "../runtime/postgres/db-errors.ts";
 import type { Letter } from "./dead-letters.ts";
 
 /** How often a message may fail by what is neither its own fault nor the database's. */
@@ -28,7 +28,7 @@ export function letterFor(record: SQSRecord, message: Message, error: unknown): 
 
 function isAway(error: unknown): boolean {
   return (
-    isDatabaseAway(error) ||
+    isNotTheData(error) ||
     error instanceof Unavailable ||
     error instanceof Misconfigured ||
     error instanceof ConfigError

@@ -247,6 +247,7 @@ test.each([
   ["57014", "the statement took too long"],
   ["25006", "a standby"],
   ["42P01", "not migrated yet"],
+  ["42703", "a column is not there yet"],
   ["28P01", "the password was rotated"],
 ])("a valid message stays on its queue for as long as the database is away: %s, %s", async (code) => {
   const error = Object.assign(new Error("away"), { code });
@@ -254,22 +255,26 @@ test.each([
   expect(await failing(error, 900)).toEqual({ again: 1, attributes: {}, answered: false });
 });
 
-test("a message whose data the database refuses is buried at once, with the reason, and its sender is told", async () => {
-  const error = Object.assign(new Error("value out of range"), { code: "22003" });
+test.each(["22003", "P0001"])(
+  "a message whose data the database refuses (%s) is buried at once, with the reason, and its sender is told",
+  async (code) => {
+    const error = Object.assign(new Error("value out of range"), { code });
 
-  const { again, attributes, answered } = await failing(error, 1);
+    const { again, attributes, answered } = await failing(error, 1);
 
-  expect([again, answered]).toEqual([0, true]);
-  expect(attributes).toMatchObject({
-    kind: "unstorable",
-    error_code: "5003",
-    reason: "the database refuses it: value out of range",
-  });
-});
+    expect([again, answered]).toEqual([0, true]);
+    expect(attributes).toMatchObject({
+      kind: "unstorable",
+      error_code: "5003",
+      reason: "the database refuses it: value out of range",
+    });
+  },
+);
 
-test("a fault of ours is tried five times, then the message is buried with what it said", async () => {
-  const error = new TypeError("cannot read properties of undefined");
-
+test.each([
+  new TypeError("cannot read properties of undefined"),
+  Object.assign(new Error("cannot read properties of undefined"), { code: "E2BIG" }),
+])("a fault of ours is tried five times, then the message is buried with what it said: %s", async (error) => {
   expect(await failing(error, 4)).toMatchObject({ again: 1, attributes: {} });
   expect(await failing(error, 5)).toEqual({
     again: 0,

@@ -33,20 +33,28 @@ function lostItsPartition(error: unknown): boolean {
   return codeOf(error) === "23514" && (error as Error).message.includes("violates partition constraint");
 }
 
-/** Whether the database refuses the data of a statement, and will again: SQLSTATE classes 22 (data), 23 (constraint), 54 (limit). */
+/**
+ * Whether the database refuses the data of a statement, and will again: SQLSTATE classes 22 (data), 23 (constraint), 54 (limit), P0
+ * (a trigger raises).
+ */
 export function isDataRefused(error: unknown): boolean {
-  return /^(22|23|54)...$/.test(codeOf(error)) && !isBusyError(error);
+  return /^(22|23|54|P0)...$/.test(codeOf(error)) && !isBusyError(error);
 }
 
-/** Every one has a digit, as EPERM and its like have not. */
-const SQLSTATE = /^(?=.*\d)[0-9A-Z]{5}$/;
+/** Whether the same statement may soon be done: the database is away, busy, takes no writes or is not migrated yet (42P01). */
+export function isDatabaseAway(error: unknown): boolean {
+  return isConnectionSpent(error) || isBusyError(error) || codeOf(error) === "42P01";
+}
+
+/** No class of SQLSTATE begins with E; every errno does: EPERM, E2BIG. */
+const SQLSTATE = /^(?!E)[0-9A-Z]{5}$/;
 
 /**
- * Whether it is the database, and not what it was given, that kept a statement from being done: away, busy, read only, not migrated,
- * or whatever else it answers that is not about the data.
+ * Whether it is not what the database was given that kept a statement from being done: the database is away, or it answers whatever is
+ * not about the data, such as that a column is not there. With another database, or other code, the same data may do.
  */
-export function isDatabaseAway(error: unknown): boolean {
-  return isConnectionError(error) || (SQLSTATE.test(codeOf(error)) && !isDataRefused(error));
+export function isNotTheData(error: unknown): boolean {
+  return isDatabaseAway(error) || (SQLSTATE.test(codeOf(error)) && !isDataRefused(error));
 }
 
 const LOST = /^(CONNECTION_CLOSED|ECONNRESET|EPIPE|ETIMEDOUT)$/;

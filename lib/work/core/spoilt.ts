@@ -10,11 +10,11 @@ export function isRefused(error: unknown): boolean {
 }
 
 /**
- * Whether the error is about one piece of work: the database refuses its data (SQLSTATE 22, 23, 54, P0), somebody holds its row (40,
- * 55P03), or our code fails on it. Otherwise the database is away or busy, and nothing is learnt about the work.
+ * Whether the error is about one piece of work: the database refuses its data, somebody holds its row (SQLSTATE 40, 55P03), or our
+ * code fails on it. Otherwise the database is away or busy, and nothing is learnt about the work.
  */
 export function isOfTheWork(error: unknown): boolean {
   if (error instanceof Unavailable) return false;
   const { code } = error as { code?: unknown };
-  return typeof code !== "string" || /^(22|23|54|40|55P03|P0)/.test(code) || /^[a-z]/.test(code);
+  return typeof code !== "string" || isRefused(error) || /^(40|55P03|[a-z])/.test(code);
 }

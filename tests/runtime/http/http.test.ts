@@ -261,6 +261,8 @@ test.each([
   ["a shutdown", withCode("57P01")],
   ["a statement over its time", withCode("57014")],
   ["a deadlock", withCode("40P01")],
+  ["a row that is somebody's", withCode("55P03")],
+  ["a full disk", withCode("53100")],
   ["a server that takes no writes", withCode("25006")],
   ["a database that is not migrated", withCode("42P01")],
 ])("%s is 503 with Retry-After", async (_what, error) => {
@@ -276,6 +278,14 @@ test.each([
   undefined,
   withCode("23505", "secret words"),
   withCode("EPERM", "secret words"),
+  withCode("E2BIG", "secret words"),
+  withCode("P0001", "secret words"),
+  // Faults of our own statements, which the same call would meet again.
+  withCode("42601", "secret words"),
+  withCode("42703", "secret words"),
+  withCode("42883", "secret words"),
+  withCode("42501", "secret words"),
+  withCode("XX000", "secret words"),
 ])("any other error is 500 and keeps its words to itself: %s", async (error) => {
   const answer = await send(failing(error), good);
 
