@@ -13,8 +13,17 @@ const MOST_SECONDS = 3600;
 /** The ids of what is set apart and not to be tried yet. */
 export const setApart = (db: Db): Fragment => db`select task_id from dispatch_refusals where retry_at > now()`;
 
-/** Sets work apart for a while, longer each time, with the reason; forgets what was started since. */
+/** Forgets that the database refused work, so that it is tried at once: it begins anew, or with another agent. */
+export async function forgetApart(db: Db, taskId: string): Promise<void> {
+  await db`delete from dispatch_refusals where task_id = ${taskId}`;
+}
+
+/**
+ * Sets work apart for a while, with the reason, longer each time that the same attempt is refused; forgets of the others what was
+ * started since.
+ */
 export async function keepApart(db: Db, taskId: string, reason: string): Promise<void> {
+  const before = db`case when known.attempt = excluded.attempt then known.refusals else 0 end`;
   await db`
     with forgotten as (
       delete from dispatch_refusals using tasks
@@ -24,8 +33,8 @@ export async function keepApart(db: Db, taskId: string, reason: string): Promise
     select task_id, attempt, 1, ${reason}, now() + make_interval(secs => ${FIRST_SECONDS})
     from tasks where task_id = ${taskId} and status = 'approved'
     on conflict on constraint dispatch_refusals_pkey do update set
-      attempt = excluded.attempt, reason = excluded.reason, refusals = known.refusals + 1,
-      retry_at = now() + make_interval(secs => least(${MOST_SECONDS}, ${FIRST_SECONDS} * 2.0 ^ least(known.refusals, 10)))
+      attempt = excluded.attempt, reason = excluded.reason, refusals = ${before} + 1,
+      retry_at = now() + make_interval(secs => least(${MOST_SECONDS}, ${FIRST_SECONDS} * 2.0 ^ least(${before}, 10)))
   `;
 }
 

@@ -1,6 +1,7 @@
 import { CallerError } from "../../errors.ts";
 import { type HandedOn, type Handover, MAX_MESSAGE_BYTES, ORCHESTRATOR } from "../../protocol/messages.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
+import { forgetApart } from "./apart.ts";
 import { askOf, type Routed, type Router } from "./router-seam.ts";
 import type { TaskRow } from "./task-row.ts";
 
@@ -79,4 +80,5 @@ async function move(db: Db, taskId: string, routed: Routed, kept: Kept): Promise
     )
     ${routed.keep(db)}
   `;
+  await forgetApart(db, taskId);
 }

@@ -1,4 +1,5 @@
 import type { Db } from "../../runtime/postgres/db.ts";
+import { forgetApart } from "../core/apart.ts";
 import type { Decision, Status } from "../core/lifecycle.ts";
 import type { Routed } from "../core/router-seam.ts";
 import { statusColumn, type TaskRow, taskColumns } from "../core/task-row.ts";
@@ -64,6 +65,7 @@ export async function restart(db: Db, taskId: string, runId: string, status: "ap
       started_at = null, ready_at = ${status === "approved" ? db`greatest(now(), not_before)` : null}
     where task_id = ${taskId} and status in ('failed', 'cancelled')
   `;
+  await forgetApart(db, taskId);
 }
 
 /** Keeps what a person decided. */

@@ -2,6 +2,7 @@ import { afterAll, beforeEach, expect, test } from "vitest";
 import { handler as getHealth } from "../../../functions/system/get-health.ts";
 import { handler as getWork } from "../../../functions/work/get-work.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
+import { HandOver } from "../../../lib/work/core/schema.ts";
 import { defineAgents } from "../../support/database/registry.ts";
 import { worldOf } from "../../support/database/world.ts";
 import { call } from "../../support/http/events.ts";
@@ -87,6 +88,54 @@ test("once its row is right it starts, and nothing is told of it any more", asyn
   expect(await world.dispatch()).toBe(1);
 
   expect([await heldUp(bad), await warnings()]).toEqual([null, []]);
+});
+
+test("what was cancelled and is retried starts at once: it is a run of its own", async () => {
+  const world = worldOf(db);
+  const bad = await world.submit();
+  await poison(bad);
+  await world.dispatch();
+  await world.decide("cancel", bad);
+  await world.decide("retry", bad);
+
+  expect([await heldUp(bad), await warnings()]).toEqual([null, []]);
+  expect(await world.dispatch()).toBe(1);
+});
+
+test("what is handed over is tried at once with its next agent, and nothing is told of it until then", async () => {
+  const world = worldOf(db);
+  const bad = await world.submit();
+  await poison(bad);
+  await world.dispatch();
+  await world.handOver(bad, HandOver.parse({ by: "ada", reason: "not hers", to_agent: "infra" }));
+
+  expect([await heldUp(bad), await warnings()]).toEqual([null, []]);
+  expect((await world.dispatchNow()).apart).toHaveLength(1);
+  expect(await lastingOf()).toEqual([60]);
+});
+
+test("a later attempt that is refused waits a minute, however long an earlier one has waited", async () => {
+  const world = worldOf(db);
+  const bad = await world.submit();
+  await poison(bad);
+  for (let n = 0; n < 6; n++) {
+    await world.dispatch();
+    await retryNow();
+  }
+  await db`update tasks set attempts_used = 0`;
+  expect(await world.dispatch()).toBe(1);
+  await db`update task_attempts set how = 'withdrawn', ended_at = now() where how is null`;
+  await db`update tasks set status = 'approved', ready_at = now(), lease_until = null, deadline = null`;
+  await poison(bad);
+
+  const seconds: number[] = [];
+  for (let n = 0; n < 2; n++) {
+    expect((await world.dispatchNow()).apart).toHaveLength(1);
+    seconds.push(...(await lastingOf()));
+    await retryNow();
+  }
+
+  expect(seconds).toEqual([60, 120]);
 });
 
 test("however many are refused, and whatever refuses them, those behind them start within their limits", async () => {
