@@ -80,7 +80,7 @@ export type FirstDecision = Pick<Routing, "strategy"> & Pick<Routed, "agent">;
 /** What the router does for work. */
 export type Router = {
   route: Route;
-  /** The decision under which work was submitted; undefined where it is no longer kept. */
+  /** The decision under which work was submitted; undefined where it is no longer kept and others came after it. */
   firstDecision: (db: Db, taskId: string) => Promise<FirstDecision | undefined>;
   learn: Learn;
   /** Keeps a handover with what is known now; call it before the task changes. The same eventId again changes nothing. */

@@ -33,7 +33,7 @@ export async function rerun(
 
 /**
  * What was submitted as work that has ended. Whom its caller has named is named again, and nobody else who has had it: not whom the router
- * chose, nor to whom it was handed over.
+ * chose, nor to whom it was given since. Where it was, and the first decision is no longer kept, nobody is named.
  */
 async function findEnded(
   db: Db,
@@ -47,7 +47,7 @@ async function findEnded(
     throw new CallerError(409, `not_possible_from_${row.status}`, message);
   }
   const { projectId, estimatedResources, ...more } = row;
-  const first = (await firstDecision(db, taskId)) ?? { strategy: row.routing?.strategy, agent: row.toAgent };
+  const first = await firstDecision(db, taskId);
   return {
     request_text: row.requestText,
     work_type: row.workType,
@@ -57,7 +57,7 @@ async function findEnded(
     priority: more["priority"] as number,
     timeout_seconds: more["timeoutSeconds"] as number,
     max_attempts: row.maxAttempts,
-    ...(first.strategy === "explicit" && first.agent !== null ? { to_agent: first.agent } : {}),
+    ...(first?.strategy === "explicit" && first.agent !== null ? { to_agent: first.agent } : {}),
     ...(projectId === null ? {} : { project_id: projectId }),
     ...(estimatedResources == null
       ? {}

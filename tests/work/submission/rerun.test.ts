@@ -4,6 +4,7 @@ import { handler as decideWork } from "../../../functions/work/decide-work.ts";
 import { handler as getWork } from "../../../functions/work/get-work.ts";
 import { handler as submitWork } from "../../../functions/work/submit-work.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
+import { HandOver } from "../../../lib/work/core/schema.ts";
 import { buildStep } from "../../support/database/build.ts";
 import { worldOf } from "../../support/database/world.ts";
 import { call } from "../../support/http/events.ts";
@@ -74,10 +75,25 @@ test("who is named again is whom the caller has named, and nobody to whom the wo
   expect(approved).toEqual({ had: "desktop", again: ["code", "work_type"] });
   const named = await given({ work_type: "code.run", to_agent: "infra" }, "handover", "desktop");
   expect(named).toEqual({ had: "desktop", again: ["infra", "explicit"] });
-  const old = await world.submit({ to_agent: "infra" });
-  await world.decide("cancel", old);
+});
+
+test("once the month of its first decision is gone, who was named is named again, or nobody where it was given since", async () => {
+  const world = worldOf(db, { AGENT_PRESENCE_SECONDS: "0" });
+  const named = await world.submit({ to_agent: "infra" });
+  const handedOver = await world.submit({ work_type: "code.run", to_agent: "infra" });
+  await world.handOver(handedOver, HandOver.parse({ by: "ada", reason: "so be it", to_agent: "desktop" }));
+  const approved = await world.submit({ work_type: "code.run", approval: "required" });
+  await world.decide("approve", approved, "ada", { to_agent: "desktop" });
+  for (const id of [named, handedOver, approved]) await world.decide("cancel", id);
   await db`delete from router_performance_metrics`;
-  expect((await rerun(old)).json.to_agent).toBe("infra");
+  const again = async (id: string) => {
+    const { to_agent, routing } = (await rerun(id)).json;
+    return [to_agent, routing.strategy];
+  };
+
+  expect(await again(named)).toEqual(["infra", "explicit"]);
+  expect(await again(handedOver)).toEqual(["code", "work_type"]);
+  expect(await again(approved)).toEqual(["code", "work_type"]);
 });
 
 test("a rerun waits for a person where the work did, and takes a body that is empty", async () => {
