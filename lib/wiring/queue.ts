@@ -2,6 +2,7 @@ import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda"
 import { type Message, parseMessage } from "../protocol/messages.ts";
 import { refusalOf } from "../protocol/refusal.ts";
 import { withConnections } from "../runtime/postgres/pool.ts";
+import { within } from "../time.ts";
 import { bury, type Letter, type Sending } from "./dead-letters.ts";
 import { letterFor, pauseSeconds } from "./failures.ts";
 
@@ -13,10 +14,14 @@ export type Failure = { recordId: string; error: unknown };
 /** Takes the valid messages of a batch and answers those that it could not. Throwing fails them all. */
 export type Batch = (received: Received[]) => Promise<Iterable<Failure>>;
 
-/** What is kept of a function's time to bury and to put back what failed. */
-const ENDING_MS = 5_000;
+/** What is kept of a function's time for what comes after the batch: a function that ends before it answers has failed them all. */
+const ENDING_MS = 7_000;
+/** What of that is kept for what comes after burying: to put back what failed, and to answer. */
+const ANSWERING_MS = 3_000;
 /** How long SQS may take to put messages back. */
 const HOLD_MS = 2_000;
+/** How long a batch has where no context says so, as outside of Lambda. */
+const BATCH_MS = 30_000;
 
 /**
  * Makes a Lambda handler of a queue: parses every message, hands the valid ones to `run` at once, and reports the failures
@@ -29,6 +34,7 @@ const HOLD_MS = 2_000;
 export function queue(plane: Sending, run: Batch): (event: SQSEvent, context?: Context) => Promise<SQSBatchResponse> {
   return async (event, context) => {
     const started = performance.now();
+    const remaining = () => context?.getRemainingTimeInMillis() ?? BATCH_MS;
     const valid = new Map<string, Received & { record: SQSRecord }>();
     const letters: Letter[] = [];
     for (const record of event.Records) {
@@ -38,14 +44,14 @@ export function queue(plane: Sending, run: Batch): (event: SQSEvent, context?: C
       else letters.push({ record, kind: "invalid", refusal: refusalOf(parsed, record.body) });
     }
     const again = new Set<string>();
-    for (const { recordId, error } of await runAll(plane, [...valid.values()], run, context)) {
+    for (const { recordId, error } of await runAll(plane, [...valid.values()], run, remaining() - ENDING_MS)) {
       again.add(recordId);
       const one = valid.get(recordId);
       const letter = one === undefined ? undefined : letterFor(one.record, one.message, error);
       if (letter !== undefined) letters.push(letter);
     }
     for (const { record } of letters) again.add(record.messageId);
-    for (const id of await bury(plane, letters)) again.delete(id);
+    for (const id of await buryWithin(remaining() - ANSWERING_MS, plane, letters)) again.delete(id);
     await putBack(
       plane,
       event.Records.filter(({ messageId }) => again.has(messageId)),
@@ -56,20 +62,23 @@ export function queue(plane: Sending, run: Batch): (event: SQSEvent, context?: C
   };
 }
 
-async function runAll(
-  { log }: Sending,
-  valid: Received[],
-  run: Batch,
-  context: Context | undefined,
-): Promise<Iterable<Failure>> {
+async function runAll({ log }: Sending, valid: Received[], run: Batch, ms: number): Promise<Iterable<Failure>> {
   if (valid.length === 0) return [];
   try {
-    const ms = context === undefined ? undefined : context.getRemainingTimeInMillis() - ENDING_MS;
     return await withConnections(true, () => run(valid), ms);
   } catch (error) {
     log.error("batch failed", { error, traces: [...new Set(valid.map(({ message }) => message.trace_id))] });
     return valid.map(({ recordId }) => ({ recordId, error }));
   }
+}
+
+/** What is not buried by then stays on the queue, though its dead letter may be there: rather twice than that the others come again too. */
+async function buryWithin(ms: number, plane: Sending, letters: Letter[]): Promise<string[]> {
+  return await within(ms, bury(plane, letters), () => {
+    const records = letters.map(({ record }) => record.messageId);
+    plane.log.error("dead letters not sent in time", { sqs_message_ids: records });
+    return [];
+  });
 }
 
 /** Has messages that failed come again after their pause, and not after the whole visibility timeout. */
@@ -82,7 +91,9 @@ async function putBack({ edges, stamp, log }: Sending, records: SQSRecord[]): Pr
     seconds: pauseSeconds(record, now),
   }));
   try {
-    await edges.queues.hold(first.eventSourceARN, held, HOLD_MS);
+    await within(HOLD_MS, edges.queues.hold(first.eventSourceARN, held, HOLD_MS), () => {
+      throw new Error(`SQS did not answer within ${HOLD_MS} ms.`);
+    });
   } catch (error) {
     log.warn("messages come again only after their visibility timeout", { of: records.length, error });
   }

@@ -5,7 +5,7 @@ import {
   GetQueueAttributesCommand,
   GetQueueUrlCommand,
 } from "@aws-sdk/client-sqs";
-import type { SQSEvent, SQSRecord } from "aws-lambda";
+import type { Context, SQSEvent, SQSRecord } from "aws-lambda";
 import { beforeEach, expect, test } from "vitest";
 import { type Message, parseMessage, serialiseMessage } from "../../lib/protocol/messages.ts";
 import { sqsQueues } from "../../lib/runtime/aws/queues.ts";
@@ -316,6 +316,32 @@ test("pauses grow with the age of a message, and a thousand of them are longer t
   expect(pauses.at(-1)).toBe(600);
   expect(deliveries).toBeLessThan(1000);
   expect(pauseSeconds({ attributes: {} } as SQSRecord, new Date())).toBe(2);
+});
+
+const never = async () => await new Promise<never>(() => {});
+/** A context that has 30 seconds for the batch, and then hardly any to bury what failed. */
+const late = () => {
+  const times = [30_000];
+  return { getRemainingTimeInMillis: () => times.shift() ?? 3_100 } as Context;
+};
+
+test("what cannot be buried in the time of the function stays on the queue, and the others do not come again", async () => {
+  const silent = { ...plane, edges: { ...plane.edges, queues: { ...plane.edges.queues, deadLetterUrl: never } } };
+  const event = await deliver("poison", serialiseMessage(status()));
+
+  const answer = await queue(silent, none)(event, late());
+
+  expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: ids(event)[0] }] });
+});
+
+test("a batch is answered though nothing answers that puts messages back", async () => {
+  const silent = { ...plane, edges: { ...plane.edges, queues: { ...plane.edges.queues, hold: never } } };
+  const event = await deliver(serialiseMessage(status()), serialiseMessage(status()));
+  const [first = ""] = ids(event);
+
+  const answer = await queue(silent, async () => [{ recordId: first, error: new Error("no") }])(event);
+
+  expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: first }] });
 });
 
 test("a batch of poison alone is not handed over", async () => {

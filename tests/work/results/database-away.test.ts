@@ -64,7 +64,7 @@ test.each(["hang up", "swallow"] as const)(
       batches++;
       // Lambda ends a call by itself; this one has a second.
       return await (handler as (event: unknown, context: unknown) => Promise<unknown>)(event, {
-        getRemainingTimeInMillis: () => 6_000,
+        getRemainingTimeInMillis: () => 8_000,
       });
     };
     proxy.behave(how);
