@@ -3,17 +3,17 @@ import { embeddedMetrics } from "../runtime/metrics.ts";
 import { workState } from "../work/dispatch/state.ts";
 import type { ControlPlane } from "./control-plane.ts";
 
-/** What a sweep has done that is worth a metric: attempts that silence has ended, and those that were asked for again. */
-type Done = { expired: number; again: number };
+/** Attempts that silence has ended, and those that were asked for again; undefined where that step of the sweep has failed. */
+type Silenced = { expired: number; again: number } | undefined;
 
 const count = (value: number) => ({ value, unit: "Count" }) as const;
 const seconds = (value: number) => ({ value: Math.round(value), unit: "Seconds" }) as const;
 
-/** How the work stands, as metrics of CloudWatch: deploy/alarms.yml names them. */
+/** How the work stands, as metrics of CloudWatch: deploy/alarms.yml names them. What is not known is left out, as it is not 0. */
 export async function measure(
   { db, agents, settings, log, stamp }: ControlPlane,
   actor: Actor,
-  { expired, again }: Done,
+  silenced: Silenced,
 ): Promise<void> {
   const state = await workState(db, actor, agents);
   const metrics = {
@@ -24,8 +24,7 @@ export async function measure(
     Undecided: count(state.undecided),
     Undeliverable: count(state.undeliverable),
     Cancelling: count(state.cancelling),
-    Expired: count(expired),
-    AskedAgain: count(again),
+    ...(silenced === undefined ? {} : { Expired: count(silenced.expired), AskedAgain: count(silenced.again) }),
   };
   const dimensions = { service: "waybill", stage: settings.log.stage };
   log.metrics("work counted", embeddedMetrics("Waybill", dimensions, metrics, stamp.now()));

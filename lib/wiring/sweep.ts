@@ -51,7 +51,7 @@ async function round(plane: ControlPlane, actor: Actor): Promise<Swept> {
   });
   const sent = await step("leftovers", async () => await sendLeftovers(db, actor, send, LEFTOVERS_MS));
   const startThem = async () => (await startReady(plane, actor)).length;
-  const started = (await step("dispatch", startThem)) ?? 0;
+  const started = await step("dispatch", startThem);
   // After all that has a time: it may take long.
   const decided = await step("undecided", async () => {
     const { found, spoilt } = await routeUndecided(db, actor, settings.work, route, ROUTING_MS);
@@ -63,13 +63,15 @@ async function round(plane: ControlPlane, actor: Actor): Promise<Swept> {
   await step("warnings", async () => {
     for (const warning of await warningsOf(plane, actor)) log.warn("not right", { warning });
   });
-  const { expired, again } = silenced ?? { expired: 0, again: 0 };
-  const outcome = { expired, again, sent: sent ?? 0, decided: decided ?? 0, started: started + (startedThen ?? 0) };
+  const all = started === undefined || startedThen === undefined ? undefined : started + startedThen;
+  const outcome = { ...silenced, sent, decided, started: all };
+  // A step that failed has counted nothing, which is not 0: it is left out.
   log.info("swept", outcome);
-  await step("counting", async () => await measure(plane, actor, outcome));
+  await step("counting", async () => await measure(plane, actor, silenced));
   await maintain(plane, actor);
   if (failed.length > 0) throw failure(failed);
-  return outcome;
+  // All steps are done, so all is counted.
+  return outcome as Swept;
 }
 
 type Failed = { step: string; error: unknown };

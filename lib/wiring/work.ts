@@ -12,9 +12,10 @@ import { router } from "./router.ts";
 /** Starts what is ready and has room, and has the dispatcher woken when a rate limit lets the next one go. Answers what it started. */
 export async function startReady(plane: ControlPlane, actor: Actor): Promise<Started[]> {
   const { db, settings, agents, send, stamp, log, wakeForNext } = plane;
-  const { started, apart, freeAt } = await dispatch(db, actor, settings.work, agents, send, stamp);
-  for (const attempt of started) log.info("work dispatched", toWire(attempt));
-  for (const work of apart) log.error("work not started", toWire(work));
+  const { started, freeAt } = await dispatch(db, actor, settings.work, agents, send, stamp, {
+    started: (attempt) => log.info("work dispatched", toWire(attempt)),
+    apart: (work) => log.error("work not started", toWire(work)),
+  });
   if (freeAt !== null) await wakeForNext(freeAt);
   return started;
 }

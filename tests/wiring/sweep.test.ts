@@ -10,6 +10,7 @@ import { controlPlane } from "../../lib/wiring/control-plane.ts";
 import { processEdges } from "../../lib/wiring/edges.ts";
 import { readPlaneSettings } from "../../lib/wiring/settings.ts";
 import { sweep } from "../../lib/wiring/sweep.ts";
+import { startReady } from "../../lib/wiring/work.ts";
 import { worldOf } from "../support/database/world.ts";
 import { agentQueue, call, put, receive, sqs } from "../support/http/events.ts";
 
@@ -190,6 +191,45 @@ test("a queue that is deleted after it had the request is found, and told", asyn
 
   const { json } = await call(getWork, `/work/${id}`, { params: { task_id: id } });
   expect(json.held_up).toContain("does not exist");
+});
+
+test("work that is held up for two reasons is counted once", async () => {
+  const bad = await worldOf(db).submit();
+  await db`update tasks set attempts_used = max_attempts where task_id = ${bad}`;
+  await run();
+  await db`update tasks set to_agent = 'without-a-queue' where task_id = ${bad}`;
+
+  await run();
+
+  expect(lineOf("work counted")).toMatchObject({ HeldUp: 1, Waiting: 1 });
+});
+
+test("what a step that failed would have counted is in no metric and no line, as it is not 0", async () => {
+  await db.unsafe("alter table task_attempts rename lease_until to gone");
+  try {
+    await expect(run()).rejects.toThrow("leases");
+  } finally {
+    await db.unsafe("alter table task_attempts rename gone to lease_until");
+  }
+
+  const counted = lineOf("work counted");
+  expect(counted).toMatchObject({ HeldUp: 0, Undecided: 0 });
+  for (const name of ["Expired", "AskedAgain"]) expect(counted).not.toHaveProperty(name);
+  expect(JSON.parse(JSON.stringify(lineOf("swept")))).toEqual({ event: "swept", sent: 0, decided: 0 });
+});
+
+test("what was started and set apart before a dispatch fails is in the log", async () => {
+  const [bad, good] = [await worldOf(db).submit({ priority: 9 }), await worldOf(db).submit()];
+  await db`update tasks set attempts_used = max_attempts where task_id = ${bad}`;
+  const away = Object.assign(new Error("the outbox is away"), { code: "XX000" });
+  const failing = async () => {
+    throw away;
+  };
+
+  await expect(startReady({ ...plane, send: failing }, system("test"))).rejects.toThrow(away);
+
+  expect(lineOf("work not started")).toMatchObject({ task_id: bad });
+  expect(lineOf("work dispatched")).toMatchObject({ task_id: good });
 });
 
 // What breaks one step at least, and none of the last.

@@ -16,6 +16,10 @@ export type Apart = Chosen & { reason: string };
 /** What a dispatcher did, what it set apart, and when to look again because a rate limit holds work back. */
 export type Dispatched = { started: Started[]; apart: Apart[]; freeAt: Date | null };
 
+/** Who is told of each attempt as it is started, and of each work as it is set apart: also of those before a dispatch that fails. */
+export type Tell = { started: (attempt: Started) => void; apart: (work: Apart) => void };
+const NOBODY: Tell = { started: () => {}, apart: () => {} };
+
 /**
  * Claims what is ready, best first, and sends it, until nothing more is ready or no agent has room. `queues` are the agents whose
  * queue the environment names; others have theirs in the registry. What could not be sent stays in the outbox for the sweep.
@@ -29,18 +33,24 @@ export async function dispatch(
   queues: readonly string[],
   send: Send,
   stamp: Stamp,
+  tell: Tell = NOBODY,
 ): Promise<Dispatched> {
   const started: Started[] = [];
   const apart: Apart[] = [];
+  const setApart = (work: Apart) => {
+    apart.push(work);
+    tell.apart(work);
+  };
   const start = async (only?: string): Promise<Claim> => {
     const { outgoing, ...claimed } = await pool.begin(async (db) => {
       const some = await claim(db, settings, queues, only);
       return { ...some, outgoing: await request(db, settings, some.tasks, stamp) };
     });
-    await deliver(pool, outgoing, send);
     for (const { taskId, traceId, attempt, toAgent } of claimed.tasks) {
       started.push({ taskId, traceId, attempt, toAgent });
+      tell.started({ taskId, traceId, attempt, toAgent });
     }
+    await deliver(pool, outgoing, send);
     return claimed;
   };
   for (;;) {
@@ -50,16 +60,20 @@ export async function dispatch(
       if (!more) return { started, apart, freeAt };
     } catch (error) {
       if (!isRefused(error)) throw error;
-      apart.push(...(await oneByOne(pool, await chooseReady(pool, settings, queues), start)));
+      await oneByOne(pool, await chooseReady(pool, settings, queues), start, setApart);
       // It is no work that spoils it: nothing would be otherwise the next time.
       if (started.length + apart.length === before) throw error;
     }
   }
 }
 
-/** Starts each by itself. Answers those that the database refuses, which are set apart. */
-async function oneByOne(pool: Pool, chosen: Chosen[], start: (only: string) => Promise<unknown>): Promise<Apart[]> {
-  const apart: Apart[] = [];
+/** Starts each by itself, and tells `setApart` of those that the database refuses, which are set apart. */
+async function oneByOne(
+  pool: Pool,
+  chosen: Chosen[],
+  start: (only: string) => Promise<unknown>,
+  setApart: Tell["apart"],
+): Promise<void> {
   for (const one of chosen) {
     try {
       await start(one.taskId);
@@ -67,10 +81,9 @@ async function oneByOne(pool: Pool, chosen: Chosen[], start: (only: string) => P
       if (!isRefused(error)) throw error;
       const reason = refusalOf(one.taskId, error);
       await keepApart(pool, one.taskId, reason);
-      apart.push({ ...one, reason });
+      setApart({ ...one, reason });
     }
   }
-  return apart;
 }
 
 /** Writes the requests for work that was claimed. */

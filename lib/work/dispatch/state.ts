@@ -23,7 +23,7 @@ export type WorkState = {
 export async function workState(db: Db, _actor: Actor, queues: readonly string[]): Promise<WorkState> {
   const [row] = await db<WorkState[]>`
     with ready as (
-      select to_agent, ready_at from tasks where status = 'approved' and ready_at <= now()
+      select task_id, to_agent, ready_at from tasks where status = 'approved' and ready_at <= now()
     ), without_queue as (
       select to_agent from (select distinct to_agent from ready) as waiting_for
       where to_agent <> all(${queues as string[]}::text[]) and not exists (
@@ -34,10 +34,14 @@ export async function workState(db: Db, _actor: Actor, queues: readonly string[]
       where how is null and taken_at is null
     )
     select
-      (select count(*)::int from ready where to_agent in (select to_agent from without_queue))
-        + (select count(*)::int from untaken where requested_at < now() - interval '1 minute'
-            or task_id in (select task_id from outbox where refusals > 0))
-        + (select count(*)::int from dispatch_refusals join tasks using (task_id) where ${stillApart(db)}) as held_up,
+      (select count(*)::int from (
+        select task_id from ready where to_agent in (select to_agent from without_queue)
+        union
+        select task_id from untaken where requested_at < now() - interval '1 minute'
+          or task_id in (select task_id from outbox where refusals > 0)
+        union
+        select task_id from dispatch_refusals join tasks using (task_id) where ${stillApart(db)}
+      ) as held) as held_up,
       (select count(*)::int from ready) as waiting,
       coalesce((select extract(epoch from now() - min(ready_at))::float8 from ready), 0) as oldest_waiting_seconds,
       coalesce((select extract(epoch from now() - min(requested_at))::float8 from untaken), 0) as oldest_untaken_seconds,
