@@ -38,8 +38,8 @@ export const PLANTS: readonly Plant[] = [
         to: "received));\nexport const handler = async (event: Parameters<typeof real>[0]) => {\n  void real(event).catch(() => {});\n  return { batchItemFailures: [] };\n};",
       },
     ],
-    faults: ["postgres-restarts"],
-    lasts: 9_000,
+    faults: ["recorder-killed-before-commit"],
+    lasts: 20_000,
     caught: ["I1 no work lost", "I4 effect once"],
   },
   {
@@ -66,8 +66,8 @@ export const PLANTS: readonly Plant[] = [
         to: "const clock: Clock = { now: new Date(), dice",
       },
     ],
-    faults: ["clock-skew", "agents-all-killed"],
-    lasts: 15_000,
+    faults: ["clock-skew", "requests-lost"],
+    lasts: 32_000,
     caught: ["I1 no work lost", "I10 recovery"],
   },
   {
