@@ -27,7 +27,10 @@ export type RunOptions = Pick<WorldOptions, "dir" | "template" | "root" | "old">
 
 export type RunResult = { violations: Violation[]; recoveredMs: number | undefined; done: number; history: History };
 
-/** What everything may take from the end of a fault on; a machine that is slow has more, by what its first work took. */
+/**
+ * What everything may take from the end of a fault on, beside the longest work of its load done twice; a machine that is slow has more,
+ * by what its first work took.
+ */
 const RECOVERY_MS = 60_000;
 const USUAL_FIRST_MS = 4_000;
 const SLOWEST = 3;
@@ -65,9 +68,11 @@ async function inWorld(world: World, dice: Dice, options: RunOptions): Promise<R
 async function live(world: World, dice: Dice, options: RunOptions): Promise<History> {
   const { client } = world;
   const firstMs = await warmUp(world, client, dice.of("warm up"));
-  const recoveryMs = RECOVERY_MS * Math.min(options.slowest ?? SLOWEST, Math.max(1, firstMs / USUAL_FIRST_MS));
+  const slowness = Math.min(options.slowest ?? SLOWEST, Math.max(1, firstMs / USUAL_FIRST_MS));
   const loading = new AbortController();
   const load: LoadOptions = Object.assign({}, USUAL, ...options.faults.map((fault) => fault.load));
+  // What is done at the end of the fault may fail once, and is then done again.
+  const recoveryMs = RECOVERY_MS * slowness + 2 * load.ms[1];
   client.submitUntil(loading.signal, dice.of("load"), load);
   const stopForging = forging(world, dice.of("forger"));
   await sleep(BEFORE_MS);
