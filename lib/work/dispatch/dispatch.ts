@@ -37,7 +37,7 @@ export async function dispatch(
 ): Promise<Dispatched> {
   const started: Started[] = [];
   const apart: Apart[] = [];
-  const setApart = (work: Apart) => {
+  const isApart = (work: Apart) => {
     apart.push(work);
     tell.apart(work);
   };
@@ -47,8 +47,9 @@ export async function dispatch(
       return { ...some, outgoing: await request(db, settings, some.tasks, stamp) };
     });
     for (const { taskId, traceId, attempt, toAgent } of claimed.tasks) {
-      started.push({ taskId, traceId, attempt, toAgent });
-      tell.started({ taskId, traceId, attempt, toAgent });
+      const one = { taskId, traceId, attempt, toAgent };
+      started.push(one);
+      tell.started(one);
     }
     await deliver(pool, outgoing, send);
     return claimed;
@@ -60,19 +61,19 @@ export async function dispatch(
       if (!more) return { started, apart, freeAt };
     } catch (error) {
       if (!isRefused(error)) throw error;
-      await oneByOne(pool, await chooseReady(pool, settings, queues), start, setApart);
+      await oneByOne(pool, await chooseReady(pool, settings, queues), start, isApart);
       // It is no work that spoils it: nothing would be otherwise the next time.
       if (started.length + apart.length === before) throw error;
     }
   }
 }
 
-/** Starts each by itself, and tells `setApart` of those that the database refuses, which are set apart. */
+/** Starts each by itself, and tells `isApart` of those that the database refuses, once they are set apart. */
 async function oneByOne(
   pool: Pool,
   chosen: Chosen[],
   start: (only: string) => Promise<unknown>,
-  setApart: Tell["apart"],
+  isApart: Tell["apart"],
 ): Promise<void> {
   for (const one of chosen) {
     try {
@@ -81,7 +82,7 @@ async function oneByOne(
       if (!isRefused(error)) throw error;
       const reason = refusalOf(one.taskId, error);
       await keepApart(pool, one.taskId, reason);
-      setApart({ ...one, reason });
+      isApart({ ...one, reason });
     }
   }
 }
