@@ -109,8 +109,9 @@ function isFailedBySilence(work: Work): boolean {
 /** An end that decides nothing any more. Why its work failed is known better now than by silence. */
 function tooLate(work: Work, attempt: Attempt, bySilence: boolean): { why?: string } {
   const { how, reason, runId } = attempt;
-  const given = how === "handed_back" || how === "handed_over";
-  if (runId === work.runId && given) {
+  // Unlike what is given: a stop that is confirmed late changes nothing, and a handover is not paid for.
+  const passedOn = how === "handed_back" || how === "handed_over";
+  if (runId === work.runId && passedOn) {
     if (bySilence || work.status === "approved" || work.status === "executing") uncount(work, attempt);
     if (bySilence) {
       const said = how === "handed_back" ? "given it back undone" : "handed it over";
@@ -173,7 +174,7 @@ function giveBack(work: Work, { agent, reason, startedAt }: Attempt, { now, dice
 /** The next attempt, after a pause that grows with those that were used. */
 export function tryAgain(work: Work, { now, dice }: Pick<Clock, "now" | "dice">): void {
   rest(work, "approved", now);
-  work.readyAt = later(now, backoff(work.attemptsUsed - 1, RETRY_PAUSE, 0.5, dice()));
+  work.readyAt = later(now, backoff(Math.max(0, work.attemptsUsed - 1), RETRY_PAUSE, 0.5, dice()));
 }
 
 /** For good, unless a person retries it. */

@@ -5,9 +5,11 @@ import {
   type Clock,
   close,
   deadlineOf,
+  isOneRequest,
   isOurs,
   isUnderWay,
   keepLease,
+  lastCounted,
   later,
   openOf,
   type Work,
@@ -39,6 +41,8 @@ export function expire(work: Work, clock: Clock): Expired {
     const hasOthers = openOf(work).some((one) => one !== attempt && one.takenAt !== null);
     if (wanted && attempt.startedAt === null && hasOthers) {
       expired.stop.push(...callOff(work, [attempt], "another process has the work", clock));
+    } else if (wanted && attempt.startedAt === null && isAnswered(work, attempt)) {
+      expired.stop.push(...callOff(work, [attempt], "it is asked for under the next number", clock));
     } else if (wanted && attempt.startedAt === null) {
       const wait = Math.min(Math.max(pickupSeconds, MOST_PICKUP_SECONDS), pickupSeconds * 2 ** attempt.requests);
       const nobody = { startId: null, process: null, takenAt: null };
@@ -60,6 +64,11 @@ export function expire(work: Work, clock: Clock): Expired {
   else if (work.stopping !== null) settleStop(work, clock);
   else if (work.status === "executing") keepLease(work, clock);
   return expired;
+}
+
+/** Whether a process has ended what it had of this request: it answers the same number with that end, for ever. */
+function isAnswered({ attempts }: Work, attempt: Attempt): boolean {
+  return attempt.requests > 0 && attempts.some((one) => one.how !== null && isOneRequest(one, attempt));
 }
 
 /** Only who names its start can answer for it; past its timeout nothing is left to ask. */
@@ -89,7 +98,7 @@ function giveUp(work: Work, expired: Expired, clock: Clock): void {
   work.handedBack = 0;
   const failed = failedForGood(work);
   if (failed === undefined && work.attemptsUsed < work.maxAttempts) return tryAgain(work, clock);
-  fail(work, (failed ?? expired.ended.at(-1))?.reason ?? "its agent fell silent", clock.now);
+  fail(work, (failed ?? expired.ended.at(-1) ?? lastCounted(work))?.reason ?? "its agent fell silent", clock.now);
   if (failed !== undefined) endedWith(work, failed);
   expired.stop.push(...expired.ended);
 }

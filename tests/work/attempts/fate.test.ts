@@ -780,6 +780,23 @@ describe("two processes with one request", () => {
     expect(await task()).toMatchObject(told);
   });
 
+  test("asked for again once one of them has been stopped, it has the next number, which that one takes", async () => {
+    const { world, task, says, ends, latest } = await dispatched({ max_attempts: 1 });
+    const [first, second] = [start(), start()];
+    await world.record(says({ status: "held", ...first }), says({ status: "held", ...second }));
+    await db`update task_attempts set lease_until = now() - interval '1 second' where start_id = ${second.start_id}`;
+    await world.expire();
+    await world.record(says({ status: "cancelled", ...second }));
+    await world.silence();
+    await world.expire();
+
+    expect(await task()).toMatchObject({ status: "approved", attemptsUsed: 0 });
+    await nextAttempt(world);
+    expect(latest().payload.attempt).toBe(3);
+    await world.record(ends(start()));
+    expect(await task()).toMatchObject({ status: "completed", attemptsUsed: 1 });
+  });
+
   test("the one that begins it pays for it, not the one that waits with it and is never heard of again", async () => {
     const { world, task, attempts, says, ends } = await dispatched({ max_attempts: 1 });
     const [first, second] = [start(), start()];
