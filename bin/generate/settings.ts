@@ -11,6 +11,7 @@ import { llmSettings } from "../../lib/wiring/llm.ts";
 import { workSettings } from "../../lib/work/settings.ts";
 import { bridgeSettings } from "../../localstack/bridge/settings.ts";
 import { localSettings } from "../../localstack/parts/local-settings.ts";
+import { comment } from "./words.ts";
 
 /** A variable as a person is told of it. `value` is its default, empty where it has none; `or` may be set in its place. */
 type Told = {
@@ -177,15 +178,4 @@ function lacking({ env, value, example, or, required }: Told): string[] {
     ...(required && or !== undefined ? [`One of ${env} and ${or} is required.`] : []),
     ...(example === undefined ? [] : [`Such as ${example}`]),
   ];
-}
-
-/** A text as comment lines of at most 100 characters. */
-function comment(text: string): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + word.length + 1 > 100) lines.push(`# ${word}`);
-    else lines[lines.length - 1] = `${last} ${word}`;
-  }
-  return lines;
 }

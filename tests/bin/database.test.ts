@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { announce, confirmLoss, findTarget } from "../../bin/database.ts";
-import { checkDatabaseUrl } from "../../bin/deploy.ts";
+import { faultsOfUrl } from "../../deploy/stage.ts";
 import { databaseUrl } from "../../lib/runtime/postgres/db.ts";
 import { Failed } from "../../lib/terminal/command.ts";
 import { run } from "./run.ts";
@@ -83,10 +83,7 @@ test("what would be lost is not, where nobody at a terminal confirms it", async 
   expect(announce(target)).toBeUndefined();
 });
 
-const readers = [
-  (url: string) => databaseUrl({ DATABASE_URL: url }),
-  (url: string) => checkDatabaseUrl(url, "databaseUrl"),
-];
+const COLON = "a colon without a port behind its host";
 
 test.for([
   "postgres://u@host:/db",
@@ -94,9 +91,11 @@ test.for([
   "postgres://u@[::1]:/db",
   "postgres://u@host:?sslmode=require",
 ])("%s has a colon without a port, and is refused", (url) => {
-  for (const read of readers) expect(() => read(url)).toThrow("a colon without a port behind its host");
+  expect(() => databaseUrl({ DATABASE_URL: url })).toThrow(COLON);
+  expect(faultsOfUrl(url)).toEqual([expect.stringContaining(COLON)]);
 });
 
 test.for(["postgres://u:@host/db", "postgres://u@[::1]/db", "postgres://u@host/db:"])("%s has none", (url) => {
-  for (const read of readers) expect(() => read(url)).not.toThrow();
+  expect(databaseUrl({ DATABASE_URL: url })).toBe(url);
+  expect(faultsOfUrl(url).join()).not.toContain(COLON);
 });

@@ -176,6 +176,9 @@ export const FOLDERS: Record<string, Row> = {
     ["@aws-sdk/client-sqs", "amqplib"],
   ),
 
+  // What a deployment is made of: read by the framework's plugin, by the deploy command and by what generates its files.
+  deploy: program(["lib/runtime", "lib/runtime/{aws,postgres}", "lib/work", "lib/router"], ["fastest-levenshtein"]),
+
   // Developers' commands, and the benchmarks: those may reach into the rooms that they measure.
   "bin/seed": program(["lib/runtime/**", "lib/{work,router,llm}/**"], ["postgres"]),
   bin: program(
@@ -185,9 +188,16 @@ export const FOLDERS: Record<string, Row> = {
       "lib/{access,migrations,protocol,reports,terminal,wiring}",
       "lib/{runtime,registry,router,llm}/**",
     ],
-    ["postgres", "@aws-sdk/client-ssm", "yaml"],
+    ["postgres", "yaml"],
   ),
-  "bin/generate": program(["bin", "agents/code", "localstack", "localstack/{parts,bridge}", "lib/**"], ["yaml"]),
+  "bin/deploy": program(
+    ["bin", "deploy", "lib/terminal", "lib/{runtime,migrations,llm}/**", "lib/agent-kit/transports", "lib/wiring"],
+    ["@aws-sdk/*", "postgres", "@smithy/signature-v4"],
+  ),
+  "bin/generate": program(
+    ["bin", "deploy", "agents/code", "localstack", "localstack/{parts,bridge}", "lib/**"],
+    ["yaml"],
+  ),
   bench: program(["lib/**", "localstack", "localstack/{parts,processes}"], ["esbuild", "postgres", "yaml"]),
   "bench/bridge": program(
     ["bench", "lib/**", "localstack/bridge/**", "tests/support/queues"],

@@ -5,8 +5,8 @@ import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { GetParametersCommand, SSMClient } from "@aws-sdk/client-ssm";
-import { ConfigError } from "../lib/errors.ts";
-import { asArgument, command, Failed, WrongUse } from "../lib/terminal/command.ts";
+import { faultsOfUrl, readStage } from "../../deploy/stage.ts";
+import { asArgument, command, Failed, WrongUse } from "../../lib/terminal/command.ts";
 
 type Step = { name: string; args: string[]; onFailure: string };
 
@@ -95,25 +95,9 @@ async function checkParameters(ssm: SSMClient, region: string): Promise<void> {
     );
   }
   for (const { Name, Value = "" } of Parameters) {
-    if (Name?.endsWith("/database-url")) checkDatabaseUrl(Value, Name);
-  }
-}
-
-/** Throws a ConfigError where a connection string is none, or carries a password, which belongs into the secret. */
-export function checkDatabaseUrl(text: string, from: string): void {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^postgres(ql)?:$/.test(url.protocol)) {
-    throw new ConfigError(
-      `${from} is not a connection string. Write it as postgres://user@host:5432/database?sslmode=require`,
-    );
-  }
-  if (/^[^/]*\/\/[^/?]*:(?:[/?]|$)/.test(text)) {
-    throw new ConfigError(`${from} has a colon without a port behind its host. Write host:5432, or the host alone.`);
-  }
-  if (url.password !== "") {
-    throw new ConfigError(
-      `${from} carries a password. Take it out and keep it in the secret that databaseSecretArn names.`,
-    );
+    if (!Name?.endsWith("/database-url")) continue;
+    const [fault] = faultsOfUrl(Value);
+    if (fault !== undefined) throw new Failed(`${Name} ${fault}.`);
   }
 }
 
@@ -126,11 +110,7 @@ commands alone. Environment: AWS_REGION, and AWS credentials as the AWS CLI find
 function readTarget(stage: string | undefined, region: string, params: string[]) {
   if (stage === undefined) throw new WrongUse("Which stage? Say --stage dev, for example.");
   if (region === "") throw new WrongUse("Which region? Say --region eu-central-1, for example, or set AWS_REGION.");
-  for (const param of params) {
-    if (!/^\w+=/.test(param)) throw new WrongUse(`--param ${param} is not name=value.`);
-    const url = /^databaseUrl=(.*)$/s.exec(param)?.[1];
-    if (url !== undefined) asArgument(() => checkDatabaseUrl(url, "databaseUrl"));
-  }
+  asArgument(() => readStage(stage, params));
   return { stage, region, params };
 }
 

@@ -1,0 +1,172 @@
+import * as z from "zod";
+import { must } from "../lib/input/faults.ts";
+import { whole } from "../lib/input/whole.ts";
+import { routerSettings, seriesSettings } from "../lib/router/settings.ts";
+import { agentQueueSettings, queueSettings } from "../lib/runtime/aws/queue-settings.ts";
+import { logSettings } from "../lib/runtime/log.ts";
+import { databaseSettings } from "../lib/runtime/postgres/db.ts";
+import type { Setting, Settings } from "../lib/runtime/settings.ts";
+import { workSettings } from "../lib/work/settings.ts";
+
+/** One thing that can be set of a stage, in deploy/stages/NAME.yml or by --param. */
+export type Parameter = {
+  name: string;
+  /** What it does, as a sentence or two. */
+  says: string;
+  /** What it is where nothing is said, as it stands in YAML; undefined: the code's own default counts. */
+  default?: string | undefined;
+  /** The default in words, where it is the code's. */
+  otherwise?: string | undefined;
+  /** Refuses a text that is no value of it. */
+  takes: z.ZodType;
+  /** The variable of the functions' environment that it becomes. */
+  env?: string;
+};
+
+const QUEUE_PREFIX = /^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$/;
+const list = (item: RegExp, what: string) =>
+  z.string().refine((text) => text === "" || text.split(",").every((one) => item.test(one.trim())), must(what));
+
+/** What a deployment has beside the settings of the functions. */
+const own: Parameter[] = [
+  {
+    name: "prefix",
+    default: "waybill-${sls:stage}",
+    takes: z.string().regex(QUEUE_PREFIX, must("be 1 to 40 letters, digits, - and _")),
+    says: "Begins the names of the queues, so that two stages fit into one account. With another one the queues are other ones too.",
+    env: "AGENT_QUEUE_PREFIX",
+  },
+  {
+    name: "databaseUrl",
+    default: "{{resolve:ssm:/waybill/${sls:stage}/database-url}}",
+    takes: databaseSettings.url.schema,
+    says: "Connection string without a password: by default an SSM parameter that CloudFormation reads during the deploy.",
+    env: "DATABASE_URL",
+  },
+  {
+    name: "databaseSecretArn",
+    default: "{{resolve:ssm:/waybill/${sls:stage}/database-secret-arn}}",
+    takes: z.string().startsWith("arn:", must("be the ARN of a secret")),
+    says: "The secret that holds the database's password, bare or as RDS's JSON.",
+    env: "DATABASE_SECRET_ARN",
+  },
+  {
+    name: "authorization",
+    default: "AWS_IAM",
+    takes: z.enum(["AWS_IAM", "NONE"]),
+    says: "AWS_IAM: callers sign their requests. NONE: whoever knows the URL may have agents run work.",
+  },
+  {
+    name: "alarmEmail",
+    default: "",
+    takes: z.union([z.literal(""), z.email()], must("be an e-mail address")),
+    says: "Gets the alarms by e-mail, once whoever reads it has confirmed; nobody where it is empty.",
+  },
+  {
+    name: "network",
+    default: "public",
+    takes: z.enum(["public", "vpc"]),
+    says: "vpc: the functions are in subnets, which need a way to SQS, Secrets Manager, X-Ray and the LLM vendors.",
+  },
+  {
+    name: "subnetIds",
+    default: "",
+    takes: list(/^subnet-\w+$/, "be subnet-… with commas between them"),
+    says: "With vpc: the subnets, with commas between them.",
+  },
+  {
+    name: "securityGroupIds",
+    default: "",
+    takes: list(/^sg-\w+$/, "be sg-… with commas between them"),
+    says: "With vpc: the security groups, with commas between them.",
+  },
+  {
+    name: "llmConfig",
+    default: "llm.config.yaml",
+    takes: z.string().min(1),
+    says: "The file that configures the LLM gateway; it goes into its functions' packages.",
+  },
+  {
+    name: "llmSecretArns",
+    default: "arn:aws:secretsmanager:*:*:secret:waybill/*",
+    takes: z.string().startsWith("arn:", must("be an ARN, * allowed")),
+    says: "The secrets with the keys of the gateway's vendors: an ARN, * allowed.",
+  },
+  {
+    name: "deletionProtection",
+    default: "false",
+    takes: z.enum(["true", "false"]),
+    says: "true: CloudFormation refuses to delete the stack.",
+  },
+  {
+    name: "logRetentionDays",
+    default: "30",
+    takes: whole(1, 3653),
+    says: "How long CloudWatch keeps the logs; one of the numbers of days that it offers, such as 7, 30, 90 or 365.",
+  },
+  {
+    name: "nodeOptions",
+    default: "",
+    takes: z.string(),
+    says: "NODE_OPTIONS of the functions. --enable-source-maps names our lines in stack traces, and adds a seventh to a cold start.",
+    env: "NODE_OPTIONS",
+  },
+];
+
+/** The settings that functions read, as they declare them. */
+const read: Settings = {
+  ...databaseSettings,
+  ...queueSettings,
+  ...agentQueueSettings,
+  ...workSettings,
+  ...seriesSettings,
+  ...logSettings,
+  ...routerSettings,
+};
+
+/** Variables that the shipped llm.config.yaml names, and that are no secrets. */
+const LLM_ADDRESSES = ["ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "OLLAMA_BASE_URL"];
+
+/** What a deployment gives the functions by itself, in CloudFormation's words: nobody sets these. */
+const GIVEN: Record<string, unknown> = {
+  WORK_QUEUE_URL: { Ref: "WorkQueue" },
+  RESULTS_QUEUE_URL: { Ref: "ResultsQueue" },
+  AGENT_QUEUES: {
+    "Fn::Sub":
+      '{"infra":"${InfraQueue}","desktop":"${DesktopQueue}","code":"${CodeQueue}","research":"${ResearchQueue}"}',
+  },
+  // No function of a deployment may make queues: the API answers with the commands that do.
+  AGENT_QUEUE_CREATE: "false",
+  WAYBILL_STAGE: "${sls:stage}",
+};
+
+const named = new Set(own.map(({ env }) => env));
+const settable = Object.values(read).filter(({ env }) => !named.has(env) && !Object.hasOwn(GIVEN, env));
+
+/** Everything that can be set of a stage, in the order in which it is told. */
+export const parameters: readonly Parameter[] = [
+  ...own,
+  ...settable.map(ofSetting),
+  ...LLM_ADDRESSES.map((env) => {
+    const vendor = env.replace(/_.*/, "").toLowerCase();
+    return { name: parameterOf(env), says: `Where llm.config.yaml finds ${vendor}.`, takes: z.url(), env };
+  }),
+];
+
+function ofSetting({ env, says, unit, default: code, otherwise, schema }: Setting<unknown>): Parameter {
+  const said = unit === undefined ? says : `${says} Unit: ${unit}.`;
+  return { name: parameterOf(env), says: said, otherwise: code ?? otherwise, takes: schema, env };
+}
+
+/** The parameter of a variable: LEASE_SECONDS is leaseSeconds. */
+export function parameterOf(env: string): string {
+  return env.toLowerCase().replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** The environment of every function: each variable with its parameter, or with what the deployment gives it. */
+export function environmentOf(): Record<string, unknown> {
+  const set = parameters.flatMap(({ name, env, default: usual }) =>
+    env === undefined ? [] : [[env, usual === undefined ? `\${param:${name}, null}` : `\${param:${name}}`]],
+  );
+  return { ...Object.fromEntries(set), ...GIVEN };
+}
