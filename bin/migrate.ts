@@ -10,8 +10,8 @@ import { announce, confirmLoss, findTarget, inWords, STACK_USAGE, stackOption, t
 const usage = `Usage: npm run migrate -- [command] [--to TARGET] [--step N] [--yes] [--data DIR]
 
   up       apply what is pending (the default); --to the last to apply, --step how many. Stores the agents that ship
-  down     take back the last one; --to the last that stays, or 0 for none; --step how many
-  redo     take back the last one and apply it again; --to and --step as for down
+  down     take back; --to the last that stays, or 0 for none; or --step how many
+  redo     take back and apply again; --to and --step as for down
   status   what is applied and what is pending
   sql      print the SQL, without a database; --direction up|down; --to 0002 --step 1 prints that one alone
 
@@ -34,6 +34,9 @@ process.exitCode = await command({
     if (more.length > 0) throw new WrongUse(`One command at a time, not also ${more.join(" ")}.`);
     const steps = step === undefined ? {} : { step: wholeOption("step", step, 1) };
     const asked = asArgument(() => parseCommand({ command: name, to, direction, ...steps }));
+    if ((name === "down" || name === "redo") && to === undefined && step === undefined) {
+      throw new WrongUse(`${name} wants --to TARGET, the last migration that stays, or --step N.`);
+    }
     if (asked.command === "sql") return await run(asked, process.env);
     const target = findTarget(data);
     await prepare(asked.command, target, yes);

@@ -1,127 +1,111 @@
-// npm run deploy -- --stage NAME --region REGION [--param name=value …] [--dry-run]
-// Deploys in this order, and stops where a step fails: package, check, deploy, migrate. New functions may meet the old
-// schema for the seconds between the last two, so a migration must suit both: add first, remove in a later deployment.
-import { spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { GetParametersCommand, SSMClient } from "@aws-sdk/client-ssm";
-import { faultsOfUrl, readStage } from "../../deploy/stage.ts";
+// npm run deploy -- [up | plan | migrate | smoke | info | rollback | remove] --stage NAME --region REGION
+// New functions may meet the old schema for the seconds between deploy and migrate, so a migration must suit both: add first, remove
+// in a later deploy.
+import { readStage } from "../../deploy/stage.ts";
+import { parseCommand } from "../../lib/migrations/command.ts";
 import { asArgument, command, Failed, WrongUse } from "../../lib/terminal/command.ts";
+import { tellAddresses } from "./addresses.ts";
+import { checkCredentials } from "./checks.ts";
+import { invokeMigrate, migrationStatus, standing } from "./migration.ts";
+import { remove } from "./remove.ts";
+import { rollback } from "./rollback.ts";
+import { smoke } from "./smoke.ts";
+import { needStack } from "./stack.ts";
+import { ours, quoted, type Target } from "./target.ts";
+import { migrateUp, plan, stepsOf, tellDone, up, type Wish } from "./up.ts";
 
-type Step = { name: string; args: string[]; onFailure: string };
+const usage = `Usage: npm run deploy -- [command] --stage NAME --region REGION [options]
 
-/** The commands of a deployment in their order, each with what to do when it fails. */
-export function stepsOf(options: { stage: string; region: string; params: string[] }): Step[] {
-  const target = ["--stage", options.stage, "--region", options.region];
-  const params = options.params.flatMap((param) => ["--param", param]);
-  return [
-    {
-      name: "package",
-      args: ["package", ...target, ...params],
-      onFailure: "Nothing was deployed. Mend what it names and start again.",
-    },
-    {
-      name: "deploy",
-      args: ["deploy", "--package", ".serverless", ...target, ...params],
-      onFailure: "CloudFormation has rolled back to the version before, and no migration ran. Mend it and start again.",
-    },
-    {
-      name: "migrate",
-      args: ["invoke", "--function", "migrate", "--data", '{"command":"up"}', ...target],
-      onFailure:
-        "The new functions are up, the schema is as before. Look into the function's log (serverless logs -f migrate), " +
-        'mend it, and start again or run only: serverless invoke -f migrate -d \'{"command":"up"}\'',
-    },
-  ];
+  up        look at what is missing, package, say what changes, deploy, migrate, see one piece of work through (the default)
+  plan      all of that up to what would change, and change nothing
+  migrate   [up | status | down --to TARGET | redo --to TARGET] the stage's database, by its migrate function, in one call
+  smoke     see one piece of work through
+  info      addresses, queues, policies
+  rollback  list the deploys that are kept; --to TIMESTAMP goes back to one. The schema stays
+  remove    take the stage away, once you have seen what is lost
+
+What a stage is stands in deploy/stages/NAME.yml; deploy/stages/example.yml has everything that can be said.
+
+  --param name=value  over the stage's file, for this time; the next deploy asks for it again
+  --create-secrets    ask for connection string, password and keys, and make the SSM parameters and secrets that are missing
+  --unreached         go on although this machine does not reach the database
+  --yes               messages may be lost; remove and down without asking
+  --dry-run           print the commands in their order, and do nothing
+
+Environment: AWS_REGION, AWS credentials as the AWS CLI finds them; WAYBILL_API_URL where the API has another address than its own.`;
+
+type Given = { to: string | undefined; wish: Wish };
+
+const COMMANDS: Record<string, (target: Target, words: string[], given: Given) => Promise<void>> = {
+  up: async (target, _, { wish }) => {
+    const stack = await up(target, wish);
+    await see(target);
+    tellDone(target, stack);
+  },
+  plan: async (target, _, { wish }) => {
+    await plan(target, wish);
+    console.log(`\nNothing was changed. Have it so: ${ours(target)}`);
+  },
+  migrate,
+  smoke: async (target) => {
+    await checkCredentials(target);
+    await see(target);
+  },
+  info: async (target) => {
+    await checkCredentials(target);
+    const stack = await needStack(target);
+    console.log(`${stack.name} in ${target.region}: ${stack.status}`);
+    for (const line of tellAddresses(target, stack)) console.log(line);
+  },
+  rollback: async (target, _, { to, wish }) => {
+    if ((await rollback(target, to, wish.yes)) !== undefined) await see(target);
+  },
+  remove: async (target, _, { wish }) => await remove(target, wish.yes),
+};
+
+async function see(target: Target): Promise<void> {
+  console.log("\nOne piece of work through it:");
+  await smoke(target);
 }
 
-/** The names of the SSM parameters that CloudFormation will read during the deploy of a template. */
-export function parametersOf(template: string): string[] {
-  return [...new Set([...template.matchAll(/\{\{resolve:ssm:([^}]+?)(?::\d+)?\}\}/g)].map(([, name]) => name ?? ""))];
-}
-
-/** Runs the steps one after another, with `check` once packaging has told what the template asks for. Throws what to do. */
-export async function deploy(
-  steps: Step[],
-  run: (args: string[]) => Promise<number>,
-  check: () => Promise<void>,
-): Promise<void> {
-  for (const { name, args, onFailure } of steps) {
-    const code = await run(args);
-    if (code !== 0) throw new Failed(`${name} failed (exit code ${code}). ${onFailure}`);
-    if (name === "package") await check();
+async function migrate(target: Target, [name = "up", ...more]: string[], { to, wish }: Given): Promise<void> {
+  if (more.length > 0) throw new WrongUse(`One command at a time, not also ${more.join(" ")}.`);
+  const asked = asArgument(() => parseCommand({ command: name, to }));
+  if ((name === "down" || name === "redo") && to === undefined) {
+    throw new WrongUse(`${name} wants --to TARGET: the last migration that stays, by name or number, or 0 for none.`);
   }
-}
-
-function quoted(argument: string): string {
-  return /^[\w./:=@,-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", String.raw`'\''`)}'`;
-}
-
-async function serverless(args: string[]): Promise<number> {
-  console.log(`\n— serverless ${args.map(quoted).join(" ")}`);
-  const program = createRequire(import.meta.url).resolve("serverless/bin/serverless.js");
-  const child = spawn(process.execPath, [program, ...args], { stdio: "inherit" });
-  return await new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (code) => resolve(code ?? 1));
-  });
-}
-
-async function checkCredentials(ssm: SSMClient): Promise<void> {
-  try {
-    await ssm.config.credentials();
-  } catch (cause) {
+  await checkCredentials(target);
+  if (name === "up" && to === undefined) return await migrateUp(target);
+  const status = await migrationStatus(target);
+  console.log(standing(status));
+  if (name === "status") {
+    for (const pending of status.pending) console.log(`pending  ${pending}`);
+    return;
+  }
+  if (name !== "up" && !wish.yes) {
+    const again = ours(target, `migrate ${name} --to ${to} --yes`);
     throw new Failed(
-      "No AWS credentials were found. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run: aws sso login",
-      { cause },
+      `${name} takes tables and columns away with all that is in them. Nothing was changed. If that is wanted: ${again}`,
     );
   }
+  const done = await invokeMigrate(target, asked);
+  if (done.command === "sql" || done.command === "status") return;
+  for (const reverted of done.reverted) console.log(`reverted ${reverted}`);
+  for (const applied of done.applied) console.log(`applied  ${applied}`);
+  console.log(standing(done));
 }
 
-async function checkParameters(ssm: SSMClient, region: string): Promise<void> {
-  const template = await readFile(".serverless/cloudformation-template-update-stack.json", "utf8");
-  const Names = parametersOf(template);
-  if (Names.length === 0) return;
-  const found = await ssm.send(new GetParametersCommand({ Names })).catch((cause: Error) => {
-    throw new Failed(cause.message, { cause });
-  });
-  const { Parameters = [], InvalidParameters = [] } = found;
-  if (InvalidParameters.length > 0) {
-    const put = (name: string) => `  aws ssm put-parameter --region ${region} --type String --name ${name} --value …`;
-    throw new Failed(
-      `These SSM parameters are missing in ${region}:\n${InvalidParameters.map(put).join("\n")}\n` +
-        "Put them there, or give the values: npm run deploy -- --param databaseUrl=… --param databaseSecretArn=…\n" +
-        "The connection string carries no password; the secret holds it.",
-    );
-  }
-  for (const { Name, Value = "" } of Parameters) {
-    if (!Name?.endsWith("/database-url")) continue;
-    const [fault] = faultsOfUrl(Value);
-    if (fault !== undefined) throw new Failed(`${Name} ${fault}.`);
-  }
-}
-
-const usage = `Usage: npm run deploy -- --stage NAME --region REGION [--param name=value …] [--dry-run]
-
-Packages, checks that the stage's parameters are there, deploys and migrates, and stops where a step fails. --dry-run prints the
-commands alone. Environment: AWS_REGION, and AWS credentials as the AWS CLI finds them.`;
-
-/** As the options give it; throws WrongUse with what is missing. */
-function readTarget(stage: string | undefined, region: string, params: string[]) {
+/** As the options give it; throws WrongUse with what is missing or wrong. */
+function readTarget(stage: string | undefined, region: string, params: string[]): Target {
   if (stage === undefined) throw new WrongUse("Which stage? Say --stage dev, for example.");
   if (region === "") throw new WrongUse("Which region? Say --region eu-central-1, for example, or set AWS_REGION.");
-  asArgument(() => readStage(stage, params));
-  return { stage, region, params };
+  return { stage: asArgument(() => readStage(stage, params)), region, params };
 }
 
-async function deployTo(target: ReturnType<typeof readTarget>): Promise<void> {
-  const { stage, region } = target;
-  const ssm = new SSMClient({ region });
-  await checkCredentials(ssm);
-  await deploy(stepsOf(target), serverless, () => checkParameters(ssm, region));
-  console.log(
-    `\nDeployed to ${stage} in ${region}. See its addresses with: serverless info --stage ${stage} --region ${region}`,
-  );
+function tellSteps(target: Target): void {
+  const steps = stepsOf(target);
+  for (const args of [steps.package, steps.deploy]) console.log(`serverless ${args.map(quoted).join(" ")}`);
+  for (const words of ["migrate up", "smoke"]) console.log(ours(target, words));
 }
 
 if (import.meta.main) {
@@ -131,12 +115,25 @@ if (import.meta.main) {
       stage: { type: "string" },
       region: { type: "string", default: process.env["AWS_REGION"] ?? process.env["AWS_DEFAULT_REGION"] ?? "" },
       param: { type: "string", multiple: true, default: [] },
+      to: { type: "string" },
+      "create-secrets": { type: "boolean", default: false },
+      unreached: { type: "boolean", default: false },
+      yes: { type: "boolean", default: false },
       "dry-run": { type: "boolean", default: false },
     },
-    run: async ({ values }) => {
+    positionals: true,
+    run: async ({ values, positionals: [name = "up", ...words] }) => {
+      const run = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+      if (run === undefined) throw new WrongUse(`There is no command ${name}.`);
+      if (name !== "migrate" && words.length > 0)
+        throw new WrongUse(`One command at a time, not also ${words.join(" ")}.`);
       const target = readTarget(values.stage, values.region, values.param);
-      if (!values["dry-run"]) return await deployTo(target);
-      for (const { args } of stepsOf(target)) console.log(`serverless ${args.map(quoted).join(" ")}`);
+      if (values["dry-run"]) return tellSteps(target);
+      // What the command has to say it says in words; the clients of lib/ find their region there.
+      process.env["LOG_LEVEL"] ||= "error";
+      process.env["AWS_REGION"] = target.region;
+      const { yes, unreached, "create-secrets": createSecrets } = values;
+      await run(target, words, { to: values.to, wish: { yes, unreached, createSecrets } });
     },
   });
 }

@@ -32,9 +32,10 @@ export type Changed = {
   current: string | null;
   pending: string[];
 };
-/** Where the database stands; `faults` is why it would not be migrated with these files. */
+/** Where the database stands; `running`: somebody migrates it now; `faults` is why it would not be migrated with these files. */
 export type Status = {
   command: "status";
+  running: boolean;
   applied: { name: string; applied_at: string; duration_ms: number }[];
   current: string | null;
   pending: string[];

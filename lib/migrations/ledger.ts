@@ -36,6 +36,20 @@ export async function tryLock(db: Db): Promise<{ backend: number; locked: boolea
   return row ?? { backend: 0, locked: false };
 }
 
+/** Whether somebody has the lock. */
+export async function isLocked(db: Db): Promise<boolean> {
+  // As pg_locks has the key of a lock that was taken by one bigint: its halves.
+  const [row] = await db<{ locked: boolean }[]>`
+    select exists (
+      select from pg_locks
+      where locktype = 'advisory' and objsubid = 1 and granted
+        and database = (select oid from pg_database where datname = current_database())
+        and (classid::bigint << 32) | objid::bigint = ${LOCK}::bigint
+    ) as locked
+  `;
+  return row?.locked ?? false;
+}
+
 /** Waits for the lock. */
 export async function waitForLock(db: Db): Promise<void> {
   await db`select pg_advisory_lock(${LOCK}::bigint)`;

@@ -53,7 +53,14 @@ async function status(db: Pool, migrations: Migration[]): Promise<Status> {
   const applied = rows.map(({ name, appliedAt, durationMs }) => {
     return { name, applied_at: appliedAt.toISOString(), duration_ms: durationMs };
   });
-  return { command: "status", applied, ...standing(migrations, rows), faults: faultsBetween(migrations, rows) };
+  const running = await ledger.isLocked(db);
+  return {
+    command: "status",
+    running,
+    applied,
+    ...standing(migrations, rows),
+    faults: faultsBetween(migrations, rows),
+  };
 }
 
 function standing(migrations: Migration[], applied: Applied[]): { current: string | null; pending: string[] } {

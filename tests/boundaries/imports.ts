@@ -191,8 +191,16 @@ export const FOLDERS: Record<string, Row> = {
     ["postgres", "yaml"],
   ),
   "bin/deploy": program(
-    ["bin", "deploy", "lib/terminal", "lib/{runtime,migrations,llm}/**", "lib/agent-kit/transports", "lib/wiring"],
-    ["@aws-sdk/*", "postgres", "@smithy/signature-v4"],
+    [
+      "bin",
+      "deploy",
+      "lib/terminal",
+      "lib/{runtime,migrations}/**",
+      "lib/agent-kit",
+      "lib/agent-kit/transports",
+      "lib/wiring",
+    ],
+    ["@aws-sdk/*", "@smithy/signature-v4"],
   ),
   "bin/generate": program(
     ["bin", "deploy", "agents/code", "localstack", "localstack/{parts,bridge}", "lib/**"],

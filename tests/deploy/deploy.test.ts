@@ -1,12 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { beforeAll, expect, test } from "vitest";
-import { deploy, parametersOf, stepsOf } from "../../bin/deploy/main.ts";
-import { packageService, readTemplate } from "./packaged.ts";
-
-beforeAll(packageService);
-
-const steps = stepsOf({ stage: "prod", region: "eu-central-1", params: [] });
-const names = (calls: string[][]) => calls.map(([command]) => command);
+import { expect, test } from "vitest";
+import { ours, type Target } from "../../bin/deploy/target.ts";
+import { standsAfter } from "../../bin/deploy/up.ts";
+import { readStage } from "../../deploy/stage.ts";
 
 /** Runs the command with credentials of nobody. */
 function run(...args: string[]) {
@@ -14,96 +10,66 @@ function run(...args: string[]) {
   return spawnSync(process.execPath, ["bin/deploy/main.ts", ...args], { encoding: "utf8", env });
 }
 
-test("the order is package, check, deploy, migrate", async () => {
-  const calls: string[][] = [];
+const WHERE = ["--stage", "prod", "--region", "eu-central-1"];
 
-  await deploy(
-    steps,
-    async (args) => {
-      calls.push(args);
-      return 0;
-    },
-    async () => void calls.push(["check"]),
-  );
-
-  expect(names(calls)).toEqual(["package", "check", "deploy", "invoke"]);
-  expect(calls.at(-1)).toEqual(expect.arrayContaining(["--function", "migrate", "--data", '{"command":"up"}']));
-});
-
-test.each([
-  ["package", ["package"]],
-  ["deploy", ["package", "deploy"]],
-  ["migrate", ["package", "deploy", "invoke"]],
-])("a failure of %s stops the deployment there and says what to do", async (failing, expected) => {
-  const calls: string[][] = [];
-  const failed = failing === "migrate" ? "invoke" : failing;
-
-  const deployed = deploy(
-    steps,
-    async (args) => {
-      calls.push(args);
-      return args[0] === failed ? 7 : 0;
-    },
-    async () => {},
-  );
-
-  await expect(deployed).rejects.toThrow(new RegExp(`^${failing} failed \\(exit code 7\\)\\. .*start again`, "s"));
-  expect(names(calls)).toEqual(expected);
-});
-
-test("nothing is deployed where a parameter is missing", async () => {
-  const calls: string[][] = [];
-
-  const deployed = deploy(
-    steps,
-    async (args) => {
-      calls.push(args);
-      return 0;
-    },
-    async () => {
-      throw new Error("These SSM parameters are missing");
-    },
-  );
-
-  await expect(deployed).rejects.toThrow("missing");
-  expect(names(calls)).toEqual(["package"]);
-});
-
-test("the parameters to look for are those of the template", () => {
-  expect(parametersOf(JSON.stringify(readTemplate()))).toEqual([
-    "/waybill/dev/database-url",
-    "/waybill/dev/database-secret-arn",
-  ]);
-});
-
-test("--dry-run prints the commands and needs no credentials", () => {
-  const { status, stdout } = run(
-    "--stage",
-    "prod",
-    "--region",
-    "eu-central-1",
-    "--param",
-    "alarmEmail=a@b.example",
-    "--dry-run",
-  );
+test("--dry-run prints the commands in their order, whole, and needs no credentials", () => {
+  const { status, stdout } = run(...WHERE, "--param", "alarmEmail=a@b.example", "--dry-run");
 
   expect(status).toBe(0);
   expect(stdout.trimEnd().split("\n")).toEqual([
     "serverless package --stage prod --region eu-central-1 --param alarmEmail=a@b.example",
     "serverless deploy --package .serverless --stage prod --region eu-central-1 --param alarmEmail=a@b.example",
-    `serverless invoke --function migrate --data '{"command":"up"}' --stage prod --region eu-central-1`,
+    "npm run deploy -- migrate up --stage prod --region eu-central-1 --param alarmEmail=a@b.example",
+    "npm run deploy -- smoke --stage prod --region eu-central-1 --param alarmEmail=a@b.example",
   ]);
 });
 
 test.each([
   [["--region", "eu-central-1"], 2, "Which stage?"],
   [["--stage", "prod"], 2, "Which region?"],
-  [["--stage", "prod", "--region", "eu-central-1", "--param", "x"], 2, "--param x is not name=value"],
-  [["--stage", "prod", "--region", "eu-central-1"], 1, "No AWS credentials were found"],
+  [[...WHERE, "--param", "x"], 2, "--param x is not name=value"],
+  [[...WHERE, "--param", "nonsense=1"], 2, "--param: nonsense cannot be set."],
+  [[...WHERE, "--param", "alarmMail=a@b.example"], 2, "Did you mean alarmEmail?"],
+  [[...WHERE, "--param", "databaseUrl=postgres://u:p@h/d"], 2, "carries a password"],
+  [[...WHERE, "--param", "databaseUrl=mysql://u@h/d"], 2, "must start with postgres://"],
+  [[...WHERE, "--force"], 2, "Unknown option '--force'"],
+  [["upp", ...WHERE], 2, "There is no command upp."],
+  [["plan", "now", ...WHERE], 2, "not also now"],
+  [["migrate", "down", ...WHERE], 2, "down wants --to TARGET"],
+  [["migrate", "redo", "--yes", ...WHERE], 2, "redo wants --to TARGET"],
+  [["migrate", "sideways", ...WHERE], 2, "command must be one of"],
+  [WHERE, 1, "No AWS credentials were found"],
+  [["rollback", ...WHERE], 1, "No AWS credentials were found"],
+  [["remove", ...WHERE], 1, "No AWS credentials were found"],
 ])("%j is refused with %i and what is missing", (args, exit, message) => {
   const { status, stdout, stderr } = run(...args);
 
-  expect(status).toBe(exit);
   expect(stderr).toContain(message);
-  expect(stdout).toBe("");
+  expect({ status, stdout }).toEqual({ status: exit, stdout: "" });
+});
+
+test("a command that is printed names stage, region and parameters", () => {
+  const target: Target = { stage: readStage("two"), region: "us-gov-west-1", params: ["nodeOptions=--a b"] };
+
+  expect(ours(target, "migrate up")).toBe(
+    "npm run deploy -- migrate up --stage two --region us-gov-west-1 --param 'nodeOptions=--a b'",
+  );
+});
+
+const stack = (status: string) => ({ name: "waybill-prod", status });
+
+test.each([
+  [undefined, undefined, "Nothing was made."],
+  [stack("CREATE_COMPLETE"), undefined, "How the stack stands could not be told."],
+  [undefined, stack("ROLLBACK_COMPLETE"), "waybill-prod was not made (ROLLBACK_COMPLETE)."],
+  [undefined, stack("REVIEW_IN_PROGRESS"), "waybill-prod was not made (REVIEW_IN_PROGRESS)."],
+  [stack("CREATE_COMPLETE"), stack("CREATE_COMPLETE"), "waybill-prod is as it was (CREATE_COMPLETE)."],
+  [
+    stack("UPDATE_COMPLETE"),
+    stack("UPDATE_ROLLBACK_COMPLETE"),
+    "CloudFormation has rolled waybill-prod back: it is as it was.",
+  ],
+  [stack("UPDATE_COMPLETE"), stack("UPDATE_ROLLBACK_FAILED"), "waybill-prod is UPDATE_ROLLBACK_FAILED."],
+])("after a deploy that failed what is told is true: %j, then %j", (before, now, told) => {
+  expect(standsAfter(before, now)).toBe(told);
 });

@@ -43,7 +43,7 @@ export const STAND_INS: readonly StandIn[] = [
   },
   { command: /^aws ssm put-parameter /, instead: test("deploy/deploy.test.ts"), why: NO_AWS },
   { command: /^aws sqs /, instead: test("sqs/delivery.test.ts"), why: NO_AWS },
-  { command: /^npx serverless invoke -f migrate /, instead: test("migrations/command.test.ts"), why: NO_AWS },
+  { command: /^npm run deploy -- /, instead: test("deploy/deploy.test.ts"), why: NO_AWS },
   {
     command: /^npx serverless invoke local /,
     instead: test("deploy/bundles.test.ts"),

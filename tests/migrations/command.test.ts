@@ -3,6 +3,7 @@ import { expect, test, vi } from "vitest";
 import { handler } from "../../functions/system/migrate.ts";
 import { MigrateCommand } from "../../lib/migrations/command.ts";
 import { readMigrations } from "../../lib/migrations/files.ts";
+import { databaseName } from "../../lib/migrations/reach.ts";
 import { log } from "../../lib/runtime/log.ts";
 import { databases, folder } from "./servers.ts";
 import { small } from "./small.ts";
@@ -14,7 +15,14 @@ test.each([undefined, null, "", {}])("the deploy function, invoked with %o, migr
   const done = await handler(event);
 
   // The test file's own database is migrated already.
-  expect(done).toEqual({ command: "up", reverted: [], applied: [], current: names.at(-1), pending: [] });
+  expect(done).toEqual({
+    command: "up",
+    reverted: [],
+    applied: [],
+    current: names.at(-1),
+    pending: [],
+    database: databaseName(),
+  });
 });
 
 test("the deploy function logs which database it is about to migrate, without the password", async () => {
@@ -33,10 +41,10 @@ test("the deploy function logs which database it is about to migrate, without th
 });
 
 test("the deploy function answers what it did, as JSON", async () => {
-  const down = await handler({ command: "down", step: 1 });
+  const down = await handler({ command: "down", to: names.at(-2) });
   const status = await handler({ command: "status" });
   const up = await handler({ command: "up", to: names.at(-1) });
-  const redo = await handler({ command: "redo" });
+  const redo = await handler({ command: "redo", to: names.at(-2) });
   const sql = await handler({ command: "sql", to: 1 });
 
   const last = names.at(-1);
@@ -58,6 +66,9 @@ test.each([
   [{ command: "up", to: "0001", step: 1 }, "either how far or how many"],
   [{ command: "up", direction: "down" }, "direction is only for sql"],
   [{ command: "status", to: "0001" }, "status takes neither"],
+  [{ command: "down" }, "down wants a target"],
+  [{ command: "down", step: 1 }, "down wants a target"],
+  [{ command: "redo" }, "redo wants a target"],
   ["up", "it must be an object, not a string"],
   [[], "it must be an object, not a list"],
   [7, "it must be an object, not a number"],
@@ -88,7 +99,7 @@ test("the command line tells what it does, and what to do where it does not", as
   expect(unsure.stderr).toContain(
     "down takes tables and columns away with all that is in them. Nothing was changed. If that is wanted, say --yes.",
   );
-  expect(cli(["redo"], env)).toMatchObject({ status: 1, stdout: "" });
+  expect(cli(["redo", "--step", "1"], env)).toMatchObject({ status: 1, stdout: "" });
   expect(cli(["down", "--to", "1", "--yes"], env).stdout).toBe(
     "reverted 0003_price\nreverted 0002_item\nThe database is at 0001_shop; 2 pending.\n",
   );
@@ -102,6 +113,8 @@ test("the command line tells what it does, and what to do where it does not", as
 test.each([
   [["sideways"], 2, 'command must be one of "up", "down"'],
   [["up", "down"], 2, "One command at a time, not also down."],
+  [["down", "--yes"], 2, "down wants --to TARGET, the last migration that stays, or --step N."],
+  [["redo", "--yes"], 2, "redo wants --to TARGET"],
   [["up", "--to", "9"], 1, "There is no migration 9. There are: 0001_shop, 0002_item, 0003_price."],
   [["up", "--step", "many"], 2, `--step must be a whole number of at least 1, not "many".`],
   [["up", "--step", ""], 2, "--step must be a whole number"],

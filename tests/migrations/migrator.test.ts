@@ -209,6 +209,7 @@ onEachServer((fresh) => {
     expect(before).toMatchObject({ applied: [], current: null, faults: [] });
     expect(after).toMatchObject({
       command: "status",
+      running: false,
       applied: [
         { name: "0001_shop", applied_at: expect.stringMatching(/^20.*Z$/), duration_ms: expect.any(Number) },
         { name: "0002_item" },
@@ -217,6 +218,18 @@ onEachServer((fresh) => {
       pending: ["0003_price"],
       faults: [expect.stringContaining("0002_item has changed")],
     });
+  });
+
+  test("status says while somebody migrates", async () => {
+    const slow = { ...small, "0001_shop.up.sql": `${small["0001_shop.up.sql"]}select pg_sleep(3);` };
+    const env = await fresh(folder(slow));
+    const status = async () => await migrate({ command: "status" }, env);
+
+    const done = migrate({ command: "up" }, env);
+    await expect.poll(status, { timeout: 20_000 }).toMatchObject({ running: true });
+    await done;
+
+    expect(await status()).toMatchObject({ running: false, pending: [] });
   });
 
   test("a statement timeout, of the role or of the connection string, does not end a long migration", async () => {

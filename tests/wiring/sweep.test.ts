@@ -255,3 +255,14 @@ test.each(BROKEN)(
     }
   },
 );
+
+test("before the first migration the sweep does nothing, and says why", async () => {
+  await db`alter table schema_migrations rename to schema_migrations_aside`;
+  try {
+    expect(await run()).toEqual({ expired: 0, again: 0, sent: 0, decided: 0, started: 0 });
+  } finally {
+    await db`alter table schema_migrations_aside rename to schema_migrations`;
+  }
+
+  expect(lines).toEqual([expect.objectContaining({ event: "database not migrated yet", level: "warn" })]);
+});

@@ -1,0 +1,77 @@
+import { once } from "node:events";
+import { type IncomingMessage, request as plain } from "node:http";
+import { request as secure } from "node:https";
+import { text } from "node:stream/consumers";
+import { SQSClient } from "@aws-sdk/client-sqs";
+import { SignatureV4 } from "@smithy/signature-v4";
+import type { Stack } from "./stack.ts";
+import { type Target, valueOfTarget } from "./target.ts";
+
+/** The HTTP API of a stage, called as whoever deploys. */
+export type Api = (method: string, path: string, body?: unknown) => Promise<Answer>;
+type Answer = { status: number; text: string; json: Said };
+/** Of what it answers in JSON what is looked at; empty where the answer is none. */
+type Said = {
+  status?: string;
+  task_id?: string;
+  error_message?: string | null;
+  held_up?: string | null;
+  detail?: string;
+  warnings?: string[];
+};
+
+const PATIENCE_MS = 40_000;
+
+/**
+ * The API of a stack, with signed calls where the stage asks for them. WAYBILL_API_URL says where it is reached when that is not its own
+ * address, such as behind a domain; an AWS at AWS_ENDPOINT_URL has it there, under the name of its host.
+ */
+export function apiOf(target: Target, stack: Stack): Api {
+  const { url, host } = addressOf(stack);
+  const sign = valueOfTarget(target, "authorization") === "AWS_IAM" ? signer(target) : undefined;
+  return async (method, path, body) => {
+    const at = new URL(url.href.replace(/\/+$/, "") + path);
+    const sent = body === undefined ? undefined : JSON.stringify(body);
+    const headers = { host: host ?? at.host, ...(sent === undefined ? {} : { "content-type": "application/json" }) };
+    return await send(at, method, sign === undefined ? headers : await sign(at, method, headers, sent), sent);
+  };
+}
+
+function addressOf({ outputs }: Stack): { url: URL; host?: string } {
+  const told = process.env["WAYBILL_API_URL"];
+  if (told) return { url: new URL(told) };
+  const elsewhere = process.env["AWS_ENDPOINT_URL"];
+  if (!elsewhere) return { url: new URL(outputs["HttpApiUrl"] ?? "") };
+  const url = new URL(elsewhere);
+  return { url, host: `${outputs["HttpApiId"]}.execute-api.localhost:${url.port}` };
+}
+
+type Headers = Record<string, string>;
+
+function signer({ region }: Target) {
+  const { credentials, sha256 } = new SQSClient({ region }).config;
+  const signature = new SignatureV4({ credentials, region, sha256, service: "execute-api" });
+  return async (at: URL, method: string, headers: Headers, body: string | undefined): Promise<Headers> => {
+    const { protocol, hostname, pathname: path, searchParams } = at;
+    const query = Object.fromEntries(searchParams);
+    return (await signature.sign({ protocol, hostname, path, method, headers, body, query })).headers;
+  };
+}
+
+/** By node:http, as fetch lets nobody name another host than the URL's. */
+async function send(at: URL, method: string, headers: Headers, body: string | undefined): Promise<Answer> {
+  const request = at.protocol === "https:" ? secure : plain;
+  const sent = request(at, { method, headers, signal: AbortSignal.timeout(PATIENCE_MS) });
+  sent.end(body);
+  const [answer] = (await once(sent, "response")) as [IncomingMessage];
+  const read = await text(answer);
+  return { status: answer.statusCode ?? 0, text: read, json: parsed(read) };
+}
+
+function parsed(json: string): Said {
+  try {
+    return JSON.parse(json) as Said;
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,152 @@
+import { readFile } from "node:fs/promises";
+import { GetAccountSettingsCommand, LambdaClient } from "@aws-sdk/client-lambda";
+import { DescribeSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { SSMClient } from "@aws-sdk/client-ssm";
+import { Unavailable } from "../../lib/errors.ts";
+import { connect } from "../../lib/runtime/postgres/db.ts";
+import { isConnectionError, isPasswordRefused } from "../../lib/runtime/postgres/db-errors.ts";
+import { Failed } from "../../lib/terminal/command.ts";
+import { databaseIn } from "./database-name.ts";
+import { ours, type Resolved, type Target, valueOfTarget } from "./target.ts";
+
+/** What a stage needs beside its stack, looked at before anything changes. Throws Failed with what is missing and the commands that make it. */
+export async function check(target: Target, resolved: Resolved, { unreached }: { unreached: boolean }): Promise<void> {
+  const database = await checkDatabase(target, resolved, unreached);
+  const notes = [...database, ...(await checkKeys(target)), ...(await checkConcurrency(target))];
+  console.log(`\nWhat ${target.stage.name} needs:`);
+  for (const note of notes) console.log(`  ${note}`);
+}
+
+/** Throws Failed where there are no credentials. */
+export async function checkCredentials({ region }: Target): Promise<void> {
+  try {
+    await new SSMClient({ region }).config.credentials();
+  } catch (cause) {
+    throw new Failed(
+      "No AWS credentials were found. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run: aws sso login",
+      { cause },
+    );
+  }
+}
+
+async function checkDatabase(target: Target, { textOf }: Resolved, unreached: boolean): Promise<string[]> {
+  const url = textOf("databaseUrl");
+  const name = databaseIn(url);
+  try {
+    const { version, connections, encrypted } = await look(target, textOf);
+    return [
+      `database ${name}: PostgreSQL ${version}, ${encrypted ? "encrypted" : "plain text"}, ${connections} connections`,
+      ...tellTls(url),
+    ];
+  } catch (error) {
+    if (error instanceof Unavailable) throw new Failed(secretText(target, error), { cause: error });
+    if (isPasswordRefused(error)) {
+      const todo = `aws secretsmanager put-secret-value --region ${target.region} --secret-id ${textOf("databaseSecretArn")} --secret-string …`;
+      throw new Failed(`The database ${name} refuses the password of the secret. Store the right one: ${todo}`, {
+        cause: error,
+      });
+    }
+    const { message, code = "" } = error as { message: string; code?: string };
+    const reason = message || code;
+    if (!isConnectionError(error)) {
+      throw new Failed(
+        `The database ${name} refuses us: ${reason}. Mend it, or the connection string ${valueOfTarget(target, "databaseUrl")}.`,
+        { cause: error },
+      );
+    }
+    if (unreached || valueOfTarget(target, "network") === "vpc") {
+      return [
+        `database ${name}: not reached from this machine (${reason}); the migrate function will tell`,
+        ...tellTls(url),
+      ];
+    }
+    const todo = `Mend it, or if only this machine does not reach it: ${ours(target, "--unreached")}`;
+    throw new Failed(`The database ${name} is not reached from this machine: ${reason}. ${todo}`, { cause: error });
+  }
+}
+
+type Look = { version: string; connections: string; encrypted: boolean };
+
+async function look({ region }: Target, textOf: Resolved["textOf"]): Promise<Look> {
+  // The client of lib/ finds its region there.
+  process.env["AWS_REGION"] = region;
+  const source = {
+    ...process.env,
+    DATABASE_URL: textOf("databaseUrl"),
+    DATABASE_SECRET_ARN: textOf("databaseSecretArn"),
+    DATABASE_PREPARE: textOf("databasePrepare"),
+    DATABASE_STATEMENT_TIMEOUT_MS: "10000",
+  };
+  const db = connect(source, source.DATABASE_URL, { max: 1, idle_timeout: 0, max_lifetime: null });
+  try {
+    const [row] = await db<Look[]>`
+      select current_setting('server_version') as version, current_setting('max_connections') as connections,
+        coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false) as encrypted
+    `;
+    return row ?? { version: "?", connections: "?", encrypted: false };
+  } finally {
+    await db.end({ timeout: 1 });
+  }
+}
+
+/** What whoever deploys should know of the connection's encryption. */
+function tellTls(url: string): string[] {
+  const mode = new URL(url).searchParams.get("sslmode");
+  if (mode === "verify-full") return [];
+  if (mode === null || mode === "disable")
+    return ["! sslmode=verify-full would encrypt the connection, and check whose it is"];
+  return [`! sslmode=${mode} encrypts and does not check whose certificate it is; verify-full does`];
+}
+
+function secretText(target: Target, { message }: Error): string {
+  return `${message}\nMake it, and put its ARN where the stage finds it: ${ours(target, "--create-secrets")}`;
+}
+
+/** The secrets that a stage's LLM configuration names. */
+export async function llmSecretsOf(target: Target): Promise<string[]> {
+  const file = valueOfTarget(target, "llmConfig");
+  const text = await readFile(file, "utf8").catch((cause: unknown) => {
+    throw new Failed(
+      `The file ${file} of llmConfig cannot be read. Write it, or name another in ${target.stage.file}.`,
+      { cause },
+    );
+  });
+  return [...new Set([...text.matchAll(/secret:([^}|\s]+)/g)].map(([, name = ""]) => name))];
+}
+
+/** Whether there is such a secret; undefined where we may not look. */
+export async function hasSecret(client: SecretsManagerClient, SecretId: string): Promise<boolean | undefined> {
+  try {
+    await client.send(new DescribeSecretCommand({ SecretId }));
+    return true;
+  } catch (error) {
+    return (error as Error).name === "ResourceNotFoundException" ? false : undefined;
+  }
+}
+
+async function checkKeys(target: Target): Promise<string[]> {
+  const client = new SecretsManagerClient({ region: target.region });
+  const names = await llmSecretsOf(target);
+  const found = await Promise.all(names.map(async (name) => ({ name, there: await hasSecret(client, name) })));
+  const missing = found.filter(({ there }) => there === false).map(({ name }) => name);
+  if (missing.length === 0) return [`LLM vendors: ${names.join(", ") || "no secrets named"}`];
+  const some =
+    missing.length < names.length ? "these vendors are left out" : "the gateway has no vendor that a Lambda reaches";
+  return [`! no secret ${missing.join(" and ")}: ${some}. Make them: ${ours(target, "--create-secrets")}`];
+}
+
+/** Below it a burst of callers, dispatch, results and the sweep stand in each other's way. */
+const ENOUGH = 100;
+
+async function checkConcurrency({ region }: Target): Promise<string[]> {
+  const client = new LambdaClient({ region });
+  const settings = await client.send(new GetAccountSettingsCommand({})).catch(() => undefined);
+  const most = settings?.AccountLimit?.UnreservedConcurrentExecutions;
+  if (most === undefined)
+    return ["! how many functions may run at once could not be asked (lambda:GetAccountSettings)"];
+  if (most >= ENOUGH) return [`Lambda: ${most} functions at once`];
+  const raise = `aws service-quotas request-service-quota-increase --region ${region} --service-code lambda --quota-code L-B99A9384 --desired-value 1000`;
+  return [
+    `! Lambda: only ${most} functions at once, of which dispatch, results and the sweep take 8. Ask for more: ${raise}`,
+  ];
+}

@@ -1,0 +1,84 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
+import type { MigrateCommand, Migrated, Status } from "../../lib/migrations/command.ts";
+import { Failed } from "../../lib/terminal/command.ts";
+import { ours, stackOf, type Target } from "./target.ts";
+
+/** What the migrate function answers: what was done, and to which database (host:port/name). */
+export type Answer<T extends Migrated = Migrated> = T & { database: string };
+
+/** Longer than the function may take: a call that is given up is not called again, for it goes on. */
+const PATIENCE_MS = 920_000;
+const LOOK_EVERY_MS = 5_000;
+
+/**
+ * Invokes the migrate function of a stage, once, however long it takes. Where the connection is cut meanwhile, looks until no migration runs.
+ * Throws Failed with where the database stands then and the whole command that goes on from there.
+ */
+export async function invokeMigrate(target: Target, command: Partial<MigrateCommand>): Promise<Answer> {
+  const answer = await call(target, command).catch(async (error: unknown) => {
+    if (error instanceof Failed || command.command === "status") throw error;
+    console.log(`The call was cut (${(error as Error).message}). The function goes on; waiting for its end.`);
+    const { running, ...status } = await waitForEnd(target);
+    const todo = `Look at the function's log if that is not what you want (serverless logs -f migrate ${where(target)})`;
+    throw new Failed(`${standing(status)} ${todo}, or go on with: ${ours(target, "migrate up")}`, { cause: error });
+  });
+  return answer;
+}
+
+/** Where a stage's database stands. Throws Failed where the function cannot say. */
+export async function migrationStatus(target: Target): Promise<Answer<Status>> {
+  return (await call(target, { command: "status" })) as Answer<Status>;
+}
+
+/** In a sentence. */
+export function standing({
+  database,
+  current,
+  pending,
+}: Pick<Answer<Status>, "database" | "current" | "pending">): string {
+  return `The database ${database} is at ${current ?? "nothing"}; ${pending.length} pending.`;
+}
+
+async function call(target: Target, command: Partial<MigrateCommand>): Promise<Answer> {
+  const lambda = new LambdaClient({
+    region: target.region,
+    // The framework's own invoke hangs up after two minutes and calls four times more.
+    maxAttempts: 1,
+    requestHandler: { requestTimeout: PATIENCE_MS, connectionTimeout: 10_000 },
+  });
+  const { FunctionError, Payload } = await lambda.send(
+    new InvokeCommand({ FunctionName: `${stackOf(target)}-migrate`, Payload: JSON.stringify(command) }),
+  );
+  const text = Payload === undefined ? "{}" : Buffer.from(Payload).toString("utf8");
+  if (FunctionError === undefined) return JSON.parse(text) as Answer;
+  throw new Failed(await failure(target, command, text));
+}
+
+async function failure(target: Target, command: Partial<MigrateCommand>, text: string): Promise<string> {
+  const { errorMessage = text } = JSON.parse(text) as { errorMessage?: string };
+  const log = `Its log: serverless logs -f migrate ${where(target)}`;
+  if (command.command === "status") return `The migrate function failed: ${errorMessage}\n${log}`;
+  const stands = await migrationStatus(target).then(standing, () => "Where the database stands could not be told.");
+  const long = /timed out|timeout/i.test(errorMessage)
+    ? "\nWhat takes longer than the function's fifteen minutes is run from a machine that reaches the database, under the same lock: " +
+      "DATABASE_URL=postgres://… npm run migrate"
+    : "";
+  const again = ours(
+    target,
+    ["migrate", command.command ?? "up", ...(command.to === undefined ? [] : ["--to", command.to])].join(" "),
+  );
+  return `The migrate function failed: ${errorMessage}\n${stands}${long}\n${log}\nMend it, then: ${again}`;
+}
+
+async function waitForEnd(target: Target): Promise<Answer<Status>> {
+  for (;;) {
+    await sleep(LOOK_EVERY_MS);
+    const status = await migrationStatus(target);
+    if (!status.running) return status;
+  }
+}
+
+function where({ stage, region }: Target): string {
+  return `--stage ${stage.name} --region ${region}`;
+}

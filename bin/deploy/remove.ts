@@ -1,0 +1,118 @@
+import { CloudFormationClient, paginateListStackResources } from "@aws-sdk/client-cloudformation";
+import { IAMClient, ListEntitiesForPolicyCommand } from "@aws-sdk/client-iam";
+import { DeleteQueueCommand, GetQueueUrlCommand, paginateListQueues, SQSClient } from "@aws-sdk/client-sqs";
+import { Failed } from "../../lib/terminal/command.ts";
+import { checkCredentials } from "./checks.ts";
+import { withPrompt } from "./prompt.ts";
+import { tellMessages } from "./queues.ts";
+import { serverless } from "./serverless.ts";
+import { smokeQueueOf } from "./smoke.ts";
+import { needStack, type Stack } from "./stack.ts";
+import { flagsOf, ours, type Target, valueOfTarget } from "./target.ts";
+
+/**
+ * Takes a stage away, once whoever asks for it has seen what goes and what stays, and has typed its name or said --yes. Throws Failed where
+ * the stack is protected, or where policies of it are still attached, with the commands that detach them.
+ */
+export async function remove(target: Target, yes: boolean): Promise<void> {
+  await checkCredentials(target);
+  const stack = await needStack(target);
+  if (stack.protected) {
+    throw new Failed(
+      `${stack.name} is protected. Say deletionProtection: false in ${target.stage.file}, then: ${ours(target)} && ${ours(target, "remove")}`,
+    );
+  }
+  const resources = await resourcesOf(target, stack);
+  await refuseAttached(target, resources);
+  await tellLoss(target, stack, resources);
+  if (!yes) await confirm(stack.name);
+  const code = await serverless(["remove", ...flagsOf(target)]);
+  if (code !== 0)
+    throw new Failed(`remove failed (exit code ${code}). Mend what it names, then: ${ours(target, "remove")}`);
+  await deleteSmokeQueues(target);
+  console.log(`\n${stack.name} is gone. ${tellWhatStays(target).join("\n")}`);
+}
+
+type StackResource = { type: string; id: string };
+
+async function resourcesOf({ region }: Target, { name }: Stack): Promise<StackResource[]> {
+  const client = new CloudFormationClient({ region });
+  const all: StackResource[] = [];
+  for await (const page of paginateListStackResources({ client }, { StackName: name })) {
+    for (const { ResourceType: type = "", PhysicalResourceId: id = "" } of page.StackResourceSummaries ?? [])
+      all.push({ type, id });
+  }
+  return all;
+}
+
+/** CloudFormation deletes no policy that somebody has, and stays half removed. */
+async function refuseAttached(target: Target, resources: readonly StackResource[]): Promise<void> {
+  const iam = new IAMClient({ region: target.region });
+  const policies = resources.filter(({ type }) => type === "AWS::IAM::ManagedPolicy");
+  const detach = await Promise.all(policies.map(async ({ id }) => await commandsToDetach(iam, id)));
+  const commands = detach.flat();
+  if (commands.length === 0) return;
+  throw new Failed(
+    `Policies of the stage are attached to what is none of it. Nothing was removed. Detach them:\n${commands.join("\n")}\n` +
+      `Then: ${ours(target, "remove")}`,
+  );
+}
+
+async function commandsToDetach(iam: IAMClient, PolicyArn: string): Promise<string[]> {
+  const found = await iam.send(new ListEntitiesForPolicyCommand({ PolicyArn }));
+  const by = (kind: string, name: string | undefined) =>
+    `  aws iam detach-${kind}-policy --${kind}-name ${name} --policy-arn ${PolicyArn}`;
+  return [
+    ...(found.PolicyUsers ?? []).map(({ UserName }) => by("user", UserName)),
+    ...(found.PolicyGroups ?? []).map(({ GroupName }) => by("group", GroupName)),
+    ...(found.PolicyRoles ?? []).map(({ RoleName }) => by("role", RoleName)),
+  ];
+}
+
+async function tellLoss(target: Target, { name, outputs }: Stack, resources: readonly StackResource[]): Promise<void> {
+  const count = (type: string) => resources.filter((resource) => resource.type === type).length;
+  const queues = resources.flatMap(({ type, id }) => (type === "AWS::SQS::Queue" ? [id.split("/").at(-1) ?? ""] : []));
+  const messages = await tellMessages(target.region, queues);
+  console.log(`Removing ${name} from ${target.region} takes away, for good:`);
+  console.log(`  ${queues.length} queues, ${messages.length === 0 ? "all empty" : "with what lies in them:"}`);
+  for (const line of messages) console.log(`  ${line}`);
+  console.log(`  ${count("AWS::Logs::LogGroup")} log groups with all logs, ${count("AWS::CloudWatch::Alarm")} alarms`);
+  console.log(
+    `  the addresses ${outputs["HttpApiUrl"]} and ${outputs["LlmDashstreamLambdaFunctionUrl"] ?? "of the gateway"}`,
+  );
+  for (const line of await tellOtherQueues(target, queues)) console.log(line);
+  for (const line of tellWhatStays(target)) console.log(line);
+}
+
+/** Queues of agents that somebody made by hand are none of the stack. */
+async function tellOtherQueues(target: Target, own: readonly string[]): Promise<string[]> {
+  const client = new SQSClient({ region: target.region });
+  const QueueNamePrefix = `${valueOfTarget(target, "prefix")}-agent-`;
+  const names: string[] = [];
+  for await (const page of paginateListQueues({ client, pageSize: 1000 }, { QueueNamePrefix })) {
+    names.push(...(page.QueueUrls ?? []).map((url) => url.split("/").at(-1) ?? ""));
+  }
+  const smoke = [smokeQueueOf(target), `${smokeQueueOf(target)}-dlq`];
+  const others = names.filter((name) => !own.includes(name) && !smoke.includes(name));
+  return others.length === 0 ? [] : [`Queues of agents that are none of the stack stay: ${others.join(", ")}`];
+}
+
+function tellWhatStays(target: Target): string[] {
+  return [
+    `The database stays with all work in it, and so do SSM parameters and secrets of the stage (/waybill/${target.stage.name}/…).`,
+  ];
+}
+
+async function confirm(name: string): Promise<void> {
+  if (!process.stdin.isTTY) throw new Failed("Nothing was removed. If that is wanted, say --yes.");
+  const answer = await withPrompt(async (ask) => await ask(`Type the stack's name, ${name}, to remove it`));
+  if (answer !== name) throw new Failed("Nothing was removed.");
+}
+
+async function deleteSmokeQueues(target: Target): Promise<void> {
+  const sqs = new SQSClient({ region: target.region, useQueueUrlAsEndpoint: false });
+  for (const QueueName of [smokeQueueOf(target), `${smokeQueueOf(target)}-dlq`]) {
+    const found = await sqs.send(new GetQueueUrlCommand({ QueueName })).catch(() => undefined);
+    if (found?.QueueUrl !== undefined) await sqs.send(new DeleteQueueCommand({ QueueUrl: found.QueueUrl }));
+  }
+}

@@ -1,0 +1,60 @@
+import { GetObjectCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3";
+import { Failed } from "../../lib/terminal/command.ts";
+import { changesBetween, type Template, tellChanges } from "./changes.ts";
+import { checkCredentials } from "./checks.ts";
+import { tellMessages } from "./queues.ts";
+import { serverless } from "./serverless.ts";
+import { deployedTemplate, needStack, type Stack } from "./stack.ts";
+import { flagsOf, ours, type Target } from "./target.ts";
+
+/**
+ * Brings functions, queues and parameters of a stage back to an earlier deploy, by its timestamp; the schema stays. Without one lists the
+ * deploys that are kept. Throws Failed where there is no such deploy, and where messages would be lost that nobody has given up.
+ */
+export async function rollback(target: Target, to: string | undefined, yes: boolean): Promise<Stack | undefined> {
+  await checkCredentials(target);
+  const stack = await needStack(target);
+  const kept = await keptDeploys(target, stack);
+  if (to === undefined) {
+    console.log(`Deploys of ${stack.name} that are kept, the latest last:`);
+    for (const { timestamp, at } of kept) console.log(`  ${timestamp}  ${at}`);
+    console.log(`Back to one of them: ${ours(target, "rollback --to TIMESTAMP")}`);
+    return undefined;
+  }
+  const deploy = kept.find(({ timestamp, at }) => timestamp === to || at === to);
+  if (deploy === undefined)
+    throw new Failed(`There is no deploy ${to}. See those that are kept: ${ours(target, "rollback")}`);
+  const changes = changesBetween(await deployedTemplate(target), await deploy.template());
+  console.log(`What changes of ${stack.name}; its schema stays as it is:`);
+  for (const line of tellChanges(changes)) console.log(line);
+  console.log(`  the functions' code is that of ${deploy.at}`);
+  const lines = await tellMessages(target.region, changes.queuesLost);
+  if (lines.length > 0 && !yes) {
+    throw new Failed(
+      `These messages would be lost:\n${lines.join("\n")}\nGive them up with: ${ours(target, `rollback --to ${to} --yes`)}`,
+    );
+  }
+  const code = await serverless(["rollback", "--timestamp", deploy.timestamp, ...flagsOf(target)]);
+  if (code !== 0)
+    throw new Failed(`rollback failed (exit code ${code}). See how the stack stands: ${ours(target, "info")}`);
+  return await needStack(target);
+}
+
+type Kept = { timestamp: string; at: string; template: () => Promise<Template> };
+
+/** The deploys whose files the framework keeps in its bucket, the oldest first. */
+async function keptDeploys(target: Target, { outputs }: Stack): Promise<Kept[]> {
+  const Bucket = outputs["ServerlessDeploymentBucketName"] ?? "";
+  const s3 = new S3Client({ region: target.region, forcePathStyle: Boolean(process.env["AWS_ENDPOINT_URL"]) });
+  const Prefix = `serverless/waybill/${target.stage.name}/`;
+  const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket, Prefix }));
+  return Contents.flatMap(({ Key = "" }) => {
+    const [, timestamp, at] = /\/(\d+)-([^/]+)\/compiled-cloudformation-template\.json$/.exec(Key) ?? [];
+    if (timestamp === undefined || at === undefined) return [];
+    const template = async () => {
+      const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key }));
+      return JSON.parse((await Body?.transformToString()) ?? "{}") as Template;
+    };
+    return [{ timestamp, at, template }];
+  }).toSorted((a, b) => Number(a.timestamp) - Number(b.timestamp));
+}

@@ -1,0 +1,76 @@
+import { CreateSecretCommand, DescribeSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { GetParametersCommand, PutParameterCommand, SSMClient } from "@aws-sdk/client-ssm";
+import { faultsOfUrl } from "../../deploy/stage.ts";
+import { hasSecret, llmSecretsOf } from "./checks.ts";
+import { type Ask, withPrompt } from "./prompt.ts";
+import { type Target, valueOfTarget } from "./target.ts";
+
+/**
+ * Makes what a stage lacks of its SSM parameters and secrets, from what whoever deploys answers: connection string, password, vendors' keys.
+ * What is there stays as it is. An empty answer leaves a vendor out.
+ */
+export async function createSecrets(target: Target): Promise<void> {
+  const { region, stage } = target;
+  const [ssm, secrets] = [new SSMClient({ region }), new SecretsManagerClient({ region })];
+  const [url, arn] = [pathIn(valueOfTarget(target, "databaseUrl")), pathIn(valueOfTarget(target, "databaseSecretArn"))];
+  await withPrompt(async (ask) => {
+    if (url !== undefined && !(await hasParameter(ssm, url))) {
+      await put(ssm, url, await askUrl(ask));
+    }
+    if (arn !== undefined && !(await hasParameter(ssm, arn))) {
+      const name = `waybill/${stage.name}/database`;
+      await put(ssm, arn, await makeSecret(secrets, name, async () => await askPassword(ask)));
+    }
+    for (const name of await llmSecretsOf(target)) {
+      if ((await hasSecret(secrets, name)) !== false) continue;
+      const key = await ask(`The key for ${name} (empty: that vendor is left out)`, { hidden: true });
+      if (key !== "") await makeSecret(secrets, name, () => Promise.resolve(key));
+    }
+  });
+}
+
+/** The SSM parameter that a value is; undefined where it is something else. */
+function pathIn(value: string): string | undefined {
+  return /^\{\{resolve:ssm:([^}:]+)(?::\d+)?\}\}$/.exec(value)?.[1];
+}
+
+async function hasParameter(ssm: SSMClient, name: string): Promise<boolean> {
+  const { Parameters = [] } = await ssm.send(new GetParametersCommand({ Names: [name] }));
+  return Parameters.length > 0;
+}
+
+async function put(ssm: SSMClient, Name: string, Value: string): Promise<void> {
+  await ssm.send(new PutParameterCommand({ Name, Value, Type: "String" }));
+  console.log(`  made  SSM parameter ${Name}`);
+}
+
+/** Its ARN; one that is there already is left as it is, and nobody asked. */
+async function makeSecret(client: SecretsManagerClient, Name: string, text: () => Promise<string>): Promise<string> {
+  if (await hasSecret(client, Name)) {
+    const { ARN = "" } = await client.send(new DescribeSecretCommand({ SecretId: Name }));
+    console.log(`  kept  secret ${Name}`);
+    return ARN;
+  }
+  const { ARN = "" } = await client.send(new CreateSecretCommand({ Name, SecretString: await text() }));
+  console.log(`  made  secret ${Name}`);
+  return ARN;
+}
+
+async function askUrl(ask: Ask): Promise<string> {
+  for (;;) {
+    const url = await ask(
+      "Connection string without a password (postgres://user@host:5432/database?sslmode=verify-full)",
+    );
+    const [fault] = faultsOfUrl(url);
+    if (fault === undefined) return url;
+    console.log(`  It ${fault}.`);
+  }
+}
+
+async function askPassword(ask: Ask): Promise<string> {
+  for (;;) {
+    const password = await ask("The database's password", { hidden: true });
+    if (password !== "") return password;
+    console.log("  It is empty.");
+  }
+}

@@ -1,0 +1,131 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import * as z from "zod";
+import { type Agent, startAgent } from "../../lib/agent-kit/agent.ts";
+import { defineWork } from "../../lib/agent-kit/define-work.ts";
+import { readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
+import { createQueue } from "../../lib/runtime/aws/create-queue.ts";
+import { sqs } from "../../lib/runtime/aws/sqs.ts";
+import { Failed } from "../../lib/terminal/command.ts";
+import { ATTRIBUTES, DEAD_LETTER_ATTRIBUTES, MAX_RECEIVE_COUNT } from "../../lib/wiring/new-queue.ts";
+import { type Api, apiOf } from "./api.ts";
+import { needStack, type Stack } from "./stack.ts";
+import { ours, type Target, valueOfTarget } from "./target.ts";
+
+const AGENT = "smoke";
+const WORK_TYPE = "waybill.smoke";
+const SAYING = "Waybill is up.";
+/** Two sweeps, beside the cold starts of all the functions that it takes. */
+const PATIENCE_MS = 150_000;
+
+/** The queue of the agent that the smoke test runs; it stays between deploys, and goes with the stage. */
+export function smokeQueueOf(target: Target): string {
+  return `${valueOfTarget(target, "prefix")}-agent-${AGENT}`;
+}
+
+/**
+ * Sees one piece of work through a deployed stage: health, an agent of its own in this process, submission, approval where the stage asks
+ * for it, dispatch, result, output. The agent is in the registry meanwhile only. Throws Failed with the step that failed.
+ */
+export async function smoke(target: Target): Promise<void> {
+  const stack = await needStack(target);
+  const api = apiOf(target, stack);
+  const folder = mkdtempSync(join(tmpdir(), "waybill-smoke-"));
+  let agent: Agent | undefined;
+  try {
+    await step(target, "GET /health", async () => await healthy(api));
+    agent = await step(target, "an agent", async () => await startSmokeAgent(target, stack, api, folder));
+    const task = await step(target, "POST /work", async () => await submit(api));
+    await step(target, `work ${task}`, async () => await completed(api, task));
+    await step(target, `GET /work/${task}/output`, async () => {
+      const { text } = await api("GET", `/work/${task}/output`);
+      if (text !== SAYING) throw new Error(`it was ${JSON.stringify(text.slice(0, 200))}`);
+    });
+  } finally {
+    agent?.stop();
+    await agent?.stopped;
+    if (agent !== undefined) await api("DELETE", `/agents/${AGENT}`).catch(() => {});
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function step<T>(target: Target, name: string, run: () => Promise<T>): Promise<T> {
+  const from = performance.now();
+  try {
+    const done = await run();
+    console.log(`  ok  ${name}  ${Math.round(performance.now() - from)} ms`);
+    return done;
+  } catch (cause) {
+    const { message } = cause as Error;
+    const log = `serverless logs --stage ${target.stage.name} --region ${target.region} -f NAME`;
+    throw new Failed(`${name}: ${message}\nThe functions' logs: ${log}\nOnce it is mended: ${ours(target, "smoke")}`, {
+      cause,
+    });
+  }
+}
+
+/** What answers, else an error with what was answered. */
+async function need(api: Api, method: string, path: string, body?: unknown) {
+  const answer = await api(method, path, body);
+  if (answer.status >= 200 && answer.status < 300) return answer;
+  throw new Error(`${method} ${path} answered ${answer.status}: ${answer.json.detail ?? answer.text.slice(0, 500)}`);
+}
+
+async function healthy(api: Api): Promise<void> {
+  const { status, json, text } = await api("GET", "/health");
+  if (status !== 200) throw new Error(`it answered ${status}: ${text.slice(0, 1_000)}`);
+  for (const warning of json.warnings ?? []) console.log(`  !   ${warning}`);
+}
+
+async function startSmokeAgent(target: Target, stack: Stack, api: Api, folder: string): Promise<Agent> {
+  const name = smokeQueueOf(target);
+  const queue = await createQueue(sqs, {
+    name,
+    attributes: ATTRIBUTES,
+    maxReceiveCount: MAX_RECEIVE_COUNT,
+    deadLetters: { name: `${name}-dlq`, attributes: DEAD_LETTER_ATTRIBUTES },
+  });
+  const definition = {
+    name: AGENT,
+    version: "1.0.0",
+    description: "Says that the deployment is up; a process of the deploy command, and there only meanwhile.",
+    capabilities: ["smoke-test"],
+    work_types: [WORK_TYPE],
+    queue: name,
+  };
+  await need(api, "PUT", `/agents/${AGENT}`, definition);
+  await need(api, "POST", `/agents/${AGENT}/presence`, {});
+  const say = defineWork(z.object({}), async (_, { step: tell }) => {
+    await tell("say it", ({ write }) => write(SAYING));
+  });
+  const env = {
+    AGENT_QUEUE_URL: queue,
+    RESULTS_QUEUE_URL: stack.outputs["ResultsQueueUrl"] ?? "",
+    WAYBILL_AGENT_DATA: folder,
+    AGENT_POLL_SECONDS: "1",
+  };
+  return startAgent({ name: AGENT, work: { [WORK_TYPE]: say } }, readAgentEnv(1, env));
+}
+
+async function submit(api: Api): Promise<string> {
+  const body = { request_text: "Say that Waybill is up.", work_type: WORK_TYPE, to_agent: AGENT, parameters: {} };
+  const { json } = await need(api, "POST", "/work", body);
+  const task = json.task_id ?? "";
+  // The stage has a person approve everything: this is the deployment's own, and whoever deploys is that person.
+  if (json.status === "pending") await need(api, "POST", `/work/${task}/approve`, {});
+  return task;
+}
+
+async function completed(api: Api, task: string): Promise<void> {
+  const until = performance.now() + PATIENCE_MS;
+  for (let status = ""; ; ) {
+    const { json } = await need(api, "GET", `/work/${task}?wait=20`);
+    status = json.status ?? "";
+    if (status === "completed") return;
+    const why = json.error_message ?? json.held_up ?? "nobody has taken it";
+    if (status === "failed" || performance.now() > until) throw new Error(`it is ${status}: ${why}`);
+    await sleep(500);
+  }
+}

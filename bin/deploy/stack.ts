@@ -1,0 +1,55 @@
+import {
+  CloudFormationClient,
+  type Stack as Described,
+  DescribeStacksCommand,
+  GetTemplateCommand,
+} from "@aws-sdk/client-cloudformation";
+import { Failed } from "../../lib/terminal/command.ts";
+import type { Template } from "./changes.ts";
+import { stackOf, type Target } from "./target.ts";
+
+/** The stack of a stage as it stands. */
+export type Stack = {
+  name: string;
+  status: string;
+  protected: boolean;
+  outputs: Record<string, string>;
+};
+
+/** The stack of a stage; undefined where there is none. */
+export async function findStack(target: Target): Promise<Stack | undefined> {
+  const StackName = stackOf(target);
+  const found = await clientOf(target)
+    .send(new DescribeStacksCommand({ StackName }))
+    .catch((error: Error) => {
+      if (/does not exist/.test(error.message)) return { Stacks: [] };
+      throw new Failed(`CloudFormation did not answer: ${error.message}`, { cause: error });
+    });
+  const [stack] = (found.Stacks ?? []).filter(({ StackStatus }) => StackStatus !== "DELETE_COMPLETE");
+  return stack === undefined ? undefined : ofDescribed(StackName, stack);
+}
+
+/** The stack of a stage that must be there. Throws Failed where it is not. */
+export async function needStack(target: Target): Promise<Stack> {
+  const stack = await findStack(target);
+  if (stack !== undefined) return stack;
+  throw new Failed(`There is no stack ${stackOf(target)} in ${target.region}. Is it another stage or region?`);
+}
+
+/** The template that the stack was deployed with. */
+export async function deployedTemplate(target: Target): Promise<Template> {
+  const { TemplateBody = "{}" } = await clientOf(target).send(new GetTemplateCommand({ StackName: stackOf(target) }));
+  return JSON.parse(TemplateBody) as Template;
+}
+
+function clientOf({ region }: Target): CloudFormationClient {
+  return new CloudFormationClient({ region });
+}
+
+function ofDescribed(
+  name: string,
+  { StackStatus, EnableTerminationProtection = false, Outputs = [] }: Described,
+): Stack {
+  const outputs = Object.fromEntries(Outputs.map(({ OutputKey = "", OutputValue = "" }) => [OutputKey, OutputValue]));
+  return { name, status: StackStatus ?? "", protected: EnableTerminationProtection, outputs };
+}

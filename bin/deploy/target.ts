@@ -1,0 +1,117 @@
+import { GetParametersCommand, type Parameter, SSMClient } from "@aws-sdk/client-ssm";
+import { parameters } from "../../deploy/parameters.ts";
+import { faultsOfUrl, type Stage, valueOf } from "../../deploy/stage.ts";
+import { Failed } from "../../lib/terminal/command.ts";
+
+/** What a command of the deployment is for. */
+export type Target = {
+  stage: Stage;
+  region: string;
+  /** As they were given: name=value. */
+  params: readonly string[];
+};
+
+/** The options that name it to the framework, and to whoever types the next command. */
+export function flagsOf({ stage, region }: Target): string[] {
+  return ["--stage", stage.name, "--region", region];
+}
+
+/** A command of ours for this stage, whole: to be printed and typed. */
+export function ours({ stage, region, params }: Target, words = ""): string {
+  const told = [...(words === "" ? [] : [words]), `--stage ${stage.name} --region ${region}`];
+  return ["npm run deploy --", ...told, ...params.map((param) => `--param ${quoted(param)}`)].join(" ");
+}
+
+/** An argument as a shell takes it. */
+export function quoted(argument: string): string {
+  return /^[\w./:=@,-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+/** What a parameter is at this stage, as far as no SSM has to be asked. */
+export function valueOfTarget({ stage }: Target, name: string): string {
+  return valueOf(stage, name) ?? "";
+}
+
+/** As the framework names the stack of a stage. */
+export function stackOf({ stage }: Target): string {
+  return `waybill-${stage.name}`;
+}
+
+/** What the parameters of a stage are, once SSM has been asked. */
+export type Resolved = {
+  /** For the framework: each reference to SSM with the version that it has now, without which a changed one never arrives. */
+  pinned: string[];
+  /** The text that a parameter stands for. */
+  textOf: (name: string) => string;
+};
+
+const REFERENCE = /\{\{resolve:ssm:([^}:]+)(?::(\d+))?\}\}/g;
+
+/**
+ * Reads the SSM parameters that a stage refers to. Throws Failed with the commands that make those that are missing, and where the
+ * connection string is none.
+ */
+export async function resolve(target: Target): Promise<Resolved> {
+  const { stage, region } = target;
+  const values = parameters.flatMap(({ name }) => {
+    const value = valueOf(stage, name);
+    return value?.includes("{{resolve:ssm:") ? [{ name, value }] : [];
+  });
+  const asked = new Set(
+    values.flatMap(({ value }) => [...value.matchAll(REFERENCE)].map(([, path = "", v]) => at(path, v))),
+  );
+  const found = await ask(new SSMClient({ region }), [...asked]);
+  const missing = [...asked].filter((path) => !found.has(path));
+  if (missing.length > 0) throw new Failed(missingText(target, missing));
+  const secure = [...found].filter(([, { Type }]) => Type === "SecureString").map(([path]) => path);
+  if (secure.length > 0) {
+    throw new Failed(
+      `${secure.join(" and ")} is a SecureString, which CloudFormation does not put into a function's environment. It holds no ` +
+        `secret: store it as a String.\n${secure.map((path) => putCommand(region, path, "… --overwrite")).join("\n")}`,
+    );
+  }
+  const texts = new Map(values.map(({ name, value }) => [name, value.replaceAll(REFERENCE, textIn(found))]));
+  const textOf = (name: string) => texts.get(name) ?? valueOf(stage, name) ?? "";
+  const [fault] = faultsOfUrl(textOf("databaseUrl"));
+  if (fault !== undefined) throw new Failed(`The connection string ${valueOf(stage, "databaseUrl")} ${fault}.`);
+  const pinned = values.map(({ name, value }) => `${name}=${value.replaceAll(REFERENCE, pin(found))}`);
+  return { pinned, textOf };
+}
+
+const at = (path: string, version: string | undefined) => (version === undefined ? path : `${path}:${version}`);
+
+function textIn(found: Map<string, Parameter>) {
+  return (_: string, path: string, version?: string) => found.get(at(path, version))?.Value ?? "";
+}
+
+function pin(found: Map<string, Parameter>) {
+  return (_: string, path: string, version?: string) =>
+    `{{resolve:ssm:${path}:${version ?? found.get(path)?.Version ?? 1}}}`;
+}
+
+/** By the name that they were asked for. */
+async function ask(ssm: SSMClient, names: string[]): Promise<Map<string, Parameter>> {
+  const found = new Map<string, Parameter>();
+  for (let from = 0; from < names.length; from += 10) {
+    const Names = names.slice(from, from + 10);
+    const { Parameters = [] } = await ssm.send(new GetParametersCommand({ Names })).catch((cause: Error) => {
+      throw new Failed(`SSM did not answer: ${cause.message}`, { cause });
+    });
+    for (const parameter of Parameters) found.set(`${parameter.Name}${parameter.Selector ?? ""}`, parameter);
+  }
+  return found;
+}
+
+function missingText(target: Target, paths: string[]): string {
+  const { region, stage } = target;
+  return [
+    `These SSM parameters are missing in ${region}:`,
+    ...paths.map((path) => putCommand(region, path, "…")),
+    `Put them there, say others in ${stage.file}, or have them made: ${ours(target, "--create-secrets")}`,
+    "The connection string carries no password; the secret holds it.",
+  ].join("\n");
+}
+
+function putCommand(region: string, path: string, value: string): string {
+  return `  aws ssm put-parameter --region ${region} --type String --name ${path} --value ${value}`;
+}

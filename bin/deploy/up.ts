@@ -1,0 +1,150 @@
+import { readFile } from "node:fs/promises";
+import { Failed } from "../../lib/terminal/command.ts";
+import { tellAddresses } from "./addresses.ts";
+import { type Changes, changesBetween, forgotten, type Template, tellChanges } from "./changes.ts";
+import { check, checkCredentials } from "./checks.ts";
+import { databaseIn } from "./database-name.ts";
+import { invokeMigrate, migrationStatus, standing } from "./migration.ts";
+import { tellMessages } from "./queues.ts";
+import { createSecrets } from "./secrets.ts";
+import { serverless } from "./serverless.ts";
+import { deployedTemplate, findStack, needStack, type Stack } from "./stack.ts";
+import { flagsOf, ours, type Resolved, resolve, stackOf, type Target } from "./target.ts";
+
+/** What whoever deploys says of it beside the stage. */
+export type Wish = {
+  /** Messages may be lost. */
+  yes: boolean;
+  /** The database is not to be reached from this machine. */
+  unreached: boolean;
+  createSecrets: boolean;
+};
+
+/** The framework's commands of a deployment, in their order. */
+export function stepsOf(target: Target, pinned: readonly string[] = []): { package: string[]; deploy: string[] } {
+  const params = [...target.params, ...pinned].flatMap((param) => ["--param", param]);
+  return {
+    package: ["package", ...flagsOf(target), ...params],
+    deploy: ["deploy", "--package", ".serverless", ...flagsOf(target), ...params],
+  };
+}
+
+/**
+ * Looks at what is missing, packages, and says what a deploy would change. Throws Failed where something is missing, where the deploy would
+ * forget what the one before was told, and where messages would be lost that nobody has given up.
+ */
+export async function plan(target: Target, wish: Wish): Promise<{ resolved: Resolved; stack: Stack | undefined }> {
+  await checkCredentials(target);
+  if (wish.createSecrets) await createSecrets(target);
+  const resolved = await resolve(target);
+  await check(target, resolved, wish);
+  const stack = await findStack(target);
+  if (stack !== undefined) needUpdatable(target, stack);
+  const before = stack === undefined ? {} : await deployedTemplate(target);
+  refuseForgetting(target, before);
+  const code = await serverless(stepsOf(target, resolved.pinned).package);
+  if (code !== 0)
+    throw new Failed(
+      `package failed (exit code ${code}). Nothing was deployed. Mend what it names, then: ${ours(target)}`,
+    );
+  const after = JSON.parse(await readFile(".serverless/cloudformation-template-update-stack.json", "utf8")) as Template;
+  const changes = changesBetween(before, after);
+  tell(target, stack, changes);
+  await refuseLoss(target, changes, wish.yes);
+  return { resolved, stack };
+}
+
+/** Deploys a stage: plan, deploy, migrate. Throws Failed with what is true then, and the whole command that goes on. */
+export async function up(target: Target, wish: Wish): Promise<Stack> {
+  const { resolved, stack } = await plan(target, wish);
+  const code = await serverless(stepsOf(target, resolved.pinned).deploy);
+  if (code !== 0) throw new Failed(await deployFailure(target, stack, code));
+  console.log(`\nMigrating ${databaseIn(resolved.textOf("databaseUrl"))}`);
+  await migrateUp(target);
+  return await needStack(target);
+}
+
+/** Migrates a stage's database up, and says what was done. */
+export async function migrateUp(target: Target): Promise<void> {
+  const status = await migrationStatus(target);
+  console.log(`  ${standing(status)}`);
+  const done = await invokeMigrate(target, { command: "up" });
+  if (done.command === "up") for (const name of done.applied) console.log(`  applied  ${name}`);
+}
+
+/** Says, when all is done, what is true. */
+export function tellDone(target: Target, stack: Stack): void {
+  console.log(`\n${stack.name} is up in ${target.region}.`);
+  for (const line of tellAddresses(target, stack)) console.log(line);
+}
+
+function tell(target: Target, stack: Stack | undefined, changes: Changes): void {
+  const { stage } = target;
+  const from = stage.hasFile ? stage.file : `the defaults, as there is no ${stage.file}`;
+  if (stack === undefined) {
+    console.log(
+      `\nThere is no stack ${stackOf(target)} yet: it is made from ${from}, with ${changes.added.length} resources.`,
+    );
+    return;
+  }
+  const lines = tellChanges(changes);
+  console.log(`\nWhat changes of ${stack.name}, from ${from}:`);
+  for (const line of lines) console.log(line);
+  console.log(`  ${lines.length === 0 ? "nothing but " : ""}the functions' code, where it is another`);
+}
+
+function refuseForgetting(target: Target, before: Template): void {
+  const lost = forgotten(before, target.stage.said);
+  if (lost.length === 0) return;
+  const lines = lost.map(({ name, value }) => `${name}: ${JSON.stringify(value)}`);
+  throw new Failed(
+    `${stackOf(target)} was deployed with what is said nowhere now:\n${lines.map((line) => `  ${line}`).join("\n")}\n` +
+      `Write it into ${target.stage.file} to keep it, or the value that it is to have from now on; then: ${ours(target)}`,
+  );
+}
+
+async function refuseLoss(target: Target, { queuesLost }: Changes, yes: boolean): Promise<void> {
+  const lines = await tellMessages(target.region, queuesLost);
+  if (queuesLost.length > 0) console.log(`\nThese queues go: ${queuesLost.join(", ")}`);
+  if (lines.length === 0) return;
+  console.log(lines.join("\n"));
+  if (yes) return;
+  throw new Failed(`What lies in them would be lost. Let them run empty, or give it up: ${ours(target, "--yes")}`);
+}
+
+/** What a stack must be left alone in, or cannot be updated from. */
+function needUpdatable(target: Target, { name, status }: Stack): void {
+  const by = `--region ${target.region} --stack-name ${name}`;
+  if (status === "ROLLBACK_COMPLETE" || status === "ROLLBACK_FAILED" || status === "REVIEW_IN_PROGRESS") {
+    throw new Failed(
+      `${name} was never whole (${status}): its first deploy failed. Take it away, then deploy again:\n` +
+        `  aws cloudformation delete-stack ${by} && aws cloudformation wait stack-delete-complete ${by} && ${ours(target)}`,
+    );
+  }
+  if (status === "UPDATE_ROLLBACK_FAILED") {
+    throw new Failed(`${name} is stuck (${status}). Have it go on: aws cloudformation continue-update-rollback ${by}`);
+  }
+  if (status === "DELETE_FAILED") throw new Failed(`${name} is half removed. Finish that: ${ours(target, "remove")}`);
+  if (status.endsWith("_IN_PROGRESS")) {
+    throw new Failed(
+      `${name} is being changed (${status}). Wait for its end: aws cloudformation wait stack-update-complete ${by}`,
+    );
+  }
+}
+
+async function deployFailure(target: Target, before: Stack | undefined, code: number): Promise<string> {
+  const now = await findStack(target).catch(() => undefined);
+  return `deploy failed (exit code ${code}). ${standsAfter(before, now)} No migration ran. Mend what it names, then: ${ours(target)}`;
+}
+
+/** What is true of a stack after a deploy that failed. */
+export function standsAfter(
+  before: Pick<Stack, "status"> | undefined,
+  now: Pick<Stack, "name" | "status"> | undefined,
+): string {
+  if (now === undefined) return before === undefined ? "Nothing was made." : "How the stack stands could not be told.";
+  if (now.status === "UPDATE_ROLLBACK_COMPLETE") return `CloudFormation has rolled ${now.name} back: it is as it was.`;
+  if (/ROLLBACK_COMPLETE|REVIEW_IN_PROGRESS/.test(now.status)) return `${now.name} was not made (${now.status}).`;
+  if (before?.status === now.status) return `${now.name} is as it was (${now.status}).`;
+  return `${now.name} is ${now.status}.`;
+}
