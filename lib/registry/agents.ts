@@ -149,8 +149,10 @@ async function findQueue(
   const { name, version, routable } = definition;
   const before = (await findVersions(db, name)).find(({ active }) => active);
   const known = before?.agentVersion === version && before.definitionHash === hash && before.queueUrl !== null;
-  const needsNone = around.queues[name] !== undefined || !routable;
-  return known || needsNone ? undefined : await queueFor(definition);
+  if (around.queues[name] !== undefined || !routable) return undefined;
+  if (!known) return await queueFor(definition);
+  const isRefused = (await around.findRefusals(db, [name]))[name] !== undefined;
+  return isRefused ? ((await queueFor(definition)) ?? undefined) : undefined;
 }
 
 /**

@@ -3,7 +3,7 @@ import type { AgentDefinition } from "../registry/definition.ts";
 import type { AgentQueueSettings } from "../runtime/aws/queue-settings.ts";
 import type { Queues } from "../runtime/aws/queues.ts";
 import type { ControlPlane } from "./control-plane.ts";
-import { ATTRIBUTES, commandsToMake, DEAD_LETTER_ATTRIBUTES, MAX_RECEIVE_COUNT } from "./new-queue.ts";
+import { commandsToMake, queueNameOf, specOf } from "./new-queue.ts";
 
 /** As SQS has it. */
 const MAX_NAME_LENGTH = 80;
@@ -35,17 +35,11 @@ async function findOrMake(
 ): Promise<{ url: string | null; made: boolean }> {
   const found = await queues.find(name, PATIENCE_MS);
   if (found !== undefined || !mayMake) return { url: found ?? null, made: false };
-  const url = await queues.create({
-    name,
-    attributes: ATTRIBUTES,
-    maxReceiveCount: MAX_RECEIVE_COUNT,
-    deadLetters: { name: `${name}-dlq`, attributes: DEAD_LETTER_ATTRIBUTES },
-  });
-  return { url, made: true };
+  return { url: await queues.create(specOf(name)), made: true };
 }
 
 function nameOf(prefix: string, { name, queue }: AgentDefinition): string {
-  return queue ?? `${prefix}-agent-${name}`;
+  return queue ?? queueNameOf(prefix, name);
 }
 
 /** Whether SQS takes no such name, or none of its dead letter queue. */

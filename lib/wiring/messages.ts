@@ -2,7 +2,8 @@ import { findQueueUrls } from "../registry/queues.ts";
 import { type Stamp, wakeUp } from "../work/core/messages.ts";
 import type { Delivery, Outgoing, Send } from "../work/core/outbox.ts";
 import type { Edges } from "./edges.ts";
-import { noQueueOf, refusalOf, refusedBy } from "./refusals.ts";
+import { queueNameOf, specOf } from "./new-queue.ts";
+import { isMissing, noQueueOf, refusalOf, refusedBy } from "./refusals.ts";
 import type { PlaneSettings } from "./settings.ts";
 
 /** What the work of which the dispatcher is told says of itself. */
@@ -12,7 +13,8 @@ type Ready = { taskId: string; traceId: string; runId: string; attempt: number; 
 export type Messages = {
   /**
    * Sends messages to agents and answers which the queues have taken and which they refuse; the outbox still has the others. An agent's
-   * queue is the one that AGENT_QUEUES names, else the one of its definition.
+   * queue is the one that AGENT_QUEUES names, else the one of its definition, which is made again where AGENT_QUEUE_CREATE allows it
+   * and it is not there any more.
    */
   send: Send;
   /**
@@ -36,13 +38,33 @@ export function messagesOver({ db, queues, log, now }: Edges, settings: PlaneSet
     const { error } = await queues.send([{ ...hint, queueUrl: settings.queues.work, delaySeconds }]);
     if (error !== undefined) log.warn("wake-up not sent", { trace_id: work.traceId, task_id: work.taskId, error });
   };
+  /** An SQS that keeps nothing over a restart, as in containers, has lost the queues that we made in it. */
+  const remade = async (url: string, agent = ""): Promise<boolean> => {
+    const { create, prefix } = settings.agentQueues;
+    const name = queueNameOf(prefix, agent);
+    if (!create || settings.queues.agents[agent] !== undefined || !url.endsWith(`/${name}`)) return false;
+    try {
+      await queues.create(specOf(name));
+      log.warn("agent queue made again", { agent, queue: name });
+      return true;
+    } catch (error) {
+      log.warn("agent queue not made again", { agent, queue: name, error });
+      return false;
+    }
+  };
   return {
     send: async (messages) => {
       const { agents } = settings.queues;
       const others = messages.map(({ toAgent }) => toAgent).filter((agent) => agents[agent] === undefined);
       const defined = others.length === 0 ? {} : await findQueueUrls(db, [...new Set(others)]);
       const byQueue = Map.groupBy(messages, ({ toAgent }) => agents[toAgent] ?? defined[toAgent]);
-      const outcomes = await Promise.all([...byQueue].map(([url, some]) => sendTo(queues, url, some)));
+      const outcomes = await Promise.all(
+        [...byQueue].map(async ([url, some]) => {
+          const outcome = await sendTo(queues, url, some);
+          if (url === undefined || !isMissing(outcome.error) || !(await remade(url, some[0]?.toAgent))) return outcome;
+          return await sendTo(queues, url, some);
+        }),
+      );
       const sent = outcomes.flatMap((outcome) => outcome.sent);
       const refused = outcomes.flatMap((outcome) => outcome.refused);
       if (sent.length < messages.length) {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
+import { DeleteQueueCommand, GetQueueAttributesCommand, GetQueueUrlCommand } from "@aws-sdk/client-sqs";
 import fc from "fast-check";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { sqs } from "../../lib/runtime/aws/sqs.ts";
@@ -348,6 +348,22 @@ test("a queue that refuses what waits for it is not ready, and what to do is sai
   expect(refused.json.queue).toMatchObject(told);
   expect(json.items.find(({ name }: { name: string }) => name === "writer").queue).toEqual(refused.json.queue);
   expect((await get("writer")).json.queue).toMatchObject({ status: "ready", todo: null });
+  await db`truncate tasks cascade`;
+});
+
+test("a PUT of the same definition makes the queue again that SQS has lost", async () => {
+  const created = await put("writer", YAML);
+  await sqs.send(new DeleteQueueCommand({ QueueUrl: created.json.queue.url as string }));
+  const world = worldOf(db);
+  world.queues.refuse = Object.assign(new Error("gone"), { name: "QueueDoesNotExist" });
+  await world.submit({ to_agent: "writer", work_type: "text.poem" });
+  await world.dispatch();
+
+  const again = await put("writer", YAML);
+
+  expect(again.json).toMatchObject({ changed: false, queue: { url: created.json.queue.url } });
+  const asked = new GetQueueUrlCommand({ QueueName: (created.json.queue.url as string).split("/").at(-1) });
+  expect((await sqs.send(asked)).QueueUrl).toBe(created.json.queue.url);
   await db`truncate tasks cascade`;
 });
 
