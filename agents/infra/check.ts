@@ -4,9 +4,18 @@ import { messageOf } from "../../lib/agent-kit/text.ts";
 import { probeDisk, probeHttp, probeTcp } from "./probes.ts";
 
 const HttpTarget = z.strictObject({
-  http: z.url({ protocol: /^https?$/, error: "must be an http or https URL" }),
+  http: z
+    .string()
+    .transform((text) => (text.startsWith("/") ? ownAddress(text) : text))
+    .pipe(z.url({ protocol: /^https?$/, error: "must be an http or https URL, or a path of Waybill's own API" })),
   expect_status: z.int().min(100).max(599).optional().describe("without it: any status below 400"),
 });
+/** A path of the HTTP API that this agent registers at, as an address; the path where it knows none. */
+function ownAddress(path: string): string {
+  const api = process.env["WAYBILL_API_URL"];
+  return api ? new URL(path, api).href : path;
+}
+
 const TcpTarget = z.strictObject({
   tcp: z.string().regex(/^(\[[^\]]+\]|[^:\s]+):\d{1,5}$/, "must be host:port, such as 127.0.0.1:5432"),
 });

@@ -63,7 +63,7 @@ async function follow(url: string, { name, work, approval }: Piece): Promise<Tas
 
 async function demonstrate(url: string): Promise<void> {
   console.log(heading("Four pieces of work, as they happen"));
-  const pieces = demoWork(url);
+  const pieces = demoWork();
   const tasks = await Promise.all(pieces.map(async (piece) => ({ piece, task: await follow(url, piece) })));
 
   console.log(heading("What happened to each"));

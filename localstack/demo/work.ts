@@ -16,7 +16,7 @@ export type Piece = {
 const LAST_NUMBER = 400_000;
 
 /** The four pieces: one that succeeds, one that fails, one that a person approves, one with over 2 MB of output. */
-export function demoWork(url: string): Piece[] {
+export function demoWork(): Piece[] {
   return [
     {
       name: "inspect",
@@ -55,7 +55,8 @@ export function demoWork(url: string): Piece[] {
       work: {
         request_text: "Probe the API and the disk of this machine",
         work_type: "infra.check",
-        parameters: { targets: [{ http: `${url}/health` }, { disk: "." }] },
+        // The address of the API is the agent's: in a container it is not the one that this program has.
+        parameters: { targets: [{ http: "/health" }, { disk: "." }] },
         approval: "required",
       },
       approval: { by: "Grace Hopper", reason: "the targets are ours" },

@@ -10,14 +10,18 @@ const heard = listen();
 let agent: TestAgent;
 const server = createServer((request, response) => {
   if (request.url === "/never") return;
-  response.writeHead(Number(request.url?.slice(1)), { location: "/500" }).end("body");
+  // The agent registers here too, which this is not.
+  response.writeHead(Number(request.url?.slice(1)) || 503, { location: "/500" }).end("body");
 });
 let port = 0;
 
 beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   port = (server.address() as AddressInfo).port;
-  agent = await spawnAgent("agents/infra.ts", "infra", { WAYBILL_AGENT_DATA: folder });
+  agent = await spawnAgent("agents/infra.ts", "infra", {
+    WAYBILL_AGENT_DATA: folder,
+    WAYBILL_API_URL: `http://127.0.0.1:${port}`,
+  });
 });
 afterAll(async () => {
   await agent.crash();
@@ -38,9 +42,11 @@ test("targets that answer complete, one step each with its duration", async () =
     { http: url("/302") },
     { tcp: `127.0.0.1:${port}` },
     { disk: folder, min_free_gb: 0 },
+    // A path is one of the API that the agent knows.
+    { http: "/200" },
   ]);
 
-  expect(result).toMatchObject({ status: "completed", metrics: { targets: 5, failed: 0, steps: 5 } });
+  expect(result).toMatchObject({ status: "completed", metrics: { targets: 6, failed: 0, steps: 6 } });
   const ends = heard.steps(asked).filter(({ status }) => status === "completed");
   expect(new Map(ends.map(({ step_number, action }) => [step_number, action]))).toEqual(
     new Map([
@@ -49,6 +55,7 @@ test("targets that answer complete, one step each with its duration", async () =
       [3, `http ${url("/302")}`],
       [4, `tcp 127.0.0.1:${port}`],
       [5, `disk ${folder}`],
+      [6, `http ${url("/200")}`],
     ]),
   );
   expect(ends.every(({ duration_ms }) => typeof duration_ms === "number")).toBe(true);
