@@ -3,6 +3,7 @@ import { backoff } from "../backoff.ts";
 import { ConfigError, Unavailable } from "../errors.ts";
 import { log } from "../runtime/log.ts";
 import { connect, databaseUrl, isConnectionError, type Pool } from "../runtime/postgres/db.ts";
+import { isPasswordRefused } from "../runtime/postgres/db-errors.ts";
 
 const TRIES = 3;
 
@@ -22,7 +23,7 @@ export async function reach(source?: NodeJS.ProcessEnv): Promise<Pool> {
       await db.end({ timeout: 0 });
       const reason = reasonOf(error);
       if (!isConnectionError(error)) {
-        throw new ConfigError(`The database ${database} refused us: ${reason}. Mend DATABASE_URL.`, { cause: error });
+        throw new ConfigError(`The database ${database} refused us: ${reason}. ${todo(error)}`, { cause: error });
       }
       if (tries === TRIES) {
         const text = `The database ${database} did not answer in ${TRIES} tries (${reason}). Start it, or mend DATABASE_URL.`;
@@ -42,6 +43,14 @@ export function databaseName(source?: NodeJS.ProcessEnv): string {
 
 function nameOf(url: string): string {
   return url.replace(/\/\/.*@/, "//").replace(/\?.*/, "");
+}
+
+function todo(error: unknown): string {
+  if (!isPasswordRefused(error)) return "Mend DATABASE_URL.";
+  return (
+    "Mend the password, in DATABASE_URL or in the secret that DATABASE_SECRET_ARN names. A database keeps the one that it was made " +
+    "with, a container's volume too; to give it another: alter role NAME password 'NEW' (docs/compose.md#passwords)."
+  );
 }
 
 /** An AggregateError (one host, several addresses) has no message of its own. */
