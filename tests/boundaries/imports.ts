@@ -240,6 +240,9 @@ export const FOLDERS: Record<string, Row> = {
     ["chaos/{faults,history,invariants,load,planted,ways,world}", "lib/{protocol,terminal}", "localstack"],
     ["@aws-sdk/client-sqs", "p-limit"],
   ),
+
+  // What is tried by hand, on machines that have what it takes.
+  "trials/compose": program(["localstack", "localstack/parts", "lib/terminal"], ["@aws-sdk/client-sqs", "p-limit"]),
 };
 
 /** What a person who meets a refusal is told first: the reason of the rule. The first that fits counts. */

@@ -1,0 +1,184 @@
+// From the first start to what an owner does later: another .env, down and up, a password, an agent of one's own.
+import { setTimeout as sleep } from "node:timers/promises";
+import { DeleteMessageCommand, ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { ROOT } from "../../localstack/stack.ts";
+import { call, ended, runCommand, submit } from "./client.ts";
+import { allWell, memory } from "./containers.ts";
+import { run } from "./engine.ts";
+import type { Stack, Variant } from "./stack.ts";
+import { must, type Trial } from "./trial.ts";
+
+const start = (variant: Variant, name: string, says: string): Trial => ({
+  name,
+  says,
+  variant,
+  run: async (stack) => {
+    const began = performance.now();
+    await stack.up(variant);
+    const fault = await allWell(stack);
+    must(fault === undefined, `${fault}`);
+    return `${Math.round((performance.now() - began) / 1000)} s; ${await memory(stack)}`;
+  },
+});
+
+const demo: Trial = {
+  name: "demo",
+  says: "the demo of README.md passes against the containers",
+  variant: "sqs",
+  run: async (stack) => {
+    const args = ["localstack/demo/main.ts", "--against", stack.url];
+    const { code, out } = await run(process.execPath, args, { cwd: ROOT });
+    must(code === 0, out.trimEnd().split("\n").slice(-8).join("\n"));
+    return "its four pieces are as they should be";
+  },
+};
+
+const settings: Trial = {
+  name: "settings",
+  says: "a changed .env takes effect with the next `up`",
+  variant: "sqs",
+  run: async (stack) => {
+    stack.set({ WAYBILL_CODE_COMMANDS: "echo", LEASE_SECONDS: "77", APPROVAL_REQUIRED: "code.inspect" });
+    await stack.up();
+    const refused = await runCommand(stack.url, "node", ["-e", "0"]);
+    must(
+      refused.status === "failed" && /not on the list/.test(refused.error_message ?? ""),
+      `node ran: ${refused.status}`,
+    );
+    const work = { request_text: "Look", work_type: "code.inspect", parameters: {} };
+    const waiting = await submit(stack.url, crypto.randomUUID(), work);
+    must(waiting.status === "pending_approval", `code.inspect is ${waiting.status}, not waiting for a person`);
+    const lease = (await stack.exec("functions", "printenv", "LEASE_SECONDS")).trim();
+    must(lease === "77", `the functions have LEASE_SECONDS=${lease}`);
+    stack.set({ WAYBILL_CODE_COMMANDS: undefined, LEASE_SECONDS: undefined, APPROVAL_REQUIRED: undefined });
+    await stack.up();
+    const { status, error_message } = await runCommand(stack.url, "node", ["-e", "0"]);
+    must(status === "completed", `with the defaults again node is ${status}: ${error_message}`);
+    return "three settings there, and gone again";
+  },
+};
+
+const kept: Trial = {
+  name: "down-up",
+  says: "`down` and `up` keep the work, and new work is done",
+  variant: "sqs",
+  run: async (stack) => {
+    const before = await runCommand(stack.url, "echo", ["before"]);
+    await stack.compose("down");
+    await stack.up();
+    const { body } = await call<{ status: string }>(`${stack.url}/work/${before.task_id}`);
+    must(body.status === "completed", `the work of before is ${body.status}`);
+    const after = await runCommand(stack.url, "echo", ["after"]);
+    must(after.status === "completed", `new work is ${after.status}: ${after.error_message}`);
+    return "the work of before is there, and new work completed";
+  },
+};
+
+const password: Trial = {
+  name: "password",
+  says: "a changed POSTGRES_PASSWORD on a kept volume is refused with what to do, and that does it",
+  variant: "sqs",
+  run: async (stack) => {
+    stack.set({ POSTGRES_PASSWORD: "another" });
+    const { code } = await stack.try("up", "--wait", "--wait-timeout", "300");
+    const said = await stack.compose("logs", "migrate");
+    must(code !== 0, "it came up with a password that the database does not know");
+    must(/alter role/i.test(said), `migrate does not say what to do: ${said.trimEnd().split("\n").at(-1)}`);
+    await stack.exec("postgres", "psql", "--username=waybill", "-c", "alter role waybill password 'another'");
+    await stack.up();
+    const { status } = await runCommand(stack.url, "echo", ["hello"]);
+    await stack.exec("postgres", "psql", "--username=waybill", "-c", "alter role waybill password 'waybill'");
+    stack.set({ POSTGRES_PASSWORD: undefined });
+    await stack.up();
+    must(status === "completed", `work with the new password is ${status}`);
+    return "refused, mended, done";
+  },
+};
+
+/** An agent of one's own, which this trial plays. */
+const OWN = "trial-own";
+const QUEUE_MS = 240_000;
+
+const ownQueue: Trial = {
+  name: "own-queue",
+  says: "the queue of an agent that was PUT comes back after LocalStack has lost it, with its work",
+  variant: "sqs",
+  run: async (stack) => {
+    const definition = `name: ${OWN}\nversion: 1.0.0\ndescription: Plays a part.\ncapabilities: [play]\nwork_types: [own.*]\n`;
+    const headers = { "content-type": "application/yaml" };
+    const { status } = await call(`${stack.url}/agents/${OWN}`, { method: "PUT", body: definition, headers });
+    must(status < 300, `PUT /agents/${OWN} answered ${status}`);
+    await call(`${stack.url}/agents/${OWN}/presence`, {
+      method: "POST",
+      body: "{}",
+      headers: { "content-type": "application/json" },
+    });
+    await stack.kill("localstack");
+    const { task_id } = await submit(stack.url, crypto.randomUUID(), {
+      request_text: "Play",
+      work_type: "own.play",
+      to_agent: OWN,
+    });
+    const began = performance.now();
+    await untilAsked(stack, task_id);
+    return `its request came ${Math.round((performance.now() - began) / 1000)} s after it was submitted`;
+  },
+};
+
+/** Waits for the request of a piece of work in the agent's queue, and takes it out. */
+async function untilAsked(stack: Stack, taskId: string): Promise<void> {
+  const credentials = { accessKeyId: "local", secretAccessKey: "local" };
+  const sqs = new SQSClient({ region: "eu-central-1", endpoint: stack.sqsUrl, credentials });
+  const QueueUrl = `${stack.sqsUrl}/000000000000/waybill-agent-${OWN}`;
+  const until = performance.now() + QUEUE_MS;
+  let reason = "nothing came";
+  while (performance.now() < until) {
+    try {
+      const { Messages = [] } = await sqs.send(new ReceiveMessageCommand({ QueueUrl, WaitTimeSeconds: 5 }));
+      for (const { Body = "", ReceiptHandle } of Messages) {
+        await sqs.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle }));
+        if (Body.includes(taskId)) return;
+      }
+    } catch (error) {
+      reason = (error as Error).message;
+      await sleep(1000);
+    }
+  }
+  throw new Error(`the request is not in its queue after ${QUEUE_MS / 1000} s: ${reason}`);
+}
+
+const git: Trial = {
+  name: "git",
+  says: "the agent `code` has what it offers: git and npm",
+  variant: "sqs",
+  run: async (stack) => {
+    const ran = await Promise.all(
+      ["git", "npm"].map(async (command) => await runCommand(stack.url, command, ["--version"])),
+    );
+    for (const { status, error_message } of ran) must(status === "completed", `${error_message}`);
+    return "both ran";
+  },
+};
+
+const overAmqp: Trial = {
+  name: "echo-amqp",
+  says: "an agent does work over RabbitMQ",
+  variant: "rabbitmq",
+  run: async (stack) => {
+    const { task_id } = await runCommand(stack.url, "echo", ["hello"]);
+    const { status } = await ended(stack.url, task_id, 1000);
+    must(status === "completed", `it is ${status}`);
+    return "completed";
+  },
+};
+
+export const firstTrials: Trial[] = [
+  start("sqs", "up", "`docker compose up --wait` comes up on empty volumes"),
+  demo,
+  git,
+];
+export const laterTrials: Trial[] = [settings, kept, ownQueue, password];
+export const rabbitMqTrials: Trial[] = [
+  start("rabbitmq", "up-amqp", "the RabbitMQ variant comes up over the volumes of the other"),
+  overAmqp,
+];
