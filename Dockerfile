@@ -7,19 +7,22 @@ FROM node:${NODE_VERSION}-slim AS base
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 
-# No install scripts: the image has Node itself, and no package needs another of them. Nor are patches/ applied: they are of
-# fauxqs, which no image starts, for docker-compose.yml names an SQS.
+# No install scripts: the image has Node itself, and no package needs another of them. The patches make one build of all functions.
 FROM base AS all-packages
-RUN npm ci --ignore-scripts
+COPY patches patches
+RUN npm ci --ignore-scripts && node_modules/.bin/patch-package --error-on-fail
 
 FROM base AS runtime-packages
 RUN npm ci --ignore-scripts --omit=dev
 
 FROM base AS agent
+# What agents/code.yaml offers beside Node.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates git && rm -rf /var/lib/apt/lists/*
 COPY --from=runtime-packages /app/node_modules node_modules
 COPY lib lib
 COPY agents agents
-RUN install -d -o node -g node /data /workspace
+# A new workspace holds a link to the agent's own source, for the demo to count.
+RUN install -d -o node -g node /data /workspace && ln -s /app/lib /workspace/lib
 USER node
 WORKDIR /workspace
 ENV WAYBILL_AGENT_DATA=/data
@@ -44,7 +47,7 @@ COPY localstack localstack
 COPY lib lib
 COPY functions functions
 COPY docs/openapi.json docs/
-# The one folder that it writes to: bundles, logs and the lock against a second start.
+# The one folder of the project that it writes to: bundles, logs and the lock against a second start.
 RUN install -d -o node -g node .waybill
 USER node
 EXPOSE 3000 3003

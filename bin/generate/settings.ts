@@ -11,6 +11,7 @@ import { llmSettings } from "../../lib/wiring/llm.ts";
 import { workSettings } from "../../lib/work/settings.ts";
 import { bridgeSettings } from "../../localstack/bridge/settings.ts";
 import { localSettings } from "../../localstack/parts/local-settings.ts";
+import { DECIDED_BY_COMPOSE } from "./compose.ts";
 import { comment } from "./words.ts";
 
 /** A variable as a person is told of it. `value` is its default, empty where it has none; `or` may be set in its place. */
@@ -68,7 +69,11 @@ const sections: Section[] = [
       ...told(llmSettings),
       other("ANTHROPIC_BASE_URL", "https://api.anthropic.com", "Where llm.config.yaml, as it ships, finds Anthropic."),
       other("OPENAI_BASE_URL", "https://api.openai.com/v1", "Where llm.config.yaml, as it ships, finds OpenAI."),
-      other("OLLAMA_BASE_URL", "http://127.0.0.1:11434/v1", "Where llm.config.yaml, as it ships, finds Ollama."),
+      other(
+        "OLLAMA_BASE_URL",
+        "http://127.0.0.1:11434/v1",
+        "Where llm.config.yaml, as it ships, finds Ollama; in containers http://ollama:11434/v1 where it is not set.",
+      ),
       other("ANTHROPIC_API_KEY", "", "Anthropic's key, where no secret holds it."),
       other("OPENAI_API_KEY", "", "OpenAI's key, where no secret holds it."),
     ],
@@ -76,7 +81,8 @@ const sections: Section[] = [
   { title: "local stack (npm start, serverless offline)", variables: told(localSettings) },
   {
     title: "docker compose: passwords and ports",
-    intro: "Passwords go into URLs as they are; the ports are on 127.0.0.1.",
+    intro:
+      "Passwords go into URLs as they are: letters, digits and . _ ~ - alone. A volume keeps the password of its first start (docs/compose.md). The ports are on 127.0.0.1.",
     variables: [
       other("POSTGRES_PASSWORD", "waybill", "The database's password."),
       other("POSTGRES_PORT", "54329", "The database's port."),
@@ -114,7 +120,8 @@ function other(env: string, value: string, says: string): Told {
 }
 
 const HEAD =
-  "Every variable, with its default where it has one. Made of the settings' declarations by npm run generate; do not edit. A deploy sets them in serverless.yml, `npm start` and `npm run demo` set what they need by themselves. `docker compose` reads a copy of this file named .env; other programs read the environment:";
+  "Every variable, with its default where it has one. Made of the settings' declarations by npm run generate; do not edit. A deploy sets them in serverless.yml, `npm start` and `npm run demo` set what they need by themselves. `docker compose` reads a copy of this file named .env, and hands on all but what it decides itself: " +
+  `${DECIDED_BY_COMPOSE.join(", ")}. Other programs read the environment:`;
 
 /** A variable that two programs read is told once, where it comes first and as it is there. */
 function onceEach(all: Section[]): Section[] {

@@ -47,6 +47,7 @@ export class LocalCloud {
   readonly checked: Promise<DataDir>;
   readonly #start: Start;
   readonly #httpPort: number;
+  readonly #host: string | undefined;
   readonly #services: Promise<Services>;
   readonly #stops: (() => Promise<void>)[] = [stopBundler];
   readonly #stopping = new AbortController();
@@ -55,6 +56,9 @@ export class LocalCloud {
   constructor(start: Start) {
     this.#start = start;
     this.#httpPort = Number(start.options.httpPort ?? 3000);
+    this.#host = start.options.host;
+    // Of serverless-offline too, whose Lambda API runs any function for whoever reaches it: that one stays on loopback.
+    delete start.options.host;
     this.checked = this.#check();
     this.#services = this.checked.then(async () => await this.#startServices());
     this.#services.catch(() => {});
@@ -157,8 +161,8 @@ export class LocalCloud {
 
   /** Serves the HTTP API and, beside it, the URL of llm-stream, which it answers. */
   async #serveHttp(functions: LocalFunctions, routes: HttpRoute[]): Promise<{ url: string; llmUrl: string }> {
-    const { service, options } = this.#start;
-    const host = options.host ?? (service.custom?.["serverless-offline"]?.["host"] as string | undefined);
+    const { service } = this.#start;
+    const host = this.#host ?? (service.custom?.["serverless-offline"]?.["host"] as string | undefined);
     const api = await serveHttpApi(routes, functions, this.#httpPort, host).catch((cause: unknown) => {
       throw (cause as { code?: string }).code === "EADDRINUSE" ? new Error(this.#portTaken(), { cause }) : cause;
     });

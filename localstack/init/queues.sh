@@ -1,8 +1,7 @@
 #!/bin/bash
-# Generated from serverless.yml and llm.config.yaml by npm run generate; do not edit.
+# Generated from serverless.yml by npm run generate; do not edit.
 # LocalStack runs this when it is ready. It makes what the deployment finds on AWS: the queues, each with its dead letter
-# queue, and the secrets, from LocalStack's own environment. A secret without a value is left out. It may run again: queues
-# that are there stay as they are, with their messages, and secrets get the value of the environment.
+# queue. It may run again: queues that are there stay as they are, with their messages.
 set -euo pipefail
 
 # queue NAME ATTRIBUTES MAX_RECEIVE_COUNT, DEAD_LETTERS_NAME ATTRIBUTES
@@ -14,16 +13,6 @@ queue() {
   # RedrivePolicy is JSON in a string of JSON.
   redrive="{\\\"deadLetterTargetArn\\\":\\\"$arn\\\",\\\"maxReceiveCount\\\":$3}"
   awslocal sqs create-queue --queue-name "$1" --attributes "{$2,\"RedrivePolicy\":\"$redrive\"}"
-}
-
-# secret NAME VALUE
-secret() {
-  [ -n "$2" ] || return 0
-  if awslocal secretsmanager describe-secret --secret-id "$1" > /dev/null 2>&1; then
-    awslocal secretsmanager put-secret-value --secret-id "$1" --secret-string "$2"
-  else
-    awslocal secretsmanager create-secret --name "$1" --secret-string "$2"
-  fi
 }
 
 queue waybill-work '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"180"' 1000 \
@@ -38,7 +27,3 @@ queue waybill-agent-code '"SqsManagedSseEnabled":"true","MaximumMessageSize":"10
   waybill-agent-code-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
 queue waybill-agent-research '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
   waybill-agent-research-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
-
-secret waybill-database "${POSTGRES_PASSWORD:-}"
-secret waybill/anthropic-api-key "${ANTHROPIC_API_KEY:-}"
-secret waybill/openai-api-key "${OPENAI_API_KEY:-}"

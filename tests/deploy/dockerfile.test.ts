@@ -24,7 +24,11 @@ test.each(["functions", "agent", "bridge"])("the image %s runs as node, not as r
 
 test("packages come without their install scripts, and those of development only where serverless runs", () => {
   expect(stage("runtime-packages").at(-1)).toBe("RUN npm ci --ignore-scripts --omit=dev");
-  expect(stage("all-packages").at(-1)).toBe("RUN npm ci --ignore-scripts");
+  // The patch of serverless-esbuild makes one build of all functions: without it they need three times the memory.
+  expect(stage("all-packages").slice(-2)).toEqual([
+    "COPY patches patches",
+    "RUN npm ci --ignore-scripts && node_modules/.bin/patch-package --error-on-fail",
+  ]);
 });
 
 test("compose builds the stages that exist", () => {
@@ -37,7 +41,7 @@ test("compose builds the stages that exist", () => {
 });
 
 test("what the images copy exists, and nothing else of the project is sent to the builder", () => {
-  const sources = [...new Set([...copied("functions"), ...copied("agent")])];
+  const sources = [...new Set(["all-packages", "functions", "agent"].flatMap(copied))];
   const inside = copied("bridge").filter((path) => !sources.includes(path));
   const sent = readFileSync(".dockerignore", "utf8")
     .split("\n")
@@ -65,6 +69,10 @@ test.each(["functions", "agent", "bridge"])("what the code of the image %s impor
     })
     .filter((file) => !files.includes(file) && !file.startsWith("node_modules/"));
   expect(outside).toEqual([]);
+});
+
+test("the agents' image has the commands that the agent `code` offers beside its own Node", () => {
+  expect(stage("agent").find((line) => line.startsWith("RUN apt-get"))).toMatch(/ install .*\bgit\b/);
 });
 
 test("what the images start is in them", () => {

@@ -141,7 +141,6 @@ test("the functions' image migrates, serves the API and streams, and its health 
   const port = await freePort();
   const env = environmentOf("functions", {
     DATABASE_URL: process.env["DATABASE_URL"] ?? "",
-    DATABASE_SECRET_ARN: "",
     // By the names that LocalStack's script gives them.
     ...(await createQueues(sqs)),
   });

@@ -1,7 +1,5 @@
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -26,35 +24,16 @@ let embedded: LocalSqs;
 let sqs: SQSClient;
 const folder = mkdtempSync(join(tmpdir(), "waybill-init-"));
 
-/** What stands in for Secrets Manager keeps the secrets that it is given, and refuses what the real one refuses. */
-const secrets: Record<string, string> = {};
-const vault = createServer((request, response) => {
-  let text = "";
-  request.on("data", (piece: Buffer) => (text += piece.toString()));
-  request.on("end", () => {
-    const asked = JSON.parse(text) as { Name?: string; SecretId?: string; SecretString?: string };
-    const name = asked.Name ?? asked.SecretId ?? "";
-    const isNew = request.headers["x-amz-target"] === "secretsmanager.CreateSecret";
-    if (isNew === name in secrets) {
-      response.writeHead(400).end(isNew ? "ResourceExistsException" : "ResourceNotFoundException");
-      return;
-    }
-    if (asked.SecretString !== undefined) secrets[name] = asked.SecretString;
-    response.end(JSON.stringify({ Name: name }));
-  });
-});
-
 const clientOf = ({ endpoint }: LocalSqs) => new SQSClient({ endpoint, useQueueUrlAsEndpoint: false });
 
 /** Runs the script as LocalStack does, with an `awslocal` on its PATH that speaks to the SQS API of this test. */
-async function runInit(env: Record<string, string>): Promise<void> {
+async function runInit(env: Record<string, string> = {}): Promise<void> {
   const shim = `#!/bin/bash\nexec "${process.execPath}" "${resolve("tests/support/queues/awslocal.ts")}" "$@"\n`;
   writeFileSync(join(folder, "awslocal"), shim, { mode: 0o755 });
   await promisify(execFile)("bash", ["localstack/init/queues.sh"], {
     env: {
       PATH: `${folder}:${process.env["PATH"]}`,
       AWS_ENDPOINT_URL_SQS: made.endpoint,
-      AWS_ENDPOINT_URL_SECRETS_MANAGER: `http://127.0.0.1:${(vault.address() as AddressInfo).port}`,
       ...env,
     },
   });
@@ -64,14 +43,11 @@ beforeAll(async () => {
   made = await startSqs({ port: 0 });
   embedded = await startSqs({ port: 0 });
   sqs = clientOf(made);
-  await new Promise<void>((listening) => vault.listen(0, "127.0.0.1", listening));
-  await runInit({ POSTGRES_PASSWORD: `it's "quoted"`, OPENAI_API_KEY: "sk-test" });
+  await runInit();
   await createQueues(clientOf(embedded));
 });
 
 afterAll(async () => {
-  vault.closeAllConnections();
-  vault.close();
   await made.stop();
   await embedded.stop();
   rmSync(folder, { recursive: true, force: true });
@@ -123,24 +99,15 @@ test("a message that is never deleted goes from a queue of the script to its dea
   expect((await sqs.send(buried)).Messages?.[0]?.Body).toBe("poison");
 });
 
-test("the secrets hold what LocalStack's environment has, and one without a value is not made", () => {
-  expect(secrets).toEqual({ "waybill-database": `it's "quoted"`, "waybill/openai-api-key": "sk-test" });
-});
-
-test("run again, the script leaves queues and messages as they are, and secrets follow the environment", async () => {
+test("run again, the script leaves queues and messages as they are", async () => {
   const before = await queuesIn(made);
   const QueueUrl = await urlOf("waybill-work");
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: "kept" }));
 
-  await runInit({ POSTGRES_PASSWORD: "rotated", ANTHROPIC_API_KEY: "sk-new" });
+  await runInit();
 
   expect(await queuesIn(made)).toEqual(before);
   expect((await sqs.send(new ReceiveMessageCommand({ QueueUrl }))).Messages?.[0]?.Body).toBe("kept");
-  expect(secrets).toEqual({
-    "waybill-database": "rotated",
-    "waybill/anthropic-api-key": "sk-new",
-    "waybill/openai-api-key": "sk-test",
-  });
 });
 
 test("the script ends with an error where LocalStack refuses, so that its health check never succeeds", async () => {

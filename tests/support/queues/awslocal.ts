@@ -1,15 +1,7 @@
 // Stands in for `awslocal`, the AWS CLI of LocalStack's image: the few forms that localstack/init/queues.sh uses, over HTTP to
-// AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_SECRETS_MANAGER. What it does not know, or the API refuses, ends it with code 1.
+// AWS_ENDPOINT_URL_SQS. What it does not know, or the API refuses, ends it with code 1.
 import { parseArgs } from "node:util";
 
-const SERVICES = {
-  sqs: { target: "AmazonSQS", version: "1.0", endpoint: process.env["AWS_ENDPOINT_URL_SQS"] },
-  secretsmanager: {
-    target: "secretsmanager",
-    version: "1.1",
-    endpoint: process.env["AWS_ENDPOINT_URL_SECRETS_MANAGER"],
-  },
-};
 const text = { type: "string" } as const;
 
 const { positionals, values } = parseArgs({
@@ -19,16 +11,13 @@ const { positionals, values } = parseArgs({
     attributes: text,
     "queue-url": text,
     "attribute-names": text,
-    name: text,
-    "secret-id": text,
-    "secret-string": text,
     query: text,
     output: text,
   },
 });
 const [service, verb = ""] = positionals;
 const { query, output, ...parameters } = values;
-if (service !== "sqs" && service !== "secretsmanager") throw new Error(`awslocal does not know ${service}`);
+if (service !== "sqs") throw new Error(`awslocal does not know ${service}`);
 
 const pascal = (name: string) => name.replaceAll(/(?:^|-)(\w)/g, (_, first: string) => first.toUpperCase());
 const body = Object.fromEntries(
@@ -38,10 +27,9 @@ const body = Object.fromEntries(
   }),
 );
 
-const { target, version, endpoint = "" } = SERVICES[service];
-const answer = await fetch(endpoint, {
+const answer = await fetch(process.env["AWS_ENDPOINT_URL_SQS"] ?? "", {
   method: "POST",
-  headers: { "content-type": `application/x-amz-json-${version}`, "x-amz-target": `${target}.${pascal(verb)}` },
+  headers: { "content-type": "application/x-amz-json-1.0", "x-amz-target": `AmazonSQS.${pascal(verb)}` },
   body: JSON.stringify(body),
 });
 const said = await answer.text();
