@@ -81,8 +81,7 @@ const sections: Section[] = [
   { title: "local stack (npm start, serverless offline)", variables: told(localSettings) },
   {
     title: "docker compose: passwords and ports",
-    intro:
-      "Passwords go into URLs as they are: letters, digits and . _ ~ - alone. A volume keeps the password of its first start (docs/compose.md). The ports are on 127.0.0.1.",
+    intro: "Passwords: letters, digits and . _ ~ - alone; a volume keeps its first. Ports are on 127.0.0.1.",
     variables: [
       other("POSTGRES_PASSWORD", "waybill", "The database's password."),
       other("POSTGRES_PORT", "54329", "The database's port."),
