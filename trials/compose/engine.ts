@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { Failed } from "../../lib/terminal/command.ts";
 
 /** How a program ended, and what it said on both its outputs. */
@@ -7,20 +7,37 @@ export type Ran = { code: number; out: string };
 /** What a program is given beside its arguments. `limitMs`: it is killed then; ten minutes where nobody says. */
 export type RunOptions = { env?: NodeJS.ProcessEnv; limitMs?: number; cwd?: string };
 
-const LIMIT_MS = 600_000;
+const LIMIT_MS = 900_000;
+
+const running = new Set<ChildProcess>();
+
+/** Ends what runs, and waits until it has: Compose hands the signal on to nobody, and leaves containers half made. */
+export async function endRunning(): Promise<void> {
+  const ends = [...running].map(async (child) => await new Promise((resolve) => child.once("close", resolve)));
+  for (const child of running) child.kill("SIGTERM");
+  await Promise.all(ends);
+}
 
 /** Runs a program to its end. Rejects where it cannot be started. */
 export async function run(program: string, args: string[], options: RunOptions = {}): Promise<Ran> {
   const { limitMs = LIMIT_MS, ...more } = options;
   // A group of its own: Ctrl-C reaches this program alone, which then cleans up with the same commands.
   const child = spawn(program, args, { ...more, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  running.add(child);
   const timer = setTimeout(() => child.kill("SIGKILL"), limitMs);
   let out = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (piece: Buffer) => (out += piece.toString()));
   return await new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (code) => {
+    const over = () => {
+      running.delete(child);
       clearTimeout(timer);
+    };
+    child.once("error", (error) => {
+      over();
+      reject(error);
+    });
+    child.once("close", (code) => {
+      over();
       resolve({ code: code ?? 1, out });
     });
   });

@@ -64,9 +64,12 @@ function chosen(names: string[]): Trial[] {
 async function tryAll({ trials, amount, keep }: Wish): Promise<number> {
   const began = performance.now();
   const stack = await Stack.make();
-  removeOnSignals(stack);
+  const stopping = removeOnSignals(stack);
   let failed = 0;
-  for (const trial of trials) failed += (await tryOne(stack, trial, amount)) ? 0 : 1;
+  for (const trial of trials) {
+    failed += (await tryOne(stack, trial, amount)) ? 0 : 1;
+    await stopping();
+  }
   const kept = failed > 0 && keep;
   if (!kept) failed += await removeAll(stack);
   const took = showDuration(performance.now() - began);
@@ -105,11 +108,14 @@ async function removeAll(stack: Stack): Promise<number> {
   return 1;
 }
 
-function removeOnSignals(stack: Stack): void {
+/** Has a signal remove everything and end the process; answers what waits for that, once it has begun. */
+function removeOnSignals(stack: Stack): () => Promise<void> {
+  let removal: Promise<void> | undefined;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.once(signal, () => {
       console.log(`\nStopped by ${signal}. Removing the containers …`);
-      void stack.remove().finally(() => process.exit(130));
+      removal ??= stack.remove().finally(() => process.exit(130));
     });
   }
+  return async () => await removal;
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Failed } from "../../lib/terminal/command.ts";
 import { freePort } from "../../localstack/parts/ports.ts";
 import { ROOT } from "../../localstack/stack.ts";
-import { type Ran, run } from "./engine.ts";
+import { endRunning, type Ran, run } from "./engine.ts";
 
 /** What the agents take their work from. */
 export type Variant = "sqs" | "rabbitmq";
@@ -45,6 +45,7 @@ export class Stack {
   readonly #folder = mkdtempSync(join(tmpdir(), "waybill-compose-"));
   readonly #settings: Map<string, string>;
   #variant: Variant = "sqs";
+  #closed = false;
 
   private constructor(ports: [string, string][]) {
     this.#settings = new Map(ports);
@@ -86,8 +87,13 @@ export class Stack {
     writeFileSync(join(this.#folder, ".env"), text);
   }
 
-  /** `docker compose …` of this project, whatever becomes of it. */
+  /** `docker compose …` of this project, whatever becomes of it. Throws once the stack is being removed. */
   async try(...args: string[]): Promise<Ran> {
+    if (this.#closed) throw new Error("The stack is being removed.");
+    return await this.#docker(args);
+  }
+
+  async #docker(args: string[]): Promise<Ran> {
     const files = ["docker-compose.yml", ...(this.#variant === "rabbitmq" ? ["docker-compose.rabbitmq.yml"] : [])];
     const named = files.flatMap((file) => ["-f", join(ROOT, file)]);
     const all = ["compose", "-p", this.project, "--env-file", join(this.#folder, ".env"), ...named, ...args];
@@ -104,7 +110,7 @@ export class Stack {
 
   async up(variant: Variant = this.#variant): Promise<void> {
     this.#variant = variant;
-    await this.compose("up", "--wait", "--wait-timeout", "300");
+    await this.compose("up", "--wait", "--wait-timeout", "600");
   }
 
   /** The services that have a container. */
@@ -144,7 +150,9 @@ export class Stack {
 
   /** Removes the containers, networks, volumes and images of this run. */
   async remove(): Promise<void> {
-    await this.try("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5");
+    this.#closed = true;
+    await endRunning();
+    await this.#docker(["--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5"]);
     await run("docker", ["image", "rm", "--force", ...IMAGES.map((image) => `${this.project}-${image}`)]);
     rmSync(this.#folder, { recursive: true, force: true });
   }
