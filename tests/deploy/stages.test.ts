@@ -59,6 +59,12 @@ function layOut(image: string): void {
   }
 }
 
+async function expectRefused(url: string): Promise<void> {
+  await expect(fetch(url)).rejects.toThrow(
+    expect.objectContaining({ cause: expect.objectContaining({ code: "ECONNREFUSED" }) }),
+  );
+}
+
 /** A command of an image as it runs here: with this Node, and this folder for /app. */
 function commandOf(image: string, command?: string[]): string[] {
   const cmd = command ?? (JSON.parse(stage(image).at(-1)?.slice("CMD ".length) ?? "[]") as string[]);
@@ -149,7 +155,8 @@ test("the functions' image migrates, serves the API and streams, and its health 
   const { stdout } = await run(node, migrate, { cwd, env });
   expect(stdout).toMatch(/\d|up to date/);
   const [, ...command] = commandOf("functions").map((word) => (word === "3000" ? String(port) : word));
-  const child = spawn(process.execPath, [...command, "--lambdaPort", String(await freePort())], { cwd, env });
+  const lambdaPort = await freePort();
+  const child = spawn(process.execPath, [...command, "--lambdaPort", String(lambdaPort)], { cwd, env });
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (piece: Buffer) => (said += piece.toString()));
   const ended = once(child, "close");
@@ -178,4 +185,8 @@ test("the functions' image migrates, serves the API and streams, and its health 
   for (const published of [port, streamPort()]) {
     expect((await fetch(`http://${address}:${published}/llm/v1/models`)).status).toBe(200);
   }
+  // It runs any function for whoever reaches it: agents, who are on a network with this container, must not.
+  const lambdaApi = await fetch(`http://127.0.0.1:${lambdaPort}/`);
+  expect(lambdaApi.status).toBe(404);
+  if (address !== "127.0.0.1") await expectRefused(`http://${address}:${lambdaPort}/`);
 }, 180_000);
