@@ -33,24 +33,26 @@ const demo: Trial = {
   },
 };
 
+const CHANGED = { WAYBILL_CODE_COMMANDS: "echo", LEASE_SECONDS: "77", APPROVAL_REQUIRED: "code.inspect" };
+
 const settings: Trial = {
   name: "settings",
   says: "a changed .env takes effect with the next `up`",
   variant: "sqs",
   run: async (stack) => {
-    stack.set({ WAYBILL_CODE_COMMANDS: "echo", LEASE_SECONDS: "77", APPROVAL_REQUIRED: "code.inspect" });
-    await stack.up();
-    const refused = await runCommand(stack.url, "node", ["-e", "0"]);
-    must(
-      refused.status === "failed" && /not on the list/.test(refused.error_message ?? ""),
-      `node ran: ${refused.status}`,
-    );
-    const work = { request_text: "Look", work_type: "code.inspect", parameters: {} };
-    const waiting = await submit(stack.url, crypto.randomUUID(), work);
-    must(waiting.status === "pending_approval", `code.inspect is ${waiting.status}, not waiting for a person`);
-    const lease = (await stack.exec("functions", "printenv", "LEASE_SECONDS")).trim();
-    must(lease === "77", `the functions have LEASE_SECONDS=${lease}`);
-    stack.set({ WAYBILL_CODE_COMMANDS: undefined, LEASE_SECONDS: undefined, APPROVAL_REQUIRED: undefined });
+    stack.set(CHANGED);
+    try {
+      await stack.up();
+      const refused = await runCommand(stack.url, "node", ["-e", "0"]);
+      must(/not on the list/.test(refused.error_message ?? ""), `node ran: ${refused.status}`);
+      const work = { request_text: "Look", work_type: "code.inspect", parameters: {} };
+      const { status } = await submit(stack.url, crypto.randomUUID(), work);
+      must(status === "pending", `code.inspect is ${status}, and does not wait for a person`);
+      const lease = (await stack.exec("functions", "printenv", "LEASE_SECONDS")).trim();
+      must(lease === "77", `the functions have LEASE_SECONDS=${lease}`);
+    } finally {
+      stack.set(Object.fromEntries(Object.keys(CHANGED).map((name) => [name, undefined])));
+    }
     await stack.up();
     const { status, error_message } = await runCommand(stack.url, "node", ["-e", "0"]);
     must(status === "completed", `with the defaults again node is ${status}: ${error_message}`);
@@ -80,20 +82,27 @@ const password: Trial = {
   variant: "sqs",
   run: async (stack) => {
     stack.set({ POSTGRES_PASSWORD: "another" });
-    const { code } = await stack.try("up", "--wait", "--wait-timeout", "300");
-    const said = await stack.compose("logs", "migrate");
-    must(code !== 0, "it came up with a password that the database does not know");
-    must(/alter role/i.test(said), `migrate does not say what to do: ${said.trimEnd().split("\n").at(-1)}`);
-    await stack.exec("postgres", "psql", "--username=waybill", "-c", "alter role waybill password 'another'");
+    try {
+      const { code } = await stack.try("up", "--wait", "--wait-timeout", "300");
+      must(code !== 0, "it came up with a password that the database does not know");
+      const said = await stack.compose("logs", "migrate");
+      must(/alter role/i.test(said), `migrate does not say what to do: ${said.trimEnd().split("\n").at(-1)}`);
+      await alterPassword(stack, "another");
+      await stack.up();
+      const { status } = await runCommand(stack.url, "echo", ["hello"]);
+      must(status === "completed", `work with the new password is ${status}`);
+    } finally {
+      await alterPassword(stack, "waybill");
+      stack.set({ POSTGRES_PASSWORD: undefined });
+    }
     await stack.up();
-    const { status } = await runCommand(stack.url, "echo", ["hello"]);
-    await stack.exec("postgres", "psql", "--username=waybill", "-c", "alter role waybill password 'waybill'");
-    stack.set({ POSTGRES_PASSWORD: undefined });
-    await stack.up();
-    must(status === "completed", `work with the new password is ${status}`);
     return "refused, mended, done";
   },
 };
+
+async function alterPassword(stack: Stack, password: string): Promise<void> {
+  await stack.exec("postgres", "psql", "--username=waybill", "-c", `alter role waybill password '${password}'`);
+}
 
 /** An agent of one's own, which this trial plays. */
 const OWN = "trial-own";
