@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type IncomingMessage, request as plain } from "node:http";
 import { request as secure } from "node:https";
 import { text } from "node:stream/consumers";
-import { SQSClient } from "@aws-sdk/client-sqs";
+import { SQSClient, type SQSClientConfig } from "@aws-sdk/client-sqs";
 import { SignatureV4 } from "@smithy/signature-v4";
 import type { Stack } from "./stack.ts";
 import { type Target, valueOfTarget } from "./target.ts";
@@ -24,11 +24,11 @@ const PATIENCE_MS = 40_000;
 
 /**
  * The API of a stack, with signed calls where the stage asks for them. WAYBILL_API_URL says where it is reached when that is not its own
- * address, such as behind a domain; an AWS at AWS_ENDPOINT_URL has it there, under the name of its host.
+ * address, such as behind a domain; an AWS at AWS_ENDPOINT_URL has it there, under the name of its host. `as`: somebody else's credentials.
  */
-export function apiOf(target: Target, stack: Stack): Api {
+export function apiOf(target: Target, stack: Stack, as?: SQSClientConfig["credentials"]): Api {
   const { url, host } = addressOf(stack);
-  const sign = valueOfTarget(target, "authorization") === "AWS_IAM" ? signer(target) : undefined;
+  const sign = valueOfTarget(target, "authorization") === "AWS_IAM" ? signer(target, as) : undefined;
   return async (method, path, body) => {
     const at = new URL(url.href.replace(/\/+$/, "") + path);
     const sent = body === undefined ? undefined : JSON.stringify(body);
@@ -48,8 +48,8 @@ function addressOf({ outputs }: Stack): { url: URL; host?: string } {
 
 type Headers = Record<string, string>;
 
-function signer({ region }: Target) {
-  const { credentials, sha256 } = new SQSClient({ region }).config;
+function signer({ region }: Target, as: SQSClientConfig["credentials"]) {
+  const { credentials, sha256 } = new SQSClient({ region, ...(as === undefined ? {} : { credentials: as }) }).config;
   const signature = new SignatureV4({ credentials, region, sha256, service: "execute-api" });
   return async (at: URL, method: string, headers: Headers, body: string | undefined): Promise<Headers> => {
     const { protocol, hostname, pathname: path, searchParams } = at;

@@ -20,7 +20,7 @@ export async function invokeMigrate(target: Target, command: Partial<MigrateComm
     if (error instanceof Failed || command.command === "status") throw error;
     console.log(`The call was cut (${(error as Error).message}). The function goes on; waiting for its end.`);
     const { running, ...status } = await waitForEnd(target);
-    const todo = `Look at the function's log if that is not what you want (serverless logs -f migrate ${where(target)})`;
+    const todo = `Look at the function's log if that is not what you want (npx serverless logs -f migrate ${where(target)})`;
     throw new Failed(`${standing(status)} ${todo}, or go on with: ${ours(target, "migrate up")}`, { cause: error });
   });
   return answer;
@@ -57,7 +57,7 @@ async function call(target: Target, command: Partial<MigrateCommand>): Promise<A
 
 async function failure(target: Target, command: Partial<MigrateCommand>, text: string): Promise<string> {
   const { errorMessage = text } = JSON.parse(text) as { errorMessage?: string };
-  const log = `Its log: serverless logs -f migrate ${where(target)}`;
+  const log = `Its log: npx serverless logs -f migrate ${where(target)}`;
   if (command.command === "status") return `The migrate function failed: ${errorMessage}\n${log}`;
   const stands = await migrationStatus(target).then(standing, () => "Where the database stands could not be told.");
   const long = /timed out|timeout/i.test(errorMessage)

@@ -59,7 +59,7 @@ async function step<T>(target: Target, name: string, run: () => Promise<T>): Pro
     return done;
   } catch (cause) {
     const { message } = cause as Error;
-    const log = `serverless logs --stage ${target.stage.name} --region ${target.region} -f NAME`;
+    const log = `npx serverless logs --stage ${target.stage.name} --region ${target.region} -f NAME`;
     throw new Failed(`${name}: ${message}\nThe functions' logs: ${log}\nOnce it is mended: ${ours(target, "smoke")}`, {
       cause,
     });

@@ -59,7 +59,7 @@ test("a call that is cut is not made again: it is waited for, and told with wher
   });
 
   await expect(invokeMigrate(target, { command: "up" })).rejects.toThrow(
-    `The database postgres://db:5432/d is at 0011_bounds; 1 pending. Look at the function's log if that is not what you want (serverless logs -f migrate --stage prod --region eu-central-1), or go on with: ${AGAIN}`,
+    `The database postgres://db:5432/d is at 0011_bounds; 1 pending. Look at the function's log if that is not what you want (npx serverless logs -f migrate --stage prod --region eu-central-1), or go on with: ${AGAIN}`,
   );
   expect(calls.map(({ command }) => command)).toEqual(["up", "status", "status"]);
 });
@@ -104,6 +104,6 @@ test("a function that cannot say where the database stands is told with its log"
   await lambda((_, response) => fail(response, "The database did not answer."));
 
   await expect(migrationStatus(target)).rejects.toThrow(
-    "The migrate function failed: The database did not answer.\nIts log: serverless logs -f migrate --stage prod --region eu-central-1",
+    "The migrate function failed: The database did not answer.\nIts log: npx serverless logs -f migrate --stage prod --region eu-central-1",
   );
 });

@@ -42,7 +42,7 @@ export const STAND_INS: readonly StandIn[] = [
     instead: "npm run deploy -- --stage prod --region eu-central-1 --dry-run",
     why: "no account of AWS",
   },
-  { command: /^aws ssm put-parameter /, instead: test("deploy/deploy.test.ts"), why: NO_AWS },
+  { command: /^aws (?:ssm|secretsmanager) /, instead: test("deploy/deploy.test.ts"), why: NO_AWS },
   { command: /^aws sqs /, instead: test("sqs/delivery.test.ts"), why: NO_AWS },
   { command: /^npm run deploy -- /, instead: test("deploy/deploy.test.ts"), why: NO_AWS },
   {

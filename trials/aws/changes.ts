@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { GetFunctionConfigurationCommand, LambdaClient } from "@aws-sdk/client-lambda";
+import { SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { must, type Trial } from "./trial.ts";
+import type { World } from "./world.ts";
+
+/** Longer than the framework's invoke waits before it calls again. */
+const LONG_MS = 135_000;
+/** The advisory lock of every migrator: "waybill" in ASCII. */
+const LOCK = "33602696198581356";
+
+/** What changes of a stage, and what a deploy must not forget, lose or do twice. */
+export const changeTrials: Trial[] = [
+  {
+    name: "stage-file",
+    says: "what the stage's file says arrives, is told before, and is not forgotten when the file goes",
+    run: async (world) => {
+      world.write("leaseSeconds: 90\nalarmEmail: ops@example.com\n");
+      await world.expect([], 0, ["leaseSeconds: the default → 90", "AWS::SNS::Subscription"]);
+      must((await environment(world))["LEASE_SECONDS"] === "90", "LEASE_SECONDS is not 90.");
+      world.write(undefined);
+      await world.expect([], 1, [
+        'leaseSeconds: "90"',
+        'alarmEmail: "ops@example.com"',
+        "Write it into deploy/stages/trial.yml",
+      ]);
+      world.write('leaseSeconds: 60\nalarmEmail: ""\n');
+      await world.expect([], 0, ["leaseSeconds: 90 → 60"]);
+      must((await environment(world))["LEASE_SECONDS"] === "60", "LEASE_SECONDS is not 60.");
+      return "90, refused to forget, 60";
+    },
+  },
+  {
+    name: "changed-ssm",
+    says: "a changed SSM parameter arrives, and is told by its versions",
+    run: async (world) => {
+      await world.putParameter("database-url", world.databaseUrl("moved"));
+      await world.expect([], 0, ["/waybill/trial/database-url: version 1 → version 2", "is at nothing", "/output"]);
+      const [row] = await world.sql("moved", async (sql) => await sql`select count(*)::int as tasks from tasks`);
+      must(row?.["tasks"] === 1, `The database it moved to has ${row?.["tasks"]} pieces of work.`);
+      await world.putParameter("database-url", world.databaseUrl("trial"));
+      await world.expect([], 0, ["version 2 → version 3"]);
+      return "to another database and back";
+    },
+  },
+  {
+    name: "prefix",
+    says: "another prefix would delete queues: what lies in them is told, and refused",
+    run: async (world) => {
+      const { outputs } = await world.stack();
+      const sqs = new SQSClient({ region: world.region, useQueueUrlAsEndpoint: false });
+      await sqs.send(new SendMessageCommand({ QueueUrl: outputs["ResearchQueueUrl"], MessageBody: "{}" }));
+      await world.expect(["plan", "--param", "prefix=other"], 1, [
+        "waybill-trial-agent-research: about 1 messages",
+        "would be lost",
+        "--yes --stage trial",
+      ]);
+      await world.expect(["plan", "--param", "prefix=other", "--yes"], 0, ["These queues go: "]);
+      return "one message kept";
+    },
+  },
+  {
+    name: "misspelt",
+    says: "a name that cannot be set is refused with the nearest, before anything is packaged",
+    run: async (world) => {
+      await world.expect(["--param", "alarmMail=a@b.example"], 2, ["Did you mean alarmEmail?"]);
+      return "alarmMail → alarmEmail";
+    },
+  },
+  {
+    name: "long-migration",
+    says: "a migration that takes longer than two minutes is called once",
+    run: async (world) =>
+      await world.sql("trial", async (sql) => {
+        await sql`select pg_advisory_lock(${LOCK}::bigint)`;
+        const migrating = world.expect(["migrate", "up"], 0, ["0 pending"]);
+        await sleep(LONG_MS);
+        const [row] = await sql`
+          select count(*)::int as waiting from pg_locks where locktype = 'advisory' and not granted
+        `;
+        await sql`select pg_advisory_unlock(${LOCK}::bigint)`;
+        await migrating;
+        must(row?.["waiting"] === 1, `${row?.["waiting"]} calls waited for the lock.`);
+        return `one call after ${LONG_MS / 1000} s`;
+      }),
+  },
+  {
+    name: "down-to",
+    says: "down wants a target, asks, and a repeated call takes back nothing more",
+    run: async (world) => {
+      const down = ["migrate", "down", "--to", "0011"];
+      await world.expect(["migrate", "down"], 2, ["down wants --to TARGET"]);
+      await world.expect(down, 1, ["Nothing was changed."]);
+      await world.expect([...down, "--yes"], 0, ["reverted 0012"]);
+      const again = await world.expect([...down, "--yes"], 0, ["is at 0011"]);
+      must(!again.includes("reverted"), "The second call took back another one.");
+      await world.expect(["migrate", "up"], 0, ["applied  0012"]);
+      return "0012 down once, and up";
+    },
+  },
+];
+
+async function environment(world: World): Promise<Record<string, string>> {
+  const lambda = new LambdaClient({ region: world.region });
+  const command = new GetFunctionConfigurationCommand({ FunctionName: `waybill-${world.stage}-sweep` });
+  return (await lambda.send(command)).Environment?.Variables ?? {};
+}

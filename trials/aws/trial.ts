@@ -1,0 +1,14 @@
+import type { World } from "./world.ts";
+
+/** One thing that is tried. It answers what it has seen, in a line, and throws what was not as it must be. */
+export type Trial = {
+  name: string;
+  /** What must hold. */
+  says: string;
+  run: (world: World) => Promise<string>;
+};
+
+/** Throws unless it is so. */
+export function must(right: boolean, otherwise: string): void {
+  if (!right) throw new Error(otherwise);
+}

@@ -1,0 +1,160 @@
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text as textOf } from "node:stream/consumers";
+import { IAMClient } from "@aws-sdk/client-iam";
+import { DeleteSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { DeleteParametersCommand, PutParameterCommand, SSMClient } from "@aws-sdk/client-ssm";
+import postgres from "postgres";
+import { type Api, apiOf } from "../../bin/deploy/api.ts";
+import { findStack, needStack, type Stack } from "../../bin/deploy/stack.ts";
+import type { Target } from "../../bin/deploy/target.ts";
+import { readStage } from "../../deploy/stage.ts";
+import { Failed } from "../../lib/terminal/command.ts";
+import { freePort } from "../../localstack/parts/ports.ts";
+import { type LocalPostgres, startPostgres } from "../../localstack/parts/postgres.ts";
+import { must } from "./trial.ts";
+
+/** What a command of the deployment did. */
+export type Ran = { code: number; said: string };
+
+/** The databases of a run: one a stage, and one that a stage moves to. */
+const DATABASES = ["trial", "moved", "trial2"];
+
+/** What a run has: an AWS that is none of Amazon's, a Postgres of its own, and two stages that only it deploys. */
+export class World {
+  readonly region = process.env["AWS_REGION"] ?? process.env["AWS_DEFAULT_REGION"] ?? "eu-central-1";
+  readonly stage = "trial";
+  readonly second = "trial2";
+  readonly iam = new IAMClient({ region: this.region });
+  readonly folder = mkdtempSync(join(tmpdir(), "waybill-aws-"));
+  readonly #ssm = new SSMClient({ region: this.region });
+  readonly #secrets = new SecretsManagerClient({ region: this.region });
+  readonly #postgres: LocalPostgres;
+
+  private constructor(server: LocalPostgres) {
+    this.#postgres = server;
+  }
+
+  /** Throws Failed where AWS_ENDPOINT_URL names no emulator, or the stages of a run are there already. */
+  static async make(): Promise<World> {
+    const endpoint = process.env["AWS_ENDPOINT_URL"] ?? "";
+    if (!URL.canParse(endpoint) || new URL(endpoint).hostname.endsWith(".amazonaws.com")) {
+      throw new Failed(
+        "This deploys, breaks and removes stages: it needs an emulator of AWS that runs functions on this machine (CloudFormation, " +
+          "Lambda, API Gateway, SQS, IAM). Start one and name it: AWS_ENDPOINT_URL=http://127.0.0.1:… npm run try:aws",
+      );
+    }
+    const port = await freePort();
+    const server = await startPostgres({
+      dataDir: mkdtempSync(join(tmpdir(), "waybill-aws-pg-")),
+      port,
+      durable: false,
+    });
+    const world = new World(server);
+    for (const stage of [world.stage, world.second]) {
+      const file = world.fileOf(stage);
+      const stack = await findStack(world.target(stage));
+      if (stack === undefined && !existsSync(file)) continue;
+      await server.stop();
+      throw new Failed(
+        `${stack === undefined ? file : stack.name} is there already: a run that was cut? Take it away first.`,
+      );
+    }
+    await world.sql("postgres", async (sql) => {
+      for (const name of DATABASES) await sql.unsafe(`create database ${name}`);
+    });
+    return world;
+  }
+
+  target(stage = this.stage): Target {
+    return { stage: readStage(stage), region: this.region, params: [] };
+  }
+
+  /** Where a database of the run is, as a connection string without a password. */
+  databaseUrl(name: string): string {
+    return this.#postgres.url(name);
+  }
+
+  /** Runs a command of the deployment as a person would, with these lines as its input. */
+  async deploy(words: readonly string[], { stage = this.stage, input = "" } = {}): Promise<Ran> {
+    const args = ["bin/deploy/main.ts", ...words, "--stage", stage, "--region", this.region];
+    const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "pipe"] });
+    child.stdin.end(input);
+    const code = new Promise<number>((resolve) => child.once("close", (ended) => resolve(ended ?? 1)));
+    const said = await Promise.all([textOf(child.stdout), textOf(child.stderr)]);
+    return { code: await code, said: said.join("\n") };
+  }
+
+  /** The same; throws what it said where it does not end with `code`, or does not say all of `says`. */
+  async expect(
+    words: readonly string[],
+    code: number,
+    says: readonly string[] = [],
+    more: { stage?: string; input?: string } = {},
+  ) {
+    const ran = await this.deploy(words, more);
+    const missing = says.filter((one) => !ran.said.includes(one));
+    const tail = ran.said.trim().split("\n").slice(-15).join("\n    ");
+    must(ran.code === code, `deploy ${words.join(" ")} ended with ${ran.code}, not ${code}:\n    ${tail}`);
+    must(missing.length === 0, `deploy ${words.join(" ")} did not say ${JSON.stringify(missing)}:\n    ${tail}`);
+    return ran.said;
+  }
+
+  /** What a stage is, from its file; without text its file goes. */
+  write(text: string | undefined, stage = this.stage): void {
+    if (text === undefined) rmSync(this.fileOf(stage), { force: true });
+    else writeFileSync(this.fileOf(stage), text);
+  }
+
+  fileOf(stage: string): string {
+    return `deploy/stages/${stage}.yml`;
+  }
+
+  async stack(stage = this.stage): Promise<Stack> {
+    return await needStack(this.target(stage));
+  }
+
+  async api(stage = this.stage): Promise<Api> {
+    return apiOf(this.target(stage), await this.stack(stage));
+  }
+
+  async putParameter(name: string, value: string): Promise<void> {
+    const Name = `/waybill/${this.stage}/${name}`;
+    await this.#ssm.send(new PutParameterCommand({ Name, Value: value, Type: "String", Overwrite: true }));
+  }
+
+  /** Runs statements on a database of the run. */
+  async sql<T>(database: string, run: (sql: postgres.Sql) => Promise<T>): Promise<T> {
+    const sql = postgres(this.databaseUrl(database), { max: 1, onnotice: () => {} });
+    try {
+      return await run(sql);
+    } finally {
+      await sql.end();
+    }
+  }
+
+  /** Takes away all that the run has made, whatever became of it. */
+  async remove(): Promise<void> {
+    for (const stage of [this.second, this.stage]) {
+      const stack = await findStack(this.target(stage)).catch(() => undefined);
+      if (stack?.protected) {
+        this.write(undefined, stage);
+        await this.deploy([], { stage });
+      }
+      if (stack !== undefined) await this.deploy(["remove", "--yes"], { stage });
+      this.write(undefined, stage);
+      const Names = ["database-url", "database-secret-arn"].map((name) => `/waybill/${stage}/${name}`);
+      await this.#ssm.send(new DeleteParametersCommand({ Names }));
+      for (const secret of ["database", "llm/anthropic-api-key", "llm/openai-api-key"]) {
+        const SecretId = `waybill/${stage}/${secret}`;
+        await this.#secrets
+          .send(new DeleteSecretCommand({ SecretId, ForceDeleteWithoutRecovery: true }))
+          .catch(() => {});
+      }
+    }
+    await this.#postgres.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
