@@ -55,6 +55,7 @@ const sections: Section[] = [
       ),
       other("AWS_SECRET_ACCESS_KEY", "", "The secret of AWS_ACCESS_KEY_ID."),
       other("AWS_SESSION_TOKEN", "", "The token of temporary credentials, beside AWS_ACCESS_KEY_ID."),
+      other("AWS_ENDPOINT_URL", "", "All of another AWS than Amazon's, such as an emulator that a deploy is tried on."),
       other("AWS_ENDPOINT_URL_SQS", "", "Another SQS than AWS's, such as LocalStack on http://127.0.0.1:4566"),
       other(
         "AWS_ENDPOINT_URL_SECRETS_MANAGER",

@@ -242,6 +242,7 @@ export const FOLDERS: Record<string, Row> = {
   ),
 
   // What is tried by hand, on machines that have what it takes.
+  "trials/aws": program(["bin/deploy", "deploy", "localstack/parts", "lib/terminal"], ["@aws-sdk/*", "postgres"]),
   "trials/compose": program(["localstack", "localstack/parts", "lib/terminal"], ["@aws-sdk/client-sqs", "p-limit"]),
 };
 

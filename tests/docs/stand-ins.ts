@@ -11,7 +11,7 @@ const AS_IT_STANDS: readonly RegExp[] = [
   /^npm run agents:sync -- /,
   /^npm run deploy -- .*--dry-run$/,
   /^npm run chaos -- --list$/,
-  /^npm run try:compose -- --list$/,
+  /^npm run try:(?:aws|compose) -- --list$/,
   /^npm run bench:edge$/,
   /^grep -h /,
 ];
@@ -50,6 +50,7 @@ export const STAND_INS: readonly StandIn[] = [
     instead: test("deploy/bundles.test.ts"),
     why: "it bundles, and never ends",
   },
+  { command: /^AWS_ENDPOINT_URL=\S+ npm run try:aws$/, instead: script("try:aws"), why: "no emulator of AWS" },
   { command: /^npm run try:compose$/, instead: script("try:compose"), why: "no Docker engine" },
   { command: /^docker compose /, instead: test("deploy/compose.test.ts"), why: "no Docker engine" },
   { command: /^npm run demo -- --against /, instead: script("demo"), why: "the first block of README.md has run it" },

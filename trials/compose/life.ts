@@ -100,8 +100,8 @@ const password: Trial = {
   },
 };
 
-async function alterPassword(stack: Stack, password: string): Promise<void> {
-  await stack.exec("postgres", "psql", "--username=waybill", "-c", `alter role waybill password '${password}'`);
+async function alterPassword(stack: Stack, to: string): Promise<void> {
+  await stack.exec("postgres", "psql", "--username=waybill", "-c", `alter role waybill password '${to}'`);
 }
 
 /** An agent of one's own, which this trial plays. */

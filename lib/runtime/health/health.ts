@@ -23,7 +23,9 @@ export const Health = z
       status: z.enum(["ok", "failing"]),
       applied: z.string().nullable().describe("the latest that the database has"),
       expected: z.string().nullable().describe("the latest that this version of the code knows"),
-      pending: z.array(z.string()).describe("run: npm run migrate, or for a deployed stage: npm run deploy -- migrate up"),
+      pending: z
+        .array(z.string())
+        .describe("run: npm run migrate, or for a deployed stage: npm run deploy -- migrate up"),
     }),
     warnings: z
       .array(z.string())
