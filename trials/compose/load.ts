@@ -74,8 +74,8 @@ async function endOf(url: string, name: string, taskId: string, limitMs: number)
 }
 
 async function executions(stack: Stack, file: string): Promise<Map<string, number>> {
-  const text = await stack.exec("agent-code", "cat", `/workspace/${file}`);
+  const text = await stack.exec("agent-code", "sh", "-c", `cat /workspace/${file} || true`);
   const times = new Map<string, number>();
-  for (const name of text.split("\n").filter(Boolean)) times.set(name, (times.get(name) ?? 0) + 1);
+  for (const name of text.split("\n")) times.set(name, (times.get(name) ?? 0) + 1);
   return times;
 }
