@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { backoff } from "../backoff.ts";
 import { ConfigError, Unavailable } from "../errors.ts";
 import { log } from "../runtime/log.ts";
-import { connect, databaseUrl, isConnectionError, type Pool } from "../runtime/postgres/db.ts";
+import { connect, databaseUrl, isConnectionError, isTlsRefused, type Pool } from "../runtime/postgres/db.ts";
 import { isPasswordRefused } from "../runtime/postgres/db-errors.ts";
 
 const TRIES = 3;
@@ -22,6 +22,7 @@ export async function reach(source?: NodeJS.ProcessEnv): Promise<Pool> {
     } catch (error) {
       await db.end({ timeout: 0 });
       const reason = reasonOf(error);
+      if (isTlsRefused(error)) throw new ConfigError(reason, { cause: error });
       if (!isConnectionError(error)) {
         throw new ConfigError(`The database ${database} refused us: ${reason}. ${todo(error)}`, { cause: error });
       }

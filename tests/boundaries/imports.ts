@@ -57,7 +57,7 @@ export const FOLDERS: Record<string, Row> = {
   "lib/terminal": program([]),
   "lib/runtime": edge([], ["node:crypto", "node:http", "node:https"]),
   "lib/runtime/aws": edge(["lib/runtime"], ["@aws-sdk/*", "aws-lambda"]),
-  "lib/runtime/postgres": edge(["lib/runtime", "lib/runtime/aws"], ["postgres", "node:net"]),
+  "lib/runtime/postgres": edge(["lib/runtime", "lib/runtime/aws"], ["postgres", "node:fs", "node:net", "node:tls"]),
   "lib/runtime/health": edge(["lib/runtime", "lib/runtime/{aws,postgres}"], ["@aws-sdk/client-sqs"]),
   "lib/runtime/http": edge(
     ["lib/runtime", "lib/runtime/{health,postgres}"],

@@ -1,10 +1,15 @@
-// postgres.js's own codes, those of the socket, and SQLSTATE 08 (connection), 57P (shutdown), 53300 (too many).
+// postgres.js's own codes, ours for TLS, those of the socket, and SQLSTATE 08 (connection), 57P (shutdown), 53300 (too many).
 const CONNECTION_ERRORS =
-  /^(CONNECT_TIMEOUT|CONNECTION_(CLOSED|ENDED|DESTROYED)|ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08...|57P0[1-3]|53300)$/;
+  /^(CONNECT_TIMEOUT|CONNECTION_(CLOSED|ENDED|DESTROYED)|TLS_REFUSED|ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08...|57P0[1-3]|53300)$/;
 
 /** Whether the database did not answer, as against answering with an error. A change that was under way may have landed. */
 export function isConnectionError(error: unknown): boolean {
   return CONNECTION_ERRORS.test(codeOf(error));
+}
+
+/** Whether the database has no TLS where that is asked for, or a certificate that does not do; the message says what to set. */
+export function isTlsRefused(error: unknown): boolean {
+  return codeOf(error) === "TLS_REFUSED";
 }
 
 /** Whether the database refused the password: it was rotated since we read it. */

@@ -10,8 +10,9 @@ import { arrayTypes } from "./arrays.ts";
 import { isPasswordRefused } from "./db-errors.ts";
 import { lasting, type Opened, renewable } from "./pool.ts";
 import { socketsOf } from "./socket.ts";
+import { tlsFault, tlsOf } from "./tls.ts";
 
-export { isConnectionError } from "./db-errors.ts";
+export { isConnectionError, isTlsRefused } from "./db-errors.ts";
 
 /** What domain code takes: a pool or a transaction. */
 export type Db = postgres.ISql<Record<string, never>>;
@@ -31,10 +32,21 @@ export const databaseSettings = {
       .string()
       .regex(/^postgres(ql)?:\/\//, "must start with postgres://")
       .refine(hasNoEmptyPort, "has a colon without a port behind its host; write host:5432, or the host alone")
-      .refine(isReadable, "cannot be read; write # as %23, / as %2F, @ as %40 and % as %25 in user and password"),
+      .refine(isReadable, "cannot be read; write # as %23, / as %2F, @ as %40 and % as %25 in user and password")
+      .superRefine((url, context) => {
+        const fault = tlsFault(url);
+        if (fault !== undefined) context.addIssue(fault);
+      }),
     optional: true,
     otherwise: LOCAL_DATABASE_URL,
-    says: "Connection string. The default is what `npm start` listens on, used with a warning; on Lambda there is none. With docker compose: postgres://waybill:waybill@127.0.0.1:54329/waybill",
+    says: "Connection string; sslmode is as for libpq, plain text where it is left out, and must be given on Lambda. The default is what `npm start` listens on, used with a warning; on Lambda there is none. With docker compose: postgres://waybill:waybill@127.0.0.1:54329/waybill",
+  }),
+  ca: setting({
+    env: "DATABASE_CA",
+    takes: z.string(),
+    optional: true,
+    example: "/var/runtime/ca-cert.pem",
+    says: "File with the PEM certificates that may sign the database's, in place of those that Node knows. It takes sslmode=verify-full in DATABASE_URL, and stands for libpq's sslrootcert.",
   }),
   secretArn: setting({
     env: "DATABASE_SECRET_ARN",
@@ -114,6 +126,7 @@ export function connect(source?: NodeJS.ProcessEnv, address?: string, wishes?: W
   const settings = readSettings(databaseSettings, source);
   const { secretArn, poolMax, prepare, statementTimeoutMs, lockTimeoutMs } = settings;
   const url = address ?? urlOf(settings, source);
+  const tls = tlsOf(url, settings.ca, onLambda(source));
   const { patient = false, ...wished } = wishes ?? {};
   const open = (onclose: () => void, error?: unknown): Opened => {
     let password = "";
@@ -124,9 +137,9 @@ export function connect(source?: NodeJS.ProcessEnv, address?: string, wishes?: W
       fresh = false;
     };
     const silenceMs = patient ? 0 : statementTimeoutMs + SILENCE_MS;
-    const sockets = socketsOf(wishes?.max ?? poolMax, silenceMs, beforeConnecting);
+    const sockets = socketsOf(wishes?.max ?? poolMax, silenceMs, beforeConnecting, tls);
     // Spread as an object: the types do not know `socket`, and would make `types` a part of what a pool is.
-    const untyped: object = { socket: sockets.open, types: arrayTypes };
+    const untyped: object = { socket: sockets.open, types: arrayTypes, ssl: false };
     const sql = postgres(url, {
       max: poolMax,
       prepare,

@@ -1,4 +1,5 @@
 import { Socket } from "node:net";
+import { secured, type Tls } from "./tls.ts";
 
 /** What postgres.js hands to its option `socket`, which is in its source and not in its types. */
 type Target = { host: string[]; port: number[]; path?: string | false };
@@ -15,13 +16,14 @@ export type Sockets = {
 };
 
 /**
- * Makes the sockets of one pool; `before` runs first, and its error becomes the query's. One on which nothing came or went for
- * `silenceMs`, with a statement under way or not, is taken for dead; 0 is for ever.
+ * Makes the sockets of one pool, encrypted where `tls` says so; `before` runs first, and its error becomes the query's, as that of
+ * the encryption does. One on which nothing came or went for `silenceMs`, with a statement under way or not, is taken for dead; 0 is
+ * for ever.
  *
  * postgres.js 3.4 connects again at once and for ever where a server takes a connection and closes it without a word, as a
  * proxy does before a database that is down: the query never ends and a core is busy. Here it ends with an error.
  */
-export function socketsOf(max: number, silenceMs: number, before: () => Promise<void>): Sockets {
+export function socketsOf(max: number, silenceMs: number, before: () => Promise<void>, tls: Tls | undefined): Sockets {
   const sockets = new Set<Socket>();
   let second = 0;
   let opened = 0;
@@ -39,10 +41,16 @@ export function socketsOf(max: number, silenceMs: number, before: () => Promise<
     const socket = new LineSocket(sockets);
     const index = turn++ % host.length;
     socket.setTimeout(silenceMs);
-    // Not awaited: what postgres.js writes waits in the socket, and its connect_timeout counts.
+    const target = { host: host[index] ?? "localhost", port: port[index] ?? 5432 };
+    // Not awaited: what is written waits in the socket, and the connect_timeout of postgres.js counts.
     if (path) socket.connect(path);
-    else socket.connect(port[index] ?? 5432, host[index] ?? "localhost");
-    return Object.assign(socket, { host: host[index], port: port[index] });
+    else socket.connect(target.port, target.host);
+    if (path || tls === undefined) return Object.assign(socket, target);
+    try {
+      return Object.assign(await secured(socket, target.host, tls), target);
+    } catch (error) {
+      return failing(error as Error);
+    }
   };
   return { open, destroy: () => sockets.forEach((socket) => socket.destroy()) };
 }
