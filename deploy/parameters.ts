@@ -7,6 +7,8 @@ import { logSettings } from "../lib/runtime/log.ts";
 import { databaseSettings } from "../lib/runtime/postgres/db.ts";
 import type { Setting, Settings } from "../lib/runtime/settings.ts";
 import { workSettings } from "../lib/work/settings.ts";
+import { AGENTS } from "./agents.ts";
+import { resourceOf } from "./queues.ts";
 
 /** One thing that can be set of a stage, in deploy/stages/NAME.yml or by --param. */
 export type Parameter = {
@@ -26,6 +28,15 @@ export type Parameter = {
 const QUEUE_PREFIX = /^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$/;
 const list = (item: RegExp, what: string) =>
   z.string().refine((text) => text === "" || text.split(",").every((one) => item.test(one.trim())), must(what));
+
+/** A rate and a burst of API Gateway. */
+function throttle(name: string, rate: string, burst: string, what: string): Parameter[] {
+  const calls = whole(1, 10_000);
+  return [
+    { name: `${name}Rate`, default: rate, takes: calls, says: `How often ${what}: calls a second; 429 beyond it.` },
+    { name: `${name}Burst`, default: burst, takes: calls, says: `How many calls at once may go beyond ${name}Rate.` },
+  ];
+}
 
 /** What a deployment has beside the settings of the functions. */
 const own: Parameter[] = [
@@ -88,10 +99,23 @@ const own: Parameter[] = [
   },
   {
     name: "llmSecretArns",
-    default: "arn:aws:secretsmanager:*:*:secret:waybill/*",
-    takes: z.string().startsWith("arn:", must("be an ARN, * allowed")),
-    says: "The secrets with the keys of the gateway's vendors: an ARN, * allowed.",
+    default: "",
+    takes: list(/^arn:/, "be ARNs with commas between them, * allowed"),
+    says: "Secrets that the LLM gateway may read beside this stage's own, waybill/STAGE/llm/…: ARNs with commas between them, * allowed.",
   },
+  {
+    name: "kmsKeyArns",
+    default: "",
+    takes: list(/^arn:[^:]+:kms:/, "be ARNs of KMS keys with commas between them"),
+    says: "KMS keys of yours that lock the secrets, or the queues of agents of yours: ARNs with commas between them.",
+  },
+  ...throttle("request", "100", "200", "each route may be called, by all callers together"),
+  ...throttle(
+    "openRequest",
+    "5",
+    "10",
+    "each route that anybody may call may be: /health, /openapi.json, and the unknown paths",
+  ),
   {
     name: "deletionProtection",
     default: "false",
@@ -132,8 +156,7 @@ const GIVEN: Record<string, unknown> = {
   WORK_QUEUE_URL: { Ref: "WorkQueue" },
   RESULTS_QUEUE_URL: { Ref: "ResultsQueue" },
   AGENT_QUEUES: {
-    "Fn::Sub":
-      '{"infra":"${InfraQueue}","desktop":"${DesktopQueue}","code":"${CodeQueue}","research":"${ResearchQueue}"}',
+    "Fn::Sub": JSON.stringify(Object.fromEntries(AGENTS.map((agent) => [agent, `\${${resourceOf(agent)}Queue}`]))),
   },
   // No function of a deployment may make queues: the API answers with the commands that do.
   AGENT_QUEUE_CREATE: "false",

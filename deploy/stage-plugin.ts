@@ -1,4 +1,9 @@
-import { departures, readStage } from "./stage.ts";
+import { ConfigError } from "../lib/errors.ts";
+import { derived } from "./derived.ts";
+import { departures, readStage, textOf } from "./stage.ts";
+
+/** What the framework tells a source of variables, as far as ours asks. */
+type Asked = { address: string; resolveVariable: (variable: string) => Promise<unknown> };
 
 type Serverless = {
   service: { provider: { compiledCloudFormationTemplate?: { Metadata?: Record<string, unknown> } } };
@@ -13,16 +18,23 @@ type Serverless = {
  */
 export default class StagePlugin {
   readonly hooks: Record<string, () => void>;
+  /** `${derived:NAME}`: see deploy/derived.ts. */
+  readonly configurationVariablesSources: { derived: { resolve: (asked: Asked) => Promise<{ value: unknown }> } };
 
   constructor(serverless: Serverless) {
+    /** The framework's own error, which it tells without a stack. */
+    const wrong = (error: unknown) => new serverless.classes.Error((error as Error).message, "WAYBILL_STAGE");
     const read = () => {
       const { param = [] } = serverless.processedInput.options;
       try {
         return readStage(serverless.getProvider("aws").getStage(), param);
       } catch (error) {
-        throw new serverless.classes.Error((error as Error).message, "WAYBILL_STAGE");
+        throw wrong(error);
       }
     };
+    const resolve = async (asked: Asked) =>
+      await resolveDerived(asked).catch((error: unknown) => Promise.reject(wrong(error)));
+    this.configurationVariablesSources = { derived: { resolve } };
     this.hooks = {
       initialize: () => void read(),
       "before:package:finalize": () => {
@@ -32,4 +44,14 @@ export default class StagePlugin {
       },
     };
   }
+}
+
+async function resolveDerived({ address, resolveVariable }: Asked): Promise<{ value: unknown }> {
+  const make = derived[address];
+  if (make === undefined) throw new ConfigError(`deploy/derived.ts has no ${address}.`);
+  const given = async (name: string) => {
+    const value = await resolveVariable(name === "stage" ? "sls:stage" : `param:${name}, ""`);
+    return textOf(value) ?? "";
+  };
+  return { value: await make(given) };
 }

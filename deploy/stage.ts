@@ -96,8 +96,8 @@ function check(where: string, name: string, value: unknown, faults: string[]): s
   return text ?? "";
 }
 
-/** A list is its members with commas between them, nothing an empty text; undefined: an object is no value. */
-function textOf(value: unknown): string | undefined {
+/** A value as a text: a list is its members with commas between them, nothing is an empty one; undefined: an object is no value. */
+export function textOf(value: unknown): string | undefined {
   if (value === null || value === undefined) return "";
   if (Array.isArray(value)) return value.map(textOf).join(",");
   if (typeof value === "string") return value;

@@ -111,7 +111,8 @@ export async function llmSecretsOf(target: Target): Promise<string[]> {
       { cause },
     );
   });
-  return [...new Set([...text.matchAll(/secret:([^}|\s]+)/g)].map(([, name = ""]) => name))];
+  const named = Array.from(text.matchAll(/secret:([^}|\s]+)/g), ([, name = ""]) => name);
+  return [...new Set(named.map((name) => name.replaceAll("$stage", target.stage.name)))];
 }
 
 /** Whether there is such a secret; undefined where we may not look. */

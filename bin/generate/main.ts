@@ -11,6 +11,8 @@ import { composeSettings } from "./compose.ts";
 import { httpYaml, rolesYaml } from "./deployment.ts";
 import { openApi } from "./openapi.ts";
 import { environmentYaml, exampleStage, parametersTable, parametersYaml } from "./parameters.ts";
+import { policiesYaml } from "./policies.ts";
+import { queuesYaml } from "./queues.ts";
 import { envExample, settingsTables } from "./settings.ts";
 
 const root = new URL("../../", import.meta.url);
@@ -21,6 +23,8 @@ const generated: { file: string; make: () => string | Promise<string> }[] = [
   { file: "docs/openapi.json", make: () => json(openApi(routes)) },
   { file: "deploy/http.yml", make: httpYaml },
   { file: "deploy/roles.yml", make: rolesYaml },
+  { file: "deploy/queues.yml", make: queuesYaml },
+  { file: "deploy/policies.yml", make: policiesYaml },
   { file: "deploy/parameters.yml", make: parametersYaml },
   { file: "deploy/environment.yml", make: environmentYaml },
   { file: "deploy/stages/example.yml", make: exampleStage },

@@ -130,7 +130,7 @@ export class QueueServer {
       await this.sqs.send(new SetQueueAttributesCommand({ QueueUrl: environment[name], Attributes }));
     }
     const [code] = queuesOf().filter(({ name }) => name === "waybill-agent-code");
-    if (code === undefined) throw new Error("serverless.yml has no queue of the agent code to copy.");
+    if (code === undefined) throw new Error("deploy/agents.ts has no agent code to copy.");
     const urls = AGENTS.map(async (agent) => {
       const deadLetters = { ...code.deadLetters, name: `waybill-agent-${agent}-dlq` };
       return [agent, await createQueue(this.sqs, { ...code, name: `waybill-agent-${agent}`, deadLetters })] as const;

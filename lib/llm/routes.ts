@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { LLM_CALLERS } from "../access/callers.ts";
 import type { Route } from "../runtime/http/route.ts";
 import { CAPABILITIES } from "./config/schema.ts";
 import { errorWords } from "./refusals.ts";
@@ -31,7 +32,7 @@ export const chatCompletions = {
   path: "/llm/v1/chat/completions",
   operation: "createChatCompletion",
   summary: "A chat completion in OpenAI's words, by the first model of the chain that answers.",
-  access: "caller",
+  access: LLM_CALLERS,
   function: "llm-route",
   headers: ties,
   body: conversation,
@@ -44,7 +45,7 @@ export const messages = {
   path: "/llm/v1/messages",
   operation: "createMessage",
   summary: "A message in Anthropic's words, by the first model of the chain that answers.",
-  access: "caller",
+  access: LLM_CALLERS,
   function: "llm-route",
   headers: ties,
   body: conversation,
@@ -57,7 +58,7 @@ export const embeddings = {
   path: "/llm/v1/embeddings",
   operation: "createEmbedding",
   summary: "Embeddings in OpenAI's words.",
-  access: "caller",
+  access: LLM_CALLERS,
   function: "llm-route",
   headers: ties,
   body: z.looseObject({ ...asked, input: z.union([z.string(), z.array(z.unknown())]) }),
@@ -70,7 +71,7 @@ export const listModels = {
   path: "/llm/v1/models",
   operation: "listModels",
   summary: "The models and chains that can be asked.",
-  access: "caller",
+  access: LLM_CALLERS,
   function: "llm-route",
   answers: {
     200: { description: "The names", schema: z.looseObject({}) },
@@ -84,7 +85,7 @@ export const explainRoute = {
   path: "/llm/route",
   operation: "explainRoute",
   summary: "Explain which models would be tried, in which order and why, without calling anyone.",
-  access: "caller",
+  access: LLM_CALLERS,
   function: "llm-route",
   body: z.strictObject({
     model: z.string().optional().describe("a model's or a chain's name; every model where left out"),

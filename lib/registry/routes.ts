@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { READERS } from "../access/callers.ts";
 import { whole } from "../input/whole.ts";
 import { text } from "../protocol/fields.ts";
 import { AgentName, Uuid } from "../protocol/messages.ts";
@@ -16,7 +17,7 @@ export const putAgent = {
   path: "/agents/{name}",
   operation: "putAgent",
   summary: "Store an agent's definition, as YAML or JSON; it is active from then on.",
-  access: "caller",
+  access: ["operator", "agent"],
   function: "manage-agent",
   repeatable: true,
   params,
@@ -38,7 +39,7 @@ export const listAgents = {
   path: "/agents",
   operation: "listAgents",
   summary: "The agents by name, each in its active version or, where it is deactivated, its latest.",
-  access: "caller",
+  access: READERS,
   function: "list-agents",
   query: z.strictObject({
     active: flag.transform(isTrue).optional(),
@@ -60,7 +61,7 @@ export const getAgent = {
   path: "/agents/{name}",
   operation: "getAgent",
   summary: "One agent with its latest versions, what it has shown, whether it is there, and its work at this moment.",
-  access: "caller",
+  access: READERS,
   function: "get-agent",
   params,
   answers: {
@@ -74,7 +75,7 @@ export const getVersions = {
   path: "/agents/{name}/versions",
   operation: "getAgentVersions",
   summary: "The versions of an agent, latest first.",
-  access: "caller",
+  access: READERS,
   function: "get-agent",
   params,
   query: z.strictObject({
@@ -95,7 +96,7 @@ export const deleteAgent = {
   path: "/agents/{name}",
   operation: "deleteAgent",
   summary: "Deactivate an agent: it gets no new work; what it has is finished. Its history stays.",
-  access: "caller",
+  access: ["operator"],
   function: "manage-agent",
   repeatable: true,
   params,
@@ -108,7 +109,7 @@ export const reportPresence = {
   operation: "reportPresence",
   summary:
     "Say that an agent is there. One that was never heard of, or is silent for AGENT_PRESENCE_SECONDS, is not chosen.",
-  access: "caller",
+  access: ["agent"],
   function: "report-presence",
   repeatable: true,
   params,

@@ -3,7 +3,7 @@ import type { AgentDefinition } from "../registry/definition.ts";
 import type { AgentQueueSettings } from "../runtime/aws/queue-settings.ts";
 import type { Queues } from "../runtime/aws/queues.ts";
 import type { ControlPlane } from "./control-plane.ts";
-import { commandsToMake, queueNameOf, specOf } from "./new-queue.ts";
+import { commandToMake, queueNameOf, specOf } from "./new-queue.ts";
 
 /** As SQS has it. */
 const MAX_NAME_LENGTH = 80;
@@ -47,11 +47,11 @@ function isTooLong(queueName: string): boolean {
   return queueName.length > MAX_NAME_LENGTH - "-dlq".length;
 }
 
-/** What to do about an agent that has no queue: the commands that make it. */
-export function howToCreate({ prefix }: AgentQueueSettings, definition: AgentDefinition): string {
+/** What to do about an agent that has no queue: the command that makes it, where the results queue is. */
+export function howToCreate({ prefix }: AgentQueueSettings, resultsUrl: string, definition: AgentDefinition): string {
   const queueName = nameOf(prefix, definition);
   if (isTooLong(queueName)) {
     return `The name ${queueName} is too long for SQS with its -dlq. Give the definition a queue of a shorter name.`;
   }
-  return `There is no queue ${queueName}. Make it and PUT the definition again: ${commandsToMake(queueName)}`;
+  return `There is no queue ${queueName}. Make it and PUT the definition again: ${commandToMake(queueName, resultsUrl)}`;
 }

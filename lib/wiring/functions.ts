@@ -1,3 +1,6 @@
+import { LLM_CALLERS } from "../access/callers.ts";
+import type { Caller } from "../runtime/http/route.ts";
+
 /**
  * What a function may do beyond its log and its traces. `database`: read the secret with its password; `wake`: send to the work
  * queue; `tell agents`: send to any agent's queue; `take …`: consume that queue and bury its poison; `look at queues`: their
@@ -24,6 +27,8 @@ export type FunctionSpec = {
   settings?: "llm";
   /** `routes`: the calls of its routes; `rest`: every other call; `url`: a function URL; `yml`: what serverless.yml says. */
   events: "routes" | "rest" | "url" | "yml";
+  /** Who may call its URL; of routes, each says it itself. */
+  access?: readonly Caller[];
 };
 
 const reads = ["database"] as const;
@@ -73,6 +78,7 @@ export const functions = {
     timeoutSeconds: 300,
     settings: "llm",
     events: "url",
+    access: LLM_CALLERS,
   },
   "not-found": { room: "system", may: [], events: "rest" },
   dispatch: { room: "work", may: ["database", "wake", "tell agents", "take work"], events: "yml" },

@@ -1,6 +1,6 @@
 import type { QueueSpec } from "../runtime/aws/create-queue.ts";
 
-/** What the queues of the agents that ship have; serverless.yml says the same. */
+/** What the queues of agents have, those of the deployment (deploy/queues.ts) and those that are made for it. */
 const COMMON = { MaximumMessageSize: "1048576", SqsManagedSseEnabled: "true" };
 export const ATTRIBUTES = { ...COMMON, ReceiveMessageWaitTimeSeconds: "20", VisibilityTimeout: "120" };
 export const DEAD_LETTER_ATTRIBUTES = { ...COMMON, MessageRetentionPeriod: "1209600" };
@@ -21,15 +21,32 @@ export function queueNameOf(prefix: string, agent: string): string {
   return `${prefix}-agent-${agent}`;
 }
 
-/** The commands that make a queue with its dead letter queue, for a shell. */
-export function commandsToMake(queueName: string): string {
-  const dlq = `aws sqs create-queue --queue-name ${queueName}-dlq --attributes ${shorthand(DEAD_LETTER_ATTRIBUTES)}`;
-  const arn = `arn:aws:sqs:$(aws configure get region):$(aws sts get-caller-identity --query Account --output text):${queueName}-dlq`;
-  const redrive = `{\\\\\\"deadLetterTargetArn\\\\\\":\\\\\\"${arn}\\\\\\",\\\\\\"maxReceiveCount\\\\\\":\\\\\\"${MAX_RECEIVE_COUNT}\\\\\\"}`;
-  const quoted = Object.entries(ATTRIBUTES).map(([name, value]) => `\\"${name}\\":\\"${value}\\"`);
-  const attributes = `{${quoted.join(",")},\\"RedrivePolicy\\":\\"${redrive}\\"}`;
-  const main = `aws sqs create-queue --queue-name ${queueName} --attributes "${attributes}"`;
-  return `${dlq} && ${main}`;
+/**
+ * The command that makes a queue with its dead letter queue, for a shell that knows nothing but credentials: the region is that of
+ * `beside`, the URL of another queue. It has no double quote and no backslash, so that it is the same inside JSON as outside.
+ */
+export function commandToMake(queueName: string, beside: string): string {
+  const sqs = (verb: string, rest: string) => `aws sqs ${verb}${regionOf(beside)} ${rest}`;
+  const made = `--attributes ${shorthand(DEAD_LETTER_ATTRIBUTES)} --query QueueUrl --output text`;
+  const dead = sqs("create-queue", `--queue-name ${queueName}-dlq ${made}`);
+  // The attributes as JSON, with the redrive policy as JSON in it, written by the query: a shell would need both kinds of quotes.
+  const redrive = `to_string({deadLetterTargetArn:Attributes.QueueArn,maxReceiveCount:\`${MAX_RECEIVE_COUNT}\`})`;
+  const plain = Object.entries(ATTRIBUTES).map(([name, value]) => `${name}:to_string(\`${value}\`)`);
+  const query = `'to_string({${[...plain, `RedrivePolicy:${redrive}`].join(",")}})'`;
+  const asked = `--attribute-names QueueArn --query ${query} --output text`;
+  const attributes = sqs("get-queue-attributes", `--queue-url $(${dead}) ${asked}`);
+  return sqs("create-queue", `--queue-name ${queueName} --attributes $(${attributes})`);
+}
+
+/** The command that shows the settings of a queue. */
+export function commandToShow(queueUrl: string): string {
+  return `aws sqs get-queue-attributes${regionOf(queueUrl)} --attribute-names All --queue-url ${queueUrl}`;
+}
+
+/** The option that says the region of a queue of AWS; nothing of another server's, whose URL does not say it. */
+function regionOf(queueUrl: string): string {
+  const region = /^https:\/\/(?:sqs\.)?([a-z0-9-]+)(?:\.queue)?\.amazonaws\.com/.exec(queueUrl)?.[1];
+  return region === undefined ? "" : ` --region ${region}`;
 }
 
 /** As the AWS CLI takes plain attributes. */

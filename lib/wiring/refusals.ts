@@ -1,4 +1,4 @@
-import { commandsToMake } from "./new-queue.ts";
+import { commandToMake, commandToShow } from "./new-queue.ts";
 
 // What is told of messages that a queue will not have: in held_up of their work, in GET /health, and in the row of the outbox.
 
@@ -19,13 +19,13 @@ export function isMissing(error: unknown): boolean {
 
 function missing(queueUrl: string): string {
   const queue = nameOf(queueUrl);
-  return `its queue ${queue} does not exist. Make it, and what waits is sent within ten minutes: ${commandsToMake(queue)}`;
+  return `its queue ${queue} does not exist. Make it, and what waits is sent within ten minutes: ${commandToMake(queue, queueUrl)}`;
 }
 
 /** What is told of a message that its queue refuses by itself. */
 export function refusedBy(queueUrl: string, said: string): string {
   const queue = nameOf(queueUrl);
-  return `its queue ${queue} refuses the message: ${said.slice(0, 300)}. See its settings: aws sqs get-queue-attributes --attribute-names All --queue-url "$(aws sqs get-queue-url --queue-name ${queue} --query QueueUrl --output text)"`;
+  return `its queue ${queue} refuses the message: ${said.slice(0, 300)}. See its settings: ${commandToShow(queueUrl)}`;
 }
 
 /** What is told of a message to an agent without a queue. */

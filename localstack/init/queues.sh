@@ -1,5 +1,5 @@
 #!/bin/bash
-# Generated from serverless.yml by npm run generate; do not edit.
+# Generated from deploy/queues.ts by npm run generate; do not edit.
 # LocalStack runs this when it is ready. It makes what the deployment finds on AWS: the queues, each with its dead letter
 # queue. It may run again: queues that are there stay as they are, with their messages.
 set -euo pipefail
@@ -15,15 +15,15 @@ queue() {
   awslocal sqs create-queue --queue-name "$1" --attributes "{$2,\"RedrivePolicy\":\"$redrive\"}"
 }
 
-queue waybill-work '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"180"' 1000 \
-  waybill-work-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
-queue waybill-results '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"180"' 1000 \
-  waybill-results-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
-queue waybill-agent-infra '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
-  waybill-agent-infra-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
-queue waybill-agent-desktop '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
-  waybill-agent-desktop-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
-queue waybill-agent-code '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
-  waybill-agent-code-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
-queue waybill-agent-research '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
-  waybill-agent-research-dlq '"SqsManagedSseEnabled":"true","MaximumMessageSize":"1048576","MessageRetentionPeriod":"1209600"'
+queue waybill-work '"MaximumMessageSize":"1048576","SqsManagedSseEnabled":"true","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"180"' 1000 \
+  waybill-work-dlq '"MaximumMessageSize":"1048576","SqsManagedSseEnabled":"true","MessageRetentionPeriod":"1209600"'
+queue waybill-results '"MaximumMessageSize":"1048576","SqsManagedSseEnabled":"true","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"180"' 1000 \
+  waybill-results-dlq '"MaximumMessageSize":"1048576","SqsManagedSseEnabled":"true","MessageRetentionPeriod":"1209600"'
+queue waybill-agent-infra '"MaximumMessageSize":"1048576","SqsManagedSseEnabled":"true","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
+  waybill-agent-infra-dlq '"MaximumMessageSize":"1048576","SqsManagedSseEnabled":"true","MessageRetentionPeriod":"1209600"'
+queue waybill-agent-desktop '"MaximumMessageSize":"1048576","SqsManagedSseEnabled":"true","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
+  waybill-agent-desktop-dlq '"MaximumMessageSize":"1048576","SqsManagedSseEnabled":"true","MessageRetentionPeriod":"1209600"'
+queue waybill-agent-code '"MaximumMessageSize":"1048576","SqsManagedSseEnabled":"true","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
+  waybill-agent-code-dlq '"MaximumMessageSize":"1048576","SqsManagedSseEnabled":"true","MessageRetentionPeriod":"1209600"'
+queue waybill-agent-research '"MaximumMessageSize":"1048576","SqsManagedSseEnabled":"true","ReceiveMessageWaitTimeSeconds":"20","VisibilityTimeout":"120"' 5 \
+  waybill-agent-research-dlq '"MaximumMessageSize":"1048576","SqsManagedSseEnabled":"true","MessageRetentionPeriod":"1209600"'

@@ -1,7 +1,7 @@
 import { queuesOf } from "./queues.ts";
 
 const HEAD = `#!/bin/bash
-# Generated from serverless.yml by npm run generate; do not edit.
+# Generated from deploy/queues.ts by npm run generate; do not edit.
 # LocalStack runs this when it is ready. It makes what the deployment finds on AWS: the queues, each with its dead letter
 # queue. It may run again: queues that are there stay as they are, with their messages.
 set -euo pipefail
@@ -18,7 +18,7 @@ queue() {
 }
 `;
 
-/** The script that makes serverless.yml's queues in LocalStack; `npm run generate` writes it. */
+/** The script that makes the deployment's queues in LocalStack; `npm run generate` writes it. */
 export function initScript(): string {
   const queues = queuesOf().map(
     ({ name, attributes, maxReceiveCount, deadLetters }) =>

@@ -133,11 +133,19 @@ export const FOLDERS: Record<string, Row> = {
   "functions/system": entry(["lib/migrations", "docs/openapi.json", "migrations/names.json"]),
   "functions/work": entry(["lib/work/core/routes.ts"]),
 
+  // What a deployment is made of: read by the framework's plugin, by the deploy command, by what generates its files, and by the local
+  // stack, which makes the same queues.
+  deploy: program(
+    ["lib/runtime", "lib/runtime/{aws,postgres}", "lib/work", "lib/router", "lib/wiring/new-queue.ts"],
+    ["fastest-levenshtein"],
+  ),
+
   // The local stack: runs the entry points as bundles, whose names only a run knows.
   "localstack/processes": program([]),
   // The settings of the bridge that it starts.
   "localstack/parts": program(
     [
+      "deploy/queues.ts",
       "localstack/processes",
       "localstack/bridge/settings.ts",
       "lib/runtime",
@@ -175,9 +183,6 @@ export const FOLDERS: Record<string, Row> = {
     ["localstack/bridge/{flow,sqs,rabbitmq}", "lib/{protocol,runtime}", "lib/runtime/aws", "lib/agent-kit/transports"],
     ["@aws-sdk/client-sqs", "amqplib"],
   ),
-
-  // What a deployment is made of: read by the framework's plugin, by the deploy command and by what generates its files.
-  deploy: program(["lib/runtime", "lib/runtime/{aws,postgres}", "lib/work", "lib/router"], ["fastest-levenshtein"]),
 
   // Developers' commands, and the benchmarks: those may reach into the rooms that they measure.
   "bin/seed": program(["lib/runtime/**", "lib/{work,router,llm}/**"], ["postgres"]),

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inflateRawSync } from "node:zlib";
 
@@ -9,15 +9,17 @@ export type Resource = { Type: string; Properties: Record<string, any>; DependsO
 export type Template = { Resources: Record<string, Resource>; Outputs: Record<string, unknown> };
 
 const DONE = ".serverless/serverless-state.json";
+/** What CloudFormation gets, in the folder of a package. */
+export const TEMPLATE = "cloudformation-template-update-stack.json";
 const LOCK = ".serverless.lock";
 const SOURCES = ["serverless.yml", "package-lock.json", "agents", "deploy", "docs", "functions", "lib", "migrations"];
 
-/** Runs `serverless`, as npm scripts do. */
-export function serverless(...args: string[]): string {
+/** Runs `serverless` in a folder, as npm scripts do. */
+function serverless(cwd: string, ...args: string[]): void {
   const program = createRequire(import.meta.url).resolve("serverless/bin/serverless.js");
   // Without the credentials of this machine and without a region: packaging must need neither.
   const env = { PATH: process.env["PATH"], HOME: process.env["HOME"] };
-  return execFileSync(process.execPath, [program, ...args], { encoding: "utf8", env, stdio: "pipe" });
+  execFileSync(process.execPath, [program, ...args], { cwd, env, stdio: "pipe" });
 }
 
 /** Packages the service into .serverless unless that has been done since the sources changed; one test file at a time. */
@@ -28,10 +30,24 @@ export async function packageService(): Promise<void> {
     if (tries === 400) rmSync(LOCK, { recursive: true, force: true });
   }
   try {
-    if (timeOf(DONE) < Math.max(...SOURCES.map(newest)) || stageOf() !== "dev") serverless("package");
+    if (timeOf(DONE) < Math.max(...SOURCES.map(newest)) || stageOf() !== "dev") serverless(".", "package");
   } finally {
     rmSync(LOCK, { recursive: true, force: true });
   }
+}
+
+/**
+ * Packages another stage with these parameters, in a copy of the project at `folder`, which may have files of its own, for the framework
+ * empties .serverless whatever it packages into. Answers where the package is.
+ */
+export function packageStage(folder: string, stage: string, params: Record<string, string>): string {
+  for (const part of [...SOURCES, "localstack", "llm.config.yaml", "package.json", "tsconfig.json"]) {
+    cpSync(part, join(folder, part), { recursive: true });
+  }
+  symlinkSync(resolve("node_modules"), join(folder, "node_modules"));
+  const given = Object.entries(params).flatMap(([name, value]) => ["--param", `${name}=${value}`]);
+  serverless(folder, "package", "--stage", stage, ...given);
+  return join(folder, ".serverless");
 }
 
 function tryLock(): boolean {
@@ -60,8 +76,8 @@ function timeOf(path: string): number {
 }
 
 /** What CloudFormation gets. */
-export function readTemplate(): Template {
-  return JSON.parse(readFileSync(".serverless/cloudformation-template-update-stack.json", "utf8")) as Template;
+export function readTemplate(folder = ".serverless"): Template {
+  return JSON.parse(readFileSync(join(folder, TEMPLATE), "utf8")) as Template;
 }
 
 /** Where a function's code is in its zip. */
@@ -72,8 +88,8 @@ export function codeFileOf(name: string): string {
 }
 
 /** The files of a function's zip, by name. */
-export function readBundle(name: string): Map<string, Buffer> {
-  const zip = readFileSync(`.serverless/${name}.zip`);
+export function readBundle(name: string, folder = ".serverless"): Map<string, Buffer> {
+  const zip = readFileSync(join(folder, `${name}.zip`));
   const end = zip.lastIndexOf(Buffer.from("PK\u0005\u0006"));
   const files = new Map<string, Buffer>();
   for (let at = zip.readUInt32LE(end + 16); zip.readUInt32LE(at) === 0x02014b50; ) {

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from "vitest";
 import { routes } from "../../lib/wiring/routes.ts";
-import { packageService, readTemplate, serverless, type Template } from "./packaged.ts";
+import { packageService, readTemplate, type Template } from "./packaged.ts";
 
 let template: Template;
 beforeAll(async () => {
@@ -8,7 +8,13 @@ beforeAll(async () => {
   template = readTemplate();
 });
 
-type Statement = { Effect: string; Action: string | string[]; Resource: unknown };
+type Statement = {
+  Effect: string;
+  Action: string | string[];
+  Resource: unknown;
+  Principal?: unknown;
+  Condition?: object;
+};
 
 const all = (type: string) => Object.entries(template.Resources).filter(([, resource]) => resource.Type === type);
 const listOf = (value: unknown) => (Array.isArray(value) ? value : [value]) as unknown[];
@@ -16,7 +22,7 @@ const listOf = (value: unknown) => (Array.isArray(value) ? value : [value]) as u
 /** Every statement of every policy, with the resource that it stands in. */
 function statements(): [string, Statement][] {
   return Object.entries(template.Resources).flatMap(([name, { Properties }]) =>
-    [Properties["PolicyDocument"], ...(Properties["Policies"] ?? []).map((policy: any) => policy.PolicyDocument)]
+    [Properties?.["PolicyDocument"], ...(Properties?.["Policies"] ?? []).map((policy: any) => policy.PolicyDocument)]
       .filter((document) => document !== undefined)
       .flatMap((document) => document.Statement.map((statement: Statement) => [name, statement])),
   );
@@ -107,14 +113,14 @@ test("beyond its log, traces and the database's secret, a function may do what i
 test("only functions that ask the database may read its secret", () => {
   const readers = statements()
     .filter(([, { Action }]) => listOf(Action).includes("secretsmanager:GetSecretValue"))
-    .map(([name, { Resource }]) => `${name} ${nameOf(Resource)}`);
+    .flatMap(([name, { Resource }]) => listOf(Resource).map((one) => `${name} ${nameOf(one)}`));
 
   const secret = "{{resolve:ssm:/waybill/dev/database-secret-arn}}";
   const without = ["GetOpenapiRole", "NotFoundRole"];
   const expected = all("AWS::IAM::Role").flatMap(([name]) => (without.includes(name) ? [] : [`${name} ${secret}`]));
   const vendors = readers.filter((reader) => !reader.endsWith(secret));
   expect(readers.filter((reader) => reader.endsWith(secret))).toEqual(expected);
-  expect(vendors.map((reader) => reader.split(" ")[0])).toEqual(["LlmRouteRole", "LlmStreamRole"]);
+  expect(vendors).toEqual(["LlmRouteRole waybill/dev/llm/*", "LlmStreamRole waybill/dev/llm/*"]);
 });
 
 test("every call of the API is a route of the deployment, and the other way round", () => {
@@ -140,16 +146,31 @@ test("callers sign their calls, but for health, the document and unknown paths",
   ]);
 });
 
-test("another stage has queues of other names, and a network of its own where that is asked for", {
-  timeout: 60_000,
-}, () => {
-  const params = ["network=vpc", "subnetIds=subnet-1,subnet-2", "securityGroupIds=sg-1", "authorization=NONE"];
+test("nobody but a denial speaks of everybody", () => {
+  const everybody = statements().filter(
+    ([, { Principal }]) => Principal === "*" || JSON.stringify(Principal ?? "").includes('"*"'),
+  );
 
-  const printed = serverless("print", "--stage", "prod", ...params.flatMap((param) => ["--param", param]));
+  expect(new Set(everybody.map(([, { Effect }]) => Effect))).toEqual(new Set(["Deny"]));
+  expect(all("AWS::Lambda::Permission").filter(([, { Properties }]) => Properties["Principal"] === "*")).toEqual([]);
+});
 
-  expect(printed).toContain("QueueName: waybill-prod-work-dlq");
-  expect(printed).not.toMatch(/QueueName: waybill-work/);
-  expect(printed).toContain("subnet-1,subnet-2");
-  expect(printed).toContain("AWSLambdaENIManagementAccess");
-  expect(printed).toContain("AuthorizationType: NONE");
+test("every queue, and every dead letter queue, refuses whoever does not speak TLS", () => {
+  const refusing = all("AWS::SQS::QueuePolicy").map(([, { Properties }]) => {
+    const [statement, ...more] = Properties["PolicyDocument"].Statement;
+    expect(more).toEqual([]);
+    expect(statement).toMatchObject({
+      Effect: "Deny",
+      Action: "sqs:*",
+      Condition: { Bool: { "aws:SecureTransport": "false" } },
+    });
+    expect([{ Ref: nameOf(statement.Resource) }]).toEqual(Properties["Queues"]);
+    return nameOf(statement.Resource);
+  });
+
+  expect(refusing.toSorted()).toEqual(
+    all("AWS::SQS::Queue")
+      .map(([name]) => name)
+      .toSorted(),
+  );
 });

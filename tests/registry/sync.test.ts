@@ -211,5 +211,5 @@ test("where queues may not be made, the answer names the one that is missing and
   expect(status).toBe(201);
   expect(json.queue).toMatchObject({ url: null, status: "missing" });
   expect(json.queue.todo).toContain("There is no queue waybill-agent-anna.");
-  expect(json.queue.todo).toContain("aws sqs create-queue --queue-name waybill-agent-anna-dlq");
+  expect(json.queue.todo).toContain("aws sqs create-queue --queue-name waybill-agent-anna ");
 });

@@ -1,6 +1,9 @@
 import type { Surroundings } from "./schema.ts";
 
-/** `${env:NAME}`, `${env:NAME:-otherwise}`, `${secret:NAME}`, and the first of two that is there: `${env:NAME|secret:NAME}`. */
+/**
+ * `${env:NAME}`, `${env:NAME:-otherwise}`, `${secret:NAME}`, and the first of two that is there: `${env:NAME|secret:NAME}`; `$stage` in
+ * the name of a secret is the stage.
+ */
 const REFERENCE = /\$\{([^}]*)\}/g;
 const PART = /^(env|secret):([^|:]+(?::(?!-)[^|:]+)*)(?::-(.*))?$/;
 
@@ -31,6 +34,9 @@ export function namesIn(text: string): string[] {
   });
 }
 
+/** The stage of `npm start` and of Docker Compose. */
+const LOCAL_STAGE = "dev";
+
 /** The source of a key: the first part of its reference that is there. A text of its own is a fault, unless `plain` allows it. */
 export function keySource(
   key: string,
@@ -44,9 +50,10 @@ export function keySource(
   }
   const reasons: string[] = [];
   for (const part of inner.split("|")) {
-    const [, kind, name = "", otherwise] = PART.exec(part.trim()) ?? [];
+    const [, kind, given = "", otherwise] = PART.exec(part.trim()) ?? [];
     if (kind === undefined)
       return { fault: `${key} is not a reference; write \${env:NAME} or \${secret:NAME}`, unset: false };
+    const name = kind === "secret" ? given.replaceAll("$stage", around.env["WAYBILL_STAGE"] || LOCAL_STAGE) : given;
     const value = kind === "env" ? around.env[name] || otherwise : undefined;
     if (value !== undefined) return { value };
     const unreadable = around.unreadable?.get(name);

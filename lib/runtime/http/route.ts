@@ -18,8 +18,15 @@ export type AnswerSpec = {
 /** Errors in the words of a protocol that has its own, as JSON: their schema, and how a problem is told in them. */
 export type ErrorWords = { schema: z.ZodType; tell: (problem: Problem) => unknown };
 
-/** Who may call. `open`: whoever knows the address; `caller`: whom the stage's authorization lets in. */
-export type Access = "open" | "caller";
+/**
+ * A kind of caller; with AWS_IAM each is a policy of the deployment (deploy/policies.yml). `llm`: what calls models for itself;
+ * `agent`: an agent, for itself alone.
+ */
+export type Caller = (typeof CALLERS)[number];
+export const CALLERS = ["reader", "submitter", "approver", "operator", "llm", "agent"] as const;
+
+/** Who may call. `open`: whoever knows the address; otherwise those, where the stage's authorization lets them in. */
+export type Access = "open" | readonly [Caller, ...Caller[]];
 
 /** A method of API Gateway; ANY: whichever it is, as foreign handlers take it. */
 export type Method = (typeof METHODS)[number] | "ANY";

@@ -60,7 +60,7 @@ function surroundings({ settings }: ControlPlane): Surroundings {
   return {
     queues: settings.queues.agents,
     silentSeconds: settings.router.presenceSeconds,
-    howToCreate: (definition) => howToCreate(settings.agentQueues, definition),
+    howToCreate: (definition) => howToCreate(settings.agentQueues, settings.queues.results, definition),
     findRefusals: refusalsOf,
   };
 }

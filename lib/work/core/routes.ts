@@ -1,9 +1,10 @@
 import * as z from "zod";
+import { KEEPERS, READERS } from "../../access/callers.ts";
 import { listOf } from "../../input/list-of.ts";
 import { whole } from "../../input/whole.ts";
 import { text } from "../../protocol/fields.ts";
 import { Timestamp, Uuid } from "../../protocol/messages.ts";
-import type { Route } from "../../runtime/http/route.ts";
+import type { Access, Route } from "../../runtime/http/route.ts";
 import {
   Explained,
   Feedback,
@@ -50,7 +51,7 @@ export const submitWork = {
   path: "/work",
   operation: "submitWork",
   summary: "Submit work. The same request_id or Idempotency-Key again answers with the work as it is now.",
-  access: "caller",
+  access: ["submitter"],
   function: "submit-work",
   repeatable: true,
   headers: keyed,
@@ -67,7 +68,7 @@ export const rerunWork = {
   path: "/work/{task_id}/rerun",
   operation: "rerunWork",
   summary: "Do finished work again as new work, with what the body says otherwise; it is approved anew.",
-  access: "caller",
+  access: ["submitter"],
   function: "submit-work",
   repeatable: true,
   params,
@@ -86,7 +87,7 @@ export const deleteWork = {
   path: "/work/{task_id}",
   operation: "deleteWork",
   summary: "Delete finished work with its steps, output, attempts and decisions; what the router decided stays.",
-  access: "caller",
+  access: ["operator"],
   function: "decide-work",
   params,
   answers: {
@@ -101,7 +102,7 @@ export const explainRoute = {
   path: "/route",
   operation: "explainRouting",
   summary: "Which agent would get this work, and why. Writes nothing.",
-  access: "caller",
+  access: KEEPERS,
   function: "submit-work",
   repeatable: true,
   body: AskRouter,
@@ -113,7 +114,7 @@ export const listWork = {
   path: "/work",
   operation: "listWork",
   summary: "List work, newest first or oldest first.",
-  access: "caller",
+  access: READERS,
   function: "list-work",
   query: z.strictObject({
     status: listOf(z.enum(STATUSES), STATUSES.length).optional().describe("one, or several with commas between them"),
@@ -146,7 +147,7 @@ export const getWork = {
   operation: "getWork",
   summary:
     "One piece of work with the latest that happened to it; with wait, as soon as it is final or the wait is over.",
-  access: "caller",
+  access: READERS,
   function: "get-work",
   params,
   query: z.strictObject({
@@ -162,7 +163,7 @@ export const getLogs = {
   path: "/work/{task_id}/logs",
   operation: "getLogs",
   summary: "The steps of every attempt, in order.",
-  access: "caller",
+  access: READERS,
   function: "get-logs",
   params,
   query: z.strictObject({
@@ -195,7 +196,7 @@ function history<const N extends string, const O extends string, C extends z.Zod
     path: `/work/{task_id}/${list}`,
     operation,
     summary,
-    access: "caller",
+    access: READERS,
     function: "get-logs",
     params,
     query: z.strictObject({ limit: whole(1, 100).default(20), cursor }),
@@ -236,7 +237,7 @@ export const getOutput = {
   path: "/work/{task_id}/output",
   operation: "getOutput",
   summary: "The full output in step order, byte for byte; parts of it by Range.",
-  access: "caller",
+  access: READERS,
   function: "get-output",
   params,
   query: z.strictObject({
@@ -259,13 +260,18 @@ export const getOutput = {
   },
 } as const satisfies Route;
 
-function decision<const D extends Decision, B extends z.ZodType = typeof Decide>(verb: D, summary: string, body?: B) {
+function decision<const D extends Decision, B extends z.ZodType = typeof Decide>(
+  verb: D,
+  summary: string,
+  access: Exclude<Access, "open">,
+  body?: B,
+) {
   return {
     method: "POST",
     path: `/work/{task_id}/${verb}`,
     operation: `${verb}Work`,
     summary,
-    access: "caller",
+    access,
     function: "decide-work",
     params,
     headers: keyed,
@@ -278,10 +284,14 @@ function decision<const D extends Decision, B extends z.ZodType = typeof Decide>
   } as const satisfies Route;
 }
 
-export const approveWork = decision("approve", "Approve pending work: it is dispatched.", Approve);
-export const rejectWork = decision("reject", "Reject pending work: it is never done.");
-export const cancelWork = decision("cancel", "Cancel work that is not final; a running agent is told to stop.");
-export const retryWork = decision("retry", "Run failed or cancelled work again.");
+export const approveWork = decision("approve", "Approve pending work: it is dispatched.", ["approver"], Approve);
+export const rejectWork = decision("reject", "Reject pending work: it is never done.", ["approver"]);
+export const cancelWork = decision(
+  "cancel",
+  "Cancel work that is not final; a running agent is told to stop.",
+  KEEPERS,
+);
+export const retryWork = decision("retry", "Run failed or cancelled work again.", KEEPERS);
 
 export const handOverWork = {
   method: "POST",
@@ -289,7 +299,7 @@ export const handOverWork = {
   operation: "handOverWork",
   summary:
     "Pass approved or executing work on to another agent; an attempt that this ends does not count. The same again in the same run changes nothing, unless it has a key of its own.",
-  access: "caller",
+  access: ["approver", "operator"],
   function: "decide-work",
   params,
   headers: keyed,
@@ -310,7 +320,7 @@ export const giveFeedback = {
   path: "/work/{task_id}/feedback",
   operation: "giveFeedback",
   summary: "Say how well work was done; the latest word counts, three times what is measured.",
-  access: "caller",
+  access: KEEPERS,
   function: "decide-work",
   params,
   body: GiveFeedback,

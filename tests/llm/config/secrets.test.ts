@@ -59,3 +59,19 @@ test("an optional provider stays where Secrets Manager does not answer, with a w
 test("where everything can be read nothing is said", async () => {
   expect(await parseWithSecrets(text, around, manager({}))).toMatchObject({ ok: true, warnings: [] });
 });
+
+test.each([
+  ["prod", "waybill/prod/llm/one"],
+  [undefined, "waybill/dev/llm/one"],
+])("the stage in the name of a secret: %o", async (stage, name) => {
+  const staged = text.replace("secret:one", () => "secret:waybill/$stage/llm/one");
+  const env = stage === undefined ? around.env : { ...around.env, WAYBILL_STAGE: stage };
+  const asked: string[] = [];
+
+  const parsed = await parseWithSecrets(staged, { ...around, env }, manager({ [name]: absent }, asked));
+
+  expect(asked).toContain(name);
+  expect(parsed.ok ? [] : parsed.faults).toMatchObject([
+    { message: expect.stringContaining(`the secret ${name} cannot`) },
+  ]);
+});

@@ -70,7 +70,7 @@ async function urlOf(QueueName: string): Promise<string> {
   return (await sqs.send(new GetQueueUrlCommand({ QueueName }))).QueueUrl ?? "";
 }
 
-test("LocalStack's script makes the same queues as the embedded stack: those of serverless.yml", async () => {
+test("LocalStack's script makes the same queues as the embedded stack: those of deploy/queues.ts", async () => {
   const queues = await queuesIn(made);
 
   expect(queues).toEqual(await queuesIn(embedded));
