@@ -43,7 +43,6 @@ export const STAND_INS: readonly StandIn[] = [
     why: "no account of AWS",
   },
   { command: /^aws (?:ssm|secretsmanager) /, instead: test("deploy/deploy.test.ts"), why: NO_AWS },
-  { command: /^aws ssm put-parameter /, instead: test("deploy/deploy.test.ts"), why: NO_AWS },
   {
     command: /^aws iam attach-role-policy .*\$\(aws cloudformation describe-stacks /s,
     instead: test("deploy/callers.test.ts"),

@@ -1,5 +1,6 @@
 import { findStack } from "../../bin/deploy/stack.ts";
-import { must, type Trial } from "./trial.ts";
+import { must } from "./must.ts";
+import type { Trial } from "./trial.ts";
 
 /** From an account that has nothing to a stage that is up. */
 export const firstTrials: Trial[] = [

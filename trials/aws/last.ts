@@ -1,7 +1,8 @@
 import { AttachUserPolicyCommand, DetachUserPolicyCommand } from "@aws-sdk/client-iam";
 import { findStack } from "../../bin/deploy/stack.ts";
+import { must } from "./must.ts";
 import { withSomebody } from "./somebody.ts";
-import { must, type Trial } from "./trial.ts";
+import type { Trial } from "./trial.ts";
 
 /** A second stage, the way back, and the end. */
 export const lastTrials: Trial[] = [

@@ -4,8 +4,9 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { apiOf } from "../../bin/deploy/api.ts";
+import { must } from "./must.ts";
 import { type Somebody, withSomebody } from "./somebody.ts";
-import { must, type Trial } from "./trial.ts";
+import type { Trial } from "./trial.ts";
 import type { World } from "./world.ts";
 
 /** What each policy of a stage lets somebody do, and what not. */

@@ -7,8 +7,3 @@ export type Trial = {
   says: string;
   run: (world: World) => Promise<string>;
 };
-
-/** Throws unless it is so. */
-export function must(right: boolean, otherwise: string): void {
-  if (!right) throw new Error(otherwise);
-}

@@ -14,7 +14,7 @@ import { readStage } from "../../deploy/stage.ts";
 import { Failed } from "../../lib/terminal/command.ts";
 import { freePort } from "../../localstack/parts/ports.ts";
 import { type LocalPostgres, startPostgres } from "../../localstack/parts/postgres.ts";
-import { must } from "./trial.ts";
+import { must } from "./must.ts";
 
 /** What a command of the deployment did. */
 export type Ran = { code: number; said: string };
