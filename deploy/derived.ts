@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { ConfigError } from "../lib/errors.ts";
+import { onlyOverTls } from "./queues.ts";
 
 /** What a parameter is, as a text; empty where nothing is said. */
 export type Given = (name: string) => Promise<string>;
@@ -44,6 +45,9 @@ export const derived: Record<string, (given: Given) => Promise<unknown>> = {
     const use = { Effect: "Allow", Action: ["kms:Decrypt", "kms:GenerateDataKey"], Resource: keys };
     return { PolicyName: "keys", PolicyDocument: { Version: "2012-10-17", Statement: [use] } };
   },
+
+  /** Queues that refuse whoever does not speak TLS; on an emulator at http:// that would be everybody. */
+  queuePolicies: async (given) => ((await given("endpoint")).startsWith("http://") ? {} : { Resources: onlyOverTls() }),
 
   /** Who gets the alarms. */
   subscription: async (given) => {

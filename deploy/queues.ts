@@ -39,3 +39,21 @@ export function resourceOf(agent: string): string {
 function deadLettersOf(name: string) {
   return { name: `${name}-dlq`, attributes: DEAD_LETTER_ATTRIBUTES };
 }
+
+/** A policy for every queue and every dead letter queue, which refuses whoever does not speak TLS: CloudFormation's resources by name. */
+export function onlyOverTls(): Record<string, object> {
+  const names = queues.flatMap(({ resource }) => [`${resource}Queue`, `${resource}DeadLetters`]);
+  return Object.fromEntries(names.map((queue) => [`${queue}Policy`, refusePlain(queue)]));
+}
+
+function refusePlain(queue: string): object {
+  const refuse = {
+    Effect: "Deny",
+    Principal: "*",
+    Action: "sqs:*",
+    Resource: { "Fn::GetAtt": [queue, "Arn"] },
+    Condition: { Bool: { "aws:SecureTransport": "false" } },
+  };
+  const PolicyDocument = { Version: "2012-10-17", Statement: [refuse] };
+  return { Type: "AWS::SQS::QueuePolicy", Properties: { Queues: [{ Ref: queue }], PolicyDocument } };
+}

@@ -46,11 +46,14 @@ export default class StagePlugin {
   }
 }
 
+/** What is given of a deployment beside its parameters. */
+const VARIABLES: Record<string, string> = { stage: "sls:stage", endpoint: 'env:AWS_ENDPOINT_URL, ""' };
+
 async function resolveDerived({ address, resolveVariable }: Asked): Promise<{ value: unknown }> {
   const make = derived[address];
   if (make === undefined) throw new ConfigError(`deploy/derived.ts has no ${address}.`);
   const given = async (name: string) => {
-    const value = await resolveVariable(name === "stage" ? "sls:stage" : `param:${name}, ""`);
+    const value = await resolveVariable(VARIABLES[name] ?? `param:${name}, ""`);
     return textOf(value) ?? "";
   };
   return { value: await make(given) };

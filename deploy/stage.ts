@@ -144,6 +144,13 @@ export function faultsOfUrl(text: string): string[] {
   return [];
 }
 
+/** What is wrong with a connection string beside a CA: without being encrypted there is nothing that it could check. */
+export function faultsOfCa(url: string, ca: string): string[] {
+  const mode = /[?&]sslmode=([^&]*)/.exec(url)?.[1] ?? "disable";
+  if (ca === "" || ["require", "verify-ca", "verify-full"].includes(mode)) return [];
+  return [`has sslmode=${mode} beside databaseCa, which checks nothing; end it with ?sslmode=verify-full`];
+}
+
 function together(said: Record<string, string>): string[] {
   if (said["network"] !== "vpc") return [];
   return ["subnetIds", "securityGroupIds"].flatMap((name) =>

@@ -1,10 +1,11 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { GetAccountSettingsCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { DescribeSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { Unavailable } from "../../lib/errors.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
-import { isConnectionError, isPasswordRefused } from "../../lib/runtime/postgres/db-errors.ts";
+import { isConnectionError, isPasswordRefused, isTlsRefused } from "../../lib/runtime/postgres/db-errors.ts";
 import { Failed } from "../../lib/terminal/command.ts";
 import { databaseIn } from "./database-name.ts";
 import { ours, type Resolved, type Target, valueOfTarget } from "./target.ts";
@@ -29,55 +30,83 @@ export async function checkCredentials({ region }: Target): Promise<void> {
   }
 }
 
-async function checkDatabase(target: Target, { textOf }: Resolved, unreached: boolean): Promise<string[]> {
-  const url = textOf("databaseUrl");
-  const name = databaseIn(url);
+/** What is told of the database. Throws Failed where it is away or refuses us, unless only the functions reach it. */
+export async function checkDatabase(target: Target, resolved: Resolved, unreached: boolean): Promise<string[]> {
+  const { textOf } = resolved;
+  const name = databaseIn(textOf("databaseUrl"));
+  const way = wayTo(textOf);
   try {
-    const { version, connections, encrypted } = await look(target, textOf);
-    return [
-      `database ${name}: PostgreSQL ${version}, ${encrypted ? "encrypted" : "plain text"}, ${connections} connections`,
-      ...tellTls(url),
-    ];
-  } catch (error) {
-    if (error instanceof Unavailable) throw new Failed(secretText(target, error), { cause: error });
-    if (isPasswordRefused(error)) {
-      const todo = `aws secretsmanager put-secret-value --region ${target.region} --secret-id ${textOf("databaseSecretArn")} --secret-string …`;
-      throw new Failed(`The database ${name} refuses the password of the secret. Store the right one: ${todo}`, {
-        cause: error,
-      });
-    }
-    const { message, code = "" } = error as { message: string; code?: string };
-    const reason = message || code;
-    if (!isConnectionError(error)) {
-      throw new Failed(
-        `The database ${name} refuses us: ${reason}. Mend it, or the connection string ${valueOfTarget(target, "databaseUrl")}.`,
-        { cause: error },
-      );
-    }
-    if (unreached || valueOfTarget(target, "network") === "vpc") {
+    const { version, connections, encrypted } = await look(target, textOf, way);
+    const how = encrypted ? "encrypted" : "plain text";
+    return [`database ${name}: PostgreSQL ${version}, ${how}, ${connections} connections`, ...way.notes];
+  } catch (cause) {
+    const away = isConnectionError(cause) && !isTlsRefused(cause);
+    if (away && (unreached || valueOfTarget(target, "network") === "vpc")) {
       return [
-        `database ${name}: not reached from this machine (${reason}); the migrate function will tell`,
-        ...tellTls(url),
+        `database ${name}: not reached from this machine (${reasonOf(cause)}); the migrate function will tell`,
+        ...way.notes,
       ];
     }
-    const todo = `Mend it, or if only this machine does not reach it: ${ours(target, "--unreached")}`;
-    throw new Failed(`The database ${name} is not reached from this machine: ${reason}. ${todo}`, { cause: error });
+    throw new Failed(refusalOf(target, resolved, name, cause), { cause });
   }
+}
+
+/** Why the database cannot be used, with what is to be done. */
+function refusalOf(target: Target, { textOf }: Resolved, name: string, error: unknown): string {
+  const reason = reasonOf(error);
+  if (error instanceof Unavailable) {
+    return `${reason}\nMake it, and put its ARN where the stage finds it: ${ours(target, "--create-secrets")}`;
+  }
+  if (isPasswordRefused(error)) {
+    const todo = `aws secretsmanager put-secret-value --region ${target.region} --secret-id ${textOf("databaseSecretArn")} --secret-string …`;
+    return `The database ${name} refuses the password of the secret. Store the right one: ${todo}`;
+  }
+  if (isTlsRefused(error)) {
+    return `${reason} For a stage DATABASE_CA is databaseCa in ${target.stage.file}. Then: ${ours(target)}`;
+  }
+  if (isConnectionError(error)) {
+    const todo = `Mend it, or if only this machine does not reach it: ${ours(target, "--unreached")}`;
+    return `The database ${name} is not reached from this machine: ${reason}. ${todo}`;
+  }
+  const from = valueOfTarget(target, "databaseUrl");
+  return `The database ${name} refuses us: ${reason}. Mend it, or the connection string ${from}. Then: ${ours(target)}`;
+}
+
+function reasonOf(error: unknown): string {
+  const { message, code = "" } = error as { message: string; code?: string };
+  return message || code;
+}
+
+/** How the database is reached from this machine, and what whoever deploys should know of that. */
+type Way = { url: string; ca: string; notes: string[] };
+
+/** The certificates that Lambda's runtime brings are none of this machine's: there the functions alone can check. */
+function wayTo(textOf: Resolved["textOf"]): Way {
+  const [url, ca] = [textOf("databaseUrl"), textOf("databaseCa")];
+  if (ca === "" || existsSync(ca)) return { url, ca, notes: tellTls(url) };
+  const unchecked = new URL(url);
+  unchecked.searchParams.set("sslmode", "require");
+  return {
+    url: unchecked.href,
+    ca: "",
+    notes: [`its certificate is checked by the functions, which have ${ca}`, ...tellTls(url)],
+  };
 }
 
 type Look = { version: string; connections: string; encrypted: boolean };
 
-async function look({ region }: Target, textOf: Resolved["textOf"]): Promise<Look> {
+async function look({ region }: Target, textOf: Resolved["textOf"], { url, ca }: Way): Promise<Look> {
   // The client of lib/ finds its region there.
   process.env["AWS_REGION"] = region;
   const source = {
     ...process.env,
-    DATABASE_URL: textOf("databaseUrl"),
+    DATABASE_URL: url,
+    DATABASE_CA: ca,
     DATABASE_SECRET_ARN: textOf("databaseSecretArn"),
     DATABASE_PREPARE: textOf("databasePrepare"),
     DATABASE_STATEMENT_TIMEOUT_MS: "10000",
   };
-  const db = connect(source, source.DATABASE_URL, { max: 1, idle_timeout: 0, max_lifetime: null });
+  const db = connect(source, url, { max: 1, idle_timeout: 0, max_lifetime: null });
   try {
     const [row] = await db<Look[]>`
       select current_setting('server_version') as version, current_setting('max_connections') as connections,
@@ -96,10 +125,6 @@ function tellTls(url: string): string[] {
   if (mode === null || mode === "disable")
     return ["! sslmode=verify-full would encrypt the connection, and check whose it is"];
   return [`! sslmode=${mode} encrypts and does not check whose certificate it is; verify-full does`];
-}
-
-function secretText(target: Target, { message }: Error): string {
-  return `${message}\nMake it, and put its ARN where the stage finds it: ${ours(target, "--create-secrets")}`;
 }
 
 /** The secrets that a stage's LLM configuration names. */

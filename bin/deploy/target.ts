@@ -1,6 +1,6 @@
 import { GetParametersCommand, type Parameter, SSMClient } from "@aws-sdk/client-ssm";
 import { parameters } from "../../deploy/parameters.ts";
-import { faultsOfUrl, type Stage, valueOf } from "../../deploy/stage.ts";
+import { faultsOfCa, faultsOfUrl, type Stage, valueOf } from "../../deploy/stage.ts";
 import { Failed } from "../../lib/terminal/command.ts";
 
 /** What a command of the deployment is for. */
@@ -72,7 +72,7 @@ export async function resolve(target: Target): Promise<Resolved> {
   }
   const texts = new Map(values.map(({ name, value }) => [name, value.replaceAll(REFERENCE, textIn(found))]));
   const textOf = (name: string) => texts.get(name) ?? valueOf(stage, name) ?? "";
-  const [fault] = faultsOfUrl(textOf("databaseUrl"));
+  const [fault] = [...faultsOfUrl(textOf("databaseUrl")), ...faultsOfCa(textOf("databaseUrl"), textOf("databaseCa"))];
   if (fault !== undefined) throw new Failed(`The connection string ${valueOf(stage, "databaseUrl")} ${fault}.`);
   const pinned = values.map(({ name, value }) => `${name}=${value.replaceAll(REFERENCE, pin(found))}`);
   return { pinned, textOf };

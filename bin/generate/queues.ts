@@ -1,7 +1,7 @@
 import { type Queue, queues } from "../../deploy/queues.ts";
-import { arnHere, attributeOf, policy, yaml } from "./template.ts";
+import { arnHere, attributeOf, yaml } from "./template.ts";
 
-/** deploy/queues.yml: every queue with its dead letter queue, both spoken to over TLS alone, and the alarms on both. */
+/** deploy/queues.yml: every queue with its dead letter queue, and the alarms on both. */
 export function queuesYaml(): string {
   return yaml("The queues, with their dead letter queues and their alarms.", "deploy/queues.ts and deploy/agents.ts", {
     Resources: Object.assign({}, ...queues.map(resourcesOf)) as object,
@@ -29,8 +29,6 @@ function resourcesOf({ resource, name, attributes, maxReceiveCount, deadLetters,
         RedriveAllowPolicy: { redrivePermission: "byQueue", sourceQueueArns: [arnHere("sqs", prefixed(name))] },
       },
     },
-    [`${queue}Policy`]: onlyOverTls(queue),
-    [`${dead}Policy`]: onlyOverTls(dead),
     [`${dead}Alarm`]: alarm(dead, {
       AlarmDescription: "Messages lie in a dead letter queue.",
       MetricName: "ApproximateNumberOfMessagesVisible",
@@ -56,12 +54,6 @@ function outputsOf({ resource }: Queue): object {
     [`${resource}QueueUrl`]: { Value: { Ref: `${resource}Queue` } },
     [`${resource}DeadLettersUrl`]: { Value: { Ref: `${resource}DeadLetters` } },
   };
-}
-
-function onlyOverTls(queue: string): object {
-  const Condition = { Bool: { "aws:SecureTransport": "false" } };
-  const refuse = { Effect: "Deny", Principal: "*", Action: "sqs:*", Resource: attributeOf(queue), Condition };
-  return { Type: "AWS::SQS::QueuePolicy", Properties: { Queues: [{ Ref: queue }], PolicyDocument: policy([refuse]) } };
 }
 
 function alarm(queue: string, of: object): object {

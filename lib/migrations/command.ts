@@ -51,3 +51,15 @@ export function parseCommand(event: unknown): MigrateCommand {
   const told = fields.map(({ field, message }) => `${field || "it"} ${message}`);
   throw new CallerError(400, "invalid_input", `The command is not valid: ${told.join("; ")}.`, { fields });
 }
+
+/**
+ * A command that may come twice, as from a client that heard no answer and calls again: without a target each down would take back one
+ * migration more. Throws a CallerError where down or redo name none.
+ */
+export function parseRepeatable(event: unknown): MigrateCommand {
+  const asked = parseCommand(event);
+  const { command, to } = asked;
+  if ((command !== "down" && command !== "redo") || to !== undefined) return asked;
+  const message = `${command} wants a target: the last migration that stays, such as {"command": "${command}", "to": "0001"}, or 0 for none.`;
+  throw new CallerError(400, "invalid_input", message, { fields: [{ field: "to", message: "is missing" }] });
+}

@@ -30,3 +30,11 @@ test("a CA of the package must be there; one of the runtime is not ours to look 
   expect(await make("files", { databaseCa: "/var/runtime/ca-cert.pem" })).toEqual([]);
   expect(await make("files", { databaseCa: "README.md" })).toEqual(["README.md"]);
 });
+
+test("queues refuse plain text, but for an emulator that is spoken to in plain text", async () => {
+  const names = Object.keys(((await make("queuePolicies", {})) as { Resources: object }).Resources);
+
+  expect(names).toEqual(expect.arrayContaining(["WorkQueuePolicy", "WorkDeadLettersPolicy", "CodeQueuePolicy"]));
+  expect(await make("queuePolicies", { endpoint: "https://sqs.example" })).toHaveProperty("Resources");
+  expect(await make("queuePolicies", { endpoint: "http://127.0.0.1:4566" })).toEqual({});
+});

@@ -5,7 +5,7 @@ import { afterAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { envExample } from "../../bin/generate/settings.ts";
 import { environmentOf, parameterOf, parameters } from "../../deploy/parameters.ts";
-import { departures, readStage, valueOf } from "../../deploy/stage.ts";
+import { departures, faultsOfCa, readStage, valueOf } from "../../deploy/stage.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "waybill-stages-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -59,6 +59,14 @@ test.each([
   ["leaseSeconds: 1\nleaseSeconds: 2", /prod\.yml:2/],
 ])("%j is refused", (text, message) => {
   expect(() => stage(text)).toThrow(message);
+});
+
+test("a CA beside a connection that is not encrypted is refused", () => {
+  const plain = ["postgres://u@127.0.0.1/d", "postgres://u@h/d?sslmode=disable", "postgres://u@h/d?a=1&sslmode=prefer"];
+
+  for (const url of plain) expect(faultsOfCa(url, "ca.pem")).toEqual([expect.stringContaining("checks nothing")]);
+  expect(faultsOfCa("postgres://u@h/d?sslmode=verify-full", "ca.pem")).toEqual([]);
+  expect(faultsOfCa("postgres://u@h/d?sslmode=disable", "")).toEqual([]);
 });
 
 test("everything that is wrong is told at once", () => {
