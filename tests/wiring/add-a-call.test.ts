@@ -23,6 +23,7 @@ const FOLDERS = [
   "tests",
 ];
 const FILES = [
+  "docker-compose.yml",
   "llm.config.yaml",
   "package.json",
   "serverless.yml",
