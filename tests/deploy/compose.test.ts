@@ -343,6 +343,8 @@ test("the vendors' keys of .env are the functions' alone, and the local model is
 
   expect([ANTHROPIC_API_KEY, OPENAI_API_KEY]).toEqual(["", ""]);
   expect(having).toEqual(["litellm", "functions"]);
+  // Whoever names LiteLLM as a provider has its key.
+  expect(environmentOf("functions")["LITELLM_MASTER_KEY"]).toBe(environmentOf("litellm")["LITELLM_MASTER_KEY"]);
   expect(environmentOf("functions")["OLLAMA_BASE_URL"]).toBe("http://ollama:11434/v1");
 });
 
