@@ -36,7 +36,7 @@ type Service = {
   volumes?: string[];
   restart: string;
   mem_limit?: string;
-  depends_on?: Record<string, { condition: string }>;
+  depends_on?: Record<string, { condition: string; required?: boolean }>;
   healthcheck?: { test: string[]; interval: string; timeout: string; retries: number; start_period: string };
 };
 
@@ -65,8 +65,12 @@ test.each(["docker-compose.yml", "docker-compose.rabbitmq.yml"])("%s follows the
   const $schema = "https://json-schema.org/draft/2019-09/schema";
   const ajv = new Ajv2019({ strict: false, validateFormats: false }).removeKeyword("id");
   const validate = ajv.compile({ ...composeSchema, $schema });
+  // The schema is of before `required` of `depends_on` came to the specification.
+  const known: unknown = JSON.parse(JSON.stringify(read(file)), (key, value: unknown) =>
+    key === "required" ? undefined : value,
+  );
 
-  expect([validate(read(file)), validate.errors]).toEqual([true, null]);
+  expect([validate(known), validate.errors]).toEqual([true, null]);
   expect(validate({ services: { postgres: { imagee: "postgres" } } })).toBe(false);
 });
 
@@ -114,7 +118,12 @@ test("whoever depends on a service waits until it is healthy, or done", () => {
 });
 
 test("the functions start after the migrations, and those after the database", () => {
-  expect(Object.keys(services["functions"]?.depends_on ?? {})).toEqual(["postgres", "localstack", "migrate"]);
+  expect(Object.keys(services["functions"]?.depends_on ?? {})).toEqual([
+    "postgres",
+    "localstack",
+    "migrate",
+    "ollama-model",
+  ]);
   expect(Object.keys(services["migrate"]?.depends_on ?? {})).toContain("postgres");
 });
 
@@ -171,6 +180,11 @@ test("only who asks for local models gets them", () => {
   const optional = entries.filter(([, { profiles }]) => profiles !== undefined).map(([name]) => name);
 
   expect(optional).toEqual(["ollama", "ollama-model", "litellm"]);
+  // Who depends on one of them does without it.
+  const needed = entries
+    .filter(([name]) => !optional.includes(name))
+    .flatMap(([, { depends_on = {} }]) => optional.flatMap((name) => depends_on[name]?.required ?? []));
+  expect(needed).toEqual([false]);
 });
 
 test("RabbitMQ keeps its data under one name of its node", () => {
