@@ -42,8 +42,17 @@ export const derived: Record<string, (given: Given) => Promise<unknown>> = {
   keysPolicy: async (given) => {
     const keys = listOf(await given("kmsKeyArns"));
     if (keys.length === 0) return { Ref: "AWS::NoValue" };
-    const use = { Effect: "Allow", Action: ["kms:Decrypt", "kms:GenerateDataKey"], Resource: keys };
-    return { PolicyName: "keys", PolicyDocument: { Version: "2012-10-17", Statement: [use] } };
+    return policyNamed("keys", { Effect: "Allow", Action: ["kms:Decrypt", "kms:GenerateDataKey"], Resource: keys });
+  },
+
+  /** What makes the queues of agents, where the stage lets functions do that: without it the API answers with the command that does. */
+  makeQueuesPolicy: async (given) => {
+    if ((await given("agentQueueCreate")) !== "true") return { Ref: "AWS::NoValue" };
+    const Resource = {
+      "Fn::Sub": `arn:\${AWS::Partition}:sqs:\${AWS::Region}:\${AWS::AccountId}:${await given("prefix")}-agent-*`,
+    };
+    const Action = ["sqs:CreateQueue", "sqs:SetQueueAttributes", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"];
+    return policyNamed("make-queues", { Effect: "Allow", Action, Resource });
   },
 
   /** Queues that refuse whoever does not speak TLS; on an emulator at http:// that would be everybody. */
@@ -69,6 +78,10 @@ export const derived: Record<string, (given: Given) => Promise<unknown>> = {
     throw new ConfigError(`databaseCa: there is no file ${ca}. Put it there; an absolute path is the runtime's.`);
   },
 };
+
+function policyNamed(PolicyName: string, statement: object): object {
+  return { PolicyName, PolicyDocument: { Version: "2012-10-17", Statement: [statement] } };
+}
 
 async function authorizationOf(given: Given): Promise<"AWS_IAM" | "NONE"> {
   const word = await given("authorization");

@@ -158,8 +158,6 @@ const GIVEN: Record<string, unknown> = {
   AGENT_QUEUES: {
     "Fn::Sub": JSON.stringify(Object.fromEntries(AGENTS.map((agent) => [agent, `\${${resourceOf(agent)}Queue}`]))),
   },
-  // No function of a deployment may make queues: the API answers with the commands that do.
-  AGENT_QUEUE_CREATE: "false",
   WAYBILL_STAGE: "${sls:stage}",
 };
 

@@ -38,3 +38,11 @@ test("queues refuse plain text, but for an emulator that is spoken to in plain t
   expect(await make("queuePolicies", { endpoint: "https://sqs.example" })).toHaveProperty("Resources");
   expect(await make("queuePolicies", { endpoint: "http://127.0.0.1:4566" })).toEqual({});
 });
+
+test("functions may make queues of agents where the stage says so, and of agents alone", async () => {
+  expect(await make("makeQueuesPolicy", { prefix: "waybill-prod" })).toEqual({ Ref: "AWS::NoValue" });
+  expect(await make("makeQueuesPolicy", { agentQueueCreate: "false" })).toEqual({ Ref: "AWS::NoValue" });
+  expect(JSON.stringify(await make("makeQueuesPolicy", { agentQueueCreate: "true", prefix: "waybill-prod" }))).toMatch(
+    /sqs:CreateQueue.*:waybill-prod-agent-\*"/,
+  );
+});

@@ -26,6 +26,7 @@ beforeAll(async () => {
     databaseUrl: "postgres://u@db.example/d?sslmode=verify-full",
     databaseCa: CA,
     openRequestRate: "7",
+    agentQueueCreate: "true",
     deletionProtection: "true",
   });
   other = readTemplate(packaged);
