@@ -28,7 +28,7 @@ export const workSettings = {
     takes: whole(1, 86_400),
     default: "900",
     unit: "seconds",
-    says: "How long a request may wait before it is sent again; then twice as long each time, at most an hour. It costs no attempt.",
+    says: "How long a request may wait before it is sent again; then twice as long each time, at most an hour. It costs no attempt. In containers 120, for their SQS forgets.",
   }),
   agentInFlight: setting({
     env: "AGENT_IN_FLIGHT",

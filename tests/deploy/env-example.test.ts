@@ -54,7 +54,7 @@ test("every variable that is explained is read by the code, by compose or by the
 });
 
 /** Compose gives them a default of its own, which their words say. */
-const OTHERWISE_IN_COMPOSE = ["OLLAMA_BASE_URL"];
+const OTHERWISE_IN_COMPOSE = ["OLLAMA_BASE_URL", "PICKUP_SECONDS"];
 
 test("every variable that compose takes from .env is explained, with the default that it has there, where that is not the code's", () => {
   const taken = [...compose.matchAll(/\$\{(\w+):-([^}]*)\}/g)].map(([, name = "", value = ""]) => ({ name, value }));
