@@ -48,7 +48,7 @@ export async function ended(url: string, taskId: string, limitMs: number): Promi
   for (;;) {
     const { body } = await call<Task>(`${url}/work/${taskId}`);
     if (FINAL.has(body.status)) return body;
-    if (performance.now() > until) throw new Error(`${taskId} is ${body.status} after ${limitMs / 1000} s`);
+    if (performance.now() > until) throw new Error(`${taskId} is ${body.status} after ${Math.round(limitMs / 1000)} s`);
     await sleep(PAUSE_MS);
   }
 }
