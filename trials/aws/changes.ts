@@ -32,6 +32,18 @@ export const changeTrials: Trial[] = [
     },
   },
   {
+    name: "approval",
+    says: "where a person approves everything, the smoke test approves its own work",
+    run: async (world) => {
+      world.write('leaseSeconds: 60\nalarmEmail: ""\napprovalRequired: "*"\n');
+      await world.expect([], 0, ["approvalRequired: the default → *", "/output"]);
+      world.write('leaseSeconds: 60\nalarmEmail: ""\napprovalRequired: ""\n');
+      await world.expect([], 0, ["approvalRequired: * → ", "/output"]);
+      world.write('leaseSeconds: 60\nalarmEmail: ""\n');
+      return "approved, taken back";
+    },
+  },
+  {
     name: "changed-ssm",
     says: "a changed SSM parameter arrives, and is told by its versions",
     run: async (world) => {
