@@ -21,13 +21,17 @@ export type Parameter = {
   otherwise?: string | undefined;
   /** Refuses a text that is no value of it. */
   takes: z.ZodType;
+  /** A list in YAML does, too. */
+  many?: true;
   /** The variable of the functions' environment that it becomes. */
   env?: string;
 };
 
 const QUEUE_PREFIX = /^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$/;
-const list = (item: RegExp, what: string) =>
-  z.string().refine((text) => text === "" || text.split(",").every((one) => item.test(one.trim())), must(what));
+const list = (item: RegExp, what: string): Pick<Parameter, "takes" | "many"> => ({
+  takes: z.string().refine((text) => text === "" || text.split(",").every((one) => item.test(one.trim())), must(what)),
+  many: true,
+});
 
 /** A rate and a burst of API Gateway. */
 function throttle(name: string, rate: string, burst: string, what: string): Parameter[] {
@@ -82,13 +86,13 @@ const own: Parameter[] = [
   {
     name: "subnetIds",
     default: "",
-    takes: list(/^subnet-\w+$/, "be subnet-… with commas between them"),
+    ...list(/^subnet-\w+$/, "be subnet-… with commas between them"),
     says: "With vpc: the subnets, with commas between them.",
   },
   {
     name: "securityGroupIds",
     default: "",
-    takes: list(/^sg-\w+$/, "be sg-… with commas between them"),
+    ...list(/^sg-\w+$/, "be sg-… with commas between them"),
     says: "With vpc: the security groups, with commas between them.",
   },
   {
@@ -100,13 +104,13 @@ const own: Parameter[] = [
   {
     name: "llmSecretArns",
     default: "",
-    takes: list(/^arn:/, "be ARNs with commas between them, * allowed"),
+    ...list(/^arn:/, "be ARNs with commas between them, * allowed"),
     says: "Secrets that the LLM gateway may read beside this stage's own, waybill/STAGE/llm/…: ARNs with commas between them, * allowed.",
   },
   {
     name: "kmsKeyArns",
     default: "",
-    takes: list(/^arn:[^:]+:kms:/, "be ARNs of KMS keys with commas between them"),
+    ...list(/^arn:[^:]+:kms:/, "be ARNs of KMS keys with commas between them"),
     says: "KMS keys of yours that lock the secrets, or the queues of agents of yours: ARNs with commas between them.",
   },
   ...throttle("request", "100", "200", "each route may be called, by all callers together"),

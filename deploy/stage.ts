@@ -3,6 +3,7 @@ import { closest, distance } from "fastest-levenshtein";
 import { ConfigError } from "../lib/errors.ts";
 import { describeIssue, faultsOf } from "../lib/input/faults.ts";
 import { readYaml } from "../lib/input/yaml.ts";
+import { tlsFault } from "../lib/runtime/postgres/tls.ts";
 import { type Parameter, parameterOf, parameters } from "./parameters.ts";
 
 /** What is said of a stage, by parameter: what its file says, and over it what the command line does. */
@@ -16,11 +17,20 @@ export type Stage = {
 
 const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
 
+/** What the names of a stack, of its functions (64 characters) and of its queues' prefix (40) take. */
+const STAGE_NAME = /^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/;
+
 /**
  * Reads deploy/stages/NAME.yml, where there is one, and `params` (name=value) over it. Throws a ConfigError with everything that is
- * wrong: an unknown name with the nearest known one, a value that its parameter does not take, what does not go together.
+ * wrong: a name that no stage can have, an unknown one of a parameter with the nearest that is known, a value that its parameter does not
+ * take, what does not go together.
  */
 export function readStage(name: string, params: readonly string[] = [], folder = "deploy/stages"): Stage {
+  if (!STAGE_NAME.test(name) || name === "example") {
+    throw new ConfigError(
+      `No stage can be named ${JSON.stringify(name)}: it must be 1 to 32 letters, digits and -, and not example, whose file is a pattern.`,
+    );
+  }
   const file = `${folder}/${name}.yml`;
   const faults: string[] = [];
   const text = readFile(file);
@@ -37,7 +47,7 @@ export function valueOf({ name: stage, said }: Pick<Stage, "name" | "said">, nam
 
 /** What is said of a stage that is not the default: what the next deploy must say again, or take back by saying another. */
 export function departures({ name: stage, said }: Pick<Stage, "name" | "said">): Record<string, string> {
-  const usual = (name: string) => valueOf({ name: stage, said: {} }, name);
+  const usual = (name: string) => valueOf({ name: stage, said: {} }, name) ?? "";
   return Object.fromEntries(Object.entries(said).filter(([name, value]) => unpinned(value) !== usual(name)));
 }
 
@@ -92,6 +102,9 @@ function check(where: string, name: string, value: unknown, faults: string[]): s
   const text = textOf(value);
   if (parameter === undefined) faults.push(`${where}: ${unknown(name)}`);
   else if (text === undefined) faults.push(`${where}: ${name} must be one value.`);
+  // The framework takes a list for no variable of an environment.
+  else if (Array.isArray(value) && !parameter.many)
+    faults.push(`${where}: ${name} must be one value, not a list; write ${name}: ${JSON.stringify(text)}.`);
   else faults.push(...faultsIn(parameter, text).map((fault) => `${where}: ${name} ${fault}.`));
   return text ?? "";
 }
@@ -141,7 +154,8 @@ export function faultsOfUrl(text: string): string[] {
       "does not say whether the connection is encrypted; add ?sslmode=verify-full (or sslmode=disable, for plain text)",
     ];
   }
-  return [];
+  const fault = tlsFault(text);
+  return fault === undefined ? [] : [fault];
 }
 
 /** What is wrong with a connection string beside a CA: without being encrypted there is nothing that it could check. */

@@ -5,7 +5,7 @@ import { afterAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { envExample } from "../../bin/generate/settings.ts";
 import { environmentOf, parameterOf, parameters } from "../../deploy/parameters.ts";
-import { departures, faultsOfCa, readStage, valueOf } from "../../deploy/stage.ts";
+import { departures, faultsOfCa, faultsOfUrl, readStage, valueOf } from "../../deploy/stage.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "waybill-stages-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -27,6 +27,20 @@ test("a stage is what its file says, and over it what the command line does", ()
   ]);
 });
 
+test.each(["../prod", "example", "", "a b", "a_b", "-a", "a.b", "$(id)", "s".repeat(33)])(
+  "no stage is named %j",
+  (name) => {
+    expect(() => readStage(name, [], folder)).toThrow(`No stage can be named ${JSON.stringify(name)}`);
+  },
+);
+
+test("a connection string has a word of libpq for its encryption", () => {
+  expect(faultsOfUrl("postgres://u@db.example/d?sslmode=verify_full")).toEqual([
+    expect.stringContaining("has sslmode=verify_full, which must be one of disable, allow,"),
+  ]);
+  expect(faultsOfUrl("postgres://u@db.example/d?sslmode=verify-full")).toEqual([]);
+});
+
 test("a stage without a file is the defaults", () => {
   const other = readStage("other", [], folder);
 
@@ -44,6 +58,7 @@ test.each([
   ["anthropicApiKey: sk-1", "is a secret, and belongs into Secrets Manager"],
   ["leaseSeconds: 0", "leaseSeconds must be a whole number from 1 to 3600"],
   ["leaseSeconds: {a: 1}", "leaseSeconds must be one value"],
+  ["approvalRequired: [infra.*, code.*]", 'must be one value, not a list; write approvalRequired: "infra.*,code.*"'],
   ["authorization: aws_iam", 'authorization must be one of "AWS_IAM", "NONE"'],
   ["network: private", 'network must be one of "public", "vpc"'],
   ["network: vpc", "network: vpc needs subnetIds, such as subnetIds: subnet-1,subnet-2"],
@@ -86,6 +101,10 @@ test("a deploy must say again what departs from the defaults, the version of an 
   ]);
 
   expect(departures({ name: "prod", said })).toEqual({ leaseSeconds: "90" });
+});
+
+test("what was taken back by saying nothing need not be said for ever", () => {
+  expect(departures({ name: "prod", said: { approvalRequired: "", alarmEmail: "" } })).toEqual({});
 });
 
 test("every variable of .env.example that functions read can be set, or is given by the deployment", () => {
