@@ -124,6 +124,8 @@ function tellTls(url: string): string[] {
   if (mode === "verify-full") return [];
   if (mode === null || mode === "disable")
     return ["! sslmode=verify-full would encrypt the connection, and check whose it is"];
+  if (mode === "allow" || mode === "prefer")
+    return [`! sslmode=${mode} encrypts only where the server can, and checks nothing; verify-full does both`];
   return [`! sslmode=${mode} encrypts and does not check whose certificate it is; verify-full does`];
 }
 

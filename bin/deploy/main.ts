@@ -10,7 +10,7 @@ import { invokeMigrate, migrationStatus, standing } from "./migration.ts";
 import { remove } from "./remove.ts";
 import { rollback } from "./rollback.ts";
 import { smoke } from "./smoke.ts";
-import { needStack } from "./stack.ts";
+import { asDeployed, needStack } from "./stack.ts";
 import { ours, quoted, type Target } from "./target.ts";
 import { migrateUp, plan, stepsOf, tellDone, up, type Wish } from "./up.ts";
 
@@ -55,7 +55,7 @@ const COMMANDS: Record<string, (target: Target, words: string[], given: Given) =
     await checkCredentials(target);
     const stack = await needStack(target);
     console.log(`${stack.name} in ${target.region}: ${stack.status}`);
-    for (const line of tellAddresses(target, stack)) console.log(line);
+    for (const line of tellAddresses(await asDeployed(target), stack)) console.log(line);
   },
   rollback: async (target, _, { to, wish }) => {
     if ((await rollback(target, to, wish.yes)) !== undefined) await see(target);
@@ -64,12 +64,14 @@ const COMMANDS: Record<string, (target: Target, words: string[], given: Given) =
 };
 
 async function see(target: Target): Promise<void> {
+  await needStack(target);
   console.log("\nOne piece of work through it:");
-  await smoke(target);
+  await smoke(await asDeployed(target));
 }
 
 async function migrate(target: Target, [name = "up", ...more]: string[], { to, wish }: Given): Promise<void> {
   if (more.length > 0) throw new WrongUse(`One command at a time, not also ${more.join(" ")}.`);
+  if (name === "sql") throw new WrongUse("sql needs no stage. For the SQL of the migrations: npm run migrate -- sql");
   const asked = asArgument(() => parseCommand({ command: name, to }));
   if ((name === "down" || name === "redo") && to === undefined) {
     throw new WrongUse(`${name} wants --to TARGET: the last migration that stays, by name or number, or 0 for none.`);

@@ -7,16 +7,17 @@ import { withPrompt } from "./prompt.ts";
 import { tellMessages } from "./queues.ts";
 import { serverless } from "./serverless.ts";
 import { smokeQueueOf } from "./smoke.ts";
-import { needStack, type Stack } from "./stack.ts";
+import { asDeployed, needStack, type Stack } from "./stack.ts";
 import { flagsOf, ours, type Target, valueOfTarget } from "./target.ts";
 
 /**
  * Takes a stage away, once whoever asks for it has seen what goes and what stays, and has typed its name or said --yes. Throws Failed where
  * the stack is protected, or where policies of it are still attached, with the commands that detach them.
  */
-export async function remove(target: Target, yes: boolean): Promise<void> {
-  await checkCredentials(target);
-  const stack = await needStack(target);
+export async function remove(asked: Target, yes: boolean): Promise<void> {
+  await checkCredentials(asked);
+  const stack = await needStack(asked);
+  const target = await asDeployed(asked);
   if (stack.protected) {
     throw new Failed(
       `${stack.name} is protected. Say deletionProtection: false in ${target.stage.file}, then: ${ours(target)} && ${ours(target, "remove")}`,

@@ -42,6 +42,12 @@ export async function deployedTemplate(target: Target): Promise<Template> {
   return JSON.parse(TemplateBody) as Template;
 }
 
+/** The target as its stack was deployed, whatever the stage's file says meanwhile; as it is where the stack does not say. */
+export async function asDeployed(target: Target): Promise<Target> {
+  const said = (await deployedTemplate(target)).Metadata?.Waybill?.parameters;
+  return said === undefined ? target : { ...target, stage: { ...target.stage, said } };
+}
+
 function clientOf({ region }: Target): CloudFormationClient {
   return new CloudFormationClient({ region });
 }

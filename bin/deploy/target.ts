@@ -67,7 +67,7 @@ export async function resolve(target: Target): Promise<Resolved> {
   if (secure.length > 0) {
     throw new Failed(
       `${secure.join(" and ")} is a SecureString, which CloudFormation does not put into a function's environment. It holds no ` +
-        `secret: store it as a String.\n${secure.map((path) => putCommand(region, path, "… --overwrite")).join("\n")}`,
+        `secret: store it as a String.\n${secure.map((path) => deleteCommand(region, path) + putCommand(region, path, "…")).join("\n")}`,
     );
   }
   const texts = new Map(values.map(({ name, value }) => [name, value.replaceAll(REFERENCE, textIn(found))]));
@@ -110,6 +110,11 @@ function missingText(target: Target, paths: string[]): string {
     `Put them there, say others in ${stage.file}, or have them made: ${ours(target, "--create-secrets")}`,
     "The connection string carries no password; the secret holds it.",
   ].join("\n");
+}
+
+/** SSM does not change the type of a parameter that is there. */
+function deleteCommand(region: string, path: string): string {
+  return `  aws ssm delete-parameter --region ${region} --name ${path} &&\n`;
 }
 
 function putCommand(region: string, path: string, value: string): string {

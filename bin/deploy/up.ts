@@ -9,7 +9,7 @@ import { tellMessages } from "./queues.ts";
 import { createSecrets } from "./secrets.ts";
 import { serverless } from "./serverless.ts";
 import { deployedTemplate, findStack, needStack, type Stack } from "./stack.ts";
-import { flagsOf, ours, type Resolved, resolve, stackOf, type Target } from "./target.ts";
+import { flagsOf, ours, type Resolved, resolve, stackOf, type Target, valueOfTarget } from "./target.ts";
 
 /** What whoever deploys says of it beside the stage. */
 export type Wish = {
@@ -59,9 +59,25 @@ export async function up(target: Target, wish: Wish): Promise<Stack> {
   const { resolved, stack } = await plan(target, wish);
   const code = await serverless(stepsOf(target, resolved.pinned).deploy);
   if (code !== 0) throw new Failed(await deployFailure(target, stack, code));
-  console.log(`\nMigrating ${databaseIn(resolved.textOf("databaseUrl"))}`);
+  const wanted = databaseIn(resolved.textOf("databaseUrl"));
+  const { database } = await migrationStatus(target);
+  if (databaseIn(database) !== wanted) throw new Failed(notArrived(target, databaseIn(database), wanted));
+  console.log(`\nMigrating ${wanted}`);
   await migrateUp(target);
   return await needStack(target);
+}
+
+/** An SSM parameter that was deleted and made again has the version that the stack knows: to CloudFormation nothing has changed. */
+export function notArrived(target: Target, database: string, wanted: string): string {
+  const value = valueOfTarget(target, "databaseUrl");
+  const name = /resolve:ssm:([^}:]+)/.exec(value)?.[1];
+  const put = `aws ssm put-parameter --region ${target.region} --overwrite --name ${name}`;
+  const get = `aws ssm get-parameter --region ${target.region} --name ${name} --query Parameter.Value --output text`;
+  const todo = name === undefined ? "" : `${put} --value "$(${get})" && `;
+  return (
+    `The functions have the database ${database} still, not ${wanted}: what ${value} stands for has changed, and its version has not. ` +
+    `No migration ran. Have it arrive: ${todo}${ours(target)}`
+  );
 }
 
 /** Migrates a stage's database up, and says what was done. */

@@ -56,6 +56,13 @@ test("a server without TLS is refused where TLS is asked for, however far away i
   await expect(failed).rejects.toThrow(`Then: npm run deploy -- ${AGAIN}`);
 });
 
+test("what may be encrypted is not told to be", async () => {
+  expect(await told(`${OWN}?sslmode=prefer`)).toEqual([
+    expect.stringContaining("plain text"),
+    "! sslmode=prefer encrypts only where the server can, and checks nothing; verify-full does both",
+  ]);
+});
+
 test("a database that is not there is refused with where the connection string stands", async () => {
   const url = new URL(OWN);
   url.pathname = "/nowhere";

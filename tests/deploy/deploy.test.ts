@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { ours, type Target } from "../../bin/deploy/target.ts";
-import { standsAfter } from "../../bin/deploy/up.ts";
+import { notArrived, standsAfter } from "../../bin/deploy/up.ts";
 import { readStage } from "../../deploy/stage.ts";
 
 /** Runs the command with credentials of nobody. */
@@ -34,9 +34,11 @@ test.each([
   [[...WHERE, "--param", "databaseUrl=mysql://u@h/d"], 2, "must start with postgres://"],
   [[...WHERE, "--force"], 2, "Unknown option '--force'"],
   [["upp", ...WHERE], 2, "There is no command upp."],
+  [["--stage", "../prod", "--region", "eu-central-1"], 2, 'No stage can be named "../prod"'],
   [["plan", "now", ...WHERE], 2, "not also now"],
   [["migrate", "down", ...WHERE], 2, "down wants --to TARGET"],
   [["migrate", "redo", "--yes", ...WHERE], 2, "redo wants --to TARGET"],
+  [["migrate", "sql", ...WHERE], 2, "npm run migrate -- sql"],
   [["migrate", "sideways", ...WHERE], 2, "command must be one of"],
   [WHERE, 1, "No AWS credentials were found"],
   [["rollback", ...WHERE], 1, "No AWS credentials were found"],
@@ -53,6 +55,17 @@ test("a command that is printed names stage, region and parameters", () => {
 
   expect(ours(target, "migrate up")).toBe(
     "npm run deploy -- migrate up --stage two --region us-gov-west-1 --param 'nodeOptions=--a b'",
+  );
+});
+
+test("a connection string that did not arrive is told with the commands that have it arrive", () => {
+  const target: Target = { stage: readStage("two"), region: "eu-central-1", params: [] };
+  const name = "--region eu-central-1 --name /waybill/two/database-url";
+
+  const told = notArrived(target, "old:5432/d", "new:5432/d");
+  expect(told).toContain("The functions have the database old:5432/d still, not new:5432/d");
+  expect(told).toContain(
+    `aws ssm put-parameter --region eu-central-1 --overwrite --name /waybill/two/database-url --value "$(aws ssm get-parameter ${name} --query Parameter.Value --output text)" && npm run deploy -- --stage two --region eu-central-1`,
   );
 });
 
