@@ -81,7 +81,7 @@ const own: Parameter[] = [
     name: "network",
     default: "public",
     takes: z.enum(["public", "vpc"]),
-    says: "vpc: the functions are in subnets, which need a way to SQS, Secrets Manager, X-Ray and the LLM vendors.",
+    says: "vpc: the functions are in subnets, which need a way to the database, SQS, Secrets Manager and the LLM vendors.",
   },
   {
     name: "subnetIds",

@@ -120,7 +120,7 @@ function other(env: string, value: string, says: string): Told {
 }
 
 const HEAD =
-  "Every variable, with its default where it has one. Made of the settings' declarations by npm run generate; do not edit. A deploy sets them in serverless.yml, `npm start` and `npm run demo` set what they need by themselves. `docker compose` reads a copy of this file named .env, and hands on all but what it decides itself: " +
+  "Every variable, with its default where it has one. Made of the settings' declarations by npm run generate; do not edit. A deploy sets them from deploy/stages/NAME.yml, `npm start` and `npm run demo` set what they need by themselves. `docker compose` reads a copy of this file named .env, and hands on all but what it decides itself: " +
   `${DECIDED_BY_COMPOSE.join(", ")}. Other programs read the environment:`;
 
 /** A variable that two programs read is told once, where it comes first and as it is there. */
