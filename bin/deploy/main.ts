@@ -36,31 +36,49 @@ Environment: AWS_REGION, AWS credentials as the AWS CLI finds them; WAYBILL_API_
 
 type Given = { to: string | undefined; wish: Wish };
 
-const COMMANDS: Record<string, (target: Target, words: string[], given: Given) => Promise<void>> = {
-  up: async (target, _, { wish }) => {
-    const stack = await up(target, wish);
-    await see(target);
-    tellDone(target, stack);
+type Run = (target: Target, words: string[], given: Given) => Promise<void>;
+
+/** Each command with the options that it takes beside --stage, --region and --param. */
+const COMMANDS: Record<string, { takes: string[]; run: Run }> = {
+  up: {
+    takes: ["create-secrets", "unreached", "yes", "dry-run"],
+    run: async (target, _, { wish }) => {
+      const stack = await up(target, wish);
+      await see(target);
+      tellDone(target, stack);
+    },
   },
-  plan: async (target, _, { wish }) => {
-    await plan(target, wish);
-    console.log(`\nNothing was changed. Have it so: ${ours(target)}`);
+  plan: {
+    takes: ["create-secrets", "unreached", "yes"],
+    run: async (target, _, { wish }) => {
+      await plan(target, wish);
+      console.log(`\nNothing was deployed. Have it so: ${ours(target)}`);
+    },
   },
-  migrate,
-  smoke: async (target) => {
-    await checkCredentials(target);
-    await see(target);
+  migrate: { takes: ["to", "yes"], run: migrate },
+  smoke: {
+    takes: [],
+    run: async (target) => {
+      await checkCredentials(target);
+      await see(target);
+    },
   },
-  info: async (target) => {
-    await checkCredentials(target);
-    const stack = await needStack(target);
-    console.log(`${stack.name} in ${target.region}: ${stack.status}`);
-    for (const line of tellAddresses(await asDeployed(target), stack)) console.log(line);
+  info: {
+    takes: [],
+    run: async (target) => {
+      await checkCredentials(target);
+      const stack = await needStack(target);
+      console.log(`${stack.name} in ${target.region}: ${stack.status}`);
+      for (const line of tellAddresses(await asDeployed(target), stack)) console.log(line);
+    },
   },
-  rollback: async (target, _, { to, wish }) => {
-    if ((await rollback(target, to, wish.yes)) !== undefined) await see(target);
+  rollback: {
+    takes: ["to", "yes"],
+    run: async (target, _, { to, wish }) => {
+      if ((await rollback(target, to, wish.yes)) !== undefined) await see(target);
+    },
   },
-  remove: async (target, _, { wish }) => await remove(target, wish.yes),
+  remove: { takes: ["yes"], run: async (target, _, { wish }) => await remove(target, wish.yes) },
 };
 
 async function see(target: Target): Promise<void> {
@@ -71,8 +89,8 @@ async function see(target: Target): Promise<void> {
 
 async function migrate(target: Target, [name = "up", ...more]: string[], { to, wish }: Given): Promise<void> {
   if (more.length > 0) throw new WrongUse(`One command at a time, not also ${more.join(" ")}.`);
-  if (name === "sql") throw new WrongUse("sql needs no stage. For the SQL of the migrations: npm run migrate -- sql");
   const asked = asArgument(() => parseCommand({ command: name, to }));
+  if (name === "sql") throw new WrongUse("sql asks no database, and no stage: npm run migrate -- sql");
   if ((name === "down" || name === "redo") && to === undefined) {
     throw new WrongUse(`${name} wants --to TARGET: the last migration that stays, by name or number, or 0 for none.`);
   }
@@ -104,6 +122,21 @@ function readTarget(stage: string | undefined, region: string, params: string[])
   return { stage: asArgument(() => readStage(stage, params)), region, params };
 }
 
+/** Options that a command does not take must not be passed over: --to without rollback would deploy. */
+function refuseOthers(name: string, takes: readonly string[], values: Record<string, unknown>): void {
+  const common = ["stage", "region", "param"];
+  const given = Object.keys(values).filter((option) => values[option] !== undefined && values[option] !== false);
+  const other = given.find((option) => !common.includes(option) && !takes.includes(option));
+  if (other !== undefined) throw new WrongUse(`${name} takes no --${other}.`);
+}
+
+/** What AWS has refused where nobody expected it, such as for a right that is missing, in words; any other error as it is. */
+function inWords(error: unknown, again: string): unknown {
+  if (!(error instanceof Error && "$metadata" in error)) return error;
+  const refused = `AWS refused a call (${error.name}): ${error.message}`;
+  return new Failed(`${refused}\nWhat was done before it stays. Once that is mended: ${again}`, { cause: error });
+}
+
 function tellSteps(target: Target): void {
   const steps = stepsOf(target);
   for (const args of [steps.package, steps.deploy]) console.log(`serverless ${args.map(quoted).join(" ")}`);
@@ -125,8 +158,9 @@ if (import.meta.main) {
     },
     positionals: true,
     run: async ({ values, positionals: [name = "up", ...words] }) => {
-      const run = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-      if (run === undefined) throw new WrongUse(`There is no command ${name}.`);
+      const asked = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+      if (asked === undefined) throw new WrongUse(`There is no command ${name}.`);
+      refuseOthers(name, asked.takes, values);
       if (name !== "migrate" && words.length > 0)
         throw new WrongUse(`One command at a time, not also ${words.join(" ")}.`);
       const target = readTarget(values.stage, values.region, values.param);
@@ -135,7 +169,11 @@ if (import.meta.main) {
       process.env["LOG_LEVEL"] ||= "error";
       process.env["AWS_REGION"] = target.region;
       const { yes, unreached, "create-secrets": createSecrets } = values;
-      await run(target, words, { to: values.to, wish: { yes, unreached, createSecrets } });
+      try {
+        await asked.run(target, words, { to: values.to, wish: { yes, unreached, createSecrets } });
+      } catch (error) {
+        throw inWords(error, ours(target, name === "up" ? "" : [name, ...words].join(" ")));
+      }
     },
   });
 }

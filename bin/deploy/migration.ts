@@ -17,13 +17,19 @@ const LOOK_EVERY_MS = 5_000;
  */
 export async function invokeMigrate(target: Target, command: Partial<MigrateCommand>): Promise<Answer> {
   const answer = await call(target, command).catch(async (error: unknown) => {
-    if (error instanceof Failed || command.command === "status") throw error;
+    if (error instanceof Failed || command.command === "status" || isRefusal(error)) throw error;
     console.log(`The call was cut (${(error as Error).message}). The function goes on; waiting for its end.`);
     const { running, ...status } = await waitForEnd(target);
     const todo = `Look at the function's log if that is not what you want (npx serverless logs -f migrate ${where(target)})`;
     throw new Failed(`${standing(status)} ${todo}, or go on with: ${ours(target, "migrate up")}`, { cause: error });
   });
   return answer;
+}
+
+/** Lambda has answered that it does not call the function: it does not run. */
+function isRefusal(error: unknown): boolean {
+  const { $metadata: { httpStatusCode = 0 } = {} } = error as { $metadata?: { httpStatusCode?: number } };
+  return httpStatusCode >= 400 && httpStatusCode < 500;
 }
 
 /** Where a stage's database stands. Throws Failed where the function cannot say. */
@@ -71,11 +77,16 @@ async function failure(target: Target, command: Partial<MigrateCommand>, text: s
   return `The migrate function failed: ${errorMessage}\n${stands}${long}\n${log}\nMend it, then: ${again}`;
 }
 
+/** What has cut the call may cut a look too: only the last counts. */
 async function waitForEnd(target: Target): Promise<Answer<Status>> {
-  for (;;) {
+  for (const until = performance.now() + PATIENCE_MS; ; ) {
     await sleep(LOOK_EVERY_MS);
-    const status = await migrationStatus(target);
-    if (!status.running) return status;
+    const isLast = performance.now() > until;
+    const status = await migrationStatus(target).catch((error: unknown) => {
+      if (isLast || error instanceof Failed || isRefusal(error)) throw error;
+      return undefined;
+    });
+    if (status !== undefined && (isLast || !status.running)) return status;
   }
 }
 

@@ -1,5 +1,9 @@
-import { spawnSync } from "node:child_process";
-import { expect, test } from "vitest";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import { expect, onTestFinished, test } from "vitest";
 import { ours, type Target } from "../../bin/deploy/target.ts";
 import { notArrived, standsAfter } from "../../bin/deploy/up.ts";
 import { readStage } from "../../deploy/stage.ts";
@@ -40,6 +44,12 @@ test.each([
   [["migrate", "redo", "--yes", ...WHERE], 2, "redo wants --to TARGET"],
   [["migrate", "sql", ...WHERE], 2, "npm run migrate -- sql"],
   [["migrate", "sideways", ...WHERE], 2, "command must be one of"],
+  [["migrate", "sql", ...WHERE], 2, "npm run migrate -- sql"],
+  [["--to", "1764500000000", ...WHERE], 2, "up takes no --to."],
+  [["remove", "--dry-run", ...WHERE], 2, "remove takes no --dry-run."],
+  [["smoke", "--create-secrets", ...WHERE], 2, "smoke takes no --create-secrets."],
+  [["--stage", "a/b", "--region", "eu-central-1"], 2, 'not "a/b"'],
+  [["--stage", "new_x", "--region", "eu-central-1"], 2, 'not "new_x"'],
   [WHERE, 1, "No AWS credentials were found"],
   [["rollback", ...WHERE], 1, "No AWS credentials were found"],
   [["remove", ...WHERE], 1, "No AWS credentials were found"],
@@ -48,6 +58,29 @@ test.each([
 
   expect(stderr).toContain(message);
   expect({ status, stdout }).toEqual({ status: exit, stdout: "" });
+});
+
+test("what AWS refuses is told in words, with the command that goes on", async () => {
+  const server = createServer((_, response) => {
+    response.writeHead(404, { "x-amzn-errortype": "ResourceNotFoundException" });
+    response.end(JSON.stringify({ Message: "Function not found: waybill-prod-migrate" }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  const env = {
+    PATH: process.env["PATH"],
+    AWS_ACCESS_KEY_ID: "test",
+    AWS_SECRET_ACCESS_KEY: "test",
+    AWS_ENDPOINT_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  };
+  const child = spawn(process.execPath, ["bin/deploy/main.ts", "migrate", "status", ...WHERE], { env });
+  const [said, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
+
+  expect(said.trim()).toBe(
+    "AWS refused a call (ResourceNotFoundException): Function not found: waybill-prod-migrate\n" +
+      "What was done before it stays. Once that is mended: npm run deploy -- migrate status --stage prod --region eu-central-1",
+  );
+  expect(code).toBe(1);
 });
 
 test("a command that is printed names stage, region and parameters", () => {

@@ -76,6 +76,29 @@ test("a refusal of Lambda is not tried again either", async () => {
   expect(calls.filter(({ command }) => command === "down")).toHaveLength(1);
 }, 30_000);
 
+test("a call that Lambda refuses is not waited for: nothing runs", async () => {
+  const calls = await lambda((_, response) => {
+    response.statusCode = 403;
+    response.setHeader("x-amzn-errortype", "AccessDeniedException");
+    say(response, { Message: "You may not." });
+  });
+
+  await expect(invokeMigrate(target, { command: "up" })).rejects.toThrow("You may not.");
+  expect(calls).toHaveLength(1);
+});
+
+test("a look that is cut, too, is made again", { timeout: 30_000 }, async () => {
+  vi.spyOn(console, "log").mockImplementation(() => {});
+  let looks = 0;
+  await lambda(({ command }, response, request) => {
+    if (command === "status" && ++looks > 1) return say(response, { ...status, running: false });
+    request.socket.destroy();
+  });
+
+  await expect(invokeMigrate(target, { command: "up" })).rejects.toThrow("is at 0011_bounds; 1 pending.");
+  expect(looks).toBe(2);
+});
+
 test("a migration that fails is told with where the database stands and the whole command that goes on", async () => {
   await lambda(({ command }, response) =>
     command === "status" ? say(response, { ...status, running: false }) : fail(response, "0012_x.up.sql:3 failed: no."),

@@ -70,7 +70,7 @@ export const firstTrials: Trial[] = [
     name: "again",
     says: "a deploy without a change says so, and the work of before is still there",
     run: async (world) => {
-      await world.expect(["plan"], 0, ["nothing but the functions' code", "Nothing was changed."]);
+      await world.expect(["plan"], 0, ["nothing but the functions' code", "Nothing was deployed."]);
       const { status } = await (await world.api())("GET", "/health");
       must(status === 200, `GET /health answers ${status}.`);
       return `no change planned; health ${status}`;
