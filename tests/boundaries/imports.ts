@@ -247,8 +247,15 @@ export const FOLDERS: Record<string, Row> = {
   ),
 
   // What is tried by hand, on machines that have what it takes.
-  "trials/aws": program(["bin/deploy", "deploy", "localstack/parts", "lib/terminal"], ["@aws-sdk/*", "postgres"]),
-  "trials/compose": program(["localstack", "localstack/parts", "lib/terminal"], ["@aws-sdk/client-sqs", "p-limit"]),
+  trials: program(["lib/terminal"]),
+  "trials/aws": program(
+    ["bin/deploy", "deploy", "localstack/parts", "lib/terminal", "trials"],
+    ["@aws-sdk/*", "postgres"],
+  ),
+  "trials/compose": program(
+    ["localstack", "localstack/parts", "lib/terminal", "trials"],
+    ["@aws-sdk/client-sqs", "p-limit"],
+  ),
 };
 
 /** What a person who meets a refusal is told first: the reason of the rule. The first that fits counts. */

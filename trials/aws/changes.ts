@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { GetFunctionConfigurationCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { must } from "./must.ts";
+import { must } from "../must.ts";
 import type { Trial } from "./trial.ts";
 import type { World } from "./world.ts";
 

@@ -1,5 +1,5 @@
 import { findStack } from "../../bin/deploy/stack.ts";
-import { must } from "./must.ts";
+import { must } from "../must.ts";
 import type { Trial } from "./trial.ts";
 
 /** From an account that has nothing to a stage that is up. */

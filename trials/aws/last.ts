@@ -1,6 +1,6 @@
 import { AttachUserPolicyCommand, DetachUserPolicyCommand } from "@aws-sdk/client-iam";
 import { findStack } from "../../bin/deploy/stack.ts";
-import { must } from "./must.ts";
+import { must } from "../must.ts";
 import { withSomebody } from "./somebody.ts";
 import type { Trial } from "./trial.ts";
 

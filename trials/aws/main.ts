@@ -1,7 +1,7 @@
 // npm run try:aws: the whole life of a deployment on an emulator of AWS, from an empty account to removal.
-import { styleText } from "node:util";
-import { command, WrongUse } from "../../lib/terminal/command.ts";
+import { command } from "../../lib/terminal/command.ts";
 import { showDuration } from "../../lib/terminal/rows.ts";
+import { needNames, tellTrials, tryEach } from "../try-each.ts";
 import { changeTrials } from "./changes.ts";
 import { firstTrials } from "./first.ts";
 import { lastTrials } from "./last.ts";
@@ -26,12 +26,9 @@ process.exit(
       list: { type: "boolean", default: false },
     },
     run: async ({ values: { skip, list } }) => {
-      const unknown = skip.find((name) => TRIALS.every((trial) => trial.name !== name));
-      if (unknown !== undefined) throw new WrongUse(`There is no trial ${unknown}. See: npm run try:aws -- --list`);
-      const trials = TRIALS.filter(({ name }) => !skip.includes(name));
-      if (!list) return await tryAll(trials);
-      for (const { name, says } of trials) console.log(`${name.padEnd(18)} ${says}`);
-      return 0;
+      if (list) return tellTrials(TRIALS);
+      needNames(TRIALS, skip, "try:aws");
+      return await tryAll(TRIALS.filter(({ name }) => !skip.includes(name)));
     },
   }),
 );
@@ -39,28 +36,12 @@ process.exit(
 async function tryAll(trials: readonly Trial[]): Promise<number> {
   const began = performance.now();
   const world = await World.make();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => {
-      console.log(`\nStopped by ${signal}. Removing the stages …`);
-      void world.remove().finally(() => process.exit(130));
-    });
-  }
-  let passed = 0;
-  for (const trial of trials) passed += (await tryOne(world, trial)) ? 1 : 0;
+  const passed = await tryEach(
+    trials,
+    async (trial) => await trial.run(world),
+    async () => await world.remove(),
+  );
   await world.remove();
   console.log(`\n${passed} of ${trials.length} passed in ${showDuration(performance.now() - began)}.`);
   return passed === trials.length ? 0 : 1;
-}
-
-async function tryOne(world: World, { name, says, run }: Trial): Promise<boolean> {
-  const began = performance.now();
-  const took = () => styleText("dim", showDuration(performance.now() - began));
-  try {
-    const seen = await run(world);
-    console.log(`${styleText("green", "✓")} ${name}: ${says}: ${seen} ${took()}`);
-    return true;
-  } catch (error) {
-    console.log(`${styleText("red", "✗")} ${name}: ${says}: ${(error as Error).message} ${took()}`);
-    return false;
-  }
 }

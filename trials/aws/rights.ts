@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { apiOf } from "../../bin/deploy/api.ts";
-import { must } from "./must.ts";
+import { must } from "../must.ts";
 import { type Somebody, withSomebody } from "./somebody.ts";
 import type { Trial } from "./trial.ts";
 import type { World } from "./world.ts";

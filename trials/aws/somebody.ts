@@ -6,7 +6,7 @@ import {
   DeleteUserCommand,
   DetachUserPolicyCommand,
 } from "@aws-sdk/client-iam";
-import { must } from "./must.ts";
+import { must } from "../must.ts";
 import type { World } from "./world.ts";
 
 /** Somebody who has one policy of the stage and nothing else. */

@@ -9,12 +9,12 @@ import { DeleteParametersCommand, PutParameterCommand, SSMClient } from "@aws-sd
 import postgres from "postgres";
 import { type Api, apiOf } from "../../bin/deploy/api.ts";
 import { findStack, needStack, type Stack } from "../../bin/deploy/stack.ts";
-import type { Target } from "../../bin/deploy/target.ts";
+import { ours, type Target } from "../../bin/deploy/target.ts";
 import { readStage } from "../../deploy/stage.ts";
 import { Failed } from "../../lib/terminal/command.ts";
 import { freePort } from "../../localstack/parts/ports.ts";
 import { type LocalPostgres, startPostgres } from "../../localstack/parts/postgres.ts";
-import { must } from "./must.ts";
+import { must } from "../must.ts";
 
 /** What a command of the deployment did. */
 export type Ran = { code: number; said: string };
@@ -32,9 +32,11 @@ export class World {
   readonly #ssm = new SSMClient({ region: this.region });
   readonly #secrets = new SecretsManagerClient({ region: this.region });
   readonly #postgres: LocalPostgres;
+  readonly #dataDir: string;
 
-  private constructor(server: LocalPostgres) {
+  private constructor(server: LocalPostgres, dataDir: string) {
     this.#postgres = server;
+    this.#dataDir = dataDir;
   }
 
   /** Throws Failed where AWS_ENDPOINT_URL names no emulator, or the stages of a run are there already. */
@@ -46,26 +48,32 @@ export class World {
           "Lambda, API Gateway, SQS, IAM). Start one and name it: AWS_ENDPOINT_URL=http://127.0.0.1:… npm run try:aws",
       );
     }
-    const port = await freePort();
-    const server = await startPostgres({
-      dataDir: mkdtempSync(join(tmpdir(), "waybill-aws-pg-")),
-      port,
-      durable: false,
-    });
-    const world = new World(server);
-    for (const stage of [world.stage, world.second]) {
-      const file = world.fileOf(stage);
-      const stack = await findStack(world.target(stage));
-      if (stack === undefined && !existsSync(file)) continue;
-      await server.stop();
+    const dataDir = mkdtempSync(join(tmpdir(), "waybill-aws-pg-"));
+    const world = new World(await startPostgres({ dataDir, port: await freePort(), durable: false }), dataDir);
+    try {
+      await world.#refuseLeftovers();
+      await world.sql("postgres", async (sql) => {
+        for (const name of DATABASES) await sql.unsafe(`create database ${name}`);
+      });
+      return world;
+    } catch (error) {
+      await world.#end();
+      throw error;
+    }
+  }
+
+  /** Throws Failed with the command that takes away what a run that was cut has left. */
+  async #refuseLeftovers(): Promise<void> {
+    for (const stage of [this.stage, this.second]) {
+      const file = this.fileOf(stage);
+      if (existsSync(file)) throw new Failed(`${file} is there already: a run that was cut? Take it away: rm ${file}`);
+      const target = this.target(stage);
+      const stack = await findStack(target);
+      if (stack === undefined) continue;
       throw new Failed(
-        `${stack === undefined ? file : stack.name} is there already: a run that was cut? Take it away first.`,
+        `${stack.name} is there already: a run that was cut? Take it away: ${ours(target, "remove --yes")}`,
       );
     }
-    await world.sql("postgres", async (sql) => {
-      for (const name of DATABASES) await sql.unsafe(`create database ${name}`);
-    });
-    return world;
   }
 
   target(stage = this.stage): Target {
@@ -154,7 +162,11 @@ export class World {
           .catch(() => {});
       }
     }
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
     await this.#postgres.stop();
-    rmSync(this.folder, { recursive: true, force: true });
+    for (const folder of [this.folder, this.#dataDir]) rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -1,7 +1,8 @@
 // What must hold of the containers themselves, whatever they run.
+import { must } from "../must.ts";
 import { run } from "./engine.ts";
 import type { Inspected, Stack } from "./stack.ts";
-import { must, type Trial } from "./trial.ts";
+import type { Trial } from "./trial.ts";
 
 /** Runs as root, for its image offers nothing else; with one right of root's. */
 const ROOT_SERVICES = ["localstack"];
@@ -13,9 +14,10 @@ const hardened: Trial = {
   run: async (stack) => {
     const services = await stack.services();
     for (const service of services) {
-      const fault = faultOf(service, await stack.inspect(service));
+      const inspected = await stack.inspect(service);
+      const fault = faultOf(service, inspected);
       must(fault === undefined, `${service}: ${fault}`);
-      if ((await stack.inspect(service)).State.Status !== "running") continue;
+      if (inspected.State.Status !== "running") continue;
       const user = (await stack.exec(service, "id", "-u")).trim();
       must((user === "0") === ROOT_SERVICES.includes(service), `${service} runs as user ${user}`);
     }
@@ -54,7 +56,7 @@ const secrets = async () => {
 };
 (async () => {
   await Promise.all([reach("postgres", 5432), reach("rabbitmq", 15672), reach("functions", 3002), secrets()]);
-  for (const [name, value] of Object.entries(process.env)) if (/PASSWORD|DATABASE|AWS_/.test(name)) found.push("the variable " + name);
+  for (const [name, value] of Object.entries(process.env)) if (/PASSWORD|DATABASE/.test(name)) found.push("the variable " + name);
   for (const folder of ["/app", "/etc", "/usr/local/bin"]) {
     try { fs.writeFileSync(folder + "/trial", ""); found.push("it can write to " + folder); } catch {}
   }
@@ -67,13 +69,9 @@ const isolated: Trial = {
   says: "a command that an agent runs reaches no database, no password and no function but by the HTTP API, and cannot write to the image",
   variant: "sqs",
   run: async (stack) => {
-    const said = await stack.exec("agent-code", "node", "-e", SNOOP);
     // Not as work: the rule against arguments that lead outside would refuse it, which is no wall.
-    const found = said
-      .replace(/the variable AWS_\w+(, )?/g, "")
-      .trim()
-      .replace(/,$/, "");
-    must(found === "nothing" || found === "", `it found ${found}`);
+    const found = (await stack.exec("agent-code", "node", "-e", SNOOP)).trim();
+    must(found === "nothing", `it found ${found}`);
     return "it found nothing";
   },
 };

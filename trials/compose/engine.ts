@@ -4,7 +4,7 @@ import { Failed } from "../../lib/terminal/command.ts";
 /** How a program ended, and what it said on both its outputs. */
 export type Ran = { code: number; out: string };
 
-/** What a program is given beside its arguments. `limitMs`: it is killed then; ten minutes where nobody says. */
+/** What a program is given beside its arguments. `limitMs`: it is killed then; a quarter of an hour where nobody says. */
 export type RunOptions = { env?: NodeJS.ProcessEnv; limitMs?: number; cwd?: string };
 
 const LIMIT_MS = 900_000;

@@ -1,9 +1,10 @@
 // What goes wrong under load, and that all accepted work ends all the same.
 import { setTimeout as sleep } from "node:timers/promises";
+import { must } from "../must.ts";
 import { allWell, memory } from "./containers.ts";
 import { type Amount, load } from "./load.ts";
 import type { Stack, Variant } from "./stack.ts";
-import { must, type Trial } from "./trial.ts";
+import type { Trial } from "./trial.ts";
 
 type Fault = {
   name: string;
@@ -20,7 +21,7 @@ const IN_HAND = 4;
 const STRIKE_MS = 3_000;
 const WELL_MS = 180_000;
 
-const NONE: Fault = { name: "load", says: "under load", strike: async () => {} };
+const NONE: Fault = { name: "load", says: "nothing goes wrong", strike: async () => {} };
 
 const restart = (service: string, endsAgent = false): Fault => ({
   name: `restart-${service}`,

@@ -2,11 +2,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DeleteMessageCommand, ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { ROOT } from "../../localstack/stack.ts";
-import { call, ended, runCommand, submit } from "./client.ts";
+import { must } from "../must.ts";
+import { call, runCommand, submit } from "./client.ts";
 import { allWell, memory } from "./containers.ts";
 import { run } from "./engine.ts";
 import type { Stack, Variant } from "./stack.ts";
-import { must, type Trial } from "./trial.ts";
+import type { Trial } from "./trial.ts";
 
 const start = (variant: Variant, name: string, says: string): Trial => ({
   name,
@@ -174,9 +175,8 @@ const overAmqp: Trial = {
   says: "an agent does work over RabbitMQ",
   variant: "rabbitmq",
   run: async (stack) => {
-    const { task_id } = await runCommand(stack.url, "echo", ["hello"]);
-    const { status } = await ended(stack.url, task_id, 1000);
-    must(status === "completed", `it is ${status}`);
+    const { status, error_message } = await runCommand(stack.url, "echo", ["hello"]);
+    must(status === "completed", `it is ${status}: ${error_message}`);
     return "completed";
   },
 };

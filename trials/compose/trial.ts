@@ -1,16 +1,9 @@
+import type { Named } from "../try-each.ts";
 import type { Amount } from "./load.ts";
 import type { Stack, Variant } from "./stack.ts";
 
 /** One thing that is tried. It answers what it has seen, in a line, and throws what was not as it must be. */
-export type Trial = {
-  name: string;
-  /** What must hold. */
-  says: string;
+export type Trial = Named & {
   variant: Variant;
   run: (stack: Stack, amount: Amount) => Promise<string>;
 };
-
-/** Throws unless it is so. */
-export function must(right: boolean, otherwise: string): void {
-  if (!right) throw new Error(otherwise);
-}
