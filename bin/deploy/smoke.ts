@@ -9,7 +9,7 @@ import { readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
 import { createQueue } from "../../lib/runtime/aws/create-queue.ts";
 import { sqs } from "../../lib/runtime/aws/sqs.ts";
 import { Failed } from "../../lib/terminal/command.ts";
-import { ATTRIBUTES, DEAD_LETTER_ATTRIBUTES, MAX_RECEIVE_COUNT } from "../../lib/wiring/new-queue.ts";
+import { queueNameOf, specOf } from "../../lib/wiring/new-queue.ts";
 import { type Api, apiOf } from "./api.ts";
 import { needStack, type Stack } from "./stack.ts";
 import { ours, type Target, valueOfTarget } from "./target.ts";
@@ -22,7 +22,7 @@ const PATIENCE_MS = 150_000;
 
 /** The queue of the agent that the smoke test runs; it stays between deploys, and goes with the stage. */
 export function smokeQueueOf(target: Target): string {
-  return `${valueOfTarget(target, "prefix")}-agent-${AGENT}`;
+  return queueNameOf(valueOfTarget(target, "prefix"), AGENT);
 }
 
 /**
@@ -37,7 +37,7 @@ export async function smoke(target: Target): Promise<void> {
   try {
     await step(target, "GET /health", async () => await healthy(api));
     agent = await step(target, "an agent", async () => await startSmokeAgent(target, stack, api, folder));
-    const task = await step(target, "POST /work", async () => await submit(api));
+    const task = await step(target, "POST /work", async () => await submitSmoke(api));
     await step(target, `work ${task}`, async () => await completed(api, task));
     await step(target, `GET /work/${task}/output`, async () => {
       const { text } = await api("GET", `/work/${task}/output`);
@@ -81,12 +81,7 @@ async function healthy(api: Api): Promise<void> {
 
 async function startSmokeAgent(target: Target, stack: Stack, api: Api, folder: string): Promise<Agent> {
   const name = smokeQueueOf(target);
-  const queue = await createQueue(sqs, {
-    name,
-    attributes: ATTRIBUTES,
-    maxReceiveCount: MAX_RECEIVE_COUNT,
-    deadLetters: { name: `${name}-dlq`, attributes: DEAD_LETTER_ATTRIBUTES },
-  });
+  const queue = await createQueue(sqs, specOf(name));
   const definition = {
     name: AGENT,
     version: "1.0.0",
@@ -109,13 +104,13 @@ async function startSmokeAgent(target: Target, stack: Stack, api: Api, folder: s
   return startAgent({ name: AGENT, work: { [WORK_TYPE]: say } }, readAgentEnv(1, env));
 }
 
-/** Submits the work, and approves it where it waits for a person; answers its task id. */
-export async function submit(api: Api): Promise<string> {
+/** Submits the one piece of work, approves it where the stage has a person decide, and answers its id. */
+export async function submitSmoke(api: Api): Promise<string> {
   const body = { request_text: "Say that Waybill is up.", work_type: WORK_TYPE, to_agent: AGENT, parameters: {} };
   const { json } = await need(api, "POST", "/work", body);
   const task = json.task_id ?? "";
   // The stage has a person approve everything: this is the deployment's own, and whoever deploys is that person.
-  if (json.status === "pending") await need(api, "POST", `/work/${task}/approve`, { by: "deploy" });
+  if (json.status === "pending") await need(api, "POST", `/work/${task}/approve`, { by: "npm run deploy" });
   return task;
 }
 

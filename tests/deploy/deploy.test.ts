@@ -44,7 +44,6 @@ test.each([
   [["migrate", "redo", "--yes", ...WHERE], 2, "redo wants --to TARGET"],
   [["migrate", "sql", ...WHERE], 2, "npm run migrate -- sql"],
   [["migrate", "sideways", ...WHERE], 2, "command must be one of"],
-  [["migrate", "sql", ...WHERE], 2, "npm run migrate -- sql"],
   [["--to", "1764500000000", ...WHERE], 2, "up takes no --to."],
   [["remove", "--dry-run", ...WHERE], 2, "remove takes no --dry-run."],
   [["smoke", "--create-secrets", ...WHERE], 2, "smoke takes no --create-secrets."],
