@@ -104,7 +104,7 @@ function role(name: FunctionName, spec: FunctionSpec) {
     allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
     ...spec.may.flatMap((right) => STATEMENTS[right]),
   ];
-  const may = (right: Right) => (spec.may as readonly Right[]).includes(right);
+  const may = (right: Right) => spec.may.includes(right);
   const keys = spec.may.length === 0 ? [] : ["${derived:keysPolicy}"];
   // Of a new agent, and of one whose queue SQS has lost.
   const makes = may("find queues") || may("tell agents") ? ["${derived:makeQueuesPolicy}"] : [];
