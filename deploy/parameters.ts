@@ -42,6 +42,9 @@ function throttle(name: string, rate: string, burst: string, what: string): Para
   ];
 }
 
+/** The days that CloudWatch offers to keep logs for (PutRetentionPolicy). */
+const LOG_DAYS = "1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653".split(" ");
+
 /** What a deployment has beside the settings of the functions. */
 const own: Parameter[] = [
   {
@@ -129,7 +132,7 @@ const own: Parameter[] = [
   {
     name: "logRetentionDays",
     default: "30",
-    takes: whole(1, 3653),
+    takes: z.enum(LOG_DAYS),
     says: "How long CloudWatch keeps the logs; one of the numbers of days that it offers, such as 7, 30, 90 or 365.",
   },
   {

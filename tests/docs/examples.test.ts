@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { readStage } from "../../deploy/stage.ts";
 import { readDefinition } from "../../lib/registry/definition-file.ts";
 import { uuidv7 } from "../../lib/runtime/ids.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
@@ -44,9 +45,17 @@ test("the examples in JSON are JSON", () => {
 });
 
 test("the definitions of agents are ones that the registry takes", () => {
-  const read = inLanguage("yaml").map(({ text }) => readDefinition(text));
+  const definitions = inLanguage("yaml").filter(({ page }) => page === "docs/registry.md");
 
-  expect(read).toMatchObject([{ ok: true }]);
+  expect(definitions.map(({ text }) => readDefinition(text))).toMatchObject([{ ok: true }]);
+});
+
+test("the stage that is shown is one that a deploy takes", () => {
+  const shown = inLanguage("yaml").filter(({ page }) => page === "docs/deploy.md");
+  for (const { text } of shown) writeFileSync(join(folder, "prod.yml"), text);
+
+  expect(shown).toHaveLength(1);
+  expect(Object.keys(readStage("prod", [], folder).said).length).toBeGreaterThan(2);
 });
 
 test("the statements are ones that the database takes", async () => {
