@@ -22,7 +22,7 @@ type Service = {
   pull_policy?: string;
   profiles?: string[];
   networks?: string[];
-  user?: string;
+  cap_add?: string[];
   hostname?: string;
   read_only?: boolean;
   cap_drop?: string[];
@@ -154,10 +154,17 @@ test("no service has rights that it does not need, and each bounds its processes
     expect([name, service.pids_limit]).toEqual([name, expect.any(Number)]);
     expect([name, service.logging?.options]).toEqual([name, { "max-size": "10m", "max-file": "3" }]);
   }
-  // What writes to its image, and whose image has no user of its own.
+  // What writes to its image.
   const writing = entries.filter(([, { read_only }]) => read_only !== true).map(([name]) => name);
   expect(writing).toEqual(["rabbitmq", "localstack", "ollama", "ollama-model", "litellm"]);
-  expect([services["postgres"]?.user, services["rabbitmq"]?.user]).toEqual(["postgres", "rabbitmq"]);
+  // What the entry points of these two take to become another user than root, whose folders the volumes are.
+  const become = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"];
+  const added = entries.flatMap(([name, { cap_add }]) => (cap_add === undefined ? [] : [[name, cap_add]]));
+  expect(added).toEqual([
+    ["postgres", become],
+    ["rabbitmq", become],
+    ["localstack", ["DAC_OVERRIDE"]],
+  ]);
 });
 
 test("what an agent runs reaches no database, and no password but the broker's where it speaks AMQP", () => {
