@@ -8,13 +8,15 @@ afterAll(() => vi.unstubAllEnvs());
 
 /** In place of an agent and of the bridge: writes down its environment, and takes four seconds to stop. */
 const SLOW = `
-import { writeFileSync } from "node:fs";
-writeFileSync(import.meta.filename + ".started", JSON.stringify(process.env));
+import { renameSync, writeFileSync } from "node:fs";
 process.on("SIGTERM", () => setTimeout(() => {
   writeFileSync(import.meta.filename + ".stopped", "");
   process.exit(0);
 }, 4000));
 setInterval(() => {}, 1000);
+// Whole, or not there.
+writeFileSync(import.meta.filename + ".written", JSON.stringify(process.env));
+renameSync(import.meta.filename + ".written", import.meta.filename + ".started");
 `;
 const CODE = "agents/code.ts";
 const BRIDGE = "localstack/bridge/main.ts";
