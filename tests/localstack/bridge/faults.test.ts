@@ -145,8 +145,7 @@ describe.skipIf(startOwn === undefined)("the bridge, when everything around it f
       );
     }
     await sending;
-    // Results that were received when SQS stopped come again after the queue's visibility timeout, 180 s.
-    await vi.waitUntil(async () => (await completed()) === WORK, { timeout: 240_000, interval: 100 });
+    await vi.waitUntil(async () => (await completed()) === WORK, { timeout: 150_000, interval: 100 });
 
     // Each was done once by the agent, and its result was recorded once.
     expect(agent.done.size).toBe(WORK);
