@@ -1,10 +1,10 @@
 import { resolve } from "node:path";
-import { createInterface } from "node:readline/promises";
 import { styleText } from "node:util";
 import postgres from "postgres";
 import type { Queues } from "../lib/runtime/aws/queues.ts";
 import { connect, isConnectionError, type Pool } from "../lib/runtime/postgres/db.ts";
 import { Failed } from "../lib/terminal/command.ts";
+import { confirmByName } from "../lib/terminal/confirm.ts";
 import { onPlane } from "../lib/wiring/command-plane.ts";
 import type { ControlPlane } from "../lib/wiring/control-plane.ts";
 import { type Running, runningOver } from "../localstack/parts/data-dir.ts";
@@ -76,11 +76,7 @@ export function announce({ source, of }: Target): void {
  */
 export async function confirmLoss({ source }: Target, loss: string): Promise<void> {
   const { database } = connect(source).options;
-  if (!process.stdin.isTTY) throw new Failed(`${loss} Nothing was changed. If that is wanted, say --yes.`);
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  const answer = await terminal.question(`${loss} Type the database's name, ${database}, to go on: `);
-  terminal.close();
-  if (answer.trim() !== database) throw new Failed("Nothing was changed.");
+  await confirmByName({ name: database, of: "database", loss, otherwise: "Nothing was changed." });
 }
 
 /**

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { ConfigError } from "../lib/errors.ts";
+import { allow, arnHere, policy } from "./cloudformation.ts";
 import { onlyOverTls } from "./queues.ts";
 
 /** What a parameter is, as a text; empty where nothing is said. */
@@ -34,25 +35,22 @@ export const derived: Record<string, (given: Given) => Promise<unknown>> = {
 
   /** The LLM vendors' keys: of this stage, and what is named besides. */
   llmSecrets: async (given) => {
-    const own = `secretsmanager:\${AWS::Region}:\${AWS::AccountId}:secret:waybill/${await given("stage")}/llm/*`;
-    return [{ "Fn::Sub": `arn:\${AWS::Partition}:${own}` }, ...listOf(await given("llmSecretArns"))];
+    const own = arnHere("secretsmanager", `secret:waybill/${await given("stage")}/llm/*`);
+    return [own, ...listOf(await given("llmSecretArns"))];
   },
 
   /** What opens secrets and queues that keys of the customer's lock. */
   keysPolicy: async (given) => {
     const keys = listOf(await given("kmsKeyArns"));
     if (keys.length === 0) return { Ref: "AWS::NoValue" };
-    return policyNamed("keys", { Effect: "Allow", Action: ["kms:Decrypt", "kms:GenerateDataKey"], Resource: keys });
+    return inRole("keys", allow(["kms:Decrypt", "kms:GenerateDataKey"], keys));
   },
 
   /** What makes the queues of agents, where the stage lets functions do that: without it the API answers with the command that does. */
   makeQueuesPolicy: async (given) => {
     if ((await given("agentQueueCreate")) !== "true") return { Ref: "AWS::NoValue" };
-    const Resource = {
-      "Fn::Sub": `arn:\${AWS::Partition}:sqs:\${AWS::Region}:\${AWS::AccountId}:${await given("prefix")}-agent-*`,
-    };
-    const Action = ["sqs:CreateQueue", "sqs:SetQueueAttributes", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"];
-    return policyNamed("make-queues", { Effect: "Allow", Action, Resource });
+    const make = ["sqs:CreateQueue", "sqs:SetQueueAttributes", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"];
+    return inRole("make-queues", allow(make, arnHere("sqs", `${await given("prefix")}-agent-*`)));
   },
 
   /** Queues that refuse whoever does not speak TLS; on an emulator at http:// that would be everybody. */
@@ -79,8 +77,9 @@ export const derived: Record<string, (given: Given) => Promise<unknown>> = {
   },
 };
 
-function policyNamed(PolicyName: string, statement: object): object {
-  return { PolicyName, PolicyDocument: { Version: "2012-10-17", Statement: [statement] } };
+/** A policy as a role has it. */
+function inRole(PolicyName: string, statement: object): object {
+  return { PolicyName, PolicyDocument: policy([statement]) };
 }
 
 async function authorizationOf(given: Given): Promise<"AWS_IAM" | "NONE"> {

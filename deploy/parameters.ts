@@ -1,12 +1,9 @@
 import * as z from "zod";
 import { must } from "../lib/input/faults.ts";
 import { whole } from "../lib/input/whole.ts";
-import { routerSettings, seriesSettings } from "../lib/router/settings.ts";
-import { agentQueueSettings, queueSettings } from "../lib/runtime/aws/queue-settings.ts";
-import { logSettings } from "../lib/runtime/log.ts";
 import { databaseSettings } from "../lib/runtime/postgres/db.ts";
 import type { Setting, Settings } from "../lib/runtime/settings.ts";
-import { workSettings } from "../lib/work/settings.ts";
+import { rooms } from "../lib/wiring/settings.ts";
 import { AGENTS } from "./agents.ts";
 import { resourceOf } from "./queues.ts";
 
@@ -145,15 +142,9 @@ const own: Parameter[] = [
 ];
 
 /** The settings that functions read, as they declare them. */
-const read: Settings = {
-  ...databaseSettings,
-  ...queueSettings,
-  ...agentQueueSettings,
-  ...workSettings,
-  ...seriesSettings,
-  ...logSettings,
-  ...routerSettings,
-};
+const read: Setting<unknown>[] = [databaseSettings, ...Object.values(rooms)].flatMap((room: Settings) =>
+  Object.values(room),
+);
 
 /** Variables that the shipped llm.config.yaml names, and that are no secrets. */
 const LLM_ADDRESSES = ["ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "OLLAMA_BASE_URL"];
@@ -169,7 +160,7 @@ const GIVEN: Record<string, unknown> = {
 };
 
 const named = new Set(own.map(({ env }) => env));
-const settable = Object.values(read).filter(({ env }) => !named.has(env) && !Object.hasOwn(GIVEN, env));
+const settable = read.filter(({ env }) => !named.has(env) && !Object.hasOwn(GIVEN, env));
 
 /** Everything that can be set of a stage, in the order in which it is told. */
 export const parameters: readonly Parameter[] = [

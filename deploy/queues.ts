@@ -1,6 +1,7 @@
 import type { QueueSpec } from "../lib/runtime/aws/create-queue.ts";
 import { ATTRIBUTES, DEAD_LETTER_ATTRIBUTES, MAX_RECEIVE_COUNT } from "../lib/wiring/new-queue.ts";
 import { AGENTS } from "./agents.ts";
+import { attributeOf, policy } from "./cloudformation.ts";
 
 /** A queue of the deployment with its dead letter queue; the names follow the stage's prefix and a dash. */
 export type Queue = QueueSpec & {
@@ -51,9 +52,8 @@ function refusePlain(queue: string): object {
     Effect: "Deny",
     Principal: "*",
     Action: "sqs:*",
-    Resource: { "Fn::GetAtt": [queue, "Arn"] },
+    Resource: attributeOf(queue),
     Condition: { Bool: { "aws:SecureTransport": "false" } },
   };
-  const PolicyDocument = { Version: "2012-10-17", Statement: [refuse] };
-  return { Type: "AWS::SQS::QueuePolicy", Properties: { Queues: [{ Ref: queue }], PolicyDocument } };
+  return { Type: "AWS::SQS::QueuePolicy", Properties: { Queues: [{ Ref: queue }], PolicyDocument: policy([refuse]) } };
 }

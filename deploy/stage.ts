@@ -3,7 +3,8 @@ import { closest, distance } from "fastest-levenshtein";
 import { ConfigError } from "../lib/errors.ts";
 import { describeIssue, faultsOf } from "../lib/input/faults.ts";
 import { readYaml } from "../lib/input/yaml.ts";
-import { tlsFault } from "../lib/runtime/postgres/tls.ts";
+import { hasNoEmptyPort } from "../lib/runtime/postgres/db.ts";
+import { checksByCa, isTlsUnsaid, sslmodeOf, tlsFault } from "../lib/runtime/postgres/tls.ts";
 import { type Parameter, parameterOf, parameters } from "./parameters.ts";
 
 /** What is said of a stage, by parameter: what its file says, and over it what the command line does. */
@@ -142,14 +143,13 @@ export function faultsOfUrl(text: string): string[] {
   if (url === undefined || !/^postgres(ql)?:$/.test(url.protocol)) {
     return ["must be a connection string, such as postgres://user@host:5432/database?sslmode=verify-full"];
   }
-  if (/^[^/]*\/\/[^/?]*:(?:[/?]|$)/.test(text)) {
+  if (!hasNoEmptyPort(text)) {
     return ["has a colon without a port behind its host; write host:5432, or the host alone"];
   }
   if (url.password !== "") {
     return ["carries a password; take it out and keep it in the secret that databaseSecretArn names"];
   }
-  const isHere = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
-  if (!url.searchParams.has("sslmode") && !isHere) {
+  if (isTlsUnsaid(text)) {
     return [
       "does not say whether the connection is encrypted; add ?sslmode=verify-full (or sslmode=disable, for plain text)",
     ];
@@ -160,9 +160,8 @@ export function faultsOfUrl(text: string): string[] {
 
 /** What is wrong with a connection string beside a CA: without being encrypted there is nothing that it could check. */
 export function faultsOfCa(url: string, ca: string): string[] {
-  const mode = /[?&]sslmode=([^&]*)/.exec(url)?.[1] ?? "disable";
-  if (ca === "" || ["require", "verify-ca", "verify-full"].includes(mode)) return [];
-  return [`has sslmode=${mode} beside databaseCa, which checks nothing; end it with ?sslmode=verify-full`];
+  if (ca === "" || checksByCa(url)) return [];
+  return [`has sslmode=${sslmodeOf(url)} beside databaseCa, which checks nothing; end it with ?sslmode=verify-full`];
 }
 
 function together(said: Record<string, string>): string[] {

@@ -5,7 +5,7 @@ import { ours, type Target, valueOfTarget } from "./target.ts";
 export function tellAddresses(target: Target, { outputs }: Stack): string[] {
   const named = (ending: RegExp) => Object.entries(outputs).filter(([name]) => ending.test(name));
   const mail = valueOfTarget(target, "alarmEmail");
-  const stream = outputs["LlmDashstreamLambdaFunctionUrl"] ?? "";
+  const stream = outputs["LlmStreamUrl"] ?? "";
   return [
     ...lines("Addresses", [
       ["HTTP API", outputs["HttpApiUrl"] ?? ""],

@@ -3,7 +3,7 @@ import { type IncomingMessage, request as plain } from "node:http";
 import { request as secure } from "node:https";
 import { text } from "node:stream/consumers";
 import { SQSClient, type SQSClientConfig } from "@aws-sdk/client-sqs";
-import { SignatureV4 } from "@smithy/signature-v4";
+import { signed } from "../../lib/agent-kit/transports/api.ts";
 import type { Stack } from "./stack.ts";
 import { type Target, valueOfTarget } from "./target.ts";
 
@@ -28,12 +28,13 @@ const PATIENCE_MS = 40_000;
  */
 export function apiOf(target: Target, stack: Stack, as?: SQSClientConfig["credentials"]): Api {
   const { url, host } = addressOf(stack);
-  const sign = valueOfTarget(target, "authorization") === "AWS_IAM" ? signer(target, as) : undefined;
+  const signs = valueOfTarget(target, "authorization") === "AWS_IAM";
+  const { config } = new SQSClient({ region: target.region, ...(as === undefined ? {} : { credentials: as }) });
   return async (method, path, body) => {
     const at = new URL(url.href.replace(/\/+$/, "") + path);
     const sent = body === undefined ? undefined : JSON.stringify(body);
     const headers = { host: host ?? at.host, ...(sent === undefined ? {} : { "content-type": "application/json" }) };
-    return await send(at, method, sign === undefined ? headers : await sign(at, method, headers, sent), sent);
+    return await send(at, method, signs ? await signed(config, at, method, headers, sent) : headers, sent);
   };
 }
 
@@ -47,16 +48,6 @@ function addressOf({ outputs }: Stack): { url: URL; host?: string } {
 }
 
 type Headers = Record<string, string>;
-
-function signer({ region }: Target, as: SQSClientConfig["credentials"]) {
-  const { credentials, sha256 } = new SQSClient({ region, ...(as === undefined ? {} : { credentials: as }) }).config;
-  const signature = new SignatureV4({ credentials, region, sha256, service: "execute-api" });
-  return async (at: URL, method: string, headers: Headers, body: string | undefined): Promise<Headers> => {
-    const { protocol, hostname, pathname: path, searchParams } = at;
-    const query = Object.fromEntries(searchParams);
-    return (await signature.sign({ protocol, hostname, path, method, headers, body, query })).headers;
-  };
-}
 
 /** By node:http, as fetch lets nobody name another host than the URL's. */
 async function send(at: URL, method: string, headers: Headers, body: string | undefined): Promise<Answer> {

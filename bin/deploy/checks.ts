@@ -4,6 +4,7 @@ import { GetAccountSettingsCommand, LambdaClient } from "@aws-sdk/client-lambda"
 import { DescribeSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { Unavailable } from "../../lib/errors.ts";
+import { secretsIn } from "../../lib/llm/config/references.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { isConnectionError, isPasswordRefused, isTlsRefused } from "../../lib/runtime/postgres/db-errors.ts";
 import { Failed } from "../../lib/terminal/command.ts";
@@ -138,25 +139,23 @@ export async function llmSecretsOf(target: Target): Promise<string[]> {
       { cause },
     );
   });
-  const named = Array.from(text.matchAll(/secret:([^}|\s]+)/g), ([, name = ""]) => name);
-  return [...new Set(named.map((name) => name.replaceAll("$stage", target.stage.name)))];
+  return secretsIn(text, target.stage.name);
 }
 
-/** Whether there is such a secret; undefined where we may not look. */
-export async function hasSecret(client: SecretsManagerClient, SecretId: string): Promise<boolean | undefined> {
+/** The ARN of a secret; null where there is none, undefined where we may not look. */
+export async function arnOfSecret(client: SecretsManagerClient, SecretId: string): Promise<string | null | undefined> {
   try {
-    await client.send(new DescribeSecretCommand({ SecretId }));
-    return true;
+    return (await client.send(new DescribeSecretCommand({ SecretId }))).ARN;
   } catch (error) {
-    return (error as Error).name === "ResourceNotFoundException" ? false : undefined;
+    return (error as Error).name === "ResourceNotFoundException" ? null : undefined;
   }
 }
 
 async function checkKeys(target: Target): Promise<string[]> {
   const client = new SecretsManagerClient({ region: target.region });
   const names = await llmSecretsOf(target);
-  const found = await Promise.all(names.map(async (name) => ({ name, there: await hasSecret(client, name) })));
-  const missing = found.filter(({ there }) => there === false).map(({ name }) => name);
+  const found = await Promise.all(names.map(async (name) => ({ name, arn: await arnOfSecret(client, name) })));
+  const missing = found.filter(({ arn }) => arn === null).map(({ name }) => name);
   if (missing.length === 0) return [`LLM vendors: ${names.join(", ") || "no secrets named"}`];
   const some =
     missing.length < names.length ? "these vendors are left out" : "the gateway has no vendor that a Lambda reaches";

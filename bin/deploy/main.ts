@@ -82,9 +82,9 @@ const COMMANDS: Record<string, { takes: string[]; run: Run }> = {
 };
 
 async function see(target: Target): Promise<void> {
-  await needStack(target);
+  const stack = await needStack(target);
   console.log("\nOne piece of work through it:");
-  await smoke(await asDeployed(target));
+  await smoke(await asDeployed(target), stack);
 }
 
 async function migrate(target: Target, [name = "up", ...more]: string[], { to, wish }: Given): Promise<void> {
@@ -95,8 +95,8 @@ async function migrate(target: Target, [name = "up", ...more]: string[], { to, w
     throw new WrongUse(`${name} wants --to TARGET: the last migration that stays, by name or number, or 0 for none.`);
   }
   await checkCredentials(target);
-  if (name === "up" && to === undefined) return await migrateUp(target);
   const status = await migrationStatus(target);
+  if (name === "up" && to === undefined) return await migrateUp(target, status);
   console.log(standing(status));
   if (name === "status") {
     for (const pending of status.pending) console.log(`pending  ${pending}`);

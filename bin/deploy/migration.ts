@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import type { MigrateCommand, Migrated, Status } from "../../lib/migrations/command.ts";
 import { Failed } from "../../lib/terminal/command.ts";
-import { ours, stackOf, type Target } from "./target.ts";
+import { logsOf, ours, stackOf, type Target } from "./target.ts";
 
 /** What the migrate function answers: what was done, and to which database (host:port/name). */
 export type Answer<T extends Migrated = Migrated> = T & { database: string };
@@ -16,14 +16,13 @@ const LOOK_EVERY_MS = 5_000;
  * Throws Failed with where the database stands then and the whole command that goes on from there.
  */
 export async function invokeMigrate(target: Target, command: Partial<MigrateCommand>): Promise<Answer> {
-  const answer = await call(target, command).catch(async (error: unknown) => {
+  return await call(target, command).catch(async (error: unknown) => {
     if (error instanceof Failed || command.command === "status" || isRefusal(error)) throw error;
     console.log(`The call was cut (${(error as Error).message}). The function goes on; waiting for its end.`);
     const { running, ...status } = await waitForEnd(target);
-    const todo = `Look at the function's log if that is not what you want (npx serverless logs -f migrate ${where(target)})`;
+    const todo = `Look at the function's log if that is not what you want (${logsOf(target, "migrate")})`;
     throw new Failed(`${standing(status)} ${todo}, or go on with: ${ours(target, "migrate up")}`, { cause: error });
   });
-  return answer;
 }
 
 /** Lambda has answered that it does not call the function: it does not run. */
@@ -63,7 +62,7 @@ async function call(target: Target, command: Partial<MigrateCommand>): Promise<A
 
 async function failure(target: Target, command: Partial<MigrateCommand>, text: string): Promise<string> {
   const { errorMessage = text } = JSON.parse(text) as { errorMessage?: string };
-  const log = `Its log: npx serverless logs -f migrate ${where(target)}`;
+  const log = `Its log: ${logsOf(target, "migrate")}`;
   if (command.command === "status") return `The migrate function failed: ${errorMessage}\n${log}`;
   const stands = await migrationStatus(target).then(standing, () => "Where the database stands could not be told.");
   const long = /timed out|timeout/i.test(errorMessage)
@@ -88,8 +87,4 @@ async function waitForEnd(target: Target): Promise<Answer<Status>> {
     });
     if (status !== undefined && (isLast || !status.running)) return status;
   }
-}
-
-function where({ stage, region }: Target): string {
-  return `--stage ${stage.name} --region ${region}`;
 }

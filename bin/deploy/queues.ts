@@ -1,7 +1,8 @@
 import { GetQueueAttributesCommand, GetQueueUrlCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { Failed } from "../../lib/terminal/command.ts";
 
 /** How many messages lie in a queue, are in somebody's hands or are delayed; undefined where SQS does not say. */
-export async function messagesIn(region: string, queue: string): Promise<number | undefined> {
+async function messagesIn(region: string, queue: string): Promise<number | undefined> {
   const sqs = new SQSClient({ region, useQueueUrlAsEndpoint: false });
   try {
     const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName: queue }));
@@ -27,4 +28,21 @@ export async function tellMessages(region: string, queues: readonly string[]): P
   return counts
     .filter(({ count }) => count !== 0)
     .map(({ queue, count }) => `  ${queue}: ${count === undefined ? "unknown" : `about ${count}`} messages`);
+}
+
+/**
+ * Says which queues go, and what lies in them. Throws Failed where that is something, or cannot be told, and nobody has given it up;
+ * `again` is the command that does.
+ */
+export async function refuseLoss(
+  region: string,
+  queues: readonly string[],
+  yes: boolean,
+  again: string,
+): Promise<void> {
+  if (queues.length > 0) console.log(`\nThese queues go: ${queues.join(", ")}`);
+  const lines = await tellMessages(region, queues);
+  if (lines.length === 0) return;
+  console.log(lines.join("\n"));
+  if (!yes) throw new Failed(`What lies in them would be lost. Let them run empty, or give it up: ${again}`);
 }

@@ -2,8 +2,8 @@ import { CloudFormationClient, paginateListStackResources } from "@aws-sdk/clien
 import { IAMClient, ListEntitiesForPolicyCommand } from "@aws-sdk/client-iam";
 import { DeleteQueueCommand, GetQueueUrlCommand, paginateListQueues, SQSClient } from "@aws-sdk/client-sqs";
 import { Failed } from "../../lib/terminal/command.ts";
+import { confirmByName } from "../../lib/terminal/confirm.ts";
 import { checkCredentials } from "./checks.ts";
-import { withPrompt } from "./prompt.ts";
 import { tellMessages } from "./queues.ts";
 import { serverless } from "./serverless.ts";
 import { smokeQueueOf } from "./smoke.ts";
@@ -26,7 +26,7 @@ export async function remove(asked: Target, yes: boolean): Promise<void> {
   const resources = await resourcesOf(target, stack);
   await refuseAttached(target, resources);
   await tellLoss(target, stack, resources);
-  if (!yes) await confirm(stack.name);
+  if (!yes) await confirmByName({ name: stack.name, of: "stack", otherwise: "Nothing was removed." });
   const code = await serverless(["remove", ...flagsOf(target)]);
   if (code !== 0)
     throw new Failed(`remove failed (exit code ${code}). Mend what it names, then: ${ours(target, "remove")}`);
@@ -78,9 +78,7 @@ async function tellLoss(target: Target, { name, outputs }: Stack, resources: rea
   console.log(`  ${queues.length} queues, ${messages.length === 0 ? "all empty" : "with what lies in them:"}`);
   for (const line of messages) console.log(`  ${line}`);
   console.log(`  ${count("AWS::Logs::LogGroup")} log groups with all logs, ${count("AWS::CloudWatch::Alarm")} alarms`);
-  console.log(
-    `  the addresses ${outputs["HttpApiUrl"]} and ${outputs["LlmDashstreamLambdaFunctionUrl"] ?? "of the gateway"}`,
-  );
+  console.log(`  the addresses ${outputs["HttpApiUrl"]} and ${outputs["LlmStreamUrl"] ?? "of the gateway"}`);
   for (const line of await tellOtherQueues(target, queues)) console.log(line);
   for (const line of tellWhatStays(target)) console.log(line);
 }
@@ -102,12 +100,6 @@ function tellWhatStays(target: Target): string[] {
   return [
     `The database stays with all work in it, and so do SSM parameters and secrets of the stage (/waybill/${target.stage.name}/…).`,
   ];
-}
-
-async function confirm(name: string): Promise<void> {
-  if (!process.stdin.isTTY) throw new Failed("Nothing was removed. If that is wanted, say --yes.");
-  const answer = await withPrompt(async (ask) => await ask(`Type the stack's name, ${name}, to remove it`));
-  if (answer !== name) throw new Failed("Nothing was removed.");
 }
 
 async function deleteSmokeQueues(target: Target): Promise<void> {

@@ -2,7 +2,7 @@ import { GetObjectCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/clien
 import { Failed } from "../../lib/terminal/command.ts";
 import { changesBetween, type Template, tellChanges } from "./changes.ts";
 import { checkCredentials } from "./checks.ts";
-import { tellMessages } from "./queues.ts";
+import { refuseLoss } from "./queues.ts";
 import { serverless } from "./serverless.ts";
 import { deployedTemplate, needStack, type Stack } from "./stack.ts";
 import { flagsOf, ours, type Target } from "./target.ts";
@@ -28,12 +28,7 @@ export async function rollback(target: Target, to: string | undefined, yes: bool
   console.log(`What changes of ${stack.name}; its schema stays as it is:`);
   for (const line of tellChanges(changes)) console.log(line);
   console.log(`  the functions' code is that of ${deploy.at}`);
-  const lines = await tellMessages(target.region, changes.queuesLost);
-  if (lines.length > 0 && !yes) {
-    throw new Failed(
-      `These messages would be lost:\n${lines.join("\n")}\nGive them up with: ${ours(target, `rollback --to ${to} --yes`)}`,
-    );
-  }
+  await refuseLoss(target.region, changes.queuesLost, yes, ours(target, `rollback --to ${to} --yes`));
   const code = await serverless(["rollback", "--timestamp", deploy.timestamp, ...flagsOf(target)]);
   if (code !== 0)
     throw new Failed(`rollback failed (exit code ${code}). See how the stack stands: ${ours(target, "info")}`);

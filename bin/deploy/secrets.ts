@@ -1,7 +1,7 @@
-import { CreateSecretCommand, DescribeSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { GetParametersCommand, PutParameterCommand, SSMClient } from "@aws-sdk/client-ssm";
 import { faultsOfUrl } from "../../deploy/stage.ts";
-import { hasSecret, llmSecretsOf } from "./checks.ts";
+import { arnOfSecret, llmSecretsOf } from "./checks.ts";
 import { type Ask, withPrompt } from "./prompt.ts";
 import { type Target, valueOfTarget } from "./target.ts";
 
@@ -19,12 +19,14 @@ export async function createSecrets(target: Target): Promise<void> {
     }
     if (arn !== undefined && !(await hasParameter(ssm, arn))) {
       const name = `waybill/${stage.name}/database`;
-      await put(ssm, arn, await makeSecret(secrets, name, async () => await askPassword(ask)));
+      const kept = await arnOfSecret(secrets, name);
+      if (kept) console.log(`  kept  secret ${name}`);
+      await put(ssm, arn, kept || (await makeSecret(secrets, name, await askPassword(ask))));
     }
     for (const name of await llmSecretsOf(target)) {
-      if ((await hasSecret(secrets, name)) !== false) continue;
+      if ((await arnOfSecret(secrets, name)) !== null) continue;
       const key = await ask(`The key for ${name} (empty: that vendor is left out)`, { hidden: true });
-      if (key !== "") await makeSecret(secrets, name, () => Promise.resolve(key));
+      if (key !== "") await makeSecret(secrets, name, key);
     }
   });
 }
@@ -44,14 +46,9 @@ async function put(ssm: SSMClient, Name: string, Value: string): Promise<void> {
   console.log(`  made  SSM parameter ${Name}`);
 }
 
-/** Its ARN; one that is there already is left as it is, and nobody asked. */
-async function makeSecret(client: SecretsManagerClient, Name: string, text: () => Promise<string>): Promise<string> {
-  if (await hasSecret(client, Name)) {
-    const { ARN = "" } = await client.send(new DescribeSecretCommand({ SecretId: Name }));
-    console.log(`  kept  secret ${Name}`);
-    return ARN;
-  }
-  const { ARN = "" } = await client.send(new CreateSecretCommand({ Name, SecretString: await text() }));
+/** Makes a secret with this text and answers its ARN. */
+async function makeSecret(client: SecretsManagerClient, Name: string, SecretString: string): Promise<string> {
+  const { ARN = "" } = await client.send(new CreateSecretCommand({ Name, SecretString }));
   console.log(`  made  secret ${Name}`);
   return ARN;
 }

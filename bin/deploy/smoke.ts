@@ -11,8 +11,8 @@ import { sqs } from "../../lib/runtime/aws/sqs.ts";
 import { Failed } from "../../lib/terminal/command.ts";
 import { queueNameOf, specOf } from "../../lib/wiring/new-queue.ts";
 import { type Api, apiOf } from "./api.ts";
-import { needStack, type Stack } from "./stack.ts";
-import { ours, type Target, valueOfTarget } from "./target.ts";
+import type { Stack } from "./stack.ts";
+import { logsOf, ours, type Target, valueOfTarget } from "./target.ts";
 
 const AGENT = "smoke";
 const WORK_TYPE = "waybill.smoke";
@@ -26,11 +26,10 @@ export function smokeQueueOf(target: Target): string {
 }
 
 /**
- * Sees one piece of work through a deployed stage: health, an agent of its own in this process, submission, approval where the stage asks
+ * Sees one piece of work through a deployed stage, whose stack this is: health, an agent of its own in this process, submission, approval where the stage asks
  * for it, dispatch, result, output. The agent is in the registry meanwhile only. Throws Failed with the step that failed.
  */
-export async function smoke(target: Target): Promise<void> {
-  const stack = await needStack(target);
+export async function smoke(target: Target, stack: Stack): Promise<void> {
   const api = apiOf(target, stack);
   const folder = mkdtempSync(join(tmpdir(), "waybill-smoke-"));
   let agent: Agent | undefined;
@@ -59,10 +58,12 @@ async function step<T>(target: Target, name: string, run: () => Promise<T>): Pro
     return done;
   } catch (cause) {
     const { message } = cause as Error;
-    const log = `npx serverless logs --stage ${target.stage.name} --region ${target.region} -f NAME`;
-    throw new Failed(`${name}: ${message}\nThe functions' logs: ${log}\nOnce it is mended: ${ours(target, "smoke")}`, {
-      cause,
-    });
+    throw new Failed(
+      `${name}: ${message}\nThe functions' logs: ${logsOf(target, "NAME")}\nOnce it is mended: ${ours(target, "smoke")}`,
+      {
+        cause,
+      },
+    );
   }
 }
 
@@ -114,7 +115,8 @@ export async function submitSmoke(api: Api): Promise<string> {
   return task;
 }
 
-async function completed(api: Api, task: string): Promise<void> {
+/** Answers once the work is completed. Throws where it fails, or nobody does it. */
+export async function completed(api: Api, task: string): Promise<void> {
   const until = performance.now() + PATIENCE_MS;
   for (let status = ""; ; ) {
     const { json } = await need(api, "GET", `/work/${task}?wait=20`);

@@ -16,10 +16,15 @@ export function flagsOf({ stage, region }: Target): string[] {
   return ["--stage", stage.name, "--region", region];
 }
 
+/** The framework's command that shows the log of a function, whole. */
+export function logsOf(target: Target, name: string): string {
+  return `npx serverless logs -f ${name} ${flagsOf(target).join(" ")}`;
+}
+
 /** A command of ours for this stage, whole: to be printed and typed. */
-export function ours({ stage, region, params }: Target, words = ""): string {
-  const told = [...(words === "" ? [] : [words]), `--stage ${stage.name} --region ${region}`];
-  return ["npm run deploy --", ...told, ...params.map((param) => `--param ${quoted(param)}`)].join(" ");
+export function ours(target: Target, words = ""): string {
+  const told = [...(words === "" ? [] : [words]), ...flagsOf(target)];
+  return ["npm run deploy --", ...told, ...target.params.map((param) => `--param ${quoted(param)}`)].join(" ");
 }
 
 /** An argument as a shell takes it. */

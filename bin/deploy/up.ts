@@ -5,7 +5,7 @@ import { type Changes, changesBetween, forgotten, type Template, tellChanges } f
 import { check, checkCredentials } from "./checks.ts";
 import { databaseIn } from "./database-name.ts";
 import { invokeMigrate, migrationStatus, standing } from "./migration.ts";
-import { tellMessages } from "./queues.ts";
+import { refuseLoss } from "./queues.ts";
 import { createSecrets } from "./secrets.ts";
 import { serverless } from "./serverless.ts";
 import { deployedTemplate, findStack, needStack, type Stack } from "./stack.ts";
@@ -50,7 +50,7 @@ export async function plan(target: Target, wish: Wish): Promise<{ resolved: Reso
   const after = JSON.parse(await readFile(".serverless/cloudformation-template-update-stack.json", "utf8")) as Template;
   const changes = changesBetween(before, after);
   tell(target, stack, changes);
-  await refuseLoss(target, changes, wish.yes);
+  await refuseLoss(target.region, changes.queuesLost, wish.yes, ours(target, "--yes"));
   return { resolved, stack };
 }
 
@@ -60,10 +60,11 @@ export async function up(target: Target, wish: Wish): Promise<Stack> {
   const code = await serverless(stepsOf(target, resolved.pinned).deploy);
   if (code !== 0) throw new Failed(await deployFailure(target, stack, code));
   const wanted = databaseIn(resolved.textOf("databaseUrl"));
-  const { database } = await migrationStatus(target);
-  if (databaseIn(database) !== wanted) throw new Failed(notArrived(target, databaseIn(database), wanted));
+  const status = await migrationStatus(target);
+  const database = databaseIn(status.database);
+  if (database !== wanted) throw new Failed(notArrived(target, database, wanted));
   console.log(`\nMigrating ${wanted}`);
-  await migrateUp(target);
+  await migrateUp(target, status);
   return await needStack(target);
 }
 
@@ -80,9 +81,8 @@ export function notArrived(target: Target, database: string, wanted: string): st
   );
 }
 
-/** Migrates a stage's database up, and says what was done. */
-export async function migrateUp(target: Target): Promise<void> {
-  const status = await migrationStatus(target);
+/** Migrates a stage's database up from where it stands, and says what was done. */
+export async function migrateUp(target: Target, status: Parameters<typeof standing>[0]): Promise<void> {
   console.log(`  ${standing(status)}`);
   const done = await invokeMigrate(target, { command: "up" });
   if (done.command === "up") for (const name of done.applied) console.log(`  applied  ${name}`);
@@ -117,15 +117,6 @@ function refuseForgetting(target: Target, before: Template): void {
     `${stackOf(target)} was deployed with what is said nowhere now:\n${lines.map((line) => `  ${line}`).join("\n")}\n` +
       `Write it into ${target.stage.file} to keep it, or the value that it is to have from now on; then: ${ours(target)}`,
   );
-}
-
-async function refuseLoss(target: Target, { queuesLost }: Changes, yes: boolean): Promise<void> {
-  const lines = await tellMessages(target.region, queuesLost);
-  if (queuesLost.length > 0) console.log(`\nThese queues go: ${queuesLost.join(", ")}`);
-  if (lines.length === 0) return;
-  console.log(lines.join("\n"));
-  if (yes) return;
-  throw new Failed(`What lies in them would be lost. Let them run empty, or give it up: ${ours(target, "--yes")}`);
 }
 
 /** What a stack must be left alone in, or cannot be updated from. */

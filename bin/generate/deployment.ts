@@ -1,9 +1,10 @@
+import { allow, arnHere, attributeOf, policy } from "../../deploy/cloudformation.ts";
 import { queues, resourceOf } from "../../deploy/queues.ts";
 import { takenBy } from "../../lib/runtime/http/not-found.ts";
 import type { Route } from "../../lib/runtime/http/route.ts";
 import { type FunctionName, type FunctionSpec, functions, type Right } from "../../lib/wiring/functions.ts";
 import { routes } from "../../lib/wiring/routes.ts";
-import { allow, arnHere, attributeOf, ofFunction, ofRoute, policy, yaml } from "./template.ts";
+import { ofFunction, ofRoute, yaml } from "./template.ts";
 
 const SOURCES = "the routes and lib/wiring/functions.ts";
 

@@ -1,10 +1,11 @@
 import { AGENTS } from "../../deploy/agents.ts";
+import { allow, arnHere, attributeOf, policy } from "../../deploy/cloudformation.ts";
 import { resourceOf } from "../../deploy/queues.ts";
 import { takenBy } from "../../lib/runtime/http/not-found.ts";
 import { CALLERS, type Caller, type Route } from "../../lib/runtime/http/route.ts";
 import { type FunctionSpec, functions } from "../../lib/wiring/functions.ts";
 import { routes } from "../../lib/wiring/routes.ts";
-import { allow, arnHere, attributeOf, ofFunction, policy, yaml } from "./template.ts";
+import { ofFunction, yaml } from "./template.ts";
 
 // No names of their own, which are one to an account: the outputs have the ARNs. A description that is changed makes another policy,
 // and what had the old one is left without.

@@ -1,5 +1,6 @@
+import { arnHere, attributeOf } from "../../deploy/cloudformation.ts";
 import { type Queue, queues } from "../../deploy/queues.ts";
-import { arnHere, attributeOf, yaml } from "./template.ts";
+import { yaml } from "./template.ts";
 
 /** deploy/queues.yml: every queue with its dead letter queue, and the alarms on both. */
 export function queuesYaml(): string {

@@ -1,32 +1,12 @@
 import { stringify } from "yaml";
 
-// Words of CloudFormation and IAM, and the names that the framework gives to what it makes.
+// The files of the deployment, and the names that the framework gives to what it makes.
 
 /** A file of the deployment; `of` says what it is made of. */
 export function yaml(title: string, of: string, content: object): string {
   const head = `# ${title} Made of ${of} by npm run generate; do not edit.\n`;
   // YAML 1.1, as the framework reads it: there 2012-10-17 without quotes is a date.
   return head + stringify(content, { version: "1.1", aliasDuplicateObjects: false, lineWidth: 0 });
-}
-
-/** An attribute of a resource, by default its ARN. */
-export function attributeOf(resource: string, attribute = "Arn"): object {
-  return { "Fn::GetAtt": [resource, attribute] };
-}
-
-/** An ARN in this account and region; `rest` begins with the service's name for the thing. */
-export function arnHere(service: string, rest: string): object {
-  return { "Fn::Sub": `arn:\${AWS::Partition}:${service}:\${AWS::Region}:\${AWS::AccountId}:${rest}` };
-}
-
-/** A statement of a policy. */
-export function allow(Action: string | string[], Resource: unknown, Condition?: object): object {
-  return { Effect: "Allow", Action, Resource, ...(Condition === undefined ? {} : { Condition }) };
-}
-
-/** The document of a policy. */
-export function policy(Statement: readonly unknown[]): object {
-  return { Version: "2012-10-17", Statement };
 }
 
 /** As the framework names what belongs to a function: submit-work has SubmitDashworkLogGroup. */

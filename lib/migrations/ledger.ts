@@ -60,10 +60,15 @@ export async function unlock(db: Db): Promise<void> {
   await db`select pg_advisory_unlock(${LOCK}::bigint)`;
 }
 
+/** Whether any migration was ever applied: a database without the ledger has no table of ours. */
+export async function hasLedger(db: Db): Promise<boolean> {
+  const [ledger] = await db<{ there: boolean }[]>`select to_regclass('schema_migrations') is not null as there`;
+  return ledger?.there ?? false;
+}
+
 /** What is applied, in order; nothing where there is no ledger yet. */
 export async function appliedMigrations(db: Db): Promise<Applied[]> {
-  const [ledger] = await db<{ there: boolean }[]>`select to_regclass('schema_migrations') is not null as there`;
-  if (!ledger?.there) return [];
+  if (!(await hasLedger(db))) return [];
   return await db<Applied[]>`select name, checksum, applied_at, duration_ms from schema_migrations order by name`;
 }
 

@@ -1,8 +1,8 @@
 import type { Actor } from "../access/actor.ts";
 import { Unavailable } from "../errors.ts";
+import { hasLedger } from "../migrations/ledger.ts";
 import { keepPartitions } from "../router/series.ts";
 import type { Log } from "../runtime/log.ts";
-import type { Db } from "../runtime/postgres/db.ts";
 import { isConnectionSpent } from "../runtime/postgres/db-errors.ts";
 import { withConnections } from "../runtime/postgres/pool.ts";
 import type { Spoilt } from "../work/core/spoilt.ts";
@@ -37,7 +37,8 @@ export async function sweep(plane: ControlPlane, actor: Actor, ms?: number): Pro
 /** Does each step whatever became of the others. Throws an AggregateError at its end where steps have failed. */
 async function round(plane: ControlPlane, actor: Actor): Promise<Swept> {
   const { db, settings, send, stamp, log } = plane;
-  if (!(await hasSchema(db))) {
+  // A first deploy has the schedule before the schema; that is no fault to wake a person for.
+  if (!(await hasLedger(db))) {
     log.warn("database not migrated yet", { todo: "migrate it; the sweep begins then" });
     return { expired: 0, again: 0, sent: 0, decided: 0, started: 0 };
   }
@@ -77,12 +78,6 @@ async function round(plane: ControlPlane, actor: Actor): Promise<Swept> {
   if (failed.length > 0) throw failure(failed);
   // All steps are done, so all is counted.
   return outcome as Swept;
-}
-
-/** A first deploy has the schedule before the schema; that is no fault to wake a person for. */
-async function hasSchema(db: Db): Promise<boolean> {
-  const [row] = await db<{ there: boolean }[]>`select to_regclass('schema_migrations') is not null as there`;
-  return row?.there ?? false;
 }
 
 type Failed = { step: string; error: unknown };

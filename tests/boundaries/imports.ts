@@ -136,7 +136,7 @@ export const FOLDERS: Record<string, Row> = {
   // What a deployment is made of: read by the framework's plugin, by the deploy command, by what generates its files, and by the local
   // stack, which makes the same queues.
   deploy: program(
-    ["lib/runtime", "lib/runtime/{aws,postgres}", "lib/work", "lib/router", "lib/wiring/new-queue.ts"],
+    ["lib/runtime", "lib/runtime/{aws,postgres}", "lib/wiring/{new-queue,settings}.ts"],
     ["fastest-levenshtein"],
   ),
 
@@ -201,11 +201,12 @@ export const FOLDERS: Record<string, Row> = {
       "deploy",
       "lib/terminal",
       "lib/{runtime,migrations}/**",
+      "lib/llm/config",
       "lib/agent-kit",
       "lib/agent-kit/transports",
       "lib/wiring",
     ],
-    ["@aws-sdk/*", "@smithy/signature-v4"],
+    ["@aws-sdk/*"],
   ),
   "bin/generate": program(
     ["bin", "deploy", "agents/code", "localstack", "localstack/{parts,bridge}", "lib/**"],

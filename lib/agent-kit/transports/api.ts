@@ -1,3 +1,4 @@
+import type { SQSClient } from "@aws-sdk/client-sqs";
 import { SignatureV4 } from "@smithy/signature-v4";
 import { sqs } from "../../runtime/aws/sqs.ts";
 
@@ -22,7 +23,7 @@ export type Answer = { status: number; detail?: string; date?: Date };
 export async function callApi(api: Api, { method, path, type, body }: Call): Promise<Answer> {
   const url = new URL(api.url.replace(/\/+$/, "") + path);
   const plain = { "content-type": type, host: url.host };
-  const { host: _, ...headers } = api.sign ? await sign(url, method, plain, body) : plain;
+  const { host: _, ...headers } = api.sign ? await signed(sqs.config, url, method, plain, body) : plain;
   const answer = await fetch(url, { method, headers, body, signal: AbortSignal.timeout(PATIENCE_MS) });
   const text = await answer.text();
   const date = new Date(answer.headers.get("date") ?? "");
@@ -33,14 +34,22 @@ export async function callApi(api: Api, { method, path, type, body }: Call): Pro
   };
 }
 
-/** With the credentials and the region by which the agent reaches its queue. */
-async function sign(url: URL, method: string, headers: Record<string, string>, body: string) {
-  const { credentials, region, sha256 } = sqs.config;
+/** As whom, and for which region, a client of the SDK calls. */
+type Signing = Pick<SQSClient["config"], "credentials" | "region" | "sha256">;
+
+/** The headers of a call of Waybill's API with the signature that AWS_IAM asks for; `headers` name the host that is asked. */
+export async function signed(
+  { credentials, region, sha256 }: Signing,
+  url: URL,
+  method: string,
+  headers: Record<string, string>,
+  body?: string,
+): Promise<Record<string, string>> {
   const signer = new SignatureV4({ credentials, region, sha256, service: "execute-api" });
   const { protocol, hostname, port, pathname: path, searchParams } = url;
   const where = port === "" ? { protocol, hostname, path } : { protocol, hostname, port: Number(port), path };
-  const signed = await signer.sign({ ...where, method, headers, body, query: Object.fromEntries(searchParams) });
-  return signed.headers;
+  const request = { ...where, method, headers, body, query: Object.fromEntries(searchParams) };
+  return (await signer.sign(request)).headers;
 }
 
 function detailOf(text: string): string {

@@ -34,6 +34,20 @@ export function namesIn(text: string): string[] {
   });
 }
 
+/** The secrets that a text refers to, by the names that they have at a stage, each once. */
+export function secretsIn(text: string, stage: string): string[] {
+  const parts = [...text.matchAll(REFERENCE)].flatMap(([, inner = ""]) => inner.split("|"));
+  const named = parts.flatMap((part) => {
+    const [, kind, name = ""] = PART.exec(part.trim()) ?? [];
+    return kind === "secret" ? [secretName(name, stage)] : [];
+  });
+  return [...new Set(named)];
+}
+
+function secretName(given: string, stage: string): string {
+  return given.replaceAll("$stage", stage);
+}
+
 /** The stage of `npm start` and of Docker Compose. */
 const LOCAL_STAGE = "dev";
 
@@ -53,7 +67,7 @@ export function keySource(
     const [, kind, given = "", otherwise] = PART.exec(part.trim()) ?? [];
     if (kind === undefined)
       return { fault: `${key} is not a reference; write \${env:NAME} or \${secret:NAME}`, unset: false };
-    const name = kind === "secret" ? given.replaceAll("$stage", around.env["WAYBILL_STAGE"] || LOCAL_STAGE) : given;
+    const name = kind === "secret" ? secretName(given, around.env["WAYBILL_STAGE"] || LOCAL_STAGE) : given;
     const value = kind === "env" ? around.env[name] || otherwise : undefined;
     if (value !== undefined) return { value };
     const unreadable = around.unreadable?.get(name);

@@ -176,7 +176,7 @@ function databaseOf(url: string): { database?: string } {
 }
 
 /** postgres.js would take 5432 for it, silently: whoever writes host:$PORT without PORT means another. */
-function hasNoEmptyPort(url: string): boolean {
+export function hasNoEmptyPort(url: string): boolean {
   const [, authority = ""] = /^[^/]*\/\/([^/?]*)/.exec(url) ?? [];
   const hosts = authority.slice(authority.lastIndexOf("@") + 1).split(",");
   return !hosts.some((host) => host.endsWith(":"));

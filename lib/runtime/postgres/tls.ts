@@ -30,11 +30,26 @@ export type Tls = {
 
 /** What is wrong with a connection string's parameters about TLS; undefined where nothing is. */
 export function tlsFault(url: string): string | undefined {
-  const params = paramsOf(url);
-  if (params.has("sslrootcert")) return "has sslrootcert; give that file as DATABASE_CA instead";
-  const word = params.get("sslmode") ?? params.get("ssl");
+  if (paramsOf(url).has("sslrootcert")) return "has sslrootcert; give that file as DATABASE_CA instead";
+  const word = wordOf(url);
   if (word === null || modeOf(word) !== undefined) return undefined;
   return `has sslmode=${word.slice(0, 30)}, which must be one of ${MODES.join(", ")}`;
+}
+
+/** Whether a connection string leaves open if what goes to another machine is encrypted. */
+export function isTlsUnsaid(url: string): boolean {
+  return wordOf(url) === null && !LOOPBACK.test(url);
+}
+
+/** Whether a connection string has the server's certificate checked once a CA is named: beside any other a CA checks nothing. */
+export function checksByCa(url: string): boolean {
+  return ["require", "verify-ca", "verify-full"].includes(sslmodeOf(url) ?? "");
+}
+
+/** The mode that a connection string means, plain text where it says nothing; undefined: a word that is none. */
+export function sslmodeOf(url: string): Mode | undefined {
+  const word = wordOf(url);
+  return word === null ? "disable" : modeOf(word);
 }
 
 /**
@@ -42,16 +57,14 @@ export function tlsFault(url: string): string | undefined {
  * Throws a ConfigError where it has no word for it and `mustSay`, or where a CA is given that nothing would be checked against.
  */
 export function tlsOf(url: string, ca: string | undefined, mustSay: boolean): Tls | undefined {
-  const params = paramsOf(url);
-  const word = params.get("sslmode") ?? params.get("ssl");
-  if (word === null && mustSay && !LOOPBACK.test(url)) {
+  if (mustSay && isTlsUnsaid(url)) {
     throw new ConfigError(
       "DATABASE_URL does not say whether to speak TLS. End it with ?sslmode=verify-full, and set DATABASE_CA where its " +
         "certificate is of a CA that Node does not know, such as RDS's; ?sslmode=disable sends everything in the clear.",
     );
   }
-  const mode = word === null ? "disable" : modeOf(word);
-  if (ca !== undefined && (mode === undefined || !["require", "verify-ca", "verify-full"].includes(mode))) {
+  const mode = sslmodeOf(url);
+  if (ca !== undefined && !checksByCa(url)) {
     throw new ConfigError(
       `DATABASE_CA is set, and DATABASE_URL has sslmode=${mode}, which checks nothing. End it with ?sslmode=verify-full`,
     );
@@ -60,7 +73,7 @@ export function tlsOf(url: string, ca: string | undefined, mustSay: boolean): Tl
   return {
     // As libpq has it: whoever names a CA wants it to be checked.
     mode: mode === "require" && ca !== undefined ? "verify-ca" : mode,
-    direct: params.get("sslnegotiation") === "direct",
+    direct: paramsOf(url).get("sslnegotiation") === "direct",
     context: createSecureContext(ca === undefined ? {} : { ca: certificatesOf(ca) }),
   };
 }
@@ -70,6 +83,11 @@ function modeOf(word: string): Mode | undefined {
   if (word === "true") return "verify-full";
   if (word === "false") return "disable";
   return MODES.find((mode) => mode === word);
+}
+
+function wordOf(url: string): string | null {
+  const params = paramsOf(url);
+  return params.get("sslmode") ?? params.get("ssl");
 }
 
 function paramsOf(url: string): URLSearchParams {
