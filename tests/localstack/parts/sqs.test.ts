@@ -7,7 +7,10 @@ import {
   type Message,
   ReceiveMessageCommand,
   SendMessageCommand,
+  SetQueueAttributesCommand,
   SQSClient,
+  TagQueueCommand,
+  UntagQueueCommand,
 } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type LocalSqs, startSqs } from "../../../localstack/parts/sqs.ts";
@@ -78,4 +81,35 @@ test("a message that is given back comes again at once, and is counted, where me
   rmSync(dataDir, { recursive: true, force: true });
 
   expect(counts).toEqual(["1", "2", "3"]);
+});
+
+test("messages that are kept on disk outlive a start after whatever was changed about their queue", async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), "waybill-sqs-"));
+  const first = await startSqs({ port: 0, dataDir });
+  const client = new SQSClient({ endpoint: first.endpoint, useQueueUrlAsEndpoint: false });
+  const names = ["left", "tagged", "untagged", "set", "made"];
+  const urls: string[] = [];
+  for (const QueueName of names) {
+    const { QueueUrl = "" } = await client.send(new CreateQueueCommand({ QueueName }));
+    await client.send(new SendMessageCommand({ QueueUrl, MessageBody: `of ${QueueName}` }));
+    urls.push(QueueUrl);
+  }
+  const [, tagged, untagged, set] = urls;
+  await client.send(new TagQueueCommand({ QueueUrl: tagged, Tags: { carried: "yes" } }));
+  await client.send(new UntagQueueCommand({ QueueUrl: untagged, TagKeys: ["carried"] }));
+  await client.send(new SetQueueAttributesCommand({ QueueUrl: set, Attributes: { VisibilityTimeout: "5" } }));
+  await client.send(new CreateQueueCommand({ QueueName: "made" }));
+  await first.stop();
+
+  const second = await startSqs({ port: first.port, dataDir });
+  const came: (string | undefined)[] = [];
+  for (const QueueUrl of urls) {
+    const { Messages = [] } = await client.send(new ReceiveMessageCommand({ QueueUrl }));
+    came.push(...Messages.map(({ Body }) => Body));
+  }
+  client.destroy();
+  await second.stop();
+  rmSync(dataDir, { recursive: true, force: true });
+
+  expect(came).toEqual(names.map((name) => `of ${name}`));
 });
