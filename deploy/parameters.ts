@@ -55,7 +55,7 @@ const own: Parameter[] = [
     name: "databaseUrl",
     default: "{{resolve:ssm:/waybill/${sls:stage}/database-url}}",
     takes: databaseSettings.url.schema,
-    says: "Connection string without a password: by default an SSM parameter that CloudFormation reads during the deploy.",
+    says: "Connection string without a password: by default what an SSM parameter holds when the stage is deployed.",
     env: "DATABASE_URL",
   },
   {

@@ -1,6 +1,14 @@
+import * as z from "zod";
 import { ConfigError } from "../lib/errors.ts";
+import { readEnv } from "../lib/runtime/env.ts";
 import { derived } from "./derived.ts";
+import { type Ssm, templateWithTexts } from "./ssm.ts";
 import { departures, readStage, textOf } from "./stage.ts";
+
+/** The variable by which the deploy command says what it has read of SSM, as JSON. */
+export const SSM_VARIABLE = "WAYBILL_SSM";
+
+const variables = z.object({ [SSM_VARIABLE]: z.string().default("{}") });
 
 /** What the framework tells a source of variables, as far as ours asks. */
 type Asked = { address: string; resolveVariable: (variable: string) => Promise<unknown> };
@@ -14,7 +22,7 @@ type Serverless = {
 
 /**
  * Holds the stage's file and the command line's parameters to what can be set, whoever packages or deploys; and writes into the template
- * what was said of the stage, so that the next deploy can tell what it would forget.
+ * what was said of the stage, so that the next deploy can tell what it would forget, and what the deploy command has read of SSM.
  */
 export default class StagePlugin {
   readonly hooks: Record<string, () => void>;
@@ -37,10 +45,17 @@ export default class StagePlugin {
     this.configurationVariablesSources = { derived: { resolve } };
     this.hooks = {
       initialize: () => void read(),
-      "before:package:finalize": () => {
-        const template = serverless.service.provider.compiledCloudFormationTemplate;
+      // When all of it is there, and nothing of it written yet.
+      "before:aws:package:finalize:saveServiceState": () => {
+        const { provider } = serverless.service;
+        const { compiledCloudFormationTemplate: template } = provider;
         if (template === undefined) return;
-        template.Metadata = { ...template.Metadata, Waybill: { parameters: departures(read()) } };
+        const ssm = JSON.parse(readEnv(variables)[SSM_VARIABLE]) as Ssm;
+        const Waybill = { parameters: departures(read()), ssm };
+        provider.compiledCloudFormationTemplate = {
+          ...templateWithTexts(template, ssm),
+          Metadata: { ...template.Metadata, Waybill },
+        };
       },
     };
   }

@@ -49,12 +49,7 @@ export function valueOf({ name: stage, said }: Pick<Stage, "name" | "said">, nam
 /** What is said of a stage that is not the default: what the next deploy must say again, or take back by saying another. */
 export function departures({ name: stage, said }: Pick<Stage, "name" | "said">): Record<string, string> {
   const usual = (name: string) => valueOf({ name: stage, said: {} }, name) ?? "";
-  return Object.fromEntries(Object.entries(said).filter(([name, value]) => unpinned(value) !== usual(name)));
-}
-
-/** A reference to an SSM parameter without the version that a deploy has added; any other text as it is. */
-export function unpinned(value: string): string {
-  return value.replaceAll(/(\{\{resolve:ssm:[^}:]+):\d+\}\}/g, "$1}}");
+  return Object.fromEntries(Object.entries(said).filter(([name, value]) => value !== usual(name)));
 }
 
 function readFile(file: string): string | undefined {

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 /** Of a CloudFormation template what a deploy compares. */
 export type Template = {
   Resources?: Record<string, Resource>;
-  Metadata?: { Waybill?: { parameters?: Record<string, string> } };
+  Metadata?: { Waybill?: { parameters?: Record<string, string>; ssm?: Record<string, string> } };
 };
 type Resource = { Type: string; Properties?: Record<string, unknown> };
 
@@ -31,7 +31,7 @@ export function changesBetween(before: Template, after: Template): Changes {
   return {
     parameters: [
       ...changedParameters(parametersIn(before), parametersIn(after)),
-      ...changedParameters(versionsIn(before), versionsIn(after)).filter(({ from, to }) => from && to),
+      ...changedParameters(ssmIn(before), ssmIn(after)).filter(({ from, to }) => from && to),
     ],
     added: without(now, old),
     removed: without(old, now),
@@ -85,10 +85,9 @@ function parametersIn(template: Template): Record<string, string> {
   return template.Metadata?.Waybill?.parameters ?? {};
 }
 
-/** The versions of the SSM parameters that a template refers to. */
-function versionsIn(template: Template): Record<string, string> {
-  const references = JSON.stringify(template).matchAll(/\{\{resolve:ssm:([^}:]+):(\d+)\}\}/g);
-  return Object.fromEntries([...references].map(([, name = "", version = ""]) => [name, `version ${version}`]));
+/** What the SSM parameters held that a template was made with. */
+function ssmIn(template: Template): Record<string, string> {
+  return template.Metadata?.Waybill?.ssm ?? {};
 }
 
 function changedParameters(before: Record<string, string>, after: Record<string, string>): Changes["parameters"] {

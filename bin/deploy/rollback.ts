@@ -1,7 +1,7 @@
-import { GetObjectCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3";
 import { Failed } from "../../lib/terminal/command.ts";
-import { changesBetween, type Template, tellChanges } from "./changes.ts";
+import { changesBetween, tellChanges } from "./changes.ts";
 import { checkCredentials } from "./checks.ts";
+import { keptDeploys } from "./kept.ts";
 import { refuseLoss } from "./queues.ts";
 import { serverless } from "./serverless.ts";
 import { deployedTemplate, needStack, type Stack } from "./stack.ts";
@@ -33,23 +33,4 @@ export async function rollback(target: Target, to: string | undefined, yes: bool
   if (code !== 0)
     throw new Failed(`rollback failed (exit code ${code}). See how the stack stands: ${ours(target, "info")}`);
   return await needStack(target);
-}
-
-type Kept = { timestamp: string; at: string; template: () => Promise<Template> };
-
-/** The deploys whose files the framework keeps in its bucket, the oldest first. */
-async function keptDeploys(target: Target, { outputs }: Stack): Promise<Kept[]> {
-  const Bucket = outputs["ServerlessDeploymentBucketName"] ?? "";
-  const s3 = new S3Client({ region: target.region, forcePathStyle: Boolean(process.env["AWS_ENDPOINT_URL"]) });
-  const Prefix = `serverless/waybill/${target.stage.name}/`;
-  const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket, Prefix }));
-  return Contents.flatMap(({ Key = "" }) => {
-    const [, timestamp, at] = /\/(\d+)-([^/]+)\/compiled-cloudformation-template\.json$/.exec(Key) ?? [];
-    if (timestamp === undefined || at === undefined) return [];
-    const template = async () => {
-      const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key }));
-      return JSON.parse((await Body?.transformToString()) ?? "{}") as Template;
-    };
-    return [{ timestamp, at, template }];
-  }).toSorted((a, b) => Number(a.timestamp) - Number(b.timestamp));
 }

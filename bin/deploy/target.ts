@@ -1,5 +1,6 @@
 import { GetParametersCommand, type Parameter, SSMClient } from "@aws-sdk/client-ssm";
 import { parameters } from "../../deploy/parameters.ts";
+import { referencesIn, type Ssm, withTexts } from "../../deploy/ssm.ts";
 import { faultsOfCa, faultsOfUrl, type Stage, valueOf } from "../../deploy/stage.ts";
 import { Failed } from "../../lib/terminal/command.ts";
 
@@ -44,13 +45,10 @@ export function stackOf({ stage }: Target): string {
 
 /** What the parameters of a stage are, once SSM has been asked. */
 export type Resolved = {
-  /** For the framework: each reference to SSM with the version that it has now, without which a changed one never arrives. */
-  pinned: string[];
+  ssm: Ssm;
   /** The text that a parameter stands for. */
   textOf: (name: string) => string;
 };
-
-const REFERENCE = /\{\{resolve:ssm:([^}:]+)(?::(\d+))?\}\}/g;
 
 /**
  * Reads the SSM parameters that a stage refers to. Throws Failed with the commands that make those that are missing, and where the
@@ -58,13 +56,7 @@ const REFERENCE = /\{\{resolve:ssm:([^}:]+)(?::(\d+))?\}\}/g;
  */
 export async function resolve(target: Target): Promise<Resolved> {
   const { stage, region } = target;
-  const values = parameters.flatMap(({ name }) => {
-    const value = valueOf(stage, name);
-    return value?.includes("{{resolve:ssm:") ? [{ name, value }] : [];
-  });
-  const asked = new Set(
-    values.flatMap(({ value }) => [...value.matchAll(REFERENCE)].map(([, path = "", v]) => at(path, v))),
-  );
+  const asked = new Set(parameters.flatMap(({ name }) => referencesIn(valueOf(stage, name) ?? "")));
   const found = await ask(new SSMClient({ region }), [...asked]);
   const missing = [...asked].filter((path) => !found.has(path));
   if (missing.length > 0) throw new Failed(missingText(target, missing));
@@ -75,23 +67,11 @@ export async function resolve(target: Target): Promise<Resolved> {
         `secret: store it as a String.\n${secure.map((path) => deleteCommand(region, path) + putCommand(region, path, "…")).join("\n")}`,
     );
   }
-  const texts = new Map(values.map(({ name, value }) => [name, value.replaceAll(REFERENCE, textIn(found))]));
-  const textOf = (name: string) => texts.get(name) ?? valueOf(stage, name) ?? "";
+  const ssm = Object.fromEntries([...found].map(([path, { Value = "" }]) => [path, Value]));
+  const textOf = (name: string) => withTexts(valueOf(stage, name) ?? "", ssm);
   const [fault] = [...faultsOfUrl(textOf("databaseUrl")), ...faultsOfCa(textOf("databaseUrl"), textOf("databaseCa"))];
   if (fault !== undefined) throw new Failed(`The connection string ${valueOf(stage, "databaseUrl")} ${fault}.`);
-  const pinned = values.map(({ name, value }) => `${name}=${value.replaceAll(REFERENCE, pin(found))}`);
-  return { pinned, textOf };
-}
-
-const at = (path: string, version: string | undefined) => (version === undefined ? path : `${path}:${version}`);
-
-function textIn(found: Map<string, Parameter>) {
-  return (_: string, path: string, version?: string) => found.get(at(path, version))?.Value ?? "";
-}
-
-function pin(found: Map<string, Parameter>) {
-  return (_: string, path: string, version?: string) =>
-    `{{resolve:ssm:${path}:${version ?? found.get(path)?.Version ?? 1}}}`;
+  return { ssm, textOf };
 }
 
 /** By the name that they were asked for. */

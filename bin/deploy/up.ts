@@ -1,15 +1,18 @@
 import { readFile } from "node:fs/promises";
+import { SSM_VARIABLE } from "../../deploy/stage-plugin.ts";
 import { Failed } from "../../lib/terminal/command.ts";
 import { tellAddresses } from "./addresses.ts";
+import { alone } from "./alone.ts";
 import { type Changes, changesBetween, forgotten, type Template, tellChanges } from "./changes.ts";
 import { check, checkCredentials } from "./checks.ts";
 import { databaseIn } from "./database-name.ts";
+import { isLatest } from "./kept.ts";
 import { invokeMigrate, migrationStatus, standing } from "./migration.ts";
 import { refuseLoss } from "./queues.ts";
 import { createSecrets } from "./secrets.ts";
 import { serverless } from "./serverless.ts";
 import { deployedTemplate, findStack, needStack, type Stack } from "./stack.ts";
-import { flagsOf, ours, type Resolved, resolve, stackOf, type Target, valueOfTarget } from "./target.ts";
+import { flagsOf, ours, type Resolved, resolve, stackOf, type Target } from "./target.ts";
 
 /** What whoever deploys says of it beside the stage. */
 export type Wish = {
@@ -21,19 +24,27 @@ export type Wish = {
 };
 
 /** The framework's commands of a deployment, in their order. */
-export function stepsOf(target: Target, pinned: readonly string[] = []): { package: string[]; deploy: string[] } {
-  const params = [...target.params, ...pinned].flatMap((param) => ["--param", param]);
+export function stepsOf(target: Target): { package: string[]; deploy: string[] } {
+  const params = target.params.flatMap((param) => ["--param", param]);
   return {
     package: ["package", ...flagsOf(target), ...params],
     deploy: ["deploy", "--package", ".serverless", ...flagsOf(target), ...params],
   };
 }
 
+/** What a plan has found. */
+type Planned = { resolved: Resolved; stack: Stack | undefined; before: Template };
+
+/** Says what a deploy would change, and changes nothing. Throws Failed as `up` does. */
+export async function plan(target: Target, wish: Wish): Promise<void> {
+  await alone(target, async () => await look(target, wish));
+}
+
 /**
  * Looks at what is missing, packages, and says what a deploy would change. Throws Failed where something is missing, where the deploy would
  * forget what the one before was told, and where messages would be lost that nobody has given up.
  */
-export async function plan(target: Target, wish: Wish): Promise<{ resolved: Resolved; stack: Stack | undefined }> {
+async function look(target: Target, wish: Wish): Promise<Planned> {
   await checkCredentials(target);
   if (wish.createSecrets) await createSecrets(target);
   const resolved = await resolve(target);
@@ -42,7 +53,7 @@ export async function plan(target: Target, wish: Wish): Promise<{ resolved: Reso
   if (stack !== undefined) needUpdatable(target, stack);
   const before = stack === undefined ? {} : await deployedTemplate(target);
   refuseForgetting(target, before);
-  const code = await serverless(stepsOf(target, resolved.pinned).package);
+  const code = await serverless(stepsOf(target).package, { [SSM_VARIABLE]: JSON.stringify(resolved.ssm) });
   if (code !== 0)
     throw new Failed(
       `package failed (exit code ${code}). Nothing was deployed. Mend what it names, then: ${ours(target)}`,
@@ -51,34 +62,25 @@ export async function plan(target: Target, wish: Wish): Promise<{ resolved: Reso
   const changes = changesBetween(before, after);
   tell(target, stack, changes);
   await refuseLoss(target.region, changes.queuesLost, wish.yes, ours(target, "--yes"));
-  return { resolved, stack };
+  return { resolved, stack, before };
 }
 
 /** Deploys a stage: plan, deploy, migrate. Throws Failed with what is true then, and the whole command that goes on. */
 export async function up(target: Target, wish: Wish): Promise<Stack> {
-  const { resolved, stack } = await plan(target, wish);
-  const code = await serverless(stepsOf(target, resolved.pinned).deploy);
-  if (code !== 0) throw new Failed(await deployFailure(target, stack, code));
-  const wanted = databaseIn(resolved.textOf("databaseUrl"));
-  const status = await migrationStatus(target);
-  const database = databaseIn(status.database);
-  if (database !== wanted) throw new Failed(notArrived(target, database, wanted));
-  console.log(`\nMigrating ${wanted}`);
-  await migrateUp(target, status);
+  const resolved = await alone(target, async () => await deploy(target, wish));
+  console.log(`\nMigrating ${databaseIn(resolved.textOf("databaseUrl"))}`);
+  await migrateUp(target, await migrationStatus(target));
   return await needStack(target);
 }
 
-/** An SSM parameter that was deleted and made again has the version that the stack knows: to CloudFormation nothing has changed. */
-export function notArrived(target: Target, database: string, wanted: string): string {
-  const value = valueOfTarget(target, "databaseUrl");
-  const name = /resolve:ssm:([^}:]+)/.exec(value)?.[1];
-  const put = `aws ssm put-parameter --region ${target.region} --overwrite --name ${name}`;
-  const get = `aws ssm get-parameter --region ${target.region} --name ${name} --query Parameter.Value --output text`;
-  const todo = name === undefined ? "" : `${put} --value "$(${get})" && `;
-  return (
-    `The functions have the database ${database} still, not ${wanted}: what ${value} stands for has changed, and its version has not. ` +
-    `No migration ran. Have it arrive: ${todo}${ours(target)}`
-  );
+async function deploy(target: Target, wish: Wish): Promise<Resolved> {
+  const { resolved, stack, before } = await look(target, wish);
+  const steps = stepsOf(target);
+  // The framework compares with what was uploaded last, and passes over a stack that has gone back meanwhile.
+  const force = stack === undefined || (await isLatest(target, stack, before)) ? [] : ["--force"];
+  const code = await serverless([...steps.deploy, ...force]);
+  if (code !== 0) throw new Failed(await deployFailure(target, stack, code));
+  return resolved;
 }
 
 /** Migrates a stage's database up from where it stands, and says what was done. */

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import { takeLock } from "../../lib/terminal/file-lock.ts";
 
 /** What a running stack writes down, for whoever comes second and for `serverless invoke local`. */
 export type Running = { pid: number; url: string; environment: Record<string, string> };
@@ -20,17 +20,11 @@ export type DataDir = { path: string; announce: (running: Running) => void; rele
 
 /**
  * Makes the directory and takes it. Throws, naming who has it and what to do, where another stack runs over it.
- * The lock is SQLite's lock on a file: the system drops it with the process, however that ends, and no reused pid can hold it.
  */
 export function takeDataDir(path: string): DataDir {
   makeDir(path);
-  const lock = new DatabaseSync(join(path, "lock.db"));
-  try {
-    lock.exec("begin exclusive");
-  } catch (cause) {
-    lock.close();
-    throw new Error(takenBy(path), { cause });
-  }
+  const lock = takeLock(join(path, "lock.db"));
+  if (lock === undefined) throw new Error(takenBy(path));
   const note = join(path, "running.json");
   rmSync(note, { force: true });
   return {
@@ -39,7 +33,7 @@ export function takeDataDir(path: string): DataDir {
     announce: (running) => writeFileSync(note, JSON.stringify(running), { mode: 0o600 }),
     release: () => {
       rmSync(note, { force: true });
-      lock.close();
+      lock.release();
     },
   };
 }

@@ -32,17 +32,15 @@ test("what comes, goes and becomes another is told, more than three of a kind by
   ]);
 });
 
-test("an SSM parameter that was changed meanwhile is told by its versions", () => {
-  const at = (version: number): Template => ({
-    Resources: {
-      A: {
-        Type: "AWS::Lambda::Function",
-        Properties: { Url: `{{resolve:ssm:/waybill/prod/database-url:${version}}}` },
-      },
-    },
+test("an SSM parameter that was changed meanwhile is told by what it held and holds", () => {
+  const holding = (text: string): Template => ({
+    Metadata: { Waybill: { ssm: { "/waybill/prod/database-url": text } } },
   });
 
-  expect(tellChanges(changesBetween(at(1), at(2)))[0]).toBe("  /waybill/prod/database-url: version 1 → version 2");
+  expect(tellChanges(changesBetween(holding("postgres://a@h/d"), holding("postgres://b@h/d")))).toEqual([
+    "  /waybill/prod/database-url: postgres://a@h/d → postgres://b@h/d",
+  ]);
+  expect(tellChanges(changesBetween({}, holding("postgres://a@h/d")))).toEqual([]);
 });
 
 test("queues that go, by name or by resource, are those whose messages are lost", () => {

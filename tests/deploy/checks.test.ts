@@ -14,7 +14,7 @@ function target(params: string[] = []): Target {
 /** What is told of a database at this address. */
 async function told(url: string, { params = [] as string[], ca = "", unreached = false } = {}): Promise<string[]> {
   const texts: Record<string, string> = { databaseUrl: url, databaseCa: ca };
-  const resolved: Resolved = { pinned: [], textOf: (name) => texts[name] ?? "" };
+  const resolved: Resolved = { ssm: {}, textOf: (name) => texts[name] ?? "" };
   return await checkDatabase(target(params), resolved, unreached);
 }
 

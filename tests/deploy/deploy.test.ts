@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
 import { ours, type Target } from "../../bin/deploy/target.ts";
-import { notArrived, standsAfter } from "../../bin/deploy/up.ts";
+import { standsAfter } from "../../bin/deploy/up.ts";
 import { readStage } from "../../deploy/stage.ts";
 
 /** Runs the command with credentials of nobody. */
@@ -87,17 +87,6 @@ test("a command that is printed names stage, region and parameters", () => {
 
   expect(ours(target, "migrate up")).toBe(
     "npm run deploy -- migrate up --stage two --region us-gov-west-1 --param 'nodeOptions=--a b'",
-  );
-});
-
-test("a connection string that did not arrive is told with the commands that have it arrive", () => {
-  const target: Target = { stage: readStage("two"), region: "eu-central-1", params: [] };
-  const name = "--region eu-central-1 --name /waybill/two/database-url";
-
-  const told = notArrived(target, "old:5432/d", "new:5432/d");
-  expect(told).toContain("The functions have the database old:5432/d still, not new:5432/d");
-  expect(told).toContain(
-    `aws ssm put-parameter --region eu-central-1 --overwrite --name /waybill/two/database-url --value "$(aws ssm get-parameter ${name} --query Parameter.Value --output text)" && npm run deploy -- --stage two --region eu-central-1`,
   );
 });
 

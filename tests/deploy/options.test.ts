@@ -3,32 +3,39 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RegoEngine, TemplateFile } from "@aws/cloudformation-validate";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Template as Deployed } from "../../bin/deploy/changes.ts";
 import { packageService, packageStage, readBundle, readTemplate, TEMPLATE, type Template } from "./packaged.ts";
 
 // The template of a stage with nothing but defaults, and that of one where everything is otherwise.
 const folder = mkdtempSync(join(tmpdir(), "waybill-options-"));
 const packaged = join(folder, ".serverless");
 const CA = "database-ca.pem";
+const SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:database-Ab12Cd";
 let usual: Template;
 let other: Template;
 beforeAll(async () => {
   await packageService();
   usual = readTemplate();
   writeFileSync(join(folder, CA), "-----BEGIN CERTIFICATE-----\n");
-  packageStage(folder, "prod", {
-    network: "vpc",
-    subnetIds: "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
-    securityGroupIds: "sg-0123456789abcdef0",
-    authorization: "NONE",
-    alarmEmail: "ops@example.com",
-    kmsKeyArns: "arn:aws:kms:eu-central-1:123456789012:key/one,arn:aws:kms:eu-central-1:123456789012:key/two",
-    llmSecretArns: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:vendor-*",
-    databaseUrl: "postgres://u@db.example/d?sslmode=verify-full",
-    databaseCa: CA,
-    openRequestRate: "7",
-    agentQueueCreate: "true",
-    deletionProtection: "true",
-  });
+  packageStage(
+    folder,
+    "prod",
+    {
+      network: "vpc",
+      subnetIds: "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
+      securityGroupIds: "sg-0123456789abcdef0",
+      authorization: "NONE",
+      alarmEmail: "ops@example.com",
+      kmsKeyArns: "arn:aws:kms:eu-central-1:123456789012:key/one,arn:aws:kms:eu-central-1:123456789012:key/two",
+      llmSecretArns: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:vendor-*",
+      databaseUrl: "postgres://u@db.example/d?sslmode=verify-full",
+      databaseCa: CA,
+      openRequestRate: "7",
+      agentQueueCreate: "true",
+      deletionProtection: "true",
+    },
+    { "/waybill/prod/database-secret-arn": SECRET },
+  );
   other = readTemplate(packaged);
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -136,4 +143,19 @@ test("the names of another stage's queues are others", () => {
 
   expect(names(other)).toContain("waybill-prod-work-dlq");
   expect(names(other).filter((name) => names(usual).includes(name))).toEqual([]);
+});
+
+test("what a deploy has read of SSM stands in the template, and without it the references do", () => {
+  const secretsOf = (template: Template) =>
+    new Set(
+      propertiesOf(template, "AWS::Lambda::Function")
+        .map(({ Environment }) => Environment?.Variables?.DATABASE_SECRET_ARN)
+        .filter((arn) => arn !== undefined),
+    );
+
+  expect(secretsOf(other)).toEqual(new Set([SECRET]));
+  expect(JSON.stringify(other)).not.toContain("{{resolve:ssm:");
+  expect(JSON.stringify(other.Resources["MigrateRole"])).toContain(SECRET);
+  expect((other as Deployed).Metadata?.Waybill?.ssm).toEqual({ "/waybill/prod/database-secret-arn": SECRET });
+  expect(secretsOf(usual)).toEqual(new Set(["{{resolve:ssm:/waybill/dev/database-secret-arn}}"]));
 });

@@ -1,9 +1,16 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { inflateRawSync } from "node:zlib";
+import { LOCK } from "../../bin/deploy/alone.ts";
+import type { Template as Deployed } from "../../bin/deploy/changes.ts";
+import { type Ssm } from "../../deploy/ssm.ts";
+import { departures, readStage } from "../../deploy/stage.ts";
+import { SSM_VARIABLE } from "../../deploy/stage-plugin.ts";
+import { takeLock } from "../../lib/terminal/file-lock.ts";
 
 export type Resource = { Type: string; Properties: Record<string, any>; DependsOn?: string | string[] };
 export type Template = { Resources: Record<string, Resource>; Outputs: Record<string, unknown> };
@@ -11,52 +18,39 @@ export type Template = { Resources: Record<string, Resource>; Outputs: Record<st
 const DONE = ".serverless/serverless-state.json";
 /** What CloudFormation gets, in the folder of a package. */
 export const TEMPLATE = "cloudformation-template-update-stack.json";
-const LOCK = ".serverless.lock";
 const SOURCES = ["serverless.yml", "package-lock.json", "agents", "deploy", "docs", "functions", "lib", "migrations"];
 
 /** Runs `serverless` in a folder, as npm scripts do. */
-function serverless(cwd: string, ...args: string[]): void {
+function serverless(cwd: string, args: readonly string[], more: NodeJS.ProcessEnv = {}): void {
   const program = createRequire(import.meta.url).resolve("serverless/bin/serverless.js");
   // Without the credentials of this machine and without a region: packaging must need neither.
-  const env = { PATH: process.env["PATH"], HOME: process.env["HOME"] };
+  const env = { PATH: process.env["PATH"], HOME: process.env["HOME"], ...more };
   execFileSync(process.execPath, [program, ...args], { cwd, env, stdio: "pipe" });
 }
 
 /** Packages the service into .serverless unless that has been done since the sources changed; one test file at a time. */
 export async function packageService(): Promise<void> {
-  for (let tries = 0; !tryLock(); tries++) {
-    await sleep(100);
-    // Whoever took it has been ended meanwhile: packaging takes some seconds.
-    if (tries === 400) rmSync(LOCK, { recursive: true, force: true });
-  }
+  let lock = takeLock(LOCK);
+  for (; lock === undefined; lock = takeLock(LOCK)) await sleep(100);
   try {
-    if (timeOf(DONE) < Math.max(...SOURCES.map(newest)) || stageOf() !== "dev") serverless(".", "package");
+    if (timeOf(DONE) < Math.max(...SOURCES.map(newest)) || !isUsual()) serverless(".", ["package"]);
   } finally {
-    rmSync(LOCK, { recursive: true, force: true });
+    lock.release();
   }
 }
 
 /**
- * Packages another stage with these parameters, in a copy of the project at `folder`, which may have files of its own, for the framework
+ * Packages another stage with these parameters, and what SSM is said to hold, in a copy of the project at `folder`, which may have files of its own, for the framework
  * empties .serverless whatever it packages into. Answers where the package is.
  */
-export function packageStage(folder: string, stage: string, params: Record<string, string>): string {
+export function packageStage(folder: string, stage: string, params: Record<string, string>, ssm: Ssm): string {
   for (const part of [...SOURCES, "localstack", "llm.config.yaml", "package.json", "tsconfig.json"]) {
     cpSync(part, join(folder, part), { recursive: true });
   }
   symlinkSync(resolve("node_modules"), join(folder, "node_modules"));
   const given = Object.entries(params).flatMap(([name, value]) => ["--param", `${name}=${value}`]);
-  serverless(folder, "package", "--stage", stage, ...given);
+  serverless(folder, ["package", "--stage", stage, ...given], { [SSM_VARIABLE]: JSON.stringify(ssm) });
   return join(folder, ".serverless");
-}
-
-function tryLock(): boolean {
-  try {
-    mkdirSync(LOCK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function newest(path: string): number {
@@ -65,10 +59,12 @@ function newest(path: string): number {
   return Math.max(timeOf(path), ...inside);
 }
 
-/** A deployment leaves its own stage behind. */
-function stageOf(): string {
-  const state = JSON.parse(readFileSync(DONE, "utf8")) as { service: { provider: { stage: string } } };
-  return state.service.provider.stage;
+/** A deployment leaves its own package behind, of another stage or with what SSM held. */
+function isUsual(): boolean {
+  const { service } = JSON.parse(readFileSync(DONE, "utf8")) as { service: { provider: { stage: string } } };
+  const { Metadata } = JSON.parse(readFileSync(join(".serverless", TEMPLATE), "utf8")) as Deployed;
+  const usual = { parameters: departures(readStage("dev")), ssm: {} };
+  return service.provider.stage === "dev" && isDeepStrictEqual(Metadata?.Waybill, usual);
 }
 
 function timeOf(path: string): number {

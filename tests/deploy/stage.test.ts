@@ -96,12 +96,15 @@ test("an empty value is said in the file: the framework's command line takes non
   expect(() => stage("", ["alarmEmail="])).toThrow(`write it into the stage's file: alarmEmail: ""`);
 });
 
-test("a deploy must say again what departs from the defaults, the version of an SSM parameter not counted", () => {
+test("a deploy must say again what departs from the defaults", () => {
   const { said } = stage("authorization: AWS_IAM\nleaseSeconds: 90\n", [
     "databaseUrl={{resolve:ssm:/waybill/prod/database-url:7}}",
   ]);
 
-  expect(departures({ name: "prod", said })).toEqual({ leaseSeconds: "90" });
+  expect(departures({ name: "prod", said })).toEqual({
+    leaseSeconds: "90",
+    databaseUrl: "{{resolve:ssm:/waybill/prod/database-url:7}}",
+  });
 });
 
 test("what was taken back by saying nothing need not be said for ever", () => {

@@ -1,9 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { GetFunctionConfigurationCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { must } from "../must.ts";
 import type { Trial } from "./trial.ts";
-import type { World } from "./world.ts";
 
 /** Longer than the framework's invoke waits before it calls again. */
 const LONG_MS = 135_000;
@@ -18,7 +16,7 @@ export const changeTrials: Trial[] = [
     run: async (world) => {
       world.write("leaseSeconds: 90\nalarmEmail: ops@example.com\n");
       await world.expect([], 0, ["leaseSeconds: the default → 90", "AWS::SNS::Subscription"]);
-      must((await environment(world))["LEASE_SECONDS"] === "90", "LEASE_SECONDS is not 90.");
+      must((await world.environment())["LEASE_SECONDS"] === "90", "LEASE_SECONDS is not 90.");
       world.write(undefined);
       await world.expect([], 1, [
         'leaseSeconds: "90"',
@@ -27,7 +25,7 @@ export const changeTrials: Trial[] = [
       ]);
       world.write('leaseSeconds: 60\nalarmEmail: ""\n');
       await world.expect([], 0, ["leaseSeconds: 90 → 60"]);
-      must((await environment(world))["LEASE_SECONDS"] === "60", "LEASE_SECONDS is not 60.");
+      must((await world.environment())["LEASE_SECONDS"] === "60", "LEASE_SECONDS is not 60.");
       return "90, refused to forget, 60";
     },
   },
@@ -45,15 +43,47 @@ export const changeTrials: Trial[] = [
   },
   {
     name: "changed-ssm",
-    says: "a changed SSM parameter arrives, and is told by its versions",
+    says: "a changed SSM parameter arrives, and is told by what it held and holds",
     run: async (world) => {
-      await world.putParameter("database-url", world.databaseUrl("moved"));
-      await world.expect([], 0, ["/waybill/trial/database-url: version 1 → version 2", "is at nothing", "/output"]);
+      const [here, there] = [world.databaseUrl("trial"), world.databaseUrl("moved")];
+      await world.putParameter("database-url", there);
+      await world.expect([], 0, [`/waybill/trial/database-url: ${here} → ${there}`, "is at nothing", "/output"]);
       const [row] = await world.sql("moved", async (sql) => await sql`select count(*)::int as tasks from tasks`);
       must(row?.["tasks"] === 1, `The database it moved to has ${row?.["tasks"]} pieces of work.`);
-      await world.putParameter("database-url", world.databaseUrl("trial"));
-      await world.expect([], 0, ["version 2 → version 3"]);
+      await world.putParameter("database-url", here);
+      await world.expect([], 0, [`${there} → ${here}`]);
       return "to another database and back";
+    },
+  },
+  {
+    name: "ssm-made-again",
+    says: "an SSM parameter that was deleted and made again, and so has version 1 again, arrives",
+    run: async (world) => {
+      const here = world.databaseUrl("trial");
+      const named = new URL(here);
+      named.searchParams.set("application_name", "moved");
+      await world.deleteParameter("database-url");
+      await world.putParameter("database-url", named.href);
+      await world.expect([], 0, [`/waybill/trial/database-url: ${here} → ${named.href}`, "/output"]);
+      must((await world.environment())["DATABASE_URL"] === named.href, "The functions have the old one.");
+      await world.deleteParameter("database-url");
+      await world.putParameter("database-url", here);
+      await world.expect([], 0, [`${named.href} → ${here}`]);
+      return "arrived, and back";
+    },
+  },
+  {
+    name: "two-at-once",
+    says: "of two deploys from one checkout one packages, and the other is told to wait",
+    run: async (world) => {
+      const ran = await Promise.all([world.deploy(["plan"]), world.deploy(["plan"])]);
+      const codes = ran.map(({ code }) => code).toSorted((a, b) => a - b);
+      must(codes.join() === "0,1", `They ended with ${codes.join()}.`);
+      must(
+        ran.some(({ said }) => said.includes("Another deploy packages in this folder")),
+        "Nobody was told.",
+      );
+      return "one planned, one refused";
     },
   },
   {
@@ -112,9 +142,3 @@ export const changeTrials: Trial[] = [
     },
   },
 ];
-
-async function environment(world: World): Promise<Record<string, string>> {
-  const lambda = new LambdaClient({ region: world.region });
-  const command = new GetFunctionConfigurationCommand({ FunctionName: `waybill-${world.stage}-sweep` });
-  return (await lambda.send(command)).Environment?.Variables ?? {};
-}

@@ -37,6 +37,19 @@ export const lastTrials: Trial[] = [
     },
   },
   {
+    name: "forward-again",
+    says: "what was rolled back arrives when it is deployed again, unchanged",
+    run: async (world) => {
+      world.write('leaseSeconds: 120\nalarmEmail: ""\n');
+      await world.expect([], 0, ["leaseSeconds: 60 → 120"]);
+      const { LEASE_SECONDS } = await world.environment();
+      must(LEASE_SECONDS === "120", `The functions have ${LEASE_SECONDS}.`);
+      world.write('leaseSeconds: 60\nalarmEmail: ""\n');
+      await world.expect([], 0, ["leaseSeconds: 120 → 60"]);
+      return "120, and 60 again";
+    },
+  },
+  {
     name: "protected",
     says: "a stage with deletionProtection is not removed, until it is taken back",
     run: async (world) => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text as textOf } from "node:stream/consumers";
 import { IAMClient } from "@aws-sdk/client-iam";
+import { GetFunctionConfigurationCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { DeleteSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { DeleteParametersCommand, PutParameterCommand, SSMClient } from "@aws-sdk/client-ssm";
 import postgres from "postgres";
@@ -124,6 +125,13 @@ export class World {
     return await needStack(this.target(stage));
   }
 
+  /** What the functions have in their environment. */
+  async environment(): Promise<Record<string, string>> {
+    const lambda = new LambdaClient({ region: this.region });
+    const command = new GetFunctionConfigurationCommand({ FunctionName: `waybill-${this.stage}-sweep` });
+    return (await lambda.send(command)).Environment?.Variables ?? {};
+  }
+
   async api(stage = this.stage): Promise<Api> {
     return apiOf(this.target(stage), await this.stack(stage));
   }
@@ -131,6 +139,10 @@ export class World {
   async putParameter(name: string, value: string): Promise<void> {
     const Name = `/waybill/${this.stage}/${name}`;
     await this.#ssm.send(new PutParameterCommand({ Name, Value: value, Type: "String", Overwrite: true }));
+  }
+
+  async deleteParameter(name: string): Promise<void> {
+    await this.#ssm.send(new DeleteParametersCommand({ Names: [`/waybill/${this.stage}/${name}`] }));
   }
 
   /** Runs statements on a database of the run. */

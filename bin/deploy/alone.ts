@@ -1,0 +1,23 @@
+import { Failed } from "../../lib/terminal/command.ts";
+import { takeLock } from "../../lib/terminal/file-lock.ts";
+import { ours, type Target } from "./target.ts";
+
+/** Who holds it packages in this folder. */
+export const LOCK = ".serverless.lock";
+
+/**
+ * Runs it while no other deploy packages in this folder: the framework has one place for what it packages, and another's package must
+ * not come between ours and its deploy. Throws Failed where another does.
+ */
+export async function alone<T>(target: Target, run: () => Promise<T>): Promise<T> {
+  const lock = takeLock(LOCK);
+  if (lock === undefined) {
+    const todo = `Wait for its end, or deploy from a second clone; then: ${ours(target)}`;
+    throw new Failed(`Another deploy packages in this folder. Nothing was deployed. ${todo}`);
+  }
+  try {
+    return await run();
+  } finally {
+    lock.release();
+  }
+}
