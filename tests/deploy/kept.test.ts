@@ -1,0 +1,60 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { isLatest, keptDeploys } from "../../bin/deploy/kept.ts";
+import type { Target } from "../../bin/deploy/target.ts";
+import { readStage } from "../../deploy/stage.ts";
+
+const FOLDER = "serverless/waybill/prod";
+const DEPLOYS = ["1764500000000-2025-11-30T10:53:20.000Z", "1764510000000-2025-11-30T13:40:00.000Z"];
+/** The bucket, in pages of one object. */
+const KEYS = [
+  `${FOLDER}/${DEPLOYS[1]}/compiled-cloudformation-template.json`,
+  `${FOLDER}/${DEPLOYS[1]}/sweep.zip`,
+  `${FOLDER}/${DEPLOYS[0]}/compiled-cloudformation-template.json`,
+];
+const target: Target = { stage: readStage("prod"), region: "eu-central-1", params: [] };
+const stack = {
+  name: "waybill-prod",
+  status: "UPDATE_COMPLETE",
+  protected: false,
+  outputs: { ServerlessDeploymentBucketName: "kept" },
+};
+
+const server = createServer((request, response) => {
+  const { searchParams } = new URL(request.url ?? "", "http://s3.example");
+  const at = Number(searchParams.get("continuation-token") ?? 0);
+  const more = at + 1 < KEYS.length;
+  const next = more ? `<NextContinuationToken>${at + 1}</NextContinuationToken>` : "";
+  response.setHeader("content-type", "application/xml");
+  response.end(
+    `<ListBucketResult><IsTruncated>${more}</IsTruncated>${next}<Contents><Key>${KEYS[at]}</Key></Contents></ListBucketResult>`,
+  );
+});
+beforeAll(async () => {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  vi.stubEnv("AWS_ENDPOINT_URL", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  vi.stubEnv("AWS_ACCESS_KEY_ID", "test");
+  vi.stubEnv("AWS_SECRET_ACCESS_KEY", "test");
+});
+afterAll(() => {
+  vi.unstubAllEnvs();
+  server.close();
+});
+
+test("the deploys that are kept are those of every page of the bucket, the oldest first", async () => {
+  const kept = await keptDeploys(target, stack);
+
+  expect(kept.map(({ timestamp, at }) => `${timestamp}-${at}`)).toEqual(DEPLOYS);
+});
+
+test.each([
+  ["of the latest deploy", DEPLOYS[1], true],
+  ["of the one before, since a rollback or a deploy that failed", DEPLOYS[0], false],
+  ["of one that is kept no more", "1764400000000-2025-11-29T07:06:40.000Z", false],
+])("functions %s: %s", async (_of, deploy, latest) => {
+  const Properties = { Code: { S3Key: `${FOLDER}/${deploy}/sweep.zip` } };
+  const template = { Resources: { SweepLambdaFunction: { Type: "AWS::Lambda::Function", Properties } } };
+
+  expect(await isLatest(target, stack, template)).toBe(latest);
+});
