@@ -73,7 +73,9 @@ async function failure(target: Target, command: Partial<MigrateCommand>, text: s
     target,
     ["migrate", command.command ?? "up", ...(command.to === undefined ? [] : ["--to", command.to])].join(" "),
   );
-  return `The migrate function failed: ${errorMessage}\n${stands}${long}\n${log}\nMend it, then: ${again}`;
+  // The function migrates by the files of its package: one that is mended here is none of them yet.
+  const todo = `Where the database is mended: ${again}\nWhere a file of migrations/ is, which a deploy brings: ${ours(target)}`;
+  return `The migrate function failed: ${errorMessage}\n${stands}${long}\n${log}\n${todo}`;
 }
 
 /** What has cut the call may cut a look too: only the last counts. */

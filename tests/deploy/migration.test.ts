@@ -107,7 +107,9 @@ test("a migration that fails is told with where the database stands and the whol
   const failed = invokeMigrate(target, { command: "up" });
   await expect(failed).rejects.toThrow("The migrate function failed: 0012_x.up.sql:3 failed: no.");
   await expect(failed).rejects.toThrow("The database postgres://db:5432/d is at 0011_bounds; 1 pending.");
-  await expect(failed).rejects.toThrow(`Mend it, then: ${AGAIN}`);
+  await expect(failed).rejects.toThrow(
+    `Where the database is mended: ${AGAIN}\nWhere a file of migrations/ is, which a deploy brings: npm run deploy -- --stage prod --region eu-central-1`,
+  );
   await expect(failed).rejects.not.toThrow("from a machine");
 });
 
