@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { GetAccountSettingsCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { DescribeSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { SSMClient } from "@aws-sdk/client-ssm";
+import { referencesIn } from "../../deploy/ssm.ts";
 import { Unavailable } from "../../lib/errors.ts";
 import { secretsIn } from "../../lib/llm/config/references.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
@@ -14,7 +15,12 @@ import { ours, type Resolved, type Target, valueOfTarget } from "./target.ts";
 /** What a stage needs beside its stack, looked at before anything changes. Throws Failed with what is missing and the commands that make it. */
 export async function check(target: Target, resolved: Resolved, { unreached }: { unreached: boolean }): Promise<void> {
   const database = await checkDatabase(target, resolved, unreached);
-  const notes = [...database, ...(await checkKeys(target)), ...(await checkConcurrency(target))];
+  const notes = [
+    ...database,
+    ...tellAuthorization(target),
+    ...(await checkKeys(target)),
+    ...(await checkConcurrency(target)),
+  ];
   console.log(`\nWhat ${target.stage.name} needs:`);
   for (const note of notes) console.log(`  ${note}`);
 }
@@ -55,12 +61,15 @@ export async function checkDatabase(target: Target, resolved: Resolved, unreache
 /** Why the database cannot be used, with what is to be done. */
 function refusalOf(target: Target, { textOf }: Resolved, name: string, error: unknown): string {
   const reason = reasonOf(error);
+  const secret = textOf("databaseSecretArn");
+  const store = `aws secretsmanager put-secret-value --region ${target.region} --secret-id ${secret} --secret-string … && ${ours(target)}`;
   if (error instanceof Unavailable) {
-    return `${reason}\nMake it, and put its ARN where the stage finds it: ${ours(target, "--create-secrets")}`;
+    const { name: kind, message } = error.cause as Error;
+    if (kind === "ResourceNotFoundException") return `There is no secret ${secret}. ${otherSecret(target)}`;
+    return `${reason} (${message})\nStore the right one: ${store}`;
   }
   if (isPasswordRefused(error)) {
-    const todo = `aws secretsmanager put-secret-value --region ${target.region} --secret-id ${textOf("databaseSecretArn")} --secret-string …`;
-    return `The database ${name} refuses the password of the secret. Store the right one: ${todo}`;
+    return `The database ${name} refuses the password of the secret. Store the right one: ${store}`;
   }
   if (isTlsRefused(error)) {
     return `${reason} For a stage DATABASE_CA is databaseCa in ${target.stage.file}. Then: ${ours(target)}`;
@@ -71,6 +80,16 @@ function refusalOf(target: Target, { textOf }: Resolved, name: string, error: un
   }
   const from = valueOfTarget(target, "databaseUrl");
   return `The database ${name} refuses us: ${reason}. Mend it, or the connection string ${from}. Then: ${ours(target)}`;
+}
+
+/** --create-secrets keeps the SSM parameter that is there, and with it the ARN of a secret that is gone. */
+function otherSecret(target: Target): string {
+  const { region, stage } = target;
+  const [path] = referencesIn(valueOfTarget(target, "databaseSecretArn"));
+  if (path === undefined)
+    return `Say the ARN of one that is there as databaseSecretArn in ${stage.file}, then: ${ours(target)}`;
+  const forget = `aws ssm delete-parameter --region ${region} --name ${path.replace(/:\d+$/, "")}`;
+  return `Have one made, and ${path} with it: ${forget} && ${ours(target, "--create-secrets")}`;
 }
 
 function reasonOf(error: unknown): string {
@@ -130,6 +149,12 @@ function tellTls(url: string): string[] {
   return [`! sslmode=${mode} encrypts and does not check whose certificate it is; verify-full does`];
 }
 
+/** What whoever deploys should know of who may call. */
+export function tellAuthorization(target: Target): string[] {
+  if (valueOfTarget(target, "authorization") !== "NONE") return [];
+  return ["! authorization NONE: whoever knows the addresses may have agents run work; AWS_IAM has callers sign"];
+}
+
 /** The secrets that a stage's LLM configuration names. */
 export async function llmSecretsOf(target: Target): Promise<string[]> {
   const file = valueOfTarget(target, "llmConfig");
@@ -165,7 +190,8 @@ async function checkKeys(target: Target): Promise<string[]> {
 /** Below it a burst of callers, dispatch, results and the sweep stand in each other's way. */
 const ENOUGH = 100;
 
-async function checkConcurrency({ region }: Target): Promise<string[]> {
+/** What is told of how many functions may run at once in the account. */
+export async function checkConcurrency({ region }: Target): Promise<string[]> {
   const client = new LambdaClient({ region });
   const settings = await client.send(new GetAccountSettingsCommand({})).catch(() => undefined);
   const most = settings?.AccountLimit?.UnreservedConcurrentExecutions;

@@ -91,7 +91,7 @@ function missingText(target: Target, paths: string[]): string {
   const { region, stage } = target;
   return [
     `These SSM parameters are missing in ${region}:`,
-    ...paths.map((path) => putCommand(region, path, "…")),
+    ...paths.map((path) => (path.includes(":") ? historyCommand(region, path) : putCommand(region, path, "…"))),
     `Put them there, say others in ${stage.file}, or have them made: ${ours(target, "--create-secrets")}`,
     "The connection string carries no password; the secret holds it.",
   ].join("\n");
@@ -100,6 +100,13 @@ function missingText(target: Target, paths: string[]): string {
 /** SSM does not change the type of a parameter that is there. */
 function deleteCommand(region: string, path: string): string {
   return `  aws ssm delete-parameter --region ${region} --name ${path} &&\n`;
+}
+
+/** A version cannot be put; those that there are can be seen. */
+function historyCommand(region: string, reference: string): string {
+  const [path = "", version] = reference.split(":");
+  const see = `aws ssm get-parameter-history --region ${region} --name ${path} --query Parameters[].Version`;
+  return `  version ${version} of ${path}; those that there are: ${see}`;
 }
 
 function putCommand(region: string, path: string, value: string): string {
