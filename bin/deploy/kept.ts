@@ -28,7 +28,12 @@ export async function keptDeploys(target: Target, { outputs }: Stack): Promise<K
 /** Whether the functions of a template that is deployed are those of the latest deploy that is kept: not after one that failed, nor going back. */
 export async function isLatest(target: Target, stack: Stack, deployed: Template): Promise<boolean> {
   const latest = (await keptDeploys(target, stack)).at(-1);
-  return latest !== undefined && JSON.stringify(deployed).includes(`${prefixOf(target)}${latest.timestamp}-`);
+  return latest !== undefined && isOf(target, latest.timestamp, deployed);
+}
+
+/** Whether the functions of a template that is deployed are those of the deploy of this timestamp. */
+export function isOf(target: Target, timestamp: string, deployed: Template): boolean {
+  return JSON.stringify(deployed).includes(`${prefixOf(target)}${timestamp}-`);
 }
 
 function prefixOf({ stage }: Target): string {

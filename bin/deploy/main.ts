@@ -10,7 +10,7 @@ import { invokeMigrate, migrationStatus, standing } from "./migration.ts";
 import { remove } from "./remove.ts";
 import { rollback } from "./rollback.ts";
 import { smoke } from "./smoke.ts";
-import { asDeployed, needStack } from "./stack.ts";
+import { asDeployed, needWhole } from "./stack.ts";
 import { ours, quoted, type Target } from "./target.ts";
 import { migrateUp, plan, stepsOf, tellDone, up, type Wish } from "./up.ts";
 
@@ -67,7 +67,7 @@ const COMMANDS: Record<string, { takes: string[]; run: Run }> = {
     takes: [],
     run: async (target) => {
       await checkCredentials(target);
-      const stack = await needStack(target);
+      const stack = await needWhole(target);
       console.log(`${stack.name} in ${target.region}: ${stack.status}`);
       for (const line of tellAddresses(await asDeployed(target), stack)) console.log(line);
     },
@@ -82,7 +82,7 @@ const COMMANDS: Record<string, { takes: string[]; run: Run }> = {
 };
 
 async function see(target: Target): Promise<void> {
-  const stack = await needStack(target);
+  const stack = await needWhole(target);
   console.log("\nOne piece of work through it:");
   await smoke(await asDeployed(target), stack);
 }

@@ -78,7 +78,8 @@ async function tellLoss(target: Target, { name, outputs }: Stack, resources: rea
   console.log(`  ${queues.length} queues, ${messages.length === 0 ? "all empty" : "with what lies in them:"}`);
   for (const line of messages) console.log(`  ${line}`);
   console.log(`  ${count("AWS::Logs::LogGroup")} log groups with all logs, ${count("AWS::CloudWatch::Alarm")} alarms`);
-  console.log(`  the addresses ${outputs["HttpApiUrl"]} and ${outputs["LlmStreamUrl"] ?? "of the gateway"}`);
+  const addresses = [outputs["HttpApiUrl"], outputs["LlmStreamUrl"]].filter((address) => address !== undefined);
+  if (addresses.length > 0) console.log(`  the addresses ${addresses.join(" and ")}`);
   for (const line of await tellOtherQueues(target, queues)) console.log(line);
   for (const line of tellWhatStays(target)) console.log(line);
 }

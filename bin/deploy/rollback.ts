@@ -1,7 +1,7 @@
 import { Failed } from "../../lib/terminal/command.ts";
 import { changesBetween, tellChanges } from "./changes.ts";
 import { checkCredentials } from "./checks.ts";
-import { keptDeploys } from "./kept.ts";
+import { isOf, keptDeploys } from "./kept.ts";
 import { refuseLoss } from "./queues.ts";
 import { serverless } from "./serverless.ts";
 import { deployedTemplate, needStack, type Stack } from "./stack.ts";
@@ -16,8 +16,11 @@ export async function rollback(target: Target, to: string | undefined, yes: bool
   const stack = await needStack(target);
   const kept = await keptDeploys(target, stack);
   if (to === undefined) {
+    if (kept.length === 0) throw new Failed(`No deploy of ${stack.name} is kept. Deploy: ${ours(target)}`);
+    const deployed = await deployedTemplate(target);
     console.log(`Deploys of ${stack.name} that are kept, the latest last:`);
-    for (const { timestamp, at } of kept) console.log(`  ${timestamp}  ${at}`);
+    for (const { timestamp, at } of kept)
+      console.log(`  ${timestamp}  ${at}${isOf(target, timestamp, deployed) ? "  deployed now" : ""}`);
     console.log(`Back to one of them: ${ours(target, "rollback --to TIMESTAMP")}`);
     return undefined;
   }

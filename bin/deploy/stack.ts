@@ -6,7 +6,7 @@ import {
 } from "@aws-sdk/client-cloudformation";
 import { Failed } from "../../lib/terminal/command.ts";
 import type { Template } from "./changes.ts";
-import { stackOf, type Target } from "./target.ts";
+import { ours, stackOf, type Target } from "./target.ts";
 
 /** The stack of a stage as it stands. */
 export type Stack = {
@@ -34,6 +34,15 @@ export async function needStack(target: Target): Promise<Stack> {
   const stack = await findStack(target);
   if (stack !== undefined) return stack;
   throw new Failed(`There is no stack ${stackOf(target)} in ${target.region}. Is it another stage or region?`);
+}
+
+/** The stack of a stage that has been deployed whole. Throws Failed where its first deploy was cut, or rolled back: then it has no API yet. */
+export async function needWhole(target: Target): Promise<Stack> {
+  const stack = await needStack(target);
+  if (stack.outputs["HttpApiUrl"] !== undefined) return stack;
+  throw new Failed(
+    `${stack.name} has no API (${stack.status}): its first deploy did not come to its end. Once more: ${ours(target)}`,
+  );
 }
 
 /** The template that the stack was deployed with. */

@@ -121,8 +121,8 @@ function refuseForgetting(target: Target, before: Template): void {
   );
 }
 
-/** What a stack must be left alone in, or cannot be updated from. */
-function needUpdatable(target: Target, { name, status }: Stack): void {
+/** Throws Failed where a stack must be left alone, or cannot be updated from where it stands, with the commands that end that. */
+export function needUpdatable(target: Target, { name, status }: Pick<Stack, "name" | "status">): void {
   const by = `--region ${target.region} --stack-name ${name}`;
   if (status === "ROLLBACK_COMPLETE" || status === "ROLLBACK_FAILED" || status === "REVIEW_IN_PROGRESS") {
     throw new Failed(
@@ -135,10 +135,18 @@ function needUpdatable(target: Target, { name, status }: Stack): void {
   }
   if (status === "DELETE_FAILED") throw new Failed(`${name} is half removed. Finish that: ${ours(target, "remove")}`);
   if (status.endsWith("_IN_PROGRESS")) {
+    const wait = `aws cloudformation wait ${waiterOf(status)} ${by}`;
     throw new Failed(
-      `${name} is being changed (${status}). Wait for its end: aws cloudformation wait stack-update-complete ${by}`,
+      `${name} is being changed (${status}). Wait for its end, whatever it is: ${wait}; ${ours(target)}`,
     );
   }
+}
+
+/** The AWS CLI's word for what ends a state; each waits an hour for any other end. */
+function waiterOf(status: string): string {
+  if (status.startsWith("DELETE")) return "stack-delete-complete";
+  if (status.startsWith("UPDATE_ROLLBACK")) return "stack-rollback-complete";
+  return status.startsWith("UPDATE") ? "stack-update-complete" : "stack-create-complete";
 }
 
 async function deployFailure(target: Target, before: Stack | undefined, code: number): Promise<string> {
@@ -152,6 +160,10 @@ export function standsAfter(
   now: Pick<Stack, "name" | "status"> | undefined,
 ): string {
   if (now === undefined) return before === undefined ? "Nothing was made." : "How the stack stands could not be told.";
+  // The framework makes the stack with its bucket alone, and updates it.
+  if (before === undefined && now.status === "UPDATE_ROLLBACK_COMPLETE") {
+    return `CloudFormation has rolled ${now.name} back: it has nothing but the bucket of its deploys.`;
+  }
   if (now.status === "UPDATE_ROLLBACK_COMPLETE") return `CloudFormation has rolled ${now.name} back: it is as it was.`;
   if (/ROLLBACK_COMPLETE|REVIEW_IN_PROGRESS/.test(now.status)) return `${now.name} was not made (${now.status}).`;
   if (before?.status === now.status) return `${now.name} is as it was (${now.status}).`;

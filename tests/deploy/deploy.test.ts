@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
 import { ours, type Target } from "../../bin/deploy/target.ts";
-import { standsAfter } from "../../bin/deploy/up.ts";
+import { needUpdatable, standsAfter } from "../../bin/deploy/up.ts";
 import { readStage } from "../../deploy/stage.ts";
 
 /** Runs the command with credentials of nobody. */
@@ -103,7 +103,64 @@ test.each([
     stack("UPDATE_ROLLBACK_COMPLETE"),
     "CloudFormation has rolled waybill-prod back: it is as it was.",
   ],
+  [
+    undefined,
+    stack("UPDATE_ROLLBACK_COMPLETE"),
+    "CloudFormation has rolled waybill-prod back: it has nothing but the bucket of its deploys.",
+  ],
   [stack("UPDATE_COMPLETE"), stack("UPDATE_ROLLBACK_FAILED"), "waybill-prod is UPDATE_ROLLBACK_FAILED."],
 ])("after a deploy that failed what is told is true: %j, then %j", (before, now, told) => {
   expect(standsAfter(before, now)).toBe(told);
+});
+
+test.each([
+  ["CREATE_IN_PROGRESS", "stack-create-complete"],
+  ["ROLLBACK_IN_PROGRESS", "stack-create-complete"],
+  ["UPDATE_IN_PROGRESS", "stack-update-complete"],
+  ["UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "stack-update-complete"],
+  ["UPDATE_ROLLBACK_IN_PROGRESS", "stack-rollback-complete"],
+  ["UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "stack-rollback-complete"],
+  ["DELETE_IN_PROGRESS", "stack-delete-complete"],
+])("a stack that is %s is waited for by %s, then deployed", (status, waiter) => {
+  const target: Target = { stage: readStage("prod"), region: "eu-central-1", params: [] };
+  const by = "--region eu-central-1 --stack-name waybill-prod";
+
+  expect(() => needUpdatable(target, stack(status))).toThrow(
+    `aws cloudformation wait ${waiter} ${by}; npm run deploy -- --stage prod --region eu-central-1`,
+  );
+});
+
+/** An AWS that has this stack of prod and nothing else. */
+async function awsWith(outputs: Record<string, string>): Promise<Record<string, string>> {
+  const members = Object.entries(outputs).map(
+    ([key, value]) => `<member><OutputKey>${key}</OutputKey><OutputValue>${value}</OutputValue></member>`,
+  );
+  const server = createServer((_, response) => {
+    response.setHeader("content-type", "text/xml");
+    response.end(
+      "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>waybill-prod</StackName>" +
+        `<StackStatus>CREATE_COMPLETE</StackStatus><Outputs>${members.join("")}</Outputs></member></Stacks>` +
+        "</DescribeStacksResult></DescribeStacksResponse>",
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  return {
+    PATH: process.env["PATH"] ?? "",
+    AWS_ACCESS_KEY_ID: "test",
+    AWS_SECRET_ACCESS_KEY: "test",
+    AWS_ENDPOINT_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  };
+}
+
+test.each(["info", "smoke"])("%s of a stack whose first deploy was cut says so", async (name) => {
+  const env = await awsWith({ ServerlessDeploymentBucketName: "kept" });
+  const child = spawn(process.execPath, ["bin/deploy/main.ts", name, ...WHERE], { env });
+  const [said, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
+
+  expect(said.trim()).toBe(
+    "waybill-prod has no API (CREATE_COMPLETE): its first deploy did not come to its end. " +
+      "Once more: npm run deploy -- --stage prod --region eu-central-1",
+  );
+  expect(code).toBe(1);
 });

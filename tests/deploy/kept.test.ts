@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { isLatest, keptDeploys } from "../../bin/deploy/kept.ts";
+import { isLatest, isOf, keptDeploys } from "../../bin/deploy/kept.ts";
 import type { Target } from "../../bin/deploy/target.ts";
 import { readStage } from "../../deploy/stage.ts";
 
@@ -57,4 +57,12 @@ test.each([
   const template = { Resources: { SweepLambdaFunction: { Type: "AWS::Lambda::Function", Properties } } };
 
   expect(await isLatest(target, stack, template)).toBe(latest);
+});
+
+test("the deploy whose functions are deployed is told from the others", () => {
+  const Properties = { Code: { S3Key: `${FOLDER}/${DEPLOYS[0]}/sweep.zip` } };
+  const template = { Resources: { SweepLambdaFunction: { Type: "AWS::Lambda::Function", Properties } } };
+
+  expect(isOf(target, "1764500000000", template)).toBe(true);
+  expect(isOf(target, "1764510000000", template)).toBe(false);
 });
