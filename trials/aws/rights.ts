@@ -36,15 +36,41 @@ export const rightsTrials: Trial[] = [
     "POST /work": 400,
     [`POST /work/${NOBODYS}/approve`]: 403,
   }),
-  policyTrial("approver", "an approver decides, and manages no agents", {
+  policyTrial("approver", "an approver decides, and submits nothing and manages no agents", {
     [`POST /work/${NOBODYS}/approve`]: 400,
+    "POST /work": 403,
     "PUT /agents/x": 403,
+  }),
+  policyTrial("operator", "an operator deletes work and manages agents, and submits and approves nothing", {
+    "GET /work": 200,
+    [`DELETE /work/${NOBODYS}`]: 404,
+    "PUT /agents/x": 400,
+    "DELETE /agents/nobody": 404,
+    "POST /work": 403,
+    [`POST /work/${NOBODYS}/approve`]: 403,
+    "POST /agents/code/presence": 403,
+    "GET /llm/v1/models": 403,
+  }),
+  policyTrial("llm", "who has the gateway's policy calls LLMs, and sees no work", {
+    "GET /llm/v1/models": 200,
+    "POST /llm/v1/chat/completions": 400,
+    "POST /llm/route": 200,
+    "GET /work": 403,
+    "GET /agents": 403,
+    "PUT /agents/x": 403,
+  }),
+  policyTrial("code-agent", "an agent registers itself and calls LLMs, is no other agent, and sees no work", {
+    "PUT /agents/code": 400,
+    "PUT /agents/research": 403,
+    "POST /agents/research/presence": 403,
+    "GET /llm/v1/models": 200,
+    "GET /work": 403,
   }),
 ];
 
 /** What the API answers somebody who has the policy of this kind of caller alone. */
 function policyTrial(caller: string, says: string, expected: Record<string, number>): Trial {
-  const output = `${caller.charAt(0).toUpperCase()}${caller.slice(1)}PolicyArn`;
+  const output = `${caller.replaceAll(/(?:^|-)./g, (start) => start.slice(-1).toUpperCase())}PolicyArn`;
   return {
     name: `${caller}-policy`,
     says,
@@ -62,7 +88,7 @@ async function statuses(world: World, output: string, calls: readonly string[]):
     const seen: number[] = [];
     for (const call of calls) {
       const [method = "", path = ""] = call.split(" ");
-      seen.push((await api(method, path, method === "GET" ? undefined : {})).status);
+      seen.push((await api(method, path, method.startsWith("P") ? {} : undefined)).status);
     }
     return seen;
   });
