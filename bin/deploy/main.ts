@@ -100,6 +100,8 @@ async function migrate(target: Target, [name = "up", ...more]: string[], { to, w
   console.log(standing(status));
   if (name === "status") {
     for (const pending of status.pending) console.log(`pending  ${pending}`);
+    if (status.running) console.log("Somebody migrates it now.");
+    if (status.faults.length > 0) throw new Failed(status.faults.join("\n"));
     return;
   }
   if (name !== "up" && !wish.yes) {

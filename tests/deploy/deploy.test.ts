@@ -164,3 +164,30 @@ test.each(["info", "smoke"])("%s of a stack whose first deploy was cut says so",
   );
   expect(code).toBe(1);
 });
+
+test.each([
+  [{ running: true, faults: [] }, 0, "is at 0011_bounds; 1 pending.\npending  0012\nSomebody migrates it now.\n", ""],
+  [
+    { running: false, faults: ["0013_x is applied but its files are gone."] },
+    1,
+    "pending  0012\n",
+    "0013_x is applied",
+  ],
+])("migrate status tells %j", async (more, expected, stdout, stderr) => {
+  const status = { command: "status", applied: [], current: "0011_bounds", pending: ["0012"], database: "db:5432/d" };
+  const server = createServer((_, response) => void response.end(JSON.stringify({ ...status, ...more })));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  onTestFinished(() => void server.close());
+  const env = {
+    PATH: process.env["PATH"],
+    AWS_ACCESS_KEY_ID: "test",
+    AWS_SECRET_ACCESS_KEY: "test",
+    AWS_ENDPOINT_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  };
+  const child = spawn(process.execPath, ["bin/deploy/main.ts", "migrate", "status", ...WHERE], { env });
+  const [told, refused, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
+
+  expect(told).toContain(stdout);
+  expect(refused).toContain(stderr);
+  expect(code).toBe(expected);
+});
