@@ -12,6 +12,8 @@ import { ours, stackOf, type Target } from "./target.ts";
 export type Stack = {
   name: string;
   status: string;
+  /** When CloudFormation was last told to change it: milliseconds since 1970. */
+  updated: number;
   protected: boolean;
   outputs: Record<string, string>;
 };
@@ -63,8 +65,20 @@ function clientOf({ region }: Target): CloudFormationClient {
 
 function ofDescribed(
   name: string,
-  { StackStatus, EnableTerminationProtection = false, Outputs = [] }: Described,
+  {
+    StackStatus,
+    CreationTime,
+    LastUpdatedTime = CreationTime,
+    EnableTerminationProtection = false,
+    Outputs = [],
+  }: Described,
 ): Stack {
   const outputs = Object.fromEntries(Outputs.map(({ OutputKey = "", OutputValue = "" }) => [OutputKey, OutputValue]));
-  return { name, status: StackStatus ?? "", protected: EnableTerminationProtection, outputs };
+  return {
+    name,
+    status: StackStatus ?? "",
+    updated: LastUpdatedTime?.getTime() ?? 0,
+    protected: EnableTerminationProtection,
+    outputs,
+  };
 }

@@ -156,8 +156,8 @@ async function deployFailure(target: Target, before: Stack | undefined, code: nu
 
 /** What is true of a stack after a deploy that failed. */
 export function standsAfter(
-  before: Pick<Stack, "status"> | undefined,
-  now: Pick<Stack, "name" | "status"> | undefined,
+  before: Pick<Stack, "status" | "updated"> | undefined,
+  now: Pick<Stack, "name" | "status" | "updated"> | undefined,
 ): string {
   if (now === undefined) return before === undefined ? "Nothing was made." : "How the stack stands could not be told.";
   // The framework makes the stack with its bucket alone, and updates it.
@@ -166,6 +166,9 @@ export function standsAfter(
   }
   if (now.status === "UPDATE_ROLLBACK_COMPLETE") return `CloudFormation has rolled ${now.name} back: it is as it was.`;
   if (/ROLLBACK_COMPLETE|REVIEW_IN_PROGRESS/.test(now.status)) return `${now.name} was not made (${now.status}).`;
-  if (before?.status === now.status) return `${now.name} is as it was (${now.status}).`;
+  if (before?.status === now.status && before.updated === now.updated)
+    return `${now.name} is as it was (${now.status}).`;
+  // The framework has failed, or was ended, after it: the stack says so by its time alone.
+  if (now.status === "UPDATE_COMPLETE") return `CloudFormation has changed ${now.name} all the same.`;
   return `${now.name} is ${now.status}.`;
 }

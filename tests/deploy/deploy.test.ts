@@ -90,7 +90,7 @@ test("a command that is printed names stage, region and parameters", () => {
   );
 });
 
-const stack = (status: string) => ({ name: "waybill-prod", status });
+const stack = (status: string, updated = 0) => ({ name: "waybill-prod", status, updated });
 
 test.each([
   [undefined, undefined, "Nothing was made."],
@@ -98,6 +98,9 @@ test.each([
   [undefined, stack("ROLLBACK_COMPLETE"), "waybill-prod was not made (ROLLBACK_COMPLETE)."],
   [undefined, stack("REVIEW_IN_PROGRESS"), "waybill-prod was not made (REVIEW_IN_PROGRESS)."],
   [stack("CREATE_COMPLETE"), stack("CREATE_COMPLETE"), "waybill-prod is as it was (CREATE_COMPLETE)."],
+  [stack("UPDATE_COMPLETE"), stack("UPDATE_COMPLETE"), "waybill-prod is as it was (UPDATE_COMPLETE)."],
+  [stack("UPDATE_COMPLETE"), stack("UPDATE_COMPLETE", 1), "CloudFormation has changed waybill-prod all the same."],
+  [undefined, stack("UPDATE_COMPLETE", 1), "CloudFormation has changed waybill-prod all the same."],
   [
     stack("UPDATE_COMPLETE"),
     stack("UPDATE_ROLLBACK_COMPLETE"),

@@ -17,6 +17,7 @@ const target: Target = { stage: readStage("prod"), region: "eu-central-1", param
 const stack = {
   name: "waybill-prod",
   status: "UPDATE_COMPLETE",
+  updated: 0,
   protected: false,
   outputs: { ServerlessDeploymentBucketName: "kept" },
 };
