@@ -62,7 +62,7 @@ const own: Parameter[] = [
     name: "databaseSecretArn",
     default: "{{resolve:ssm:/waybill/${sls:stage}/database-secret-arn}}",
     takes: z.string().startsWith("arn:", must("be the ARN of a secret")),
-    says: "The secret that holds the database's password, bare or as RDS's JSON.",
+    says: "The secret that holds the database's password, bare or as RDS's JSON, of which the password alone is read: the user is that of databaseUrl.",
     env: "DATABASE_SECRET_ARN",
   },
   {

@@ -53,6 +53,8 @@ type Headers = Record<string, string>;
 async function send(at: URL, method: string, headers: Headers, body: string | undefined): Promise<Answer> {
   const request = at.protocol === "https:" ? secure : plain;
   const sent = request(at, { method, headers, signal: AbortSignal.timeout(PATIENCE_MS) });
+  // Of itself Node says it for methods that usually have a body only; without it the body is read as the next request.
+  if (body !== undefined) sent.setHeader("content-length", Buffer.byteLength(body));
   sent.end(body);
   const [answer] = (await once(sent, "response")) as [IncomingMessage];
   const read = await text(answer);

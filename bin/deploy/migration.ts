@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import type { MigrateCommand, Migrated, Status } from "../../lib/migrations/command.ts";
 import { Failed } from "../../lib/terminal/command.ts";
+import { databaseIn } from "./database-name.ts";
 import { logsOf, ours, stackOf, type Target } from "./target.ts";
 
 /** What the migrate function answers: what was done, and to which database (host:port/name). */
@@ -42,7 +43,7 @@ export function standing({
   current,
   pending,
 }: Pick<Answer<Status>, "database" | "current" | "pending">): string {
-  return `The database ${database} is at ${current ?? "nothing"}; ${pending.length} pending.`;
+  return `The database ${databaseIn(database)} is at ${current ?? "nothing"}; ${pending.length} pending.`;
 }
 
 async function call(target: Target, command: Partial<MigrateCommand>): Promise<Answer> {

@@ -1,12 +1,12 @@
 import { CloudFormationClient, paginateListStackResources } from "@aws-sdk/client-cloudformation";
-import { IAMClient, ListEntitiesForPolicyCommand } from "@aws-sdk/client-iam";
-import { DeleteQueueCommand, GetQueueUrlCommand, paginateListQueues, SQSClient } from "@aws-sdk/client-sqs";
+import { IAMClient, paginateListEntitiesForPolicy } from "@aws-sdk/client-iam";
+import { paginateListQueues, SQSClient } from "@aws-sdk/client-sqs";
 import { Failed } from "../../lib/terminal/command.ts";
 import { confirmByName } from "../../lib/terminal/confirm.ts";
 import { checkCredentials } from "./checks.ts";
 import { tellMessages } from "./queues.ts";
 import { serverless } from "./serverless.ts";
-import { smokeQueueOf } from "./smoke.ts";
+import { deleteSmokeQueues, smokeQueuesOf } from "./smoke.ts";
 import { asDeployed, needStack, type Stack } from "./stack.ts";
 import { flagsOf, ours, type Target, valueOfTarget } from "./target.ts";
 
@@ -60,14 +60,17 @@ async function refuseAttached(target: Target, resources: readonly StackResource[
 }
 
 async function commandsToDetach(iam: IAMClient, PolicyArn: string): Promise<string[]> {
-  const found = await iam.send(new ListEntitiesForPolicyCommand({ PolicyArn }));
   const by = (kind: string, name: string | undefined) =>
     `  aws iam detach-${kind}-policy --${kind}-name ${name} --policy-arn ${PolicyArn}`;
-  return [
-    ...(found.PolicyUsers ?? []).map(({ UserName }) => by("user", UserName)),
-    ...(found.PolicyGroups ?? []).map(({ GroupName }) => by("group", GroupName)),
-    ...(found.PolicyRoles ?? []).map(({ RoleName }) => by("role", RoleName)),
-  ];
+  const commands: string[] = [];
+  for await (const page of paginateListEntitiesForPolicy({ client: iam }, { PolicyArn })) {
+    commands.push(
+      ...(page.PolicyUsers ?? []).map(({ UserName }) => by("user", UserName)),
+      ...(page.PolicyGroups ?? []).map(({ GroupName }) => by("group", GroupName)),
+      ...(page.PolicyRoles ?? []).map(({ RoleName }) => by("role", RoleName)),
+    );
+  }
+  return commands;
 }
 
 async function tellLoss(target: Target, { name, outputs }: Stack, resources: readonly StackResource[]): Promise<void> {
@@ -92,8 +95,8 @@ async function tellOtherQueues(target: Target, own: readonly string[]): Promise<
   for await (const page of paginateListQueues({ client, pageSize: 1000 }, { QueueNamePrefix })) {
     names.push(...(page.QueueUrls ?? []).map((url) => url.split("/").at(-1) ?? ""));
   }
-  const smoke = [smokeQueueOf(target), `${smokeQueueOf(target)}-dlq`];
-  const others = names.filter((name) => !own.includes(name) && !smoke.includes(name));
+  const known = [...own, ...smokeQueuesOf(target)];
+  const others = names.filter((name) => !known.includes(name));
   return others.length === 0 ? [] : [`Queues of agents that are none of the stack stay: ${others.join(", ")}`];
 }
 
@@ -101,12 +104,4 @@ function tellWhatStays(target: Target): string[] {
   return [
     `The database stays with all work in it, and so do SSM parameters and secrets of the stage (/waybill/${target.stage.name}/…).`,
   ];
-}
-
-async function deleteSmokeQueues(target: Target): Promise<void> {
-  const sqs = new SQSClient({ region: target.region, useQueueUrlAsEndpoint: false });
-  for (const QueueName of [smokeQueueOf(target), `${smokeQueueOf(target)}-dlq`]) {
-    const found = await sqs.send(new GetQueueUrlCommand({ QueueName })).catch(() => undefined);
-    if (found?.QueueUrl !== undefined) await sqs.send(new DeleteQueueCommand({ QueueUrl: found.QueueUrl }));
-  }
 }

@@ -1,8 +1,7 @@
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
+import { unlessEnded } from "./signals.ts";
 import { quoted } from "./target.ts";
-
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /**
  * Runs a command of the framework with what it prints in sight and these variables beside our own; answers its exit code. Whoever ends us
@@ -11,15 +10,15 @@ const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 export async function serverless(args: readonly string[], env: Record<string, string> = {}): Promise<number> {
   const program = createRequire(import.meta.url).resolve("serverless/bin/serverless.js");
   const child = spawn(process.execPath, [program, ...args], { stdio: "inherit", env: { ...process.env, ...env } });
-  const end = () => void child.kill("SIGTERM");
-  for (const signal of SIGNALS) process.on(signal, end);
-  console.log(`\n— serverless ${args.map(quoted).join(" ")}`);
-  try {
-    return await new Promise((resolve, reject) => {
-      child.once("error", reject);
-      child.once("close", (code) => resolve(code ?? 1));
-    });
-  } finally {
-    for (const signal of SIGNALS) process.off(signal, end);
-  }
+  const ended = new Promise<number>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve(code ?? 1));
+  });
+  return await unlessEnded(
+    () => void child.kill("SIGTERM"),
+    async () => {
+      console.log(`\n— serverless ${args.map(quoted).join(" ")}`);
+      return await ended;
+    },
+  );
 }

@@ -2,15 +2,17 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { DeleteQueueCommand } from "@aws-sdk/client-sqs";
 import * as z from "zod";
 import { type Agent, startAgent } from "../../lib/agent-kit/agent.ts";
 import { defineWork } from "../../lib/agent-kit/define-work.ts";
 import { readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
-import { createQueue } from "../../lib/runtime/aws/create-queue.ts";
+import { createQueue, findQueue } from "../../lib/runtime/aws/create-queue.ts";
 import { sqs } from "../../lib/runtime/aws/sqs.ts";
 import { Failed } from "../../lib/terminal/command.ts";
 import { queueNameOf, specOf } from "../../lib/wiring/new-queue.ts";
 import { type Api, apiOf } from "./api.ts";
+import { unlessEnded } from "./signals.ts";
 import type { Stack } from "./stack.ts";
 import { logsOf, ours, type Target, valueOfTarget } from "./target.ts";
 
@@ -19,35 +21,55 @@ const WORK_TYPE = "waybill.smoke";
 const SAYING = "Waybill is up.";
 /** Two sweeps, beside the cold starts of all the functions that it takes. */
 const PATIENCE_MS = 150_000;
+const FIND_MS = 10_000;
+/** As a shell has it: 128 and the signal's number. */
+const EXIT: Partial<Record<NodeJS.Signals, number>> = { SIGINT: 130, SIGTERM: 143 };
 
-/** The queue of the agent that the smoke test runs; it stays between deploys, and goes with the stage. */
-export function smokeQueueOf(target: Target): string {
-  return queueNameOf(valueOfTarget(target, "prefix"), AGENT);
+/** The queues of the agent that the smoke test runs, its dead letter queue last; they stay between deploys, and go with the stage. */
+export function smokeQueuesOf(target: Target): [string, string] {
+  const name = queueNameOf(valueOfTarget(target, "prefix"), AGENT);
+  return [name, `${name}-dlq`];
+}
+
+/** Takes them away, where they are there. */
+export async function deleteSmokeQueues(target: Target): Promise<void> {
+  for (const name of smokeQueuesOf(target)) {
+    const QueueUrl = await findQueue(sqs, name, FIND_MS).catch(() => undefined);
+    if (QueueUrl !== undefined) await sqs.send(new DeleteQueueCommand({ QueueUrl }));
+  }
 }
 
 /**
  * Sees one piece of work through a deployed stage, whose stack this is: health, an agent of its own in this process, submission, approval where the stage asks
- * for it, dispatch, result, output. The agent is in the registry meanwhile only. Throws Failed with the step that failed.
+ * for it, dispatch, result, output. The agent is in the registry meanwhile only, however this ends. Throws Failed with the step that failed.
  */
 export async function smoke(target: Target, stack: Stack): Promise<void> {
   const api = apiOf(target, stack);
   const folder = mkdtempSync(join(tmpdir(), "waybill-smoke-"));
   let agent: Agent | undefined;
-  try {
-    await step(target, "GET /health", async () => await healthy(api));
-    agent = await step(target, "an agent", async () => await startSmokeAgent(target, stack, api, folder));
-    const task = await step(target, "POST /work", async () => await submitSmoke(api));
-    await step(target, `work ${task}`, async () => await completed(api, task));
-    await step(target, `GET /work/${task}/output`, async () => {
-      const { text } = await api("GET", `/work/${task}/output`);
-      if (text !== SAYING) throw new Error(`it was ${JSON.stringify(text.slice(0, 200))}`);
-    });
-  } finally {
+  const leave = async () => {
     agent?.stop();
     await agent?.stopped;
-    if (agent !== undefined) await api("DELETE", `/agents/${AGENT}`).catch(() => {});
+    await api("DELETE", `/agents/${AGENT}`).catch(() => {});
     rmSync(folder, { recursive: true, force: true });
-  }
+  };
+  await step(target, "GET /health", async () => await healthy(api));
+  await unlessEnded(
+    (signal) => void leave().finally(() => process.exit(EXIT[signal])),
+    async () => {
+      try {
+        agent = await step(target, "an agent", async () => await startSmokeAgent(target, stack, api, folder));
+        const task = await step(target, "POST /work", async () => await submitSmoke(api));
+        await step(target, `work ${task}`, async () => await completed(api, task));
+        await step(target, `GET /work/${task}/output`, async () => {
+          const { text } = await api("GET", `/work/${task}/output`);
+          if (text !== SAYING) throw new Error(`it was ${JSON.stringify(text.slice(0, 200))}`);
+        });
+      } finally {
+        await leave();
+      }
+    },
+  );
 }
 
 async function step<T>(target: Target, name: string, run: () => Promise<T>): Promise<T> {
@@ -81,7 +103,7 @@ async function healthy(api: Api): Promise<void> {
 }
 
 async function startSmokeAgent(target: Target, stack: Stack, api: Api, folder: string): Promise<Agent> {
-  const name = smokeQueueOf(target);
+  const [name] = smokeQueuesOf(target);
   const queue = await createQueue(sqs, specOf(name));
   const definition = {
     name: AGENT,

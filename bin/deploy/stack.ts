@@ -55,7 +55,12 @@ export async function deployedTemplate(target: Target): Promise<Template> {
 
 /** The target as its stack was deployed, whatever the stage's file says meanwhile; as it is where the stack does not say. */
 export async function asDeployed(target: Target): Promise<Target> {
-  const said = (await deployedTemplate(target)).Metadata?.Waybill?.parameters;
+  return asIn(target, await deployedTemplate(target));
+}
+
+/** The same by a template of its stack. */
+export function asIn(target: Target, template: Template): Target {
+  const said = template.Metadata?.Waybill?.parameters;
   return said === undefined ? target : { ...target, stage: { ...target.stage, said } };
 }
 

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { SSM_VARIABLE } from "../../deploy/stage-plugin.ts";
+import { readMigrations } from "../../lib/migrations/files.ts";
 import { Failed } from "../../lib/terminal/command.ts";
 import { tellAddresses } from "./addresses.ts";
 import { alone } from "./alone.ts";
@@ -11,7 +12,8 @@ import { invokeMigrate, migrationStatus, standing } from "./migration.ts";
 import { refuseLoss } from "./queues.ts";
 import { createSecrets } from "./secrets.ts";
 import { serverless } from "./serverless.ts";
-import { deployedTemplate, findStack, needStack, type Stack } from "./stack.ts";
+import { deleteSmokeQueues, smokeQueuesOf } from "./smoke.ts";
+import { asIn, deployedTemplate, findStack, needStack, type Stack } from "./stack.ts";
 import { flagsOf, ours, type Resolved, resolve, stackOf, type Target } from "./target.ts";
 
 /** What whoever deploys says of it beside the stage. */
@@ -50,7 +52,10 @@ async function look(target: Target, wish: Wish): Promise<Planned> {
   const resolved = await resolve(target);
   await check(target, resolved, wish);
   const stack = await findStack(target);
-  if (stack !== undefined) needUpdatable(target, stack);
+  if (stack !== undefined) {
+    needUpdatable(target, stack);
+    await refuseOlder(target, resolved);
+  }
   const before = stack === undefined ? {} : await deployedTemplate(target);
   refuseForgetting(target, before);
   const code = await serverless(stepsOf(target).package, { [SSM_VARIABLE]: JSON.stringify(resolved.ssm) });
@@ -80,7 +85,26 @@ async function deploy(target: Target, wish: Wish): Promise<Resolved> {
   const force = stack === undefined || (await isLatest(target, stack, before)) ? [] : ["--force"];
   const code = await serverless([...steps.deploy, ...force]);
   if (code !== 0) throw new Failed(await deployFailure(target, stack, code));
+  const was = asIn(target, before);
+  if (smokeQueuesOf(was)[0] !== smokeQueuesOf(target)[0]) await deleteSmokeQueues(was);
   return resolved;
+}
+
+/**
+ * Throws Failed where the database that the stage has, and keeps, knows migrations that this checkout lacks: its functions were not written
+ * for them, and migrating would fail once they are deployed. What cannot be asked may be what this deploy mends.
+ */
+async function refuseOlder(target: Target, { textOf }: Resolved): Promise<void> {
+  const status = await migrationStatus(target).catch(() => undefined);
+  if (status === undefined || databaseIn(status.database) !== databaseIn(textOf("databaseUrl"))) return;
+  const known = new Set(readMigrations("migrations").map(({ name }) => name));
+  const unknown = status.applied.map(({ name }) => name).filter((name) => !known.has(name));
+  const last = status.applied.map(({ name }) => name).findLast((name) => known.has(name)) ?? "0";
+  if (unknown.length === 0) return;
+  throw new Failed(
+    `The database ${databaseIn(status.database)} has ${unknown.join(", ")}, which this checkout has not. Deploy one that has; or, before an ` +
+      `older one, take them back: ${ours(target, `migrate down --to ${last}`)}. Functions alone go back by: ${ours(target, "rollback")}`,
+  );
 }
 
 /** Migrates a stage's database up from where it stands, and says what was done. */
@@ -131,7 +155,9 @@ export function needUpdatable(target: Target, { name, status }: Pick<Stack, "nam
     );
   }
   if (status === "UPDATE_ROLLBACK_FAILED") {
-    throw new Failed(`${name} is stuck (${status}). Have it go on: aws cloudformation continue-update-rollback ${by}`);
+    throw new Failed(
+      `${name} is stuck (${status}). Have it go on, then deploy: aws cloudformation continue-update-rollback ${by} && aws cloudformation wait stack-rollback-complete ${by} && ${ours(target)}`,
+    );
   }
   if (status === "DELETE_FAILED") throw new Failed(`${name} is half removed. Finish that: ${ours(target, "remove")}`);
   if (status.endsWith("_IN_PROGRESS")) {

@@ -59,7 +59,7 @@ test("a call that is cut is not made again: it is waited for, and told with wher
   });
 
   await expect(invokeMigrate(target, { command: "up" })).rejects.toThrow(
-    `The database postgres://db:5432/d is at 0011_bounds; 1 pending. Look at the function's log if that is not what you want (npx serverless logs -f migrate --stage prod --region eu-central-1), or go on with: ${AGAIN}`,
+    `The database db:5432/d is at 0011_bounds; 1 pending. Look at the function's log if that is not what you want (npx serverless logs -f migrate --stage prod --region eu-central-1), or go on with: ${AGAIN}`,
   );
   expect(calls.map(({ command }) => command)).toEqual(["up", "status", "status"]);
 });
@@ -106,7 +106,7 @@ test("a migration that fails is told with where the database stands and the whol
 
   const failed = invokeMigrate(target, { command: "up" });
   await expect(failed).rejects.toThrow("The migrate function failed: 0012_x.up.sql:3 failed: no.");
-  await expect(failed).rejects.toThrow("The database postgres://db:5432/d is at 0011_bounds; 1 pending.");
+  await expect(failed).rejects.toThrow("The database db:5432/d is at 0011_bounds; 1 pending.");
   await expect(failed).rejects.toThrow(
     `Where the database is mended: ${AGAIN}\nWhere a file of migrations/ is, which a deploy brings: npm run deploy -- --stage prod --region eu-central-1`,
   );

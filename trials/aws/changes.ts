@@ -111,6 +111,31 @@ export const changeTrials: Trial[] = [
     },
   },
   {
+    name: "older-checkout",
+    says: "a checkout that lacks a migration of the database is refused before anything is deployed",
+    run: async (world) => {
+      await world.sql("trial", async (sql) => {
+        const name = "9999_of_tomorrow";
+        await sql`insert into schema_migrations (name, checksum, duration_ms) values (${name}, 'x', 1)`;
+        await world.expect([], 1, [name, "which this checkout has not", "migrate down --to 0012"]);
+        await sql`delete from schema_migrations where name = ${name}`;
+      });
+      return "refused by name";
+    },
+  },
+  {
+    name: "killed-smoke",
+    says: "a smoke test that somebody ends leaves no agent that work could be given to",
+    run: async (world) => {
+      const { code, said } = await world.deployUntil(["smoke"], "ok  an agent");
+      must(code === 143, `It ended with ${code}: ${said}`);
+      const { text } = await (await world.api())("GET", "/agents/smoke");
+      must(/"active":\s*false/.test(text), `The agent is there still: ${text.slice(0, 300)}`);
+      await world.expect(["smoke"], 0, ["/output"]);
+      return "deactivated, and the next one passes";
+    },
+  },
+  {
     name: "long-migration",
     says: "a migration that takes longer than two minutes is called once",
     run: async (world) =>

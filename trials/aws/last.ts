@@ -15,10 +15,13 @@ export const lastTrials: Trial[] = [
       await world.expect(["--create-secrets"], 0, ["waybill-trial2 is up"], { stage: second, input });
       const [one, two] = [await world.stack(stage), await world.stack(second)];
       must(one.outputs["WorkQueueUrl"] !== two.outputs["WorkQueueUrl"], "They share a queue.");
+      await world.expect(["--yes", "--param", "prefix=moved"], 0, ["waybill-trial2 is up"], { stage: second });
+      const left = await world.queuesOf("waybill-trial2");
+      must(left.length === 0, `Queues of the old prefix are left: ${left.join(", ")}`);
       await world.expect(["remove", "--yes"], 0, ["waybill-trial2 is gone"], { stage: second });
       const { status } = await (await world.api())("GET", "/health");
       must(status === 200, `The first answers ${status} after it.`);
-      return "up, removed, the first is well";
+      return "up, moved to another prefix without a trace, removed, the first is well";
     },
   },
   {

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +6,7 @@ import { text as textOf } from "node:stream/consumers";
 import { IAMClient } from "@aws-sdk/client-iam";
 import { GetFunctionConfigurationCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { DeleteSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { ListQueuesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { DeleteParametersCommand, PutParameterCommand, SSMClient } from "@aws-sdk/client-ssm";
 import postgres from "postgres";
 import { type Api, apiOf } from "../../bin/deploy/api.ts";
@@ -88,12 +89,25 @@ export class World {
 
   /** Runs a command of the deployment as a person would, with these lines as its input. */
   async deploy(words: readonly string[], { stage = this.stage, input = "" } = {}): Promise<Ran> {
-    const args = ["bin/deploy/main.ts", ...words, "--stage", stage, "--region", this.region];
-    const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "pipe"] });
+    const child = this.#start(words, stage);
     child.stdin.end(input);
-    const code = new Promise<number>((resolve) => child.once("close", (ended) => resolve(ended ?? 1)));
-    const said = await Promise.all([textOf(child.stdout), textOf(child.stderr)]);
-    return { code: await code, said: said.join("\n") };
+    return await whatItDid(child);
+  }
+
+  /** The same, ended by SIGTERM once it says this. */
+  async deployUntil(words: readonly string[], says: string): Promise<Ran> {
+    const child = this.#start(words, this.stage);
+    let said = "";
+    child.stdout.on("data", (piece: Buffer) => {
+      said += piece.toString();
+      if (said.includes(says)) child.kill("SIGTERM");
+    });
+    return await whatItDid(child);
+  }
+
+  #start(words: readonly string[], stage: string): ChildProcessWithoutNullStreams {
+    const args = ["bin/deploy/main.ts", ...words, "--stage", stage, "--region", this.region];
+    return spawn(process.execPath, args);
   }
 
   /** The same; throws what it said where it does not end with `code`, or does not say all of `says`. */
@@ -130,6 +144,13 @@ export class World {
     const lambda = new LambdaClient({ region: this.region });
     const command = new GetFunctionConfigurationCommand({ FunctionName: `waybill-${this.stage}-sweep` });
     return (await lambda.send(command)).Environment?.Variables ?? {};
+  }
+
+  /** The queues whose names begin so. */
+  async queuesOf(QueueNamePrefix: string): Promise<string[]> {
+    const sqs = new SQSClient({ region: this.region, useQueueUrlAsEndpoint: false });
+    const { QueueUrls = [] } = await sqs.send(new ListQueuesCommand({ QueueNamePrefix }));
+    return QueueUrls;
   }
 
   async api(stage = this.stage): Promise<Api> {
@@ -181,4 +202,10 @@ export class World {
     await this.#postgres.stop();
     for (const folder of [this.folder, this.#dataDir]) rmSync(folder, { recursive: true, force: true });
   }
+}
+
+async function whatItDid(child: ChildProcessWithoutNullStreams): Promise<Ran> {
+  const code = new Promise<number>((resolve) => child.once("close", (ended) => resolve(ended ?? 1)));
+  const said = await Promise.all([textOf(child.stdout), textOf(child.stderr)]);
+  return { code: await code, said: said.join("\n") };
 }
