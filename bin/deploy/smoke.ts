@@ -45,6 +45,7 @@ export async function deleteSmokeQueues(target: Target): Promise<void> {
  */
 export async function smoke(target: Target, stack: Stack): Promise<void> {
   const api = apiOf(target, stack);
+  await step(target, "GET /health", async () => await healthy(api));
   const folder = mkdtempSync(join(tmpdir(), "waybill-smoke-"));
   let agent: Agent | undefined;
   const leave = async () => {
@@ -53,7 +54,6 @@ export async function smoke(target: Target, stack: Stack): Promise<void> {
     await api("DELETE", `/agents/${AGENT}`).catch(() => {});
     rmSync(folder, { recursive: true, force: true });
   };
-  await step(target, "GET /health", async () => await healthy(api));
   await unlessEnded(
     (signal) => void leave().finally(() => process.exit(EXIT[signal])),
     async () => {
