@@ -66,6 +66,9 @@ function refusalOf(target: Target, { textOf }: Resolved, name: string, error: un
   if (error instanceof Unavailable) {
     const { name: kind, message } = error.cause as Error;
     if (kind === "ResourceNotFoundException") return `There is no secret ${secret}. ${otherSecret(target)}`;
+    if (kind === "InvalidRequestException")
+      return `${reason} (${message})\nIf it is being deleted, have it back: ${restore(target.region, secret)} && ${ours(target)}`;
+    if ("$metadata" in (error.cause as Error)) return `${reason} (${message})\nMend that, then: ${ours(target)}`;
     return `${reason} (${message})\nStore the right one: ${store}`;
   }
   if (isPasswordRefused(error)) {
@@ -86,9 +89,9 @@ function refusalOf(target: Target, { textOf }: Resolved, name: string, error: un
 function otherSecret(target: Target): string {
   const { region, stage } = target;
   const [path] = referencesIn(valueOfTarget(target, "databaseSecretArn"));
-  if (path === undefined)
+  if (path === undefined || /:\d+$/.test(path))
     return `Say the ARN of one that is there as databaseSecretArn in ${stage.file}, then: ${ours(target)}`;
-  const forget = `aws ssm delete-parameter --region ${region} --name ${path.replace(/:\d+$/, "")}`;
+  const forget = `aws ssm delete-parameter --region ${region} --name ${path}`;
   return `Have one made, and ${path} with it: ${forget} && ${ours(target, "--create-secrets")}`;
 }
 
@@ -167,10 +170,16 @@ export async function llmSecretsOf(target: Target): Promise<string[]> {
   return secretsIn(text, target.stage.name);
 }
 
-/** The ARN of a secret; null where there is none, undefined where we may not look. */
+/** The command that has a secret back that is being deleted: its name is taken until it is gone. */
+export function restore(region: string, secret: string): string {
+  return `aws secretsmanager restore-secret --region ${region} --secret-id ${secret}`;
+}
+
+/** The ARN of a secret; null where there is none, or one that is being deleted, undefined where we may not look. */
 export async function arnOfSecret(client: SecretsManagerClient, SecretId: string): Promise<string | null | undefined> {
   try {
-    return (await client.send(new DescribeSecretCommand({ SecretId }))).ARN;
+    const { ARN, DeletedDate } = await client.send(new DescribeSecretCommand({ SecretId }));
+    return DeletedDate === undefined ? ARN : null;
   } catch (error) {
     return (error as Error).name === "ResourceNotFoundException" ? null : undefined;
   }

@@ -8,7 +8,8 @@ export type Kept = { timestamp: string; at: string; template: () => Promise<Temp
 
 /** The deploys whose files the framework keeps in its bucket, the oldest first; those that failed are among them. */
 export async function keptDeploys(target: Target, { outputs }: Stack): Promise<Kept[]> {
-  const Bucket = outputs["ServerlessDeploymentBucketName"] ?? "";
+  const Bucket = outputs["ServerlessDeploymentBucketName"];
+  if (Bucket === undefined) return [];
   const client = new S3Client({ region: target.region, forcePathStyle: Boolean(process.env["AWS_ENDPOINT_URL"]) });
   const kept: Kept[] = [];
   for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket, Prefix: prefixOf(target) })) {

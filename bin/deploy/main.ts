@@ -29,7 +29,7 @@ What a stage is stands in deploy/stages/NAME.yml; deploy/stages/example.yml has 
   --param name=value  over the stage's file, for this time; the next deploy asks for it again
   --create-secrets    ask for connection string, password and keys, and make the SSM parameters and secrets that are missing
   --unreached         go on although this machine does not reach the database
-  --yes               messages may be lost; remove and down without asking
+  --yes               messages may be lost, the database may be ahead of the checkout; remove and down without asking
   --dry-run           print the commands in their order, and do nothing
 
 Environment: AWS_REGION, AWS credentials as the AWS CLI finds them; WAYBILL_API_URL where the API has another address than its own.`;

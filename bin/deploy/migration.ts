@@ -70,12 +70,12 @@ async function failure(target: Target, command: Partial<MigrateCommand>, text: s
     ? "\nWhat takes longer than the function's fifteen minutes is run from a machine that reaches the database, under the same lock: " +
       "DATABASE_URL=postgres://… npm run migrate"
     : "";
-  const again = ours(
-    target,
-    ["migrate", command.command ?? "up", ...(command.to === undefined ? [] : ["--to", command.to])].join(" "),
-  );
+  const { command: name = "up", to } = command;
+  const way = to === undefined ? [] : ["--to", to];
+  const again = ours(target, ["migrate", name, ...way, ...(name === "up" ? [] : ["--yes"])].join(" "));
   // The function migrates by the files of its package: one that is mended here is none of them yet.
-  const todo = `Where the database is mended: ${again}\nWhere a file of migrations/ is, which a deploy brings: ${ours(target)}`;
+  const bring = name === "up" ? ours(target) : `${ours(target)} && ${again}`;
+  const todo = `Where the database is mended: ${again}\nWhere a file of migrations/ is, which a deploy brings: ${bring}`;
   return `The migrate function failed: ${errorMessage}\n${stands}${long}\n${log}\n${todo}`;
 }
 

@@ -1,7 +1,8 @@
 import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { GetParametersCommand, PutParameterCommand, SSMClient } from "@aws-sdk/client-ssm";
 import { faultsOfUrl } from "../../deploy/stage.ts";
-import { arnOfSecret, llmSecretsOf } from "./checks.ts";
+import { Failed } from "../../lib/terminal/command.ts";
+import { arnOfSecret, llmSecretsOf, restore } from "./checks.ts";
 import { type Ask, withPrompt } from "./prompt.ts";
 import { type Target, valueOfTarget } from "./target.ts";
 
@@ -48,7 +49,16 @@ async function put(ssm: SSMClient, Name: string, Value: string): Promise<void> {
 
 /** Makes a secret with this text and answers its ARN. */
 async function makeSecret(client: SecretsManagerClient, Name: string, SecretString: string): Promise<string> {
-  const { ARN = "" } = await client.send(new CreateSecretCommand({ Name, SecretString }));
+  const { ARN = "" } = await client
+    .send(new CreateSecretCommand({ Name, SecretString }))
+    .catch(async (cause: Error) => {
+      if (cause.name !== "InvalidRequestException") throw cause;
+      const todo = restore(await client.config.region(), Name);
+      throw new Failed(
+        `The secret ${Name} cannot be made: ${cause.message}\nIf it is being deleted, have it back: ${todo}`,
+        { cause },
+      );
+    });
   console.log(`  made  secret ${Name}`);
   return ARN;
 }

@@ -23,7 +23,7 @@ const SAYING = "Waybill is up.";
 const PATIENCE_MS = 150_000;
 const FIND_MS = 10_000;
 /** As a shell has it: 128 and the signal's number. */
-const EXIT: Partial<Record<NodeJS.Signals, number>> = { SIGINT: 130, SIGTERM: 143 };
+const EXIT: Partial<Record<NodeJS.Signals, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
 /** The queues of the agent that the smoke test runs, its dead letter queue last; they stay between deploys, and go with the stage. */
 export function smokeQueuesOf(target: Target): [string, string] {
@@ -34,7 +34,7 @@ export function smokeQueuesOf(target: Target): [string, string] {
 /** Takes them away, where they are there. */
 export async function deleteSmokeQueues(target: Target): Promise<void> {
   for (const name of smokeQueuesOf(target)) {
-    const QueueUrl = await findQueue(sqs, name, FIND_MS).catch(() => undefined);
+    const QueueUrl = await findQueue(sqs, name, FIND_MS);
     if (QueueUrl !== undefined) await sqs.send(new DeleteQueueCommand({ QueueUrl }));
   }
 }
@@ -50,7 +50,7 @@ export async function smoke(target: Target, stack: Stack): Promise<void> {
   let agent: Agent | undefined;
   const leave = async () => {
     agent?.stop();
-    await agent?.stopped;
+    await agent?.stopped.catch(() => {});
     await api("DELETE", `/agents/${AGENT}`).catch(() => {});
     rmSync(folder, { recursive: true, force: true });
   };

@@ -42,6 +42,8 @@ export async function needStack(target: Target): Promise<Stack> {
 export async function needWhole(target: Target): Promise<Stack> {
   const stack = await needStack(target);
   if (stack.outputs["HttpApiUrl"] !== undefined) return stack;
+  if (stack.status.endsWith("_IN_PROGRESS"))
+    throw new Failed(`${stack.name} has no API yet (${stack.status}). Wait for its end.`);
   throw new Failed(
     `${stack.name} has no API (${stack.status}): its first deploy did not come to its end. Once more: ${ours(target)}`,
   );

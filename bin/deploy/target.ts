@@ -63,8 +63,8 @@ export async function resolve(target: Target): Promise<Resolved> {
   const secure = [...found].filter(([, { Type }]) => Type === "SecureString").map(([path]) => path);
   if (secure.length > 0) {
     throw new Failed(
-      `${secure.join(" and ")} is a SecureString, which CloudFormation does not put into a function's environment. It holds no ` +
-        `secret: store it as a String.\n${secure.map((path) => deleteCommand(region, path) + putCommand(region, path, "…")).join("\n")}`,
+      `${secure.join(" and ")} is a SecureString, which is not decrypted here. It holds no secret: ` +
+        `store it as a String.\n${secure.map((path) => deleteCommand(region, path) + putCommand(region, path, "…")).join("\n")}`,
     );
   }
   const ssm = Object.fromEntries([...found].map(([path, { Value = "" }]) => [path, Value]));
@@ -87,12 +87,17 @@ async function ask(ssm: SSMClient, names: string[]): Promise<Map<string, Paramet
   return found;
 }
 
+/** A parameter of which a version is named. */
+const VERSIONED = /:\d+$/;
+
 function missingText(target: Target, paths: string[]): string {
   const { region, stage } = target;
   return [
     `These SSM parameters are missing in ${region}:`,
-    ...paths.map((path) => (path.includes(":") ? historyCommand(region, path) : putCommand(region, path, "…"))),
-    `Put them there, say others in ${stage.file}, or have them made: ${ours(target, "--create-secrets")}`,
+    ...paths.map((path) => (VERSIONED.test(path) ? historyCommand(region, path) : putCommand(region, path, "…"))),
+    paths.every((path) => VERSIONED.test(path))
+      ? `Say a version that there is in ${stage.file}, then: ${ours(target)}`
+      : `Put them there, say others in ${stage.file}, or have them made: ${ours(target, "--create-secrets")}`,
     "The connection string carries no password; the secret holds it.",
   ].join("\n");
 }

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { SSM_VARIABLE } from "../../deploy/stage-plugin.ts";
 import { readMigrations } from "../../lib/migrations/files.ts";
 import { Failed } from "../../lib/terminal/command.ts";
@@ -35,11 +36,17 @@ export function stepsOf(target: Target): { package: string[]; deploy: string[] }
 }
 
 /** What a plan has found. */
-type Planned = { resolved: Resolved; stack: Stack | undefined; before: Template };
+type Planned = {
+  resolved: Resolved;
+  stack: Stack | undefined;
+  before: Template;
+  /** Migrations of the database that this checkout lacks. */
+  ahead: string[];
+};
 
 /** Says what a deploy would change, and changes nothing. Throws Failed as `up` does. */
 export async function plan(target: Target, wish: Wish): Promise<void> {
-  await alone(target, async () => await look(target, wish));
+  await alone(again(target, wish, "plan"), async () => await look(target, wish));
 }
 
 /**
@@ -52,58 +59,74 @@ async function look(target: Target, wish: Wish): Promise<Planned> {
   const resolved = await resolve(target);
   await check(target, resolved, wish);
   const stack = await findStack(target);
-  if (stack !== undefined) {
-    needUpdatable(target, stack);
-    await refuseOlder(target, resolved);
-  }
+  if (stack !== undefined) needUpdatable(target, stack);
+  const ahead = stack === undefined ? [] : await migrationsAhead(target, resolved);
+  if (ahead.length > 0 && !wish.yes) throw new Failed(behind(target, ahead));
   const before = stack === undefined ? {} : await deployedTemplate(target);
   refuseForgetting(target, before);
   const code = await serverless(stepsOf(target).package, { [SSM_VARIABLE]: JSON.stringify(resolved.ssm) });
   if (code !== 0)
     throw new Failed(
-      `package failed (exit code ${code}). Nothing was deployed. Mend what it names, then: ${ours(target)}`,
+      `package failed (exit code ${code}). Nothing was deployed. Mend what it names, then: ${again(target, wish)}`,
     );
   const after = JSON.parse(await readFile(".serverless/cloudformation-template-update-stack.json", "utf8")) as Template;
   const changes = changesBetween(before, after);
   tell(target, stack, changes);
   await refuseLoss(target.region, changes.queuesLost, wish.yes, ours(target, "--yes"));
-  return { resolved, stack, before };
+  return { resolved, stack, before, ahead };
 }
 
 /** Deploys a stage: plan, deploy, migrate. Throws Failed with what is true then, and the whole command that goes on. */
 export async function up(target: Target, wish: Wish): Promise<Stack> {
-  const resolved = await alone(target, async () => await deploy(target, wish));
-  console.log(`\nMigrating ${databaseIn(resolved.textOf("databaseUrl"))}`);
-  await migrateUp(target, await migrationStatus(target));
+  const { resolved, before, ahead } = await alone(again(target, wish), async () => await deploy(target, wish));
+  if (ahead.length > 0) {
+    console.log(`\nNothing is migrated: the database has ${ahead.join(", ")}, which this checkout lacks.`);
+  } else {
+    console.log(`\nMigrating ${databaseIn(resolved.textOf("databaseUrl"))}`);
+    await migrateUp(target, await migrationStatus(target));
+  }
+  const was = asIn(target, before);
+  if (smokeQueuesOf(was)[0] !== smokeQueuesOf(target)[0]) {
+    await deleteSmokeQueues(was).catch((error: Error) => {
+      console.log(`  !   the queues ${smokeQueuesOf(was).join(" and ")} of the old prefix are left: ${error.message}`);
+    });
+  }
   return await needStack(target);
 }
 
-async function deploy(target: Target, wish: Wish): Promise<Resolved> {
-  const { resolved, stack, before } = await look(target, wish);
+/** The command once more, as it was given. */
+function again(target: Target, { yes, unreached }: Wish, name = ""): string {
+  const words = [name, unreached ? "--unreached" : "", yes ? "--yes" : ""];
+  return ours(target, words.filter(Boolean).join(" "));
+}
+
+async function deploy(target: Target, wish: Wish): Promise<Planned> {
+  const planned = await look(target, wish);
+  const { stack, before } = planned;
   const steps = stepsOf(target);
   // The framework compares with what was uploaded last, and passes over a stack that has gone back meanwhile.
   const force = stack === undefined || (await isLatest(target, stack, before)) ? [] : ["--force"];
   const code = await serverless([...steps.deploy, ...force]);
   if (code !== 0) throw new Failed(await deployFailure(target, stack, code));
-  const was = asIn(target, before);
-  if (smokeQueuesOf(was)[0] !== smokeQueuesOf(target)[0]) await deleteSmokeQueues(was);
-  return resolved;
+  return planned;
 }
 
 /**
- * Throws Failed where the database that the stage has, and keeps, knows migrations that this checkout lacks: its functions were not written
- * for them, and migrating would fail once they are deployed. What cannot be asked may be what this deploy mends.
+ * The migrations of the database that the stage has, and keeps, which this checkout lacks: as after a rollback, or where somebody has
+ * deployed a newer one. None where that cannot be asked: it may be what this deploy mends.
  */
-async function refuseOlder(target: Target, { textOf }: Resolved): Promise<void> {
+async function migrationsAhead(target: Target, { textOf }: Resolved): Promise<string[]> {
   const status = await migrationStatus(target).catch(() => undefined);
-  if (status === undefined || databaseIn(status.database) !== databaseIn(textOf("databaseUrl"))) return;
+  if (status === undefined || databaseIn(status.database) !== databaseIn(textOf("databaseUrl"))) return [];
   const known = new Set(readMigrations("migrations").map(({ name }) => name));
-  const unknown = status.applied.map(({ name }) => name).filter((name) => !known.has(name));
-  const last = status.applied.map(({ name }) => name).findLast((name) => known.has(name)) ?? "0";
-  if (unknown.length === 0) return;
-  throw new Failed(
-    `The database ${databaseIn(status.database)} has ${unknown.join(", ")}, which this checkout has not. Deploy one that has; or, before an ` +
-      `older one, take them back: ${ours(target, `migrate down --to ${last}`)}. Functions alone go back by: ${ours(target, "rollback")}`,
+  return status.applied.map(({ name }) => name).filter((name) => !known.has(name));
+}
+
+function behind(target: Target, ahead: readonly string[]): string {
+  return (
+    `The database has ${ahead.join(", ")}, which this checkout lacks: somebody has deployed a newer one. Nothing was deployed. Deploy a ` +
+    `checkout that has it. If you mean to stay with the older code, which a migration suits as long as it only adds, this ` +
+    `deploys and migrates nothing: ${ours(target, "--yes")}`
   );
 }
 
@@ -175,8 +198,23 @@ function waiterOf(status: string): string {
   return status.startsWith("UPDATE") ? "stack-update-complete" : "stack-create-complete";
 }
 
+/** CloudFormation rolls back what has failed some minutes longer than the framework waits for it. */
+const END_MS = 900_000;
+const LOOK_EVERY_MS = 5_000;
+
+/** The stack once nothing changes it any more. */
+async function stackAtRest(target: Target): Promise<Stack | undefined> {
+  for (const until = performance.now() + END_MS; ; ) {
+    const stack = await findStack(target).catch(() => undefined);
+    const moves = stack?.status.endsWith("_IN_PROGRESS") === true && stack.status !== "REVIEW_IN_PROGRESS";
+    if (!moves || performance.now() > until) return stack;
+    console.log(`  ${stack.name} is ${stack.status}; waiting for its end.`);
+    await sleep(LOOK_EVERY_MS);
+  }
+}
+
 async function deployFailure(target: Target, before: Stack | undefined, code: number): Promise<string> {
-  const now = await findStack(target).catch(() => undefined);
+  const now = await stackAtRest(target);
   return `deploy failed (exit code ${code}). ${standsAfter(before, now)} No migration ran. Mend what it names, then: ${ours(target)}`;
 }
 
@@ -186,14 +224,14 @@ export function standsAfter(
   now: Pick<Stack, "name" | "status" | "updated"> | undefined,
 ): string {
   if (now === undefined) return before === undefined ? "Nothing was made." : "How the stack stands could not be told.";
+  if (before?.status === now.status && before.updated === now.updated)
+    return `${now.name} is as it was (${now.status}).`;
   // The framework makes the stack with its bucket alone, and updates it.
   if (before === undefined && now.status === "UPDATE_ROLLBACK_COMPLETE") {
     return `CloudFormation has rolled ${now.name} back: it has nothing but the bucket of its deploys.`;
   }
   if (now.status === "UPDATE_ROLLBACK_COMPLETE") return `CloudFormation has rolled ${now.name} back: it is as it was.`;
-  if (/ROLLBACK_COMPLETE|REVIEW_IN_PROGRESS/.test(now.status)) return `${now.name} was not made (${now.status}).`;
-  if (before?.status === now.status && before.updated === now.updated)
-    return `${now.name} is as it was (${now.status}).`;
+  if (/^(ROLLBACK_COMPLETE|REVIEW_IN_PROGRESS)$/.test(now.status)) return `${now.name} was not made (${now.status}).`;
   // The framework has failed, or was ended, after it: the stack says so by its time alone.
   if (now.status === "UPDATE_COMPLETE") return `CloudFormation has changed ${now.name} all the same.`;
   return `${now.name} is ${now.status}.`;

@@ -105,6 +105,25 @@ test("a secret that is gone is told with the commands that make another, for --c
 });
 
 test.each([
+  [
+    "InvalidRequestException",
+    "marked for deletion",
+    `If it is being deleted, have it back: aws secretsmanager restore-secret --region eu-central-1 --secret-id ${SECRET} && npm run deploy -- ${AGAIN}`,
+  ],
+  ["AccessDeniedException", "not authorized", `Mend that, then: npm run deploy -- ${AGAIN}`],
+])(
+  "a secret that AWS refuses with %s is told with why, and nobody is told to overwrite it",
+  async (type, why, todo) => {
+    answer = { status: 400, body: { __type: type, message: why } };
+
+    const failed = told(OWN, { secret: SECRET });
+    await expect(failed).rejects.toThrow(why);
+    await expect(failed).rejects.toThrow(todo);
+    await expect(failed).rejects.not.toThrow("put-secret-value");
+  },
+);
+
+test.each([
   ["binary", { SecretBinary: "c2VzYW1l" }, "has no text"],
   ["JSON without a password", { SecretString: '{"username":"waybill"}' }, "password"],
   ["half of JSON", { SecretString: '{"password":' }, "JSON"],

@@ -111,6 +111,16 @@ test.each([
     stack("UPDATE_ROLLBACK_COMPLETE"),
     "CloudFormation has rolled waybill-prod back: it has nothing but the bucket of its deploys.",
   ],
+  [
+    stack("UPDATE_ROLLBACK_COMPLETE"),
+    stack("UPDATE_ROLLBACK_COMPLETE"),
+    "waybill-prod is as it was (UPDATE_ROLLBACK_COMPLETE).",
+  ],
+  [
+    stack("UPDATE_COMPLETE"),
+    stack("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"),
+    "waybill-prod is UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS.",
+  ],
   [stack("UPDATE_COMPLETE"), stack("UPDATE_ROLLBACK_FAILED"), "waybill-prod is UPDATE_ROLLBACK_FAILED."],
 ])("after a deploy that failed what is told is true: %j, then %j", (before, now, told) => {
   expect(standsAfter(before, now)).toBe(told);

@@ -49,6 +49,10 @@ test("the deploys that are kept are those of every page of the bucket, the oldes
   expect(kept.map(({ timestamp, at }) => `${timestamp}-${at}`)).toEqual(DEPLOYS);
 });
 
+test("a stack whose bucket was never made keeps no deploy", async () => {
+  expect(await keptDeploys(target, { ...stack, outputs: {} })).toEqual([]);
+});
+
 test.each([
   ["of the latest deploy", DEPLOYS[1], true],
   ["of the one before, since a rollback or a deploy that failed", DEPLOYS[0], false],

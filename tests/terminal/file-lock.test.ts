@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
@@ -18,6 +18,15 @@ test("one has the lock until it is released", () => {
   const next = takeLock(file);
   expect(next).toBeDefined();
   next?.release();
+});
+
+test("what is no file to lock is told with the command that takes it away", () => {
+  const folder = mkdtempSync(join(tmpdir(), "waybill-lock-"));
+  const text = fileOf();
+  writeFileSync(text, "not a database, but longer than the hundred bytes that the header of one has: ".repeat(3));
+
+  expect(() => takeLock(folder)).toThrow(`${folder} cannot be locked`);
+  expect(() => takeLock(text)).toThrow(`Take it away: rm -r ${text}`);
 });
 
 test("the lock of a process that was killed is free", async () => {

@@ -112,15 +112,19 @@ export const changeTrials: Trial[] = [
   },
   {
     name: "older-checkout",
-    says: "a checkout that lacks a migration of the database is refused before anything is deployed",
+    says: "a checkout that lacks a migration of the database is refused, and with --yes deployed without migrating",
     run: async (world) => {
       await world.sql("trial", async (sql) => {
         const name = "9999_of_tomorrow";
         await sql`insert into schema_migrations (name, checksum, duration_ms) values (${name}, 'x', 1)`;
-        await world.expect([], 1, [name, "which this checkout has not", "migrate down --to 0012"]);
-        await sql`delete from schema_migrations where name = ${name}`;
+        try {
+          await world.expect([], 1, [name, "Nothing was deployed.", "--yes --stage trial"]);
+          await world.expect(["--yes"], 0, [`Nothing is migrated: the database has ${name}`, "/output"]);
+        } finally {
+          await sql`delete from schema_migrations where name = ${name}`;
+        }
       });
-      return "refused by name";
+      return "refused by name; deployed, not migrated";
     },
   },
   {
