@@ -9,6 +9,11 @@ export function referencesIn(text: string): string[] {
   return Array.from(text.matchAll(REFERENCE), ([, asked = ""]) => asked);
 }
 
+/** Whether a parameter that SSM is asked for names its version. */
+export function isVersioned(asked: string): boolean {
+  return /:\d+$/.test(asked);
+}
+
 /** The text with what SSM holds in place of the references to it. What is not in `ssm` stays a reference. */
 export function withTexts(text: string, ssm: Ssm): string {
   return text.replaceAll(REFERENCE, (reference: string, asked: string) => ssm[asked] ?? reference);

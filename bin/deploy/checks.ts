@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { GetAccountSettingsCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { DescribeSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { SSMClient } from "@aws-sdk/client-ssm";
-import { referencesIn } from "../../deploy/ssm.ts";
+import { isVersioned, referencesIn } from "../../deploy/ssm.ts";
 import { Unavailable } from "../../lib/errors.ts";
 import { secretsIn } from "../../lib/llm/config/references.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
@@ -89,7 +89,7 @@ function refusalOf(target: Target, { textOf }: Resolved, name: string, error: un
 function otherSecret(target: Target): string {
   const { region, stage } = target;
   const [path] = referencesIn(valueOfTarget(target, "databaseSecretArn"));
-  if (path === undefined || /:\d+$/.test(path))
+  if (path === undefined || isVersioned(path))
     return `Say the ARN of one that is there as databaseSecretArn in ${stage.file}, then: ${ours(target)}`;
   const forget = `aws ssm delete-parameter --region ${region} --name ${path}`;
   return `Have one made, and ${path} with it: ${forget} && ${ours(target, "--create-secrets")}`;

@@ -10,7 +10,7 @@ import { invokeMigrate, migrationStatus, standing } from "./migration.ts";
 import { remove } from "./remove.ts";
 import { rollback } from "./rollback.ts";
 import { smoke } from "./smoke.ts";
-import { asDeployed, needWhole } from "./stack.ts";
+import { asDeployed, needWhole, type Stack } from "./stack.ts";
 import { ours, quoted, type Target } from "./target.ts";
 import { migrateUp, plan, stepsOf, tellDone, up, type Wish } from "./up.ts";
 
@@ -44,7 +44,7 @@ const COMMANDS: Record<string, { takes: string[]; run: Run }> = {
     takes: ["create-secrets", "unreached", "yes", "dry-run"],
     run: async (target, _, { wish }) => {
       const stack = await up(target, wish);
-      await see(target);
+      await see(target, stack);
       tellDone(target, stack);
     },
   },
@@ -60,7 +60,7 @@ const COMMANDS: Record<string, { takes: string[]; run: Run }> = {
     takes: [],
     run: async (target) => {
       await checkCredentials(target);
-      await see(target);
+      await see(target, await needWhole(target));
     },
   },
   info: {
@@ -75,14 +75,14 @@ const COMMANDS: Record<string, { takes: string[]; run: Run }> = {
   rollback: {
     takes: ["to", "yes"],
     run: async (target, _, { to, wish }) => {
-      if ((await rollback(target, to, wish.yes)) !== undefined) await see(target);
+      const stack = await rollback(target, to, wish.yes);
+      if (stack !== undefined) await see(target, stack);
     },
   },
   remove: { takes: ["yes"], run: async (target, _, { wish }) => await remove(target, wish.yes) },
 };
 
-async function see(target: Target): Promise<void> {
-  const stack = await needWhole(target);
+async function see(target: Target, stack: Stack): Promise<void> {
   console.log("\nOne piece of work through it:");
   await smoke(await asDeployed(target), stack);
 }

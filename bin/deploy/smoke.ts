@@ -28,7 +28,7 @@ const EXIT: Partial<Record<NodeJS.Signals, number>> = { SIGHUP: 129, SIGINT: 130
 /** The queues of the agent that the smoke test runs, its dead letter queue last; they stay between deploys, and go with the stage. */
 export function smokeQueuesOf(target: Target): [string, string] {
   const name = queueNameOf(valueOfTarget(target, "prefix"), AGENT);
-  return [name, `${name}-dlq`];
+  return [name, specOf(name).deadLetters.name];
 }
 
 /** Takes them away, where they are there. */
@@ -40,8 +40,9 @@ export async function deleteSmokeQueues(target: Target): Promise<void> {
 }
 
 /**
- * Sees one piece of work through a deployed stage, whose stack this is: health, an agent of its own in this process, submission, approval where the stage asks
- * for it, dispatch, result, output. The agent is in the registry meanwhile only, however this ends. Throws Failed with the step that failed.
+ * Sees one piece of work through a deployed stage, whose stack this is: health, an agent of its own in this process, submission, approval
+ * where the stage asks for it, dispatch, result, output. The agent is in the registry meanwhile only, also where somebody ends this
+ * process. Throws Failed with the step that failed.
  */
 export async function smoke(target: Target, stack: Stack): Promise<void> {
   const api = apiOf(target, stack);
@@ -82,9 +83,7 @@ async function step<T>(target: Target, name: string, run: () => Promise<T>): Pro
     const { message } = cause as Error;
     throw new Failed(
       `${name}: ${message}\nThe functions' logs: ${logsOf(target, "NAME")}\nOnce it is mended: ${ours(target, "smoke")}`,
-      {
-        cause,
-      },
+      { cause },
     );
   }
 }

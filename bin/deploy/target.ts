@@ -1,6 +1,6 @@
 import { GetParametersCommand, type Parameter, SSMClient } from "@aws-sdk/client-ssm";
 import { parameters } from "../../deploy/parameters.ts";
-import { referencesIn, type Ssm, withTexts } from "../../deploy/ssm.ts";
+import { isVersioned, referencesIn, type Ssm, withTexts } from "../../deploy/ssm.ts";
 import { faultsOfCa, faultsOfUrl, type Stage, valueOf } from "../../deploy/stage.ts";
 import { Failed } from "../../lib/terminal/command.ts";
 
@@ -87,15 +87,12 @@ async function ask(ssm: SSMClient, names: string[]): Promise<Map<string, Paramet
   return found;
 }
 
-/** A parameter of which a version is named. */
-const VERSIONED = /:\d+$/;
-
 function missingText(target: Target, paths: string[]): string {
   const { region, stage } = target;
   return [
     `These SSM parameters are missing in ${region}:`,
-    ...paths.map((path) => (VERSIONED.test(path) ? historyCommand(region, path) : putCommand(region, path, "…"))),
-    paths.every((path) => VERSIONED.test(path))
+    ...paths.map((path) => (isVersioned(path) ? historyCommand(region, path) : putCommand(region, path, "…"))),
+    paths.every(isVersioned)
       ? `Say a version that there is in ${stage.file}, then: ${ours(target)}`
       : `Put them there, say others in ${stage.file}, or have them made: ${ours(target, "--create-secrets")}`,
     "The connection string carries no password; the secret holds it.",

@@ -1,11 +1,9 @@
-import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { checkConcurrency, checkDatabase, tellAuthorization } from "../../bin/deploy/checks.ts";
 import { type Resolved, resolve, type Target } from "../../bin/deploy/target.ts";
 import { readStage } from "../../deploy/stage.ts";
 import { freePort } from "../../localstack/parts/ports.ts";
+import { type Aws, startAws } from "./aws.ts";
 
 const OWN = process.env["DATABASE_URL"] ?? "";
 const AGAIN = "--stage prod --region eu-central-1";
@@ -14,20 +12,17 @@ const SECRET = "arn:aws:secretsmanager:eu-central-1:000000000000:secret:waybill/
 
 /** What the AWS of these tests answers each call; the real client keeps its first address. */
 let answer: { status: number; body: object } = { status: 500, body: {} };
-const aws = createServer((_, response) => {
-  response.writeHead(answer.status, { "content-type": "application/x-amz-json-1.1" });
-  response.end(JSON.stringify(answer.body));
-});
+let aws: Aws;
 beforeAll(async () => {
-  await once(aws.listen(0, "127.0.0.1"), "listening");
-  vi.stubEnv("AWS_ENDPOINT_URL", `http://127.0.0.1:${(aws.address() as AddressInfo).port}`);
-  vi.stubEnv("AWS_ACCESS_KEY_ID", "test");
-  vi.stubEnv("AWS_SECRET_ACCESS_KEY", "test");
+  aws = await startAws((_, response) => {
+    response.writeHead(answer.status, { "content-type": "application/x-amz-json-1.1" });
+    response.end(JSON.stringify(answer.body));
+  });
+  for (const [name, value] of Object.entries(aws.env)) vi.stubEnv(name, value);
 });
 afterAll(() => {
   vi.unstubAllEnvs();
-  aws.closeAllConnections();
-  aws.close();
+  aws.stop();
 });
 
 function target(params: string[] = []): Target {

@@ -1,12 +1,12 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { RequestListener } from "node:http";
 import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
 import { ours, type Target } from "../../bin/deploy/target.ts";
 import { needUpdatable, standsAfter } from "../../bin/deploy/up.ts";
 import { readStage } from "../../deploy/stage.ts";
+import { startAws } from "./aws.ts";
 
 /** Runs the command with credentials of nobody. */
 function run(...args: string[]) {
@@ -15,6 +15,17 @@ function run(...args: string[]) {
 }
 
 const WHERE = ["--stage", "prod", "--region", "eu-central-1"];
+
+/** Runs the command on an AWS that answers so. */
+async function runOn(listener: RequestListener, ...args: string[]) {
+  const aws = await startAws(listener);
+  onTestFinished(aws.stop);
+  const child = spawn(process.execPath, ["bin/deploy/main.ts", ...args, ...WHERE], {
+    env: { PATH: process.env["PATH"], ...aws.env },
+  });
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
+  return { stdout, stderr, code: code as unknown };
+}
 
 test("--dry-run prints the commands in their order, whole, and needs no credentials", () => {
   const { status, stdout } = run(...WHERE, "--param", "alarmEmail=a@b.example", "--dry-run");
@@ -60,22 +71,13 @@ test.each([
 });
 
 test("what AWS refuses is told in words, with the command that goes on", async () => {
-  const server = createServer((_, response) => {
+  const refuse: RequestListener = (_, response) => {
     response.writeHead(404, { "x-amzn-errortype": "ResourceNotFoundException" });
     response.end(JSON.stringify({ Message: "Function not found: waybill-prod-migrate" }));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => void server.close());
-  const env = {
-    PATH: process.env["PATH"],
-    AWS_ACCESS_KEY_ID: "test",
-    AWS_SECRET_ACCESS_KEY: "test",
-    AWS_ENDPOINT_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
   };
-  const child = spawn(process.execPath, ["bin/deploy/main.ts", "migrate", "status", ...WHERE], { env });
-  const [said, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
+  const { stderr, code } = await runOn(refuse, "migrate", "status");
 
-  expect(said.trim()).toBe(
+  expect(stderr.trim()).toBe(
     "AWS refused a call (ResourceNotFoundException): Function not found: waybill-prod-migrate\n" +
       "What was done before it stays. Once that is mended: npm run deploy -- migrate status --stage prod --region eu-central-1",
   );
@@ -144,34 +146,19 @@ test.each([
 });
 
 /** An AWS that has this stack of prod and nothing else. */
-async function awsWith(outputs: Record<string, string>): Promise<Record<string, string>> {
-  const members = Object.entries(outputs).map(
-    ([key, value]) => `<member><OutputKey>${key}</OutputKey><OutputValue>${value}</OutputValue></member>`,
+const bucketAlone: RequestListener = (_, response) => {
+  response.setHeader("content-type", "text/xml");
+  response.end(
+    "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>waybill-prod</StackName>" +
+      "<StackStatus>CREATE_COMPLETE</StackStatus><Outputs><member><OutputKey>ServerlessDeploymentBucketName</OutputKey>" +
+      "<OutputValue>kept</OutputValue></member></Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>",
   );
-  const server = createServer((_, response) => {
-    response.setHeader("content-type", "text/xml");
-    response.end(
-      "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>waybill-prod</StackName>" +
-        `<StackStatus>CREATE_COMPLETE</StackStatus><Outputs>${members.join("")}</Outputs></member></Stacks>` +
-        "</DescribeStacksResult></DescribeStacksResponse>",
-    );
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => void server.close());
-  return {
-    PATH: process.env["PATH"] ?? "",
-    AWS_ACCESS_KEY_ID: "test",
-    AWS_SECRET_ACCESS_KEY: "test",
-    AWS_ENDPOINT_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-  };
-}
+};
 
 test.each(["info", "smoke"])("%s of a stack whose first deploy was cut says so", async (name) => {
-  const env = await awsWith({ ServerlessDeploymentBucketName: "kept" });
-  const child = spawn(process.execPath, ["bin/deploy/main.ts", name, ...WHERE], { env });
-  const [said, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
+  const { stderr, code } = await runOn(bucketAlone, name);
 
-  expect(said.trim()).toBe(
+  expect(stderr.trim()).toBe(
     "waybill-prod has no API (CREATE_COMPLETE): its first deploy did not come to its end. " +
       "Once more: npm run deploy -- --stage prod --region eu-central-1",
   );
@@ -188,19 +175,13 @@ test.each([
   ],
 ])("migrate status tells %j", async (more, expected, stdout, stderr) => {
   const status = { command: "status", applied: [], current: "0011_bounds", pending: ["0012"], database: "db:5432/d" };
-  const server = createServer((_, response) => void response.end(JSON.stringify({ ...status, ...more })));
-  await once(server.listen(0, "127.0.0.1"), "listening");
-  onTestFinished(() => void server.close());
-  const env = {
-    PATH: process.env["PATH"],
-    AWS_ACCESS_KEY_ID: "test",
-    AWS_SECRET_ACCESS_KEY: "test",
-    AWS_ENDPOINT_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-  };
-  const child = spawn(process.execPath, ["bin/deploy/main.ts", "migrate", "status", ...WHERE], { env });
-  const [told, refused, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
+  const ran = await runOn(
+    (_, response) => void response.end(JSON.stringify({ ...status, ...more })),
+    "migrate",
+    "status",
+  );
 
-  expect(told).toContain(stdout);
-  expect(refused).toContain(stderr);
-  expect(code).toBe(expected);
+  expect(ran.stdout).toContain(stdout);
+  expect(ran.stderr).toContain(stderr);
+  expect(ran.code).toBe(expected);
 });

@@ -1,9 +1,9 @@
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { RequestListener } from "node:http";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { isLatest, isOf, keptDeploys } from "../../bin/deploy/kept.ts";
 import type { Target } from "../../bin/deploy/target.ts";
 import { readStage } from "../../deploy/stage.ts";
+import { type Aws, startAws } from "./aws.ts";
 
 const FOLDER = "serverless/waybill/prod";
 const DEPLOYS = ["1764500000000-2025-11-30T10:53:20.000Z", "1764510000000-2025-11-30T13:40:00.000Z"];
@@ -22,7 +22,7 @@ const stack = {
   outputs: { ServerlessDeploymentBucketName: "kept" },
 };
 
-const server = createServer((request, response) => {
+const list: RequestListener = (request, response) => {
   const { searchParams } = new URL(request.url ?? "", "http://s3.example");
   const at = Number(searchParams.get("continuation-token") ?? 0);
   const more = at + 1 < KEYS.length;
@@ -31,16 +31,15 @@ const server = createServer((request, response) => {
   response.end(
     `<ListBucketResult><IsTruncated>${more}</IsTruncated>${next}<Contents><Key>${KEYS[at]}</Key></Contents></ListBucketResult>`,
   );
-});
+};
+let aws: Aws;
 beforeAll(async () => {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  vi.stubEnv("AWS_ENDPOINT_URL", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  vi.stubEnv("AWS_ACCESS_KEY_ID", "test");
-  vi.stubEnv("AWS_SECRET_ACCESS_KEY", "test");
+  aws = await startAws(list);
+  for (const [name, value] of Object.entries(aws.env)) vi.stubEnv(name, value);
 });
 afterAll(() => {
   vi.unstubAllEnvs();
-  server.close();
+  aws.stop();
 });
 
 test("the deploys that are kept are those of every page of the bucket, the oldest first", async () => {
