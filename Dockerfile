@@ -22,7 +22,7 @@ COPY --from=runtime-packages /app/node_modules node_modules
 COPY lib lib
 COPY agents agents
 # A new workspace holds a link to the agent's own source, for the demo to count.
-RUN install -d -o node -g node /data /workspace && ln -s /app/lib /workspace/lib
+RUN install -d -o node -g node /data /workspace /run/waybill && ln -s /app/lib /workspace/lib
 USER node
 WORKDIR /workspace
 ENV WAYBILL_AGENT_DATA=/data
@@ -43,12 +43,14 @@ COPY deploy deploy
 COPY migrations migrations
 COPY agents agents
 COPY bin bin
+COPY cli cli
 COPY localstack localstack
 COPY lib lib
 COPY functions functions
 COPY docs/openapi.json docs/
-# The one folder of the project that it writes to: bundles, logs and the lock against a second start.
-RUN install -d -o node -g node .waybill
+# The one folder of the project that it writes to: keys, bundles, logs and the lock against a second start. A new volume is the user's
+# where the folder in the image is.
+RUN install -d -o node -g node .waybill .waybill/keys .waybill/keys/code .waybill/keys/infra
 USER node
 EXPOSE 3000 3003
 CMD ["node", "node_modules/serverless/bin/serverless.js", "offline", "start", "--host", "0.0.0.0", "--httpPort", "3000"]

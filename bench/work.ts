@@ -1,19 +1,21 @@
-import { system } from "../lib/access/actor.ts";
+import { type Caller, DEFAULT_TEAM, system } from "../lib/access/actor.ts";
 import { envelope } from "../lib/protocol/envelope.ts";
 import { type Message, ORCHESTRATOR, type WorkRequestMessage } from "../lib/protocol/messages.ts";
 import { uuidv7 } from "../lib/runtime/ids.ts";
 import { connect } from "../lib/runtime/postgres/db.ts";
+import type { Transactions } from "../lib/runtime/postgres/team.ts";
 import { type ControlPlane, controlPlane } from "../lib/wiring/control-plane.ts";
 import { noQueues, processEdges } from "../lib/wiring/edges.ts";
 import { router } from "../lib/wiring/router.ts";
 import { readPlaneSettings } from "../lib/wiring/settings.ts";
+import { teamOn } from "../lib/wiring/team.ts";
 import type { Outgoing } from "../lib/work/core/outbox.ts";
 import { SubmitWork } from "../lib/work/core/schema.ts";
 import { dispatch } from "../lib/work/dispatch/dispatch.ts";
 import { recordBatch } from "../lib/work/results/record.ts";
 import { submit } from "../lib/work/submission/submit.ts";
 
-const actor = system("bench");
+const actor = system("bench", DEFAULT_TEAM);
 /** Nothing is sent there. */
 const NO_QUEUE = "http://127.0.0.1:9/none";
 const QUEUES = {
@@ -25,24 +27,25 @@ const body = {
   request_text: "say hello",
   work_type: "code.run",
   parameters: { command: "echo", args: ["x".repeat(400)] },
-  created_by: "bench",
 };
 
-/** The domain on one connection, its queues taken away: what is sent is handed to the agent below at once. */
-export function benchWorld(url: string, inFlight: number) {
+/** The domain on one connection, for a caller in its team or for the system, its queues taken away: what is sent is handed to the agent below at once. */
+export function benchWorld(url: string, inFlight: number, caller?: Caller) {
   const pool = connect({ ...process.env, DATABASE_URL: url, DATABASE_POOL_MAX: "1" });
   const plane = controlPlane({
     settings: readPlaneSettings({ ...QUEUES, AGENT_IN_FLIGHT: String(inFlight) }),
     edges: processEdges({ ...noQueues, send: async () => ({ sent: [] }) }, pool),
   });
   const { agents, stamp, settings } = plane;
-  const { route } = plane.part(router);
+  // Without a caller as it was before there were teams: no transaction around the one statement.
+  const mine: Transactions = caller === undefined ? { begin: async (run) => await run(pool) } : teamOn(plane, caller);
   return {
     pool,
     /** POST /work from its parsed JSON to its row: validation, hash, one statement, one commit. */
     submit: async () => {
       const work = SubmitWork.parse(body);
-      await submit(pool, actor, settings.work, route, { work, key: undefined, taskId: uuidv7(), traceId: uuidv7() });
+      const submission = { work, key: undefined, taskId: uuidv7(), traceId: uuidv7() };
+      await submit(mine, caller ?? actor, settings.work, plane.part(router), submission);
     },
     /** Claims what is ready, lets an agent that needs no time do it, records what it says: a step with output, a result. */
     live: async () => {

@@ -1,5 +1,5 @@
 // npm run agents:sync -- FOLDER: the definitions of a folder into the registry, all or none. Unchanged files write nothing.
-import { system } from "../lib/access/actor.ts";
+import { DEFAULT_TEAM, system } from "../lib/access/actor.ts";
 import { ConfigError } from "../lib/errors.ts";
 import { syncFolder } from "../lib/registry/sync.ts";
 import { findWithoutQueue, setQueue } from "../lib/registry/versions.ts";
@@ -13,7 +13,7 @@ import type { ControlPlane } from "../lib/wiring/control-plane.ts";
 import type { Running } from "../localstack/parts/data-dir.ts";
 import { announce, findTarget, onDatabase, STACK_USAGE, stackOption } from "./database.ts";
 
-const AGENTS_SYNC = system("agents-sync");
+const AGENTS_SYNC = system("agents-sync", DEFAULT_TEAM);
 /** What it is told of queues; none needs to be named. */
 const settings = {
   ...agentQueueSettings,
@@ -79,7 +79,7 @@ function queuesOf(stack: Running | undefined): Queues {
 /** Only where queues are ours to make; elsewhere it is told which are missing. */
 async function makeQueues(plane: ControlPlane, names: string[], named: string[]): Promise<void> {
   const { db } = plane;
-  const missing = (await findWithoutQueue(db, names)).filter(({ name }) => !named.includes(name));
+  const missing = (await findWithoutQueue(db, DEFAULT_TEAM, names)).filter(({ name }) => !named.includes(name));
   if (!plane.settings.agentQueues.create) {
     for (const { name } of missing) {
       console.log(`no queue   ${name}  gets no work before it has one: PUT /agents/${name} finds or makes it`);
@@ -87,7 +87,7 @@ async function makeQueues(plane: ControlPlane, names: string[], named: string[])
     return;
   }
   for (const definition of missing) {
-    const url = await queueFor(plane, definition);
+    const url = await queueFor(plane, DEFAULT_TEAM, definition);
     if (url === null) continue;
     await setQueue(db, AGENTS_SYNC, definition.name, url);
     console.log(`queue      ${definition.name}  ${url}`);

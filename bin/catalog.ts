@@ -16,6 +16,8 @@ export type Table = {
   constraints: Constraint[];
   indexes: Named[];
   triggers: Named[];
+  /** Who sees and may do what of it, beside its owner: statements. */
+  access: string[];
   needs: string[];
 };
 /** A schema as pieces of DDL in lower case; each list in an order that does not depend on how the schema was made. */
@@ -67,6 +69,7 @@ export async function readCatalog(db: postgres.Sql): Promise<Catalog> {
         definition: plain(part.definition).replace(" using btree", ""),
       })),
       triggers: table.triggers.map((part) => ({ ...part, definition: plain(part.definition) })),
+      access: table.access.map(plain),
       partitionBy: table.partitionBy && plain(table.partitionBy),
       bound: table.bound && plain(table.bound),
     })),
@@ -82,7 +85,7 @@ async function readTables(db: postgres.Sql): Promise<Table[]> {
       'partition by ' || pg_get_partkeydef(c.oid) as "partitionBy",
       parent.inhparent::regclass::text as "partitionOf",
       pg_get_expr(c.relpartbound, c.oid, true) as bound,
-      columns.list as columns, constraints.list as constraints, indexes.list as indexes, triggers.list as triggers,
+      columns.list as columns, constraints.list as constraints, indexes.list as indexes, triggers.list as triggers, access.list as access,
       array_remove(constraints.needs || parent.inhparent::regclass::text, null) as needs
     from pg_class c
     left join pg_inherits parent on parent.inhrelid = c.oid,
@@ -132,7 +135,23 @@ async function readTables(db: postgres.Sql): Promise<Table[]> {
         'comment', quote_literal(obj_description(g.oid, 'pg_trigger'))
       ) order by g.tgname), '[]') as list
       from pg_trigger g where g.tgrelid = c.oid and not g.tgisinternal and g.tgparentid = 0
-    ) triggers
+    ) triggers,
+    lateral (
+      select array_remove(
+        array[case when c.relrowsecurity then format('alter table %I enable row level security', c.relname) end]
+        || array(
+          select concat_ws(' ', format('create policy %I on %I', polname, c.relname),
+            case polcmd when 'r' then 'for select' when 'a' then 'for insert' when 'w' then 'for update' when 'd' then 'for delete' end,
+            'to ' || (select string_agg(rolname, ', ' order by rolname) from pg_roles where oid = any(polroles)),
+            'using (' || pg_get_expr(polqual, c.oid, true) || ')', 'with check (' || pg_get_expr(polwithcheck, c.oid, true) || ')')
+          from pg_policy where polrelid = c.oid order by polname
+        ) || array(
+          select format('grant %s on %I to %I', string_agg(privilege_type, ', ' order by privilege_type), c.relname, rolname)
+          from aclexplode(c.relacl) join pg_roles on pg_roles.oid = grantee
+          where grantee <> c.relowner group by rolname order by rolname
+        ), null
+      ) as list
+    ) access
     where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
       and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')
     order by c.relname
@@ -150,8 +169,6 @@ async function refuseUnknown(db: postgres.Sql): Promise<void> {
       union all
       select oid, 'type ' || typname from pg_type
       where typnamespace = current_schema()::regnamespace and typtype in ('d', 'r')
-      union all
-      select oid, 'policy ' || polname from pg_policy
       union all
       select oid, 'statistics ' || stxname from pg_statistic_ext where stxnamespace = current_schema()::regnamespace
     ) as found

@@ -55,6 +55,8 @@ function write(catalog: Catalog): string {
         commentOn(`constraint ${name} on ${table}`, comment),
       ]),
     ),
+    // Behind all tables, since a policy may look into another one.
+    ...tables.map(({ access }) => lines(...access.map((statement) => `${statement};`))),
   ];
   return paragraphs
     .filter((text) => text !== "")

@@ -76,10 +76,13 @@ export async function readLetters({ queues: { sqs } }: World): Promise<Letter[]>
 }
 
 /** The output of work, as its caller reads it. */
-export async function readOutputs({ cloud }: World, taskIds: readonly string[]): Promise<History["outputs"]> {
+export async function readOutputs(
+  { api: { url, key } }: World,
+  taskIds: readonly string[],
+): Promise<History["outputs"]> {
   const outputs: History["outputs"] = [];
   for (const taskId of taskIds) {
-    const response = await fetch(`${cloud.url}/work/${taskId}/output`);
+    const response = await fetch(`${url}/work/${taskId}/output`, { headers: { authorization: `Bearer ${key}` } });
     outputs.push({ taskId, status: response.status, text: await response.text() });
   }
   return outputs;

@@ -11,8 +11,15 @@ export type Given = (name: string) => Promise<string>;
  * framework has resolved meanwhile is judged. Throws a ConfigError; null where there is nothing.
  */
 export const derived: Record<string, (given: Given) => Promise<unknown>> = {
-  /** What guards the routes. An unknown word must not come to mean nobody. */
-  authorization: async (given) => await authorizationOf(given),
+  /** What is before the routes. An unknown word must not come to mean nobody. */
+  guard: async (given) => GUARDS[await authorizationOf(given)],
+
+  /** The same before those of the LLM gateway, which looks at keys itself. */
+  gatewayGuard: async (given) =>
+    (await authorizationOf(given)) === "KEYS" ? { AuthorizationType: "NONE" } : GUARDS.AWS_IAM,
+
+  /** For how long API Gateway keeps who calls: a number, as CloudFormation hands it on as it is. */
+  authorizerSeconds: async (given) => Number(await given("authorizerSeconds")),
 
   /** The same for function URLs, in the framework's word. */
   urlAuthorizer: async (given) => ((await authorizationOf(given)) === "AWS_IAM" ? "aws_iam" : null),
@@ -77,15 +84,21 @@ export const derived: Record<string, (given: Given) => Promise<unknown>> = {
   },
 };
 
+/** The properties of a route of API Gateway. */
+const GUARDS = {
+  KEYS: { AuthorizationType: "CUSTOM", AuthorizerId: { Ref: "KeyAuthorizer" } },
+  AWS_IAM: { AuthorizationType: "AWS_IAM" },
+};
+
 /** A policy as a role has it. */
 function inRole(PolicyName: string, statement: object): object {
   return { PolicyName, PolicyDocument: policy([statement]) };
 }
 
-async function authorizationOf(given: Given): Promise<"AWS_IAM" | "NONE"> {
+async function authorizationOf(given: Given): Promise<"KEYS" | "AWS_IAM"> {
   const word = await given("authorization");
-  if (word === "AWS_IAM" || word === "NONE") return word;
-  throw new ConfigError(`authorization must be AWS_IAM or NONE, not ${word}. Correct it in the stage's file.`);
+  if (word === "KEYS" || word === "AWS_IAM") return word;
+  throw new ConfigError(`authorization must be KEYS or AWS_IAM, not ${word}. Correct it in the stage's file.`);
 }
 
 async function isInVpc(given: Given): Promise<boolean> {

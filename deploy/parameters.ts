@@ -67,9 +67,18 @@ const own: Parameter[] = [
   },
   {
     name: "authorization",
-    default: "AWS_IAM",
-    takes: z.enum(["AWS_IAM", "NONE"]),
-    says: "AWS_IAM: callers sign their requests. NONE: whoever knows the URL may have agents run work.",
+    default: "KEYS",
+    takes: z.enum(
+      ["KEYS", "AWS_IAM"],
+      must("be KEYS or AWS_IAM; NONE is no more: leave it out, and have a key made for each caller"),
+    ),
+    says: "KEYS: callers show a key of Waybill's, or a token of OIDC_ISSUER. AWS_IAM: callers sign their requests, and IAM policies decide which calls they make.",
+  },
+  {
+    name: "authorizerSeconds",
+    default: "60",
+    takes: whole(0, 3600),
+    says: "With KEYS: for how long API Gateway keeps who calls, at most 3600; so long a membership that has ended is still good.",
   },
   {
     name: "alarmEmail",

@@ -6,7 +6,7 @@ export type FieldFault = { field: string; message: string; line?: number; column
 /** The caller can mend it: becomes an HTTP answer of `status` with the stable `code`. */
 export class CallerError extends Error {
   override name = "CallerError";
-  readonly status: 400 | 404 | 405 | 408 | 409 | 413 | 415 | 416 | 417 | 431;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 416 | 417 | 429 | 431;
   readonly code: string;
   readonly fields: FieldFault[];
   readonly headers: Record<string, string>;

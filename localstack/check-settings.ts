@@ -60,7 +60,8 @@ function faultOf(setting: Setting<unknown>, environment: NodeJS.ProcessEnv): str
 /** A sentence about a variable, and the command that takes it away again. */
 function wrong({ env, default: fallback }: Setting<unknown>, value: string, must: string): string {
   const then = fallback ? `   # then it is ${fallback}` : "";
-  return `${env} ${must}; it is ${shown(value)}\n    unset ${env}${then}`;
+  const told = env.endsWith("_KEY") ? "something else" : shown(value);
+  return `${env} ${must}; it is ${told}\n    unset ${env}${then}`;
 }
 
 /** A value as it may be printed: no password of a URL, no end of a long one. */

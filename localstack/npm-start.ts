@@ -1,8 +1,9 @@
-import { relative, resolve } from "node:path";
+import { resolve } from "node:path";
 import { styleText } from "node:util";
 import { readSettings } from "../lib/runtime/settings.ts";
 import { command, WrongUse } from "../lib/terminal/command.ts";
 import { readable } from "./log-lines.ts";
+import { keyFile, keyOption, near } from "./parts/keys.ts";
 import { localSettings } from "./parts/local-settings.ts";
 import { type Broker, findBroker, readQueue, shown } from "./parts/rabbitmq.ts";
 import { ROOT, type Stack, startStack } from "./stack.ts";
@@ -98,12 +99,12 @@ function lastWords(said: string): string {
 }
 
 function welcome(
-  { url, environment, agents, leftOut }: Stack,
+  { url, environment, agents, leftOut, key, newKey }: Stack,
   { dataDir }: Arguments,
   broker: Broker | undefined,
 ): void {
-  const near = relative(process.cwd(), dataDir);
-  const dir = near.startsWith("..") ? dataDir : near;
+  const dir = near(dataDir);
+  const kept = near(keyFile(dataDir));
   const running = Object.entries(agents?.pids() ?? {}).map(([name, pid]) => `${name} (pid ${pid})`);
   const rows = [
     ["database", environment["DATABASE_URL"] ?? "yours, from DATABASE_URL"],
@@ -111,6 +112,7 @@ function welcome(
     ...(broker === undefined ? [] : [["rabbitmq", shown(broker)]]),
     ["llm", `${environment["LLM_STREAM_URL"] ?? url}/llm/v1 (streams; ${url}/llm/v1 answers whole)`],
     ["agents", running.join(", ") || "none"],
+    ["key", newKey ? `${key}  (the owner's; kept in ${kept}, and not shown again)` : `${kept} (the owner's)`],
     ["data", `${dir} (logs in ${dir}/logs)`],
     ...(leftOut.length === 0 ? [] : [["left out", `${leftOut.join(", ")} of your shell: docs/configuration.md`]]),
   ];
@@ -123,7 +125,7 @@ function welcome(
       "",
       "Submit a piece of work from another terminal:",
       "",
-      styleText("cyan", `curl -s ${url}/work -H 'content-type: application/json' -d '${JSON.stringify(work)}'`),
+      styleText("cyan", `curl -s ${keyOption(dataDir)} ${url}/work -d '${JSON.stringify(work)}'`),
       "",
       styleText("dim", "Ctrl-C stops everything."),
       "",

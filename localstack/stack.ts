@@ -2,9 +2,10 @@ import { existsSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { wrongSettings } from "./check-settings.ts";
-import type { Report } from "./functions/local-cloud.ts";
+import type { Ready, Report } from "./functions/local-cloud.ts";
 import { type Agents, startAgents } from "./parts/agent-processes.ts";
 import { takeDataDir } from "./parts/data-dir.ts";
+import { keyFile, readKey } from "./parts/keys.ts";
 import { freePort, tryPort } from "./parts/ports.ts";
 import { stopLeftoverPostgres } from "./parts/postgres.ts";
 import type { Broker } from "./parts/rabbitmq.ts";
@@ -25,6 +26,9 @@ export type StackEvents = {
 export type Stack = {
   url: string;
   environment: Record<string, string>;
+  /** The first owner's, and whether it was made just now. */
+  key: string;
+  newKey: boolean;
   agents: Agents | undefined;
   /** The variables of the shell that it was kept from. */
   leftOut: string[];
@@ -47,8 +51,6 @@ export type StackOptions = StackEvents & {
 /** Longest that the functions, SQS and Postgres may take to stop, once the agents and the bridge have had their grace. */
 const STOP_MS = 6000;
 
-type Ready = Extract<Report, { ready: unknown }>["ready"];
-
 /**
  * Starts `serverless offline` with everything around it and the example agents, and answers when it serves. Throws with what
  * to do where it cannot; nothing is left running then.
@@ -63,7 +65,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await stopAll(options.dataDir, cloud);
     throw outcome;
   }
-  const { url, environment } = outcome;
+  const { url, environment, newKey } = outcome;
+  const key = readKey(keyFile(options.dataDir)) ?? "";
   const broken = new Set<string>();
   const agents = startPrograms(options, outcome, broken);
   const stop = async () => await stopAll(options.dataDir, cloud, agents);
@@ -74,14 +77,24 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       await sleep(50);
     }
     const names = Object.keys(agents?.pids() ?? {}).filter((name) => name !== "bridge");
-    await Promise.all(names.map(async (name) => await heardOf(url, name, broken, options.signal)));
+    await Promise.all(names.map(async (name) => await heardOf({ url, key }, name, broken, options.signal)));
   } catch (error) {
     await stop();
     throw error;
   }
   const pids = [cloud.pid, ...Object.values(agents?.pids() ?? {})];
   const ports = [url, environment["DATABASE_URL"], environment["AWS_ENDPOINT_URL_SQS"]].map(portOf);
-  return { url, environment, agents, leftOut, failed: ended, stop, left: async () => await leftOf(pids, ports) };
+  return {
+    url,
+    environment,
+    key,
+    newKey,
+    agents,
+    leftOut,
+    failed: ended,
+    stop,
+    left: async () => await leftOf(pids, ports),
+  };
 }
 
 const SERVERLESS = join(ROOT, "node_modules", "serverless", "bin", "serverless.js");
@@ -186,18 +199,23 @@ function startPrograms(options: StackOptions, { url, environment }: Ready, broke
 const HEARD_MS = 15_000;
 
 /** Waits until an agent has said that it is there: what is submitted before has to wait for a sweep. */
-async function heardOf(url: string, name: string, broken: Set<string>, signal: AbortSignal | undefined): Promise<void> {
+async function heardOf(
+  api: Pick<Stack, "url" | "key">,
+  name: string,
+  broken: Set<string>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const until = performance.now() + HEARD_MS;
   while (performance.now() < until && !broken.has(name)) {
     signal?.throwIfAborted();
-    if (await isPresent(url, name)) return;
+    if (await isPresent(api, name)) return;
     await sleep(100);
   }
 }
 
-async function isPresent(url: string, name: string): Promise<boolean> {
+async function isPresent({ url, key }: Pick<Stack, "url" | "key">, name: string): Promise<boolean> {
   try {
-    const answer = await fetch(`${url}/agents/${name}`);
+    const answer = await fetch(`${url}/agents/${name}`, { headers: { authorization: `Bearer ${key}` } });
     const { presence } = (await answer.json()) as { presence?: { present: boolean } };
     return presence?.present === true;
   } catch {

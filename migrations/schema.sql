@@ -5,6 +5,8 @@ create type step_status as enum ('running', 'completed', 'failed');
 
 create type task_status as enum ('pending', 'approved', 'executing', 'completed', 'failed', 'rejected', 'cancelled');
 
+create type team_role as enum ('viewer', 'member', 'admin', 'owner');
+
 create or replace function agent_definitions_touch() returns trigger language plpgsql as $function$
 begin
   new.updated_at := now();
@@ -25,6 +27,17 @@ create or replace function bounded_ai_use(uses jsonb) returns jsonb language sql
     else '[]'
   end
   from jsonb_array_elements(uses) with ordinality as told (entry, place)
+$function$;
+
+create or replace function enter_team(team uuid, with_key uuid) returns void language plpgsql as $function$
+begin
+  if with_key is not null and not exists (
+    select from api_keys where key_id = with_key and revoked_at is null and (expires_at is null or expires_at > now())
+  ) then
+    raise exception 'the key is not valid' using errcode = 'WB401';
+  end if;
+  perform set_config('waybill.team', team::text, true), set_config('role', 'waybill_team', true);
+end
 $function$;
 
 create or replace function registry_state_advance() returns trigger language plpgsql as $function$
@@ -52,8 +65,9 @@ create table agent_definitions (
   routable boolean not null,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
   constraint agent_definitions_pkey primary key (definition_id),
-  constraint agent_definitions_version_key unique (agent_name, agent_version),
+  constraint agent_definitions_version_key unique (team_id, agent_name, agent_version),
   constraint agent_definitions_hash_sha256 check (definition_hash ~ '^[0-9a-f]{64}$'),
   constraint agent_definitions_quality_score_range check (quality_score >= 0::numeric and quality_score <= 1::numeric),
   constraint agent_definitions_success_rate_range check (success_rate >= 0::numeric and success_rate <= 1::numeric),
@@ -64,7 +78,7 @@ comment on column agent_definitions.parsed_metadata is 'The definition with its 
 comment on column agent_definitions.success_rate is 'Of this name over all work types, decayed; null until work has ended. Written with the result';
 comment on column agent_definitions.queue_url is 'Where no AGENT_QUEUES names one; null where the agent has none yet';
 comment on column agent_definitions.updated_at is 'When the definition changed; the rates move without it';
-create unique index agent_definitions_active_key on agent_definitions (agent_name) where active;
+create unique index agent_definitions_active_key on agent_definitions (team_id, agent_name) where active;
 create index agent_definitions_capabilities_idx on agent_definitions using gin (capabilities);
 create trigger agent_definitions_advance_registry after insert or delete or update of agent_name, agent_version, yaml_config, parsed_metadata, capabilities, triggers, definition_hash, queue_url, active, routable on agent_definitions for each statement execute function registry_state_advance();
 create trigger agent_definitions_touch before update of agent_name, agent_version, yaml_config, parsed_metadata, capabilities, triggers, definition_hash, queue_url, active, routable on agent_definitions for each row execute function agent_definitions_touch();
@@ -79,20 +93,23 @@ create table agent_performance (
   time_weight double precision not null default 0,
   time_ms_sum double precision not null default 0,
   observed_at timestamptz not null,
-  constraint agent_performance_pkey primary key (agent_name, work_type)
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
+  constraint agent_performance_pkey primary key (team_id, agent_name, work_type)
 );
 
 create table agent_presence (
   agent_name text not null,
   seen_at timestamptz not null,
   instance text,
-  constraint agent_presence_pkey primary key (agent_name)
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
+  constraint agent_presence_pkey primary key (team_id, agent_name)
 );
 
 create table agent_rate (
   agent_name text not null,
   recent timestamptz[] not null,
-  constraint agent_rate_pkey primary key (agent_name)
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
+  constraint agent_rate_pkey primary key (team_id, agent_name)
 );
 
 create table agent_transformation_events (
@@ -118,6 +135,7 @@ create table agent_transformation_events (
   quality_score numeric(5,4),
   error_message text,
   completed_at timestamptz,
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
   constraint agent_transformation_events_pkey primary key (event_id, occurred_at),
   constraint agent_transformation_events_parent_fkey foreign key (parent_event_id, parent_occurred_at) references agent_transformation_events(event_id, occurred_at),
   constraint agent_transformation_events_source_fkey foreign key (source_definition_id) references agent_definitions(definition_id),
@@ -175,6 +193,7 @@ create table llm_calls (
   error_class text,
   error_status smallint,
   started_at timestamptz not null,
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
   constraint llm_calls_pkey primary key (attempt_id),
   constraint llm_calls_attempt_key unique (call_id, attempt_number),
   constraint llm_calls_cost_not_negative check (cost_usd >= 0::numeric),
@@ -187,14 +206,15 @@ create table llm_calls (
   constraint llm_calls_usage_source_known check (usage_source in ('provider', 'estimated', 'none'))
 );
 comment on column llm_calls.cost_usd is 'Null where it is unknown, with the reason in cost_unknown; never 0 for unknown';
-create index llm_calls_started_at_idx on llm_calls (started_at);
+create index llm_calls_started_at_idx on llm_calls (team_id, started_at);
 create index llm_calls_task_id_idx on llm_calls (task_id) where task_id is not null;
 
 create table llm_spend (
   scope text not null,
   scope_key text not null,
   spent_usd numeric(18,10) not null default 0,
-  constraint llm_spend_pkey primary key (scope, scope_key),
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
+  constraint llm_spend_pkey primary key (team_id, scope, scope_key),
   constraint llm_spend_scope_known check (scope in ('task', 'agent', 'day'))
 );
 
@@ -204,10 +224,11 @@ create table llm_reservations (
   scope_key text not null,
   usd numeric(18,10) not null,
   expires_at timestamptz not null,
-  constraint llm_reservations_pkey primary key (call_id, scope, scope_key),
-  constraint llm_reservations_spend_fkey foreign key (scope, scope_key) references llm_spend(scope, scope_key) on delete cascade
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
+  constraint llm_reservations_pkey primary key (team_id, call_id, scope, scope_key),
+  constraint llm_reservations_spend_fkey foreign key (team_id, scope, scope_key) references llm_spend(team_id, scope, scope_key) on delete cascade
 );
-create index llm_reservations_scope_idx on llm_reservations (scope, scope_key);
+create index llm_reservations_scope_idx on llm_reservations (team_id, scope, scope_key);
 
 create table llm_switch (
   one boolean not null default true,
@@ -222,6 +243,7 @@ create table llm_texts (
   attempt_id uuid not null,
   prompt text not null,
   answer text,
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
   constraint llm_texts_pkey primary key (attempt_id),
   constraint llm_texts_attempt_id_fkey foreign key (attempt_id) references llm_calls(attempt_id) on delete cascade
 );
@@ -260,7 +282,8 @@ create table router_performance_metrics (
   feedback_by text,
   feedback_comment text,
   feedback_at timestamptz,
-  constraint router_performance_metrics_pkey primary key (routed_at, routing_id) include (total_routing_time_us, cache_hit, cache_age_seconds),
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
+  constraint router_performance_metrics_pkey primary key (routed_at, routing_id) include (team_id, total_routing_time_us, cache_hit, cache_age_seconds),
   constraint router_performance_metrics_agent_unless_none check ((selected_agent is null) = (strategy = 'none')),
   constraint router_performance_metrics_cache_age_iff_hit check ((cache_age_seconds is not null) = cache_hit),
   constraint router_performance_metrics_confidence_range check (
@@ -304,6 +327,16 @@ create table sweep_rounds (
   constraint sweep_rounds_pkey primary key (name)
 );
 comment on column sweep_rounds.after_task_id is 'The last that was tried; it need not be there any more';
+
+create table teams (
+  team_id uuid not null default gen_random_uuid(),
+  name text not null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint teams_pkey primary key (team_id),
+  constraint teams_name_key unique (name),
+  constraint teams_name_form check (name ~ '^[a-z][a-z0-9-]{0,30}$')
+);
 
 create table tasks (
   task_id uuid not null,
@@ -352,8 +385,12 @@ create table tasks (
   ended_by integer,
   handed_back smallint not null default 0,
   rerun_of uuid,
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
+  created_by_id uuid,
+  on_behalf_of text,
   constraint tasks_pkey primary key (task_id),
-  constraint tasks_request_id_key unique (request_id),
+  constraint tasks_request_id_key unique (team_id, request_id),
+  constraint tasks_team_id_fkey foreign key (team_id) references teams(team_id),
   constraint tasks_agent_unless_undecided check (
     to_agent is not null or (status in ('pending', 'rejected', 'cancelled'))
   ),
@@ -390,12 +427,15 @@ comment on column tasks.stopping is 'Beside executing: what comes once its agent
 comment on column tasks.ended_by is 'The attempt that has ended it by its agent''s word';
 comment on column tasks.handed_back is 'How often in a row agents have handed it back undone';
 comment on column tasks.rerun_of is 'The work that this does again, which may be deleted by now';
-create index tasks_concurrency_key_idx on tasks (to_agent, concurrency_key) where status = 'executing' and concurrency_key is not null;
+comment on column tasks.created_by_id is 'The user, or else the key, that created_by names: by it "its own" is told';
+comment on column tasks.on_behalf_of is 'For whom a service says that it has submitted it';
+create index tasks_concurrency_key_idx on tasks (team_id, to_agent, concurrency_key) where status = 'executing' and concurrency_key is not null;
 create index tasks_created_at_idx on tasks (created_at);
-create index tasks_executing_idx on tasks (to_agent, lease_until) where status = 'executing';
-create index tasks_ready_idx on tasks (to_agent, priority desc, task_id) include (ready_at) where status = 'approved' and concurrency_key is null;
-create index tasks_ready_key_idx on tasks (to_agent, concurrency_key, priority desc, task_id) include (ready_at) where status = 'approved' and concurrency_key is not null;
-create index tasks_status_idx on tasks (status, task_id desc);
+create index tasks_executing_idx on tasks (team_id, to_agent, lease_until) where status = 'executing';
+create index tasks_ready_idx on tasks (team_id, to_agent, priority desc, task_id) include (ready_at) where status = 'approved' and concurrency_key is null;
+create index tasks_ready_key_idx on tasks (team_id, to_agent, concurrency_key, priority desc, task_id) include (ready_at) where status = 'approved' and concurrency_key is not null;
+create index tasks_status_idx on tasks (team_id, status, task_id desc);
+create index tasks_team_idx on tasks (team_id, task_id);
 create index tasks_undecided_idx on tasks (task_id) where status = 'pending' and to_agent is null;
 
 create table decision_keys (
@@ -403,6 +443,7 @@ create table decision_keys (
   idempotency_key uuid not null,
   content_hash bytea not null,
   decided_at timestamptz not null default now(),
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
   constraint decision_keys_pkey primary key (task_id, idempotency_key),
   constraint decision_keys_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade
 );
@@ -413,6 +454,7 @@ create table dispatch_refusals (
   refusals integer not null,
   reason text not null,
   retry_at timestamptz not null,
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
   constraint dispatch_refusals_pkey primary key (task_id),
   constraint dispatch_refusals_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade
 );
@@ -430,6 +472,7 @@ create table execution_logs (
   "timestamp" timestamptz not null,
   duration_ms bigint,
   recorded_at timestamptz not null default now(),
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
   constraint execution_logs_pkey primary key (log_id),
   constraint execution_logs_step_key unique (task_id, attempt, step_number),
   constraint execution_logs_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade,
@@ -449,6 +492,7 @@ create table execution_output (
   output_full text not null,
   output_size_bytes integer not null,
   created_at timestamptz not null default now(),
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
   constraint execution_output_pkey primary key (output_id),
   constraint execution_output_chunk_key unique (log_id, chunk_number),
   constraint execution_output_log_id_fkey foreign key (log_id) references execution_logs(log_id) on delete cascade,
@@ -472,6 +516,7 @@ create table outbox (
   created_at timestamptz not null default now(),
   refusals integer not null default 0,
   refusal text,
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
   constraint outbox_pkey primary key (message_id),
   constraint outbox_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade,
   constraint outbox_refused_whole check ((refusals > 0) = (refusal is not null))
@@ -504,6 +549,7 @@ create table task_attempts (
   reason text,
   exit_code integer,
   metrics jsonb,
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
   constraint task_attempts_pkey primary key (task_id, attempt),
   constraint task_attempts_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade,
   constraint task_attempts_attempt_positive check (attempt > 0),
@@ -530,8 +576,240 @@ create table task_decisions (
   status_before task_status not null,
   status_after task_status not null,
   decided_at timestamptz not null default now(),
+  team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
+  decided_by_id uuid,
+  on_behalf_of text,
   constraint task_decisions_pkey primary key (decision_id),
   constraint task_decisions_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade,
   constraint task_decisions_decision_known check (decision in ('approve', 'reject', 'cancel', 'retry'))
 );
+comment on column task_decisions.decided_by_id is 'The user, or else the key, that decided_by names';
 create index task_decisions_task_id_idx on task_decisions (task_id, decision_id);
+
+create table users (
+  user_id uuid not null default gen_random_uuid(),
+  name text not null,
+  subject text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint users_pkey primary key (user_id),
+  constraint users_name_key unique (name),
+  constraint users_subject_key unique (subject),
+  constraint users_name_form check (name ~ '^[^\s:]([^:]{0,198}[^\s:])?$' and lower(name) <> 'policy')
+);
+comment on column users.name is 'What created_by and decided_by say, such as an e-mail address';
+comment on column users.subject is 'Who it is elsewhere: ISSUER|SUB of OIDC, or the ARN of an IAM role or user; null for who has keys alone';
+
+create table api_keys (
+  key_id uuid not null default gen_random_uuid(),
+  team_id uuid not null,
+  name text not null,
+  prefix text not null,
+  secret_hash bytea not null,
+  previous_hash bytea,
+  previous_until timestamptz,
+  role team_role,
+  scopes text[],
+  user_id uuid,
+  agent_name text,
+  requests_per_second real,
+  bytes_per_day bigint,
+  created_by text not null,
+  created_at timestamptz not null default now(),
+  expires_at timestamptz,
+  last_used_at timestamptz,
+  revoked_at timestamptz,
+  revoked_by text,
+  constraint api_keys_pkey primary key (key_id),
+  constraint api_keys_prefix_key unique (prefix),
+  constraint api_keys_team_id_fkey foreign key (team_id) references teams(team_id) on delete cascade,
+  constraint api_keys_user_id_fkey foreign key (user_id) references users(user_id) on delete cascade,
+  constraint api_keys_agent_is_nobody check (agent_name is null or user_id is null),
+  constraint api_keys_agent_unless_role check ((role is null) = (agent_name is not null)),
+  constraint api_keys_hashes_sha256 check (octet_length(secret_hash) = 32 and octet_length(previous_hash) = 32),
+  constraint api_keys_limits_positive check (least(requests_per_second, bytes_per_day::real) > 0),
+  constraint api_keys_name_form check (name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
+  constraint api_keys_prefix_form check (prefix ~ '^wb_[0-9A-Za-z]{12}$'),
+  constraint api_keys_previous_whole check ((previous_hash is null) = (previous_until is null)),
+  constraint api_keys_revoked_whole check ((revoked_at is null) = (revoked_by is null))
+);
+comment on column api_keys.prefix is 'The public part of the key: what it begins with, and by which it is found and told';
+comment on column api_keys.secret_hash is 'SHA-256 of the whole key, which is kept nowhere';
+comment on column api_keys.previous_hash is 'That of the key before the last rotation, which is good until previous_until';
+comment on column api_keys.role is 'The most that it may; null for an agent''s key, which may what an agent may';
+comment on column api_keys.scopes is 'What of it, where it may not all; null: all';
+comment on column api_keys.user_id is 'Whose it is; null for a service and an agent';
+create unique index api_keys_name_live_key on api_keys (team_id, name) where revoked_at is null;
+
+create table api_key_use (
+  key_id uuid not null,
+  team_id uuid not null,
+  requests_left real not null,
+  counted_at timestamptz not null,
+  day date not null,
+  bytes bigint not null,
+  constraint api_key_use_pkey primary key (key_id),
+  constraint api_key_use_key_id_fkey foreign key (key_id) references api_keys(key_id) on delete cascade
+);
+comment on column api_key_use.requests_left is 'As of counted_at: a bucket that fills by requests_per_second and holds as much as one second brings';
+
+create table team_memberships (
+  team_id uuid not null,
+  user_id uuid not null,
+  role team_role not null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint team_memberships_pkey primary key (team_id, user_id),
+  constraint team_memberships_team_id_fkey foreign key (team_id) references teams(team_id) on delete cascade,
+  constraint team_memberships_user_id_fkey foreign key (user_id) references users(user_id) on delete cascade
+);
+create index team_memberships_user_id_idx on team_memberships (user_id);
+
+alter table agent_definitions enable row level security;
+create policy agent_definitions_of_all on agent_definitions to waybill_system using (true);
+create policy agent_definitions_of_team on agent_definitions to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on agent_definitions to waybill_system;
+grant delete, insert, select, update on agent_definitions to waybill_team;
+
+alter table agent_performance enable row level security;
+create policy agent_performance_of_all on agent_performance to waybill_system using (true);
+create policy agent_performance_of_team on agent_performance to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on agent_performance to waybill_system;
+grant delete, insert, select, update on agent_performance to waybill_team;
+
+alter table agent_presence enable row level security;
+create policy agent_presence_of_all on agent_presence to waybill_system using (true);
+create policy agent_presence_of_team on agent_presence to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on agent_presence to waybill_system;
+grant delete, insert, select, update on agent_presence to waybill_team;
+
+alter table agent_rate enable row level security;
+create policy agent_rate_of_all on agent_rate to waybill_system using (true);
+create policy agent_rate_of_team on agent_rate to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on agent_rate to waybill_system;
+grant delete, insert, select, update on agent_rate to waybill_team;
+
+alter table agent_transformation_events enable row level security;
+create policy agent_transformation_events_of_all on agent_transformation_events to waybill_system using (true);
+create policy agent_transformation_events_of_team on agent_transformation_events to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on agent_transformation_events to waybill_system;
+grant delete, insert, select, update on agent_transformation_events to waybill_team;
+
+alter table llm_calls enable row level security;
+create policy llm_calls_of_all on llm_calls to waybill_system using (true);
+create policy llm_calls_of_team on llm_calls to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on llm_calls to waybill_system;
+grant delete, insert, select, update on llm_calls to waybill_team;
+
+alter table llm_spend enable row level security;
+create policy llm_spend_of_all on llm_spend to waybill_system using (true);
+create policy llm_spend_of_team on llm_spend to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on llm_spend to waybill_system;
+grant delete, insert, select, update on llm_spend to waybill_team;
+
+alter table llm_reservations enable row level security;
+create policy llm_reservations_of_all on llm_reservations to waybill_system using (true);
+create policy llm_reservations_of_team on llm_reservations to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on llm_reservations to waybill_system;
+grant delete, insert, select, update on llm_reservations to waybill_team;
+
+grant insert, select, update on llm_switch to waybill_system;
+grant select on llm_switch to waybill_team;
+
+alter table llm_texts enable row level security;
+create policy llm_texts_of_all on llm_texts to waybill_system using (true);
+create policy llm_texts_of_team on llm_texts to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on llm_texts to waybill_system;
+grant delete, insert, select, update on llm_texts to waybill_team;
+
+grant insert, select, update on registry_state to waybill_system;
+grant insert, select, update on registry_state to waybill_team;
+
+alter table router_performance_metrics enable row level security;
+create policy router_performance_metrics_of_all on router_performance_metrics to waybill_system using (true);
+create policy router_performance_metrics_of_team on router_performance_metrics to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on router_performance_metrics to waybill_system;
+grant delete, insert, select, update on router_performance_metrics to waybill_team;
+
+grant select on schema_migrations to waybill_system;
+grant select on schema_migrations to waybill_team;
+
+grant delete, insert, select, update on sweep_rounds to waybill_system;
+
+alter table teams enable row level security;
+create policy teams_of_all on teams to waybill_system using (true);
+create policy teams_of_team on teams to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on teams to waybill_system;
+grant select on teams to waybill_team;
+
+alter table tasks enable row level security;
+create policy tasks_of_all on tasks to waybill_system using (true);
+create policy tasks_of_team on tasks to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on tasks to waybill_system;
+grant delete, insert, select, update on tasks to waybill_team;
+
+alter table decision_keys enable row level security;
+create policy decision_keys_of_all on decision_keys to waybill_system using (true);
+create policy decision_keys_of_team on decision_keys to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on decision_keys to waybill_system;
+grant delete, insert, select, update on decision_keys to waybill_team;
+
+alter table dispatch_refusals enable row level security;
+create policy dispatch_refusals_of_all on dispatch_refusals to waybill_system using (true);
+create policy dispatch_refusals_of_team on dispatch_refusals to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on dispatch_refusals to waybill_system;
+grant delete, insert, select, update on dispatch_refusals to waybill_team;
+
+alter table execution_logs enable row level security;
+create policy execution_logs_of_all on execution_logs to waybill_system using (true);
+create policy execution_logs_of_team on execution_logs to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on execution_logs to waybill_system;
+grant delete, insert, select, update on execution_logs to waybill_team;
+
+alter table execution_output enable row level security;
+create policy execution_output_of_all on execution_output to waybill_system using (true);
+create policy execution_output_of_team on execution_output to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on execution_output to waybill_system;
+grant delete, insert, select, update on execution_output to waybill_team;
+
+alter table outbox enable row level security;
+create policy outbox_of_all on outbox to waybill_system using (true);
+create policy outbox_of_team on outbox to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on outbox to waybill_system;
+grant delete, insert, select, update on outbox to waybill_team;
+
+alter table task_attempts enable row level security;
+create policy task_attempts_of_all on task_attempts to waybill_system using (true);
+create policy task_attempts_of_team on task_attempts to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on task_attempts to waybill_system;
+grant delete, insert, select, update on task_attempts to waybill_team;
+
+alter table task_decisions enable row level security;
+create policy task_decisions_of_all on task_decisions to waybill_system using (true);
+create policy task_decisions_of_team on task_decisions to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on task_decisions to waybill_system;
+grant delete, insert, select, update on task_decisions to waybill_team;
+
+alter table users enable row level security;
+create policy users_of_all on users to waybill_system using (true);
+create policy users_of_team on users for select to waybill_team using ((exists ( select from team_memberships membership where membership.user_id = users.user_id)));
+grant delete, insert, select, update on users to waybill_system;
+grant select on users to waybill_team;
+
+alter table api_keys enable row level security;
+create policy api_keys_of_all on api_keys to waybill_system using (true);
+create policy api_keys_of_team on api_keys to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on api_keys to waybill_system;
+grant insert, select, update on api_keys to waybill_team;
+
+alter table api_key_use enable row level security;
+create policy api_key_use_of_all on api_key_use to waybill_system using (true);
+create policy api_key_use_of_team on api_key_use to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on api_key_use to waybill_system;
+grant select on api_key_use to waybill_team;
+
+alter table team_memberships enable row level security;
+create policy team_memberships_of_all on team_memberships to waybill_system using (true);
+create policy team_memberships_of_team on team_memberships to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant delete, insert, select, update on team_memberships to waybill_system;
+grant select on team_memberships to waybill_team;

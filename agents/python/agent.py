@@ -28,6 +28,7 @@ PREFIX = os.environ.get("RABBITMQ_PREFIX", "")
 DATA = pathlib.Path(os.environ.get("WAYBILL_AGENT_DATA", ".waybill/agents"))
 GRACE_SECONDS = float(os.environ.get("AGENT_GRACE_SECONDS", "8"))
 API_URL = os.environ.get("WAYBILL_API_URL", "")
+API_KEY = os.environ.get("WAYBILL_API_KEY", "")
 PRESENCE_SECONDS = float(os.environ.get("AGENT_PRESENCE_EVERY_SECONDS", "60"))
 MOST_BYTES = 5_000_000
 # How long a thread that is told to stop may still end by itself.
@@ -388,7 +389,7 @@ def stay_present():
     call = urllib.request.Request(
         f"{API_URL.rstrip('/')}/agents/{NAME}/presence",
         data=json.dumps({"instance": f"{socket.gethostname()}:{os.getpid()}"}).encode(),
-        headers={"content-type": "application/json"},
+        headers={"content-type": "application/json", **({"authorization": f"Bearer {API_KEY}"} if API_KEY else {})},
     )
     heard = None
     while True:

@@ -8,7 +8,7 @@ const hello = {
   path: "/hello/{name}",
   operation: "hello",
   summary: "Greets.",
-  access: ["reader"],
+  access: { role: "viewer", scope: "work:read" },
   function: "hello",
   params: z.strictObject({ name: z.string() }),
   answers: { 200: { description: "A greeting" } },

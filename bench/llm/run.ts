@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { migrate } from "../../lib/migrations/migrator.ts";
+import { giveKeys } from "../../localstack/functions/first-keys.ts";
+import { keyFile, readKey } from "../../localstack/parts/keys.ts";
 import { freePort } from "../../localstack/parts/ports.ts";
 import { startPostgres } from "../../localstack/parts/postgres.ts";
 import { median } from "../measure.ts";
@@ -21,7 +23,8 @@ const dir = mkdtempSync(join(tmpdir(), "waybill-bench-"));
 const database = await startPostgres({ dataDir: join(dir, "postgres"), port: await freePort(), durable: false });
 try {
   await migrate({ command: "up" }, { DATABASE_URL: database.url("postgres") });
-  const targets = await startAll(dir, database.url("postgres"));
+  await giveKeys(dir, [], { DATABASE_URL: database.url("postgres") });
+  const targets = await startAll(dir, database.url("postgres"), readKey(keyFile(dir)) ?? "");
   const options = Object.entries(deployedOptions()).map(([name, value]) => `${name}="${value}"`);
   console.log(`Every process runs with what serverless.yml gives the function: ${options.join(" ")}\n`);
   const measured = new Map<string, Measured>();

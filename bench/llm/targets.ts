@@ -34,8 +34,8 @@ export function deployedOptions(): Record<string, string> {
   );
 }
 
-/** Starts everything in `dir`, over a migrated database. */
-export async function startAll(dir: string, databaseUrl: string): Promise<Target[]> {
+/** Starts everything in `dir`, over a migrated database that has this key. */
+export async function startAll(dir: string, databaseUrl: string, key: string): Promise<Target[]> {
   const options = deployedOptions();
   const vendor = await startTarget("bench/llm/vendor.ts", {});
   const config = join(dir, "llm.config.yaml");
@@ -65,7 +65,7 @@ export async function startAll(dir: string, databaseUrl: string): Promise<Target
   const targets: Target[] = [
     { name: "direct", url: `${vendor.url}/v1`, headers: {}, used: () => undefined },
     { name: "bare proxy", url: `${proxy.url}/v1`, headers: {}, used: proxy.used },
-    { name: "llm-route", url: `${kept.url}/llm/v1`, headers: {}, used: kept.used },
+    { name: "llm-route", url: `${kept.url}/llm/v1`, headers: { authorization: `Bearer ${key}` }, used: kept.used },
   ];
   const portkey = await startPortkey(options);
   if (portkey === undefined)

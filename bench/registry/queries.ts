@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { system } from "../../lib/access/actor.ts";
+import { DEFAULT_TEAM, system } from "../../lib/access/actor.ts";
 import { AgentDefinition } from "../../lib/registry/definition.ts";
 import { findAgents } from "../../lib/registry/queries.ts";
 import { findVersions, updateVersion } from "../../lib/registry/versions.ts";
@@ -17,7 +17,7 @@ import { readSettings } from "../../lib/runtime/settings.ts";
 export type Need = { index: string; query: string; plan: RegExp; run: (db: Pool, taskId: string) => Promise<unknown> };
 
 const settings = readSettings(routerSettings, {});
-const actor = system("bench");
+const actor = system("bench", DEFAULT_TEAM);
 
 /** How a plan names the index of one table, whatever Postgres called it in a partition. */
 function scan(table: string, columns: string): RegExp {
@@ -33,7 +33,8 @@ export const needs: Need[] = [
     index: "agent_definitions_active_key",
     query: "what a decision needs of this moment",
     plan: scan("agent_definitions", "active_key"),
-    run: (db) => look(db, ["agent-7", "agent-70"], { queues: [], silentSeconds: 900, inFlight: 10 }),
+    run: (db) =>
+      look(db, ["agent-7", "agent-70"], { team: DEFAULT_TEAM, queues: [], silentSeconds: 900, inFlight: 10 }),
   },
   {
     index: "agent_definitions_pkey",
@@ -41,20 +42,27 @@ export const needs: Need[] = [
     plan: scan("agent_definitions", "pkey"),
     run: (db) => {
       const definition = AgentDefinition.parse({ name: "agent-7" });
-      return updateVersion(db, { definitionId: randomUUID(), queueUrl: null, definition, given: {}, hash: "" });
+      return updateVersion(db, {
+        team: DEFAULT_TEAM,
+        definitionId: randomUUID(),
+        queueUrl: null,
+        definition,
+        given: {},
+        hash: "",
+      });
     },
   },
   {
     index: "agent_definitions_version_key",
     query: "the versions of an agent, before one is stored",
     plan: scan("agent_definitions", "version_key"),
-    run: (db) => findVersions(db, "agent-7"),
+    run: (db) => findVersions(db, DEFAULT_TEAM, "agent-7"),
   },
   {
     index: "agent_definitions_capabilities_idx",
     query: "GET /agents?capability=",
     plan: /Bitmap Index Scan on agent_definitions_capabilities_idx/,
-    run: (db) => findAgents(db, { active: true, capability: "capability-7" }, 900),
+    run: (db) => findAgents(db, actor, { active: true, capability: "capability-7" }, 900),
   },
   {
     index: "router_performance_metrics_pkey",
@@ -78,7 +86,7 @@ export const needs: Need[] = [
     index: "agent_transformation_events_task_id_idx",
     query: "the handovers of one piece of work",
     plan: scan(events, "task_id"),
-    run: (db, taskId) => findHandovers(db, taskId, { limit: 100, latest: true }),
+    run: (db, taskId) => findHandovers(db, actor, taskId, { limit: 100, latest: true }),
   },
   {
     index: "agent_transformation_events_task_id_idx",

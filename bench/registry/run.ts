@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
-import { system } from "../../lib/access/actor.ts";
+import { DEFAULT_TEAM, system } from "../../lib/access/actor.ts";
 import { appliedMigrations } from "../../lib/migrations/ledger.ts";
 import { migrate } from "../../lib/migrations/migrator.ts";
 import { findAgents } from "../../lib/registry/queries.ts";
@@ -78,7 +78,7 @@ try {
   const taskId = await plantTask(db);
   const explained = await withPlans(database.url);
 
-  tell("by id: an agent's versions", await often(() => findVersions(db, "agent-7")), 10);
+  tell("by id: an agent's versions", await often(() => findVersions(db, DEFAULT_TEAM, "agent-7")), 10);
   tell(
     "by id: a decision",
     await often(
@@ -89,7 +89,7 @@ try {
     ),
     10,
   );
-  const moment = { queues: [], silentSeconds: 900, inFlight: 10 };
+  const moment = { team: DEFAULT_TEAM, queues: [], silentSeconds: 900, inFlight: 10 };
   tell(
     "indexed where: what a decision needs of this moment",
     await often(() => look(db, ["agent-7", "agent-70"], moment)),
@@ -97,10 +97,10 @@ try {
   );
   tell(
     "indexed where: agents by capability",
-    await often(() => findAgents(db, { active: true, capability: "capability-7" }, 900)),
+    await often(() => findAgents(db, system("bench", DEFAULT_TEAM), { active: true, capability: "capability-7" }, 900)),
     50,
   );
-  tell("jsonb: all definitions, for the router", await often(() => findDefinitions(db)), 100);
+  tell("jsonb: all definitions, for the router", await often(() => findDefinitions(db, DEFAULT_TEAM)), 100);
   for (const report of ["router-latency", "router-cache", "routing-accuracy", "agent-performance"]) {
     tell(
       `time series: ${report}, 30 days`,

@@ -22,18 +22,25 @@ type Said = {
 
 const PATIENCE_MS = 40_000;
 
+/** What its calls show: a key where the stage takes keys; somebody else's credentials where they are signed. */
+type Shown = { key?: string | undefined; as?: SQSClientConfig["credentials"] };
+
 /**
  * The API of a stack, with signed calls where the stage asks for them. WAYBILL_API_URL says where it is reached when that is not its own
- * address, such as behind a domain; an AWS at AWS_ENDPOINT_URL has it there, under the name of its host. `as`: somebody else's credentials.
+ * address, such as behind a domain; an AWS at AWS_ENDPOINT_URL has it there, under the name of its host.
  */
-export function apiOf(target: Target, stack: Stack, as?: SQSClientConfig["credentials"]): Api {
+export function apiOf(target: Target, stack: Stack, { as, key }: Shown = {}): Api {
   const { url, host } = addressOf(stack);
   const signs = valueOfTarget(target, "authorization") === "AWS_IAM";
   const { config } = new SQSClient({ region: target.region, ...(as === undefined ? {} : { credentials: as }) });
   return async (method, path, body) => {
     const at = new URL(url.href.replace(/\/+$/, "") + path);
     const sent = body === undefined ? undefined : JSON.stringify(body);
-    const headers = { host: host ?? at.host, ...(sent === undefined ? {} : { "content-type": "application/json" }) };
+    const headers = {
+      host: host ?? at.host,
+      ...(sent === undefined ? {} : { "content-type": "application/json" }),
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+    };
     return await send(at, method, signs ? await signed(config, at, method, headers, sent) : headers, sent);
   };
 }

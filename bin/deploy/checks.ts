@@ -154,8 +154,9 @@ function tellTls(url: string): string[] {
 
 /** What whoever deploys should know of who may call. */
 export function tellAuthorization(target: Target): string[] {
-  if (valueOfTarget(target, "authorization") !== "NONE") return [];
-  return ["! authorization NONE: whoever knows the addresses may have agents run work; AWS_IAM has callers sign"];
+  if (valueOfTarget(target, "authorization") === "AWS_IAM")
+    return ["callers: who signs, as the policies of the stage let them"];
+  return ["callers: who shows a key; the first is printed once the stage has none"];
 }
 
 /** The secrets that a stage's LLM configuration names. */

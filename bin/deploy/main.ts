@@ -1,4 +1,4 @@
-// npm run deploy -- [up | plan | migrate | smoke | info | rollback | remove] --stage NAME --region REGION
+// npm run deploy -- [up | plan | migrate | smoke | info | key | rollback | remove] --stage NAME --region REGION
 // New functions may meet the old schema for the seconds between deploy and migrate, so a migration must suit both: add first, remove
 // in a later deploy.
 import { readStage } from "../../deploy/stage.ts";
@@ -6,6 +6,7 @@ import { parseCommand } from "../../lib/migrations/command.ts";
 import { asArgument, command, Failed, WrongUse } from "../../lib/terminal/command.ts";
 import { tellAddresses } from "./addresses.ts";
 import { checkCredentials } from "./checks.ts";
+import { replaceFirstKey } from "./keys.ts";
 import { invokeMigrate, migrationStatus, standing } from "./migration.ts";
 import { remove } from "./remove.ts";
 import { rollback } from "./rollback.ts";
@@ -21,6 +22,7 @@ const usage = `Usage: npm run deploy -- [command] --stage NAME --region REGION [
   migrate   [up | status | down --to TARGET | redo --to TARGET] the stage's database, by its migrate function, in one call
   smoke     see one piece of work through
   info      addresses, queues, policies
+  key       give the first owner another key in place of the one it had
   rollback  list the deploys that are kept; --to TIMESTAMP goes back to one. The schema stays
   remove    take the stage away, once you have seen what is lost
 
@@ -70,6 +72,14 @@ const COMMANDS: Record<string, { takes: string[]; run: Run }> = {
       const stack = await needWhole(target);
       console.log(`${stack.name} in ${target.region}: ${stack.status}`);
       for (const line of tellAddresses(await asDeployed(target), stack)) console.log(line);
+    },
+  },
+  key: {
+    takes: [],
+    run: async (target) => {
+      await checkCredentials(target);
+      await needWhole(target);
+      await replaceFirstKey(await asDeployed(target));
     },
   },
   rollback: {

@@ -12,6 +12,7 @@ import { sqs } from "../../lib/runtime/aws/sqs.ts";
 import { Failed } from "../../lib/terminal/command.ts";
 import { queueNameOf, specOf } from "../../lib/wiring/new-queue.ts";
 import { type Api, apiOf } from "./api.ts";
+import { askForKey, takesKeys } from "./keys.ts";
 import { unlessEnded } from "./signals.ts";
 import type { Stack } from "./stack.ts";
 import { logsOf, ours, type Target, valueOfTarget } from "./target.ts";
@@ -41,24 +42,26 @@ export async function deleteSmokeQueues(target: Target): Promise<void> {
 
 /**
  * Sees one piece of work through a deployed stage, whose stack this is: health, an agent of its own in this process, submission, approval
- * where the stage asks for it, dispatch, result, output. The agent is in the registry meanwhile only, also where somebody ends this
+ * where the stage asks for it, dispatch, result, output. The agent is in the registry, and the key good, meanwhile only, also where somebody ends this
  * process. Throws Failed with the step that failed.
  */
 export async function smoke(target: Target, stack: Stack): Promise<void> {
-  const api = apiOf(target, stack);
-  await step(target, "GET /health", async () => await healthy(api));
+  const given = takesKeys(target) ? await askForKey(target, "smoke") : null;
+  const api = apiOf(target, stack, { key: given?.key });
   const folder = mkdtempSync(join(tmpdir(), "waybill-smoke-"));
   let agent: Agent | undefined;
   const leave = async () => {
     agent?.stop();
     await agent?.stopped.catch(() => {});
     await api("DELETE", `/agents/${AGENT}`).catch(() => {});
+    if (given !== null) await api("DELETE", `/keys/${given.key_id}`).catch(() => {});
     rmSync(folder, { recursive: true, force: true });
   };
   await unlessEnded(
     (signal) => void leave().finally(() => process.exit(EXIT[signal])),
     async () => {
       try {
+        await step(target, "GET /health", async () => await healthy(api));
         agent = await step(target, "an agent", async () => await startSmokeAgent(target, stack, api, folder));
         const task = await step(target, "POST /work", async () => await submitSmoke(api));
         await step(target, `work ${task}`, async () => await completed(api, task));
@@ -132,7 +135,7 @@ export async function submitSmoke(api: Api): Promise<string> {
   const { json } = await need(api, "POST", "/work", body);
   const task = json.task_id ?? "";
   // The stage has a person approve everything: this is the deployment's own, and whoever deploys is that person.
-  if (json.status === "pending") await need(api, "POST", `/work/${task}/approve`, { by: "npm run deploy" });
+  if (json.status === "pending") await need(api, "POST", `/work/${task}/approve`, {});
   return task;
 }
 

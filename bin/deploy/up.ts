@@ -9,6 +9,7 @@ import { type Changes, changesBetween, forgotten, type Template, tellChanges } f
 import { check, checkCredentials } from "./checks.ts";
 import { databaseIn } from "./database-name.ts";
 import { isLatest } from "./kept.ts";
+import { tellFirstKey } from "./keys.ts";
 import { invokeMigrate, migrationStatus, standing } from "./migration.ts";
 import { refuseLoss } from "./queues.ts";
 import { createSecrets } from "./secrets.ts";
@@ -76,7 +77,7 @@ async function look(target: Target, wish: Wish): Promise<Planned> {
   return { resolved, stack, before, ahead };
 }
 
-/** Deploys a stage: plan, deploy, migrate. Throws Failed with what is true then, and the whole command that goes on. */
+/** Deploys a stage: plan, deploy, migrate, give the first owner its key. Throws Failed with what is true then, and the whole command that goes on. */
 export async function up(target: Target, wish: Wish): Promise<Stack> {
   const { resolved, before, ahead } = await alone(again(target, wish), async () => await deploy(target, wish));
   if (ahead.length > 0) {
@@ -84,6 +85,7 @@ export async function up(target: Target, wish: Wish): Promise<Stack> {
   } else {
     console.log(`\nMigrating ${databaseIn(resolved.textOf("databaseUrl"))}`);
     await migrateUp(target, await migrationStatus(target));
+    await tellFirstKey(target);
   }
   const was = asIn(target, before);
   if (smokeQueuesOf(was)[0] !== smokeQueuesOf(target)[0]) {

@@ -12,17 +12,60 @@ const all: [FunctionName, FunctionSpec][] = Object.entries(functions) as [Functi
 
 /** deploy/http.yml: the functions that answer HTTP calls with their events, and who may call each route. */
 export function httpYaml(): string {
-  const answering = all.filter(([, { events }]) => events !== "yml");
+  const answering = all.filter(([, { events }]) => events !== "yml" && events !== "authorizer");
+  const asked = all.filter(([, { events }]) => events === "authorizer");
   return yaml("The functions that answer HTTP calls, and who may call what.", SOURCES, {
-    functions: Object.fromEntries(answering.map(([name, spec]) => [name, functionOf(name, spec)])),
-    resources: { extensions: { ...authorizers(), HttpApiStage: throttles() } },
+    functions: Object.fromEntries([...answering, ...asked].map(([name, spec]) => [name, functionOf(name, spec)])),
+    resources: {
+      Resources: Object.assign({}, ...asked.map(([name]) => authorizerOf(name))) as object,
+      extensions: { ...guards(), HttpApiStage: throttles() },
+    },
   });
 }
 
-function authorizers(): object {
-  const guarded = keysOf((access) => access !== "open").map(([method, path]) => ofRoute(method, path));
-  const Properties = { AuthorizationType: "${derived:authorization}" };
-  return Object.fromEntries(guarded.map((route) => [route, { Properties }]));
+/** What is before each route that is not open. The LLM gateway looks at keys itself: its callers send theirs in other headers, too. */
+function guards(): object {
+  const guarded = routes.filter(({ access }) => access !== "open");
+  return Object.fromEntries(
+    guarded.flatMap((route) => {
+      const Properties = `\${derived:${isOfGateway(route) ? "gatewayGuard" : "guard"}}`;
+      return methodsOf(route).map((method) => [ofRoute(method, route.path), { Properties }]);
+    }),
+  );
+}
+
+function isOfGateway({ access }: Pick<Route, "access">): boolean {
+  return access !== "open" && access.scope === "llm:use";
+}
+
+/** The function that API Gateway asks who calls; its answers are kept by the header that it is asked about. */
+function authorizerOf(name: FunctionName): object {
+  const asked = ofFunction(name, "LambdaFunction");
+  const path = `lambda:path/2015-03-31/functions/\${${asked}.Arn}/invocations`;
+  return {
+    KeyAuthorizer: {
+      Type: "AWS::ApiGatewayV2::Authorizer",
+      Properties: {
+        Name: "keys",
+        ApiId: { Ref: "HttpApi" },
+        AuthorizerType: "REQUEST",
+        AuthorizerUri: { "Fn::Sub": `arn:\${AWS::Partition}:apigateway:\${AWS::Region}:${path}` },
+        AuthorizerPayloadFormatVersion: "2.0",
+        EnableSimpleResponses: true,
+        IdentitySource: ["$request.header.Authorization"],
+        AuthorizerResultTtlInSeconds: "${derived:authorizerSeconds}",
+      },
+    },
+    KeyAuthorizerPermission: {
+      Type: "AWS::Lambda::Permission",
+      Properties: {
+        Action: "lambda:InvokeFunction",
+        FunctionName: attributeOf(asked),
+        Principal: "apigateway.amazonaws.com",
+        SourceArn: arnHere("execute-api", "${HttpApi}/authorizers/${KeyAuthorizer}"),
+      },
+    },
+  };
 }
 
 /** What anybody may call has less room than the rest. API Gateway knows a limit only of a route that is there before it. */
@@ -65,6 +108,7 @@ function functionOf(name: FunctionName, spec: FunctionSpec) {
 }
 
 function eventsOf(name: FunctionName, events: FunctionSpec["events"]) {
+  if (events === "authorizer") return {};
   if (events === "url") {
     const authorizer = "${derived:urlAuthorizer, null}";
     return { url: { authorizer, invokeMode: "RESPONSE_STREAM" } };

@@ -7,6 +7,7 @@ import { command } from "../../lib/terminal/command.ts";
 import { routes } from "../../lib/wiring/routes.ts";
 import { initScript } from "../../localstack/parts/init-script.ts";
 import { makeSchemaSql } from "../schema.ts";
+import { accessTables } from "./access.ts";
 import { composeSettings } from "./compose.ts";
 import { httpYaml, rolesYaml } from "./deployment.ts";
 import { openApi } from "./openapi.ts";
@@ -28,6 +29,7 @@ const generated: { file: string; make: () => string | Promise<string> }[] = [
   { file: "deploy/parameters.yml", make: parametersYaml },
   { file: "deploy/environment.yml", make: environmentYaml },
   { file: "deploy/stages/example.yml", make: exampleStage },
+  { file: "docs/access.md", make: () => withTables("docs/access.md", "access", accessTables()) },
   { file: ".env.example", make: envExample },
   { file: "docs/configuration.md", make: () => withTables("docs/configuration.md", "settings", settingsTables()) },
   { file: "docs/deploy.md", make: () => withTables("docs/deploy.md", "parameters", parametersTable()) },

@@ -1,12 +1,13 @@
 // Own, though zod-openapi and zod-to-openapi are there: zod makes the schemas itself, and what is left, a Route as an operation with
 // the answers that all have, would have to be written for them too.
 import type * as z from "zod";
+import type { Need } from "../../lib/access/may.ts";
 import { PROBLEM, Problem } from "../../lib/runtime/http/problem.ts";
 import type { AnswerSpec, Route } from "../../lib/runtime/http/route.ts";
 import { collect, type Json, jsonValue } from "./json-schema.ts";
 
 /** Of the HTTP API: the first number changes when a call that worked no longer does. */
-const API_VERSION = "1.0.0";
+const API_VERSION = "2.0.0";
 
 /**
  * The OpenAPI 3.1 document of these routes, but for those with ANY, which OpenAPI has no word for. Schemas that have a meta id
@@ -34,7 +35,12 @@ export function openApi(routes: readonly Route[]): Json {
       license: { name: "MIT", identifier: "MIT" },
     },
     paths,
-    components: { schemas: { JsonValue: jsonValue, ...sorted }, headers: { TraceId } },
+    security: [{ key: [] }],
+    components: {
+      schemas: { JsonValue: jsonValue, ...sorted },
+      headers: { TraceId },
+      securitySchemes: { key: { type: "http", scheme: "bearer", description: "A key, wb_…, or a token of OIDC" } },
+    },
   };
 }
 
@@ -62,6 +68,7 @@ function operationOf(route: Route, schemaOf: SchemaOf): Json {
     tags: [route.path.split("/")[1] ?? ""],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: bodyOf(body, bodyTypes, schemaOf) }),
+    ...(route.access === "open" ? { security: [] } : {}),
     responses: responsesOf(route, schemaOf),
   };
 }
@@ -91,11 +98,30 @@ function parametersOf(place: "path" | "query" | "header", schema: z.ZodObject | 
   }));
 }
 
+/** What a call asks of its caller, in a sentence's end. */
+function needOf({ role, scope, agents }: Need): string {
+  const others = agents === undefined ? "" : agents === "any" ? ", or a key of an agent" : ", or the key of this agent";
+  return `it takes the role ${role} and the scope ${scope}${others}`;
+}
+
 /** What any call may answer beside what its route says. */
 function commonAnswers(route: Route): Record<number, AnswerSpec> {
   const tooLarge = "The answer would be over 6 MB: ask for less at once";
   return {
     400: { description: "The request is not valid; `errors` has one entry per field" },
+    ...(route.access === "open"
+      ? {}
+      : {
+          401: {
+            description: "Nobody is known by what the call shows; `code` says why",
+            headers: ["www-authenticate"],
+          },
+          403: { description: `The caller may not: ${needOf(route.access)}` },
+          429: {
+            description: "The key has limits, and no more of them now",
+            headers: ["retry-after", "ratelimit", "ratelimit-policy"],
+          },
+        }),
     413: { description: route.body === undefined ? tooLarge : `The body is over 1 MiB. ${tooLarge}` },
     ...(route.body === undefined
       ? {}

@@ -1,30 +1,36 @@
 import { AGENTS } from "../../deploy/agents.ts";
 import { allow, arnHere, attributeOf, policy } from "../../deploy/cloudformation.ts";
 import { resourceOf } from "../../deploy/queues.ts";
+import { ROLES, type Role } from "../../lib/access/actor.ts";
+import { isAtLeast, type Need } from "../../lib/access/may.ts";
 import { takenBy } from "../../lib/runtime/http/not-found.ts";
-import { CALLERS, type Caller, type Route } from "../../lib/runtime/http/route.ts";
+import type { Route } from "../../lib/runtime/http/route.ts";
 import { type FunctionSpec, functions } from "../../lib/wiring/functions.ts";
 import { routes } from "../../lib/wiring/routes.ts";
 import { ofFunction, yaml } from "./template.ts";
 
 // No names of their own, which are one to an account: the outputs have the ARNs. A description that is changed makes another policy,
 // and what had the old one is left without.
-const DESCRIPTIONS: Record<Exclude<Caller, "agent">, string> = {
-  reader: "Read work, agents and reports.",
-  submitter: "Submit work, see it through, and read.",
-  approver: "Decide about work, see it through, and read.",
-  operator: "Look after agents and work, and read.",
-  llm: "Call models through the LLM gateway.",
+const DESCRIPTIONS: Record<Role, string> = {
+  viewer: "Read work, agents and reports.",
+  member: "Submit work and see it through, and read.",
+  admin: "Decide about work, look after agents and keys, and what members may.",
+  owner: "Everything but calls of models.",
 };
+const LLM = "Call models through the LLM gateway.";
 
-/** deploy/policies.yml: what each kind of caller may do, and each agent. Agents and callers run elsewhere: whatever they are gets it. */
+/** deploy/policies.yml: what each role may do, and each agent, where callers sign. They run elsewhere: whatever they are gets it. */
 export function policiesYaml(): string {
-  const people = CALLERS.filter((caller) => caller !== "agent");
   const policies = [
-    ...people.map((caller) => [`${resourceOf(caller)}Policy`, DESCRIPTIONS[caller], callsOf(caller)] as const),
+    ...ROLES.map((role) => [`${resourceOf(role)}Policy`, DESCRIPTIONS[role], callsOf(isForRole(role))] as const),
+    ["LlmPolicy", LLM, [...callsOf(isOfModels), ...urls()]] as const,
     ...AGENTS.map(
       (agent) =>
-        [`${resourceOf(agent)}AgentPolicy`, toldOf(agent), [...work(agent), ...callsOf("agent", agent)]] as const,
+        [
+          `${resourceOf(agent)}AgentPolicy`,
+          toldOf(agent),
+          [...work(agent), ...callsOf(({ agents }) => agents !== undefined, agent), ...urls()],
+        ] as const,
     ),
   ];
   return yaml("What callers and agents may do.", "the routes, lib/wiring/functions.ts and deploy/agents.ts", {
@@ -54,15 +60,28 @@ function work(agent: string): object[] {
   ];
 }
 
-/** The calls that the routes let this caller make, and the URLs of functions; an agent's of itself alone. */
-function callsOf(caller: Caller, agent?: string): object[] {
+/** Calls of models are let by a policy of their own. */
+function isForRole(role: Role): (need: Need) => boolean {
+  return (need) => isAtLeast(role, need.role) && !isOfModels(need);
+}
+
+function isOfModels({ scope }: Need): boolean {
+  return scope === "llm:use";
+}
+
+/** The calls that ask for what fits; an agent's of itself alone. */
+function callsOf(fits: (need: Need) => boolean, agent?: string): object[] {
   const own = routes
-    .filter(({ access }) => access !== "open" && access.includes(caller))
+    .filter(({ access }) => access !== "open" && fits(access))
     .flatMap((route) => methodsOf(route).map((method) => callArn(method, route.path, agent)));
-  const urls = Object.entries(functions as Record<string, FunctionSpec>)
-    .filter(([, { access }]) => access?.includes(caller))
+  return [allow("execute-api:Invoke", own)];
+}
+
+/** The URLs of functions, which are those of the LLM gateway. */
+function urls(): object[] {
+  return Object.entries(functions as Record<string, FunctionSpec>)
+    .filter(([, { events }]) => events === "url")
     .flatMap(([name]) => callUrl(ofFunction(name, "LambdaFunction")));
-  return [...(own.length === 0 ? [] : [allow("execute-api:Invoke", own)]), ...urls];
 }
 
 function methodsOf(route: Pick<Route, "method">): readonly string[] {

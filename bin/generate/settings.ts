@@ -1,8 +1,11 @@
 import { codeAgentSettings } from "../../agents/code/env.ts";
+import { cliSettings } from "../../cli/settings.ts";
+import { identitySettings } from "../../lib/access/identity/settings.ts";
 import { agentSettings } from "../../lib/agent-kit/transports/env.ts";
 import { migrationSettings } from "../../lib/migrations/migrator.ts";
 import { routerSettings, seriesSettings } from "../../lib/router/settings.ts";
 import { agentQueueSettings, queueSettings } from "../../lib/runtime/aws/queue-settings.ts";
+import { corsSettings } from "../../lib/runtime/http/cors.ts";
 import { logSettings } from "../../lib/runtime/log.ts";
 import { databaseSettings } from "../../lib/runtime/postgres/db.ts";
 import type { Setting, Settings } from "../../lib/runtime/settings.ts";
@@ -37,7 +40,9 @@ const sections: Section[] = [
     title: "handling of work (functions)",
     variables: [...told(workSettings), ...told(seriesSettings), ...told(logSettings)],
   },
+  { title: "who calls (functions, docs/access.md)", variables: [...told(identitySettings), ...told(corsSettings)] },
   { title: "router (functions)", variables: told(routerSettings) },
+  { title: "the command waybill (docs/use.md)", variables: told(cliSettings) },
   { title: "agents", variables: [...told(agentSettings), ...told(codeAgentSettings)] },
   {
     title: "bridge (localstack/bridge/main.ts, docs/queues.md)",

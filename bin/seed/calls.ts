@@ -1,3 +1,4 @@
+import { DEFAULT_TEAM } from "../../lib/access/actor.ts";
 import { insertAttempts } from "../../lib/llm/accounts/queries.ts";
 import { uuidOf } from "../../lib/runtime/ids.ts";
 import type { Db } from "../../lib/runtime/postgres/db.ts";
@@ -38,6 +39,7 @@ export async function insertCalls(db: Db, place: Place, attempts: StoryAttempt[]
       taskId,
       traceId,
       agent,
+      teamId: DEFAULT_TEAM,
       chain: "default",
       dialect: "chat" as const,
       model,

@@ -28,7 +28,7 @@ export function routingOf(story: Story): Metrics {
 /** Keeps the decision of a task that was just written. */
 export async function insertRouting(db: Db, taskId: string, metrics: Metrics): Promise<void> {
   await db`
-    with decided as (select task_id, routed_at, work_type from tasks where task_id = ${taskId})
+    with decided as (select task_id, team_id, routed_at, work_type from tasks where task_id = ${taskId})
     ${insertMetrics(db, metrics)}
   `;
 }

@@ -39,17 +39,22 @@ const ASK_MS = 40_000;
 /** A caller that was not answered asks again until this is over. */
 const PATIENCE_MS = 60_000;
 
+/** Where the HTTP API is, and the key for it. */
+export type Api = { url: string; key: string };
+
 /** A caller that writes down what it is promised, and asks again under the same key until it is told. */
 export class Client {
   readonly pieces: Piece[] = [];
   /** By key, what was promised. */
   readonly promised = new Map<string, string>();
   readonly #url: string;
+  readonly #headers: Record<string, string>;
   readonly #journal: Journal<ClientCall>;
   readonly #asking = new Set<Promise<void>>();
 
-  constructor(url: string, journal: Journal<ClientCall>) {
+  constructor({ url, key }: Api, journal: Journal<ClientCall>) {
     this.#url = url;
+    this.#headers = { "content-type": "application/json", authorization: `Bearer ${key}` };
     this.#journal = journal;
   }
 
@@ -89,7 +94,7 @@ export class Client {
     const at = Date.now();
     const began = performance.now();
     const took = () => Math.round(performance.now() - began);
-    const headers = { "content-type": "application/json", ...(path === "/work" ? { "idempotency-key": key } : {}) };
+    const headers = { ...this.#headers, ...(path === "/work" ? { "idempotency-key": key } : {}) };
     let call: ClientCall;
     try {
       const signal = AbortSignal.timeout(ASK_MS);
@@ -147,7 +152,7 @@ export class Client {
 
   /** Decides, until somebody answers: what is decided by then is refused with 409. */
   async #until(what: "approve" | "cancel" | "handover", key: string, path: string, more: object = {}): Promise<void> {
-    await this.#again(async () => await this.call(what, key, path, JSON.stringify({ by: "chaos", ...more })));
+    await this.#again(async () => await this.call(what, key, path, JSON.stringify(more)));
   }
 
   async #again(ask: () => Promise<ClientCall>): Promise<ClientCall> {
@@ -171,7 +176,6 @@ export function bodyOf({ agent, plan, maxAttempts, approval }: Piece): string {
     max_attempts: maxAttempts,
     approval,
     timeout_seconds: plan.hang ? 5 : 60,
-    created_by: "chaos",
   });
 }
 

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { GetQueueUrlCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { authorizer } from "../../localstack/functions/authorizer.ts";
+import { isGuarded } from "../../localstack/functions/guarded.ts";
 import { serveHttpApi } from "../../localstack/functions/http-api.ts";
 import type { Listening } from "../../localstack/functions/http-server.ts";
 import { type Poller, startPoller } from "../../localstack/functions/sqs-poller.ts";
@@ -48,7 +50,9 @@ export class Cloud {
       const name = SANDBOXES.find((one) => one === key) ?? "api";
       return await this.#sandboxes[name].invoke(fn, event, maxMs);
     };
-    this.#api = await serveHttpApi(this.#functions.routes, { invoke }, 0);
+    const authorize = authorizer({ invoke }, { functionKey: "authorize", help: "The folder of the run has one." });
+    const open = { port: 0, guarded: isGuarded, authorize };
+    this.#api = await serveHttpApi(this.#functions.routes, { invoke }, open);
     const sqs = new SQSClient({
       endpoint: this.#mapping.endpoint,
       region: LOCAL_REGION,

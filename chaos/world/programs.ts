@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { keyFile, readKey } from "../../localstack/parts/keys.ts";
 import type { OwnBroker } from "../../tests/support/queues/rabbitmq.ts";
 import type { Edit } from "../planted/edits.ts";
 import { SHORTENED } from "../planted/shortened.ts";
@@ -71,6 +72,7 @@ export async function startAgents(around: Around, api: string, broker?: OwnBroke
         ...(broker === undefined ? {} : { AGENT_TRANSPORT: "amqp", ...named(broker) }),
         AWS_ENDPOINT_URL_SQS: queues.endpoint,
         WAYBILL_API_URL: api,
+        WAYBILL_API_KEY: readKey(keyFile(dir, agent)) ?? "",
         AGENT_QUEUE_URL: urls[agent] ?? "",
         WAYBILL_AGENT_DATA: join(dir, "agents", name),
         AGENT_VISIBILITY_SECONDS: "3",

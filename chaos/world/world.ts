@@ -1,18 +1,20 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { giveKeys } from "../../localstack/functions/first-keys.ts";
+import { keyFile, readKey } from "../../localstack/parts/keys.ts";
 import { freePort } from "../../localstack/parts/ports.ts";
 import type { OwnBroker } from "../../tests/support/queues/rabbitmq.ts";
 import type { ClientCall, History } from "../history/history.ts";
 import { openJournal } from "../history/journal.ts";
-import { Client } from "../load/client.ts";
+import { type Api, Client } from "../load/client.ts";
 import type { Edit } from "../planted/edits.ts";
 import type { HurtProcess, Watch } from "../processes/process.ts";
 import type { Sandbox } from "../processes/sandbox.ts";
 import { type QueueCall, type QueueProxy, startQueueProxy } from "../ways/queue-proxy.ts";
 import { type SecretServer, startSecretServer } from "../ways/secret-server.ts";
 import { sentIn } from "../ways/sent.ts";
-import { Database, FIRST_PASSWORD, QueueServer } from "./backing.ts";
+import { AGENTS, Database, FIRST_PASSWORD, QueueServer } from "./backing.ts";
 import { startBroker } from "./broker.ts";
 import { Cloud, type SandboxName } from "./cloud.ts";
 import { type AgentProcess, type Around, startAgents, startBridge, startSandboxes } from "./programs.ts";
@@ -36,6 +38,8 @@ export type World = {
   bridge: HurtProcess | undefined;
   /** What faults and processes write down. */
   noted: Pick<History, "hurt" | "crashes" | "sent" | "poison" | "forged">;
+  /** The HTTP API, for the harness itself. */
+  api: Api;
   /** Who submits work, and writes down what is promised. */
   client: Client;
   /** What ends its parts, the last first. */
@@ -91,6 +95,7 @@ async function parts(options: WorldOptions, stops: World["stops"]): Promise<Omit
   const queues = new QueueServer(join(dir, "sqs"), await freePort(), log("sqs"), watch);
   stopping(queues, async () => await queues.process.stop(1_000));
   await Promise.all([database.start(), queues.start()]);
+  await giveKeys(dir, AGENTS, { DATABASE_URL: database.url });
   const environment = { ...ACCESS, ...(await queues.makeQueues()) };
   const secret = await startSecretServer(FIRST_PASSWORD);
   stopping(secret, secret.close);
@@ -111,8 +116,9 @@ async function parts(options: WorldOptions, stops: World["stops"]): Promise<Omit
   if (broker !== undefined) stopping(broker, broker.stop);
   const bridge = broker === undefined ? undefined : await startBridge(around, broker);
   const agents = await startAgents(around, cloud.url, broker);
-  const client = new Client(cloud.url, openJournal<ClientCall>(join(dir, "calls.jsonl")));
-  const broken = { database, queues, environment, sandboxes, mapping, cloud, agents, secret, broker, bridge };
+  const api = { url: cloud.url, key: readKey(keyFile(dir)) ?? "" };
+  const client = new Client(api, openJournal<ClientCall>(join(dir, "calls.jsonl")));
+  const broken = { database, queues, environment, sandboxes, mapping, cloud, agents, secret, broker, bridge, api };
   return { dir, ...broken, noted, client };
 }
 

@@ -1,35 +1,59 @@
-/**
- * For whom a use case acts. `anonymous`: nobody was asked, as on the local stack or a stage with authorization NONE; `iam`: who
- * signed the call; `system`: the control plane itself, such as its sweep.
- */
-export type Actor =
-  | { kind: "anonymous" }
-  | { kind: "iam"; arn: string; account: string }
-  | { kind: "system"; name: string };
+/** What a person or a service may be in a team; each may what those before it may. */
+export const ROLES = ["viewer", "member", "admin", "owner"] as const;
+export type Role = (typeof ROLES)[number];
 
-/** What API Gateway or a function URL says of who signed a call; undefined where nobody had to. */
-export type Signature = { userArn: string; accountId: string };
+/** What a key may be narrowed to. */
+export const SCOPES = ["work:read", "work:write", "work:approve", "agents:write", "llm:use", "access:write"] as const;
+export type Scope = (typeof SCOPES)[number];
 
-/** The actor of a call. */
-export function actorOf(signature: Signature | undefined): Actor {
-  return signature === undefined
-    ? { kind: "anonymous" }
-    : { kind: "iam", arn: signature.userArn, account: signature.accountId };
-}
+/** The team of what there was before there were teams; it is always there. */
+export const DEFAULT_TEAM = "00000000-0000-4000-8000-000000000001";
+
+/** What a key may be used; null: as much as there is. Bytes are those of the bodies that are sent with it, in a day of UTC. */
+export type Limits = { requestsPerSecond: number | null; bytesPerDay: number | null };
+
+/** Who called. A `user`: a person, by a key or by OIDC; a `service` or an `agent`: by a key of its own; `iam`: who signed the call. */
+export type Caller = {
+  kind: "user" | "service" | "agent" | "iam";
+  /** By which "its own" is told: of the user, or else of the key. */
+  id: string;
+  /** What created_by and by say; an agent's is agent:NAME, a service's key:NAME. */
+  name: string;
+  team: string;
+  /** Null for an agent, which may what a route says of agents. */
+  role: Role | null;
+  /** What of its role, where its key says so; null: all of it. */
+  scopes: readonly Scope[] | null;
+  keyId: string | null;
+  /** The agent whose key it is. */
+  agent: string | null;
+  /** How much its key may be used, where that has limits. */
+  limits?: Limits;
+};
+
+/** The control plane itself, such as its sweep; or a command on the database. Of no team: it acts for all of them. */
+export type System = { kind: "system"; name: string; team: string | null };
+
+/** For whom a use case acts. */
+export type Actor = Caller | System;
 
 /** The actor of what no caller asked for: the function's name says what did. */
-export function system(name: string): Actor {
-  return { kind: "system", name };
+export function system(name: string, team: string | null = null): System {
+  return { kind: "system", name, team };
 }
 
 /** An actor in one word, for a log line. */
 export function tellActor(actor: Actor): string {
-  switch (actor.kind) {
-    case "anonymous":
-      return "anonymous";
-    case "iam":
-      return actor.arn;
-    case "system":
-      return `system:${actor.name}`;
-  }
+  return actor.kind === "system" ? `system:${actor.name}` : actor.name;
+}
+
+/** The team in which an actor makes something. Throws for one that acts for all: that is a fault of ours. */
+export function teamOf({ kind, name, team }: Actor): string {
+  if (team === null) throw new Error(`${kind} ${name} acts for all teams, and must say for which.`);
+  return team;
+}
+
+/** The agent that calls with a key of its own; null for whoever else calls. */
+export function agentOf(actor: Actor): string | null {
+  return actor.kind === "agent" ? actor.agent : null;
 }

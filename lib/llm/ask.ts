@@ -31,11 +31,14 @@ const RESERVE_MS = 1_500;
 /** Vendors' own switches, sent on to a vendor of the caller's dialect. */
 const PASSED_ON = ["anthropic-beta", "openai-organization", "openai-project"];
 
+/** The id of a call, whose it is, and the agent whose key it came with: that it is, whatever it says. */
+export type Whose = { callId: string; teamId: string; agent: string | null };
+
 /**
  * Makes the call of a request: the body, `model` as a model's or a chain's name, and the ties to work from headers or the field
  * `waybill`. Refused where the caller has to mend something.
  */
-export function readCall(config: Config, request: GatewayRequest, callId: string): ReadCall {
+export function readCall(config: Config, request: GatewayRequest, whose: Whose): ReadCall {
   const { dialect, headers, callerGone } = request;
   const depth = jsonDepth(request.body);
   if (depth > MAX_BODY_DEPTH) return no(400, "invalid_json", `The body ${tooDeep(depth, MAX_BODY_DEPTH)}.`);
@@ -51,7 +54,8 @@ export function readCall(config: Config, request: GatewayRequest, callId: string
   if (!("models" in chain)) return { ok: false, refused: chain };
   const ties = readTies(headers, waybill, request.traceId);
   if (!("traceId" in ties)) return { ok: false, refused: ties };
-  const { taskId, traceId, agent, stream, privacy } = ties;
+  const { taskId, traceId, stream, privacy } = ties;
+  const agent = whose.agent ?? ties.agent;
   const streamed = body["stream"] === true && dialect !== "embeddings";
   const total = chain.timeouts.total_ms ?? config.timeouts.total_ms;
   return {
@@ -59,7 +63,16 @@ export function readCall(config: Config, request: GatewayRequest, callId: string
     call: {
       body,
       chain,
-      facts: { callId, taskId, traceId, agent, chain: chain.name, dialect, streamed },
+      facts: {
+        callId: whose.callId,
+        teamId: whose.teamId,
+        taskId,
+        traceId,
+        agent,
+        chain: chain.name,
+        dialect,
+        streamed,
+      },
       localOnly: privacy === "local-only",
       mode: streamed ? (stream ?? chain.stream) : "plain",
       headers: passedOn(headers),

@@ -19,7 +19,7 @@ type Admitted = { ok: true; plan: Plan; keepText: boolean } | { ok: false; refus
  */
 export async function admit(deps: GatewayDeps, call: LlmCall, seconds: number): Promise<Admitted> {
   const { config, ledger } = deps;
-  const rules = await ledger.rules(call.facts.taskId);
+  const rules = await ledger.rules(call.facts);
   const planned = planFor(deps, call, rules);
   if (planned.tries.length === 0) return { ok: false, refused: nobody(call, planned, rules) };
   const most = Math.max(...planned.tries.map(({ model }) => estimate(model, call.body)));

@@ -114,7 +114,8 @@ export function errorWords(dialect: keyof typeof SCHEMAS): ErrorWords {
   return { schema: SCHEMAS[dialect], tell: (problem) => refusalBody(dialect, refusedBy(problem)) };
 }
 
-function refusedBy({ status, code, detail: message }: Problem): Refused {
+/** What a caller is told of what the edge refuses, such as one that nobody knows. */
+export function refusedBy({ status, code, detail: message }: Pick<Problem, "status" | "code" | "detail">): Refused {
   return { status, type: status < 500 ? "invalid_request_error" : "server_error", code, message };
 }
 
@@ -156,6 +157,8 @@ function refusalHeaders({ retryAfterMs }: Refused): Record<string, string> {
 /** @see https://docs.anthropic.com/en/api/errors */
 function messagesType({ status }: Refused): string {
   if (status === 429) return "rate_limit_error";
+  if (status === 401) return "authentication_error";
+  if (status === 403) return "permission_error";
   if (status === 404) return "not_found_error";
   if (status < 500) return "invalid_request_error";
   return status === 503 ? "overloaded_error" : "api_error";

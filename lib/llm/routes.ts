@@ -1,8 +1,11 @@
 import * as z from "zod";
-import { LLM_CALLERS } from "../access/callers.ts";
+import type { Need } from "../access/may.ts";
 import type { Route } from "../runtime/http/route.ts";
 import { CAPABILITIES } from "./config/schema.ts";
 import { errorWords } from "./refusals.ts";
+
+/** Who may call models: members, and agents. */
+const CALLER: Need = { role: "member", scope: "llm:use", agents: "any" };
 
 const ties = z.object({
   "x-waybill-task-id": z.guid().optional(),
@@ -32,7 +35,7 @@ export const chatCompletions = {
   path: "/llm/v1/chat/completions",
   operation: "createChatCompletion",
   summary: "A chat completion in OpenAI's words, by the first model of the chain that answers.",
-  access: LLM_CALLERS,
+  access: CALLER,
   function: "llm-route",
   headers: ties,
   body: conversation,
@@ -45,7 +48,7 @@ export const messages = {
   path: "/llm/v1/messages",
   operation: "createMessage",
   summary: "A message in Anthropic's words, by the first model of the chain that answers.",
-  access: LLM_CALLERS,
+  access: CALLER,
   function: "llm-route",
   headers: ties,
   body: conversation,
@@ -58,7 +61,7 @@ export const embeddings = {
   path: "/llm/v1/embeddings",
   operation: "createEmbedding",
   summary: "Embeddings in OpenAI's words.",
-  access: LLM_CALLERS,
+  access: CALLER,
   function: "llm-route",
   headers: ties,
   body: z.looseObject({ ...asked, input: z.union([z.string(), z.array(z.unknown())]) }),
@@ -71,7 +74,7 @@ export const listModels = {
   path: "/llm/v1/models",
   operation: "listModels",
   summary: "The models and chains that can be asked.",
-  access: LLM_CALLERS,
+  access: CALLER,
   function: "llm-route",
   answers: {
     200: { description: "The names", schema: z.looseObject({}) },
@@ -85,7 +88,7 @@ export const explainRoute = {
   path: "/llm/route",
   operation: "explainRoute",
   summary: "Explain which models would be tried, in which order and why, without calling anyone.",
-  access: LLM_CALLERS,
+  access: CALLER,
   function: "llm-route",
   body: z.strictObject({
     model: z.string().optional().describe("a model's or a chain's name; every model where left out"),

@@ -1,8 +1,9 @@
 import type * as z from "zod";
-import type { Actor } from "../access/actor.ts";
+import { type Actor, teamOf } from "../access/actor.ts";
 import { CallerError } from "../errors.ts";
 import { type Page, pageOf } from "../input/page.ts";
-import type { Db, Pool } from "../runtime/postgres/db.ts";
+import type { Db } from "../runtime/postgres/db.ts";
+import type { Transactions } from "../runtime/postgres/team.ts";
 import type { AgentDefinition } from "./definition.ts";
 import { type Read, readDefinition } from "./definition-file.ts";
 import {
@@ -21,14 +22,14 @@ import { deactivate, findVersions, lockAgent } from "./versions.ts";
 
 /** What answers about agents need beside the database. */
 export type Surroundings = {
-  /** The queue URLs that the environment gives, by agent: they come before those of the registry. */
+  /** The queue URLs that the environment gives, by agent of the team: they come before those of the registry. */
   queues: Record<string, string>;
   /** After how many seconds without a sign of life an agent is not there; 0: never. */
   silentSeconds: number;
   /** What a person does about an agent that has no queue, in a sentence with commands. */
   howToCreate: (definition: AgentDefinition) => string;
   /** Why the queues of those of these agents take no messages whose queues have refused one, with what to do, by agent. */
-  findRefusals: (db: Db, agents: readonly string[]) => Promise<Record<string, string>>;
+  findRefusals: (db: Db, actor: Actor, agents: readonly string[]) => Promise<Record<string, string>>;
 };
 
 /** How many of its versions are told with an agent. */
@@ -40,36 +41,36 @@ const LATEST_WORK_TYPES = 200;
 /** A page of the agents that a filter leaves, by name. */
 export async function listAgents(
   db: Db,
-  _actor: Actor,
+  actor: Actor,
   around: Surroundings,
   { limit, ...filter }: AgentFilter & { limit: number },
 ): Promise<Page<Agent>> {
-  const rows = await findAgents(db, filter, around.silentSeconds, limit + 1);
-  return pageOf(await toAgents(db, rows, around), limit, ({ name }) => name);
+  const rows = await findAgents(db, actor, filter, around.silentSeconds, limit + 1);
+  return pageOf(await toAgents(db, actor, rows, around), limit, ({ name }) => name);
 }
 
 /** A page of the versions of an agent, latest first. Throws a CallerError, 404, where there never was such an agent. */
 export async function versionsOf(
   db: Db,
-  _actor: Actor,
+  actor: Actor,
   name: string,
   { limit, cursor }: { limit: number; cursor?: string | undefined },
 ): Promise<Page<Version>> {
-  const rows = await findVersionSummaries(db, name, { limit: limit + 1, after: cursor });
-  if (rows.length === 0 && (await countOf(db, name)).versions === 0) throw unknownAgent(name);
+  const rows = await findVersionSummaries(db, actor, name, { limit: limit + 1, after: cursor });
+  if (rows.length === 0 && (await countOf(db, actor, name)).versions === 0) throw unknownAgent(name);
   const { items, next_cursor } = pageOf(rows, limit, ({ definitionId }) => definitionId);
   return { items: items.map(toVersion), next_cursor };
 }
 
 /** One agent with the latest that belongs to it, and how much there is. Throws a CallerError, 404, where there is none. */
-export async function describeAgent(db: Db, _actor: Actor, around: Surroundings, name: string): Promise<AgentDetails> {
+export async function describeAgent(db: Db, actor: Actor, around: Surroundings, name: string): Promise<AgentDetails> {
   const [rows, versions, performance, counts] = await Promise.all([
-    findAgents(db, { name }, around.silentSeconds),
-    findVersionSummaries(db, name, { limit: LATEST_VERSIONS }),
-    findShown(db, name, LATEST_WORK_TYPES),
-    countOf(db, name),
+    findAgents(db, actor, { name }, around.silentSeconds),
+    findVersionSummaries(db, actor, name, { limit: LATEST_VERSIONS }),
+    findShown(db, actor, name, LATEST_WORK_TYPES),
+    countOf(db, actor, name),
   ]);
-  const [agent] = await toAgents(db, rows, around);
+  const [agent] = await toAgents(db, actor, rows, around);
   if (agent === undefined) throw unknownAgent(name);
   const { executing, waiting, workTypes } = counts;
   return {
@@ -126,32 +127,38 @@ export type Put = {
  * definition, 409 where a higher version is active or the agent must not come back.
  */
 export async function putAgent(
-  pool: Pool,
+  pool: Transactions,
   actor: Actor,
   around: Surroundings,
   { name, body, queueFor, ...wish }: Put,
 ): Promise<{ outcome: Outcome; agent: z.infer<typeof StoredAgent> }> {
   const read = readBody(name, body);
   // Looked for before the transaction: SQS must hold up nobody else.
-  const queueUrl = await findQueue(pool, around, read, queueFor);
-  const outcome = await pool.begin(async (db) => await storeDefinition(db, read, { ...wish, queueUrl }));
-  const agent = await describeAgent(pool, actor, around, name);
-  return { outcome, agent: { ...agent, changed: outcome !== "unchanged" } };
+  const queueUrl = await findQueue(pool, actor, around, read, queueFor);
+  return await pool.begin(async (db) => {
+    const outcome = await storeDefinition(db, teamOf(actor), read, { ...wish, queueUrl });
+    const agent = await describeAgent(db, actor, around, name);
+    return { outcome, agent: { ...agent, changed: outcome !== "unchanged" } };
+  });
 }
 
 /** Its queue, null where it has none; undefined where it needs none to be looked for: the one that it had stays. */
 async function findQueue(
-  db: Db,
+  pool: Transactions,
+  actor: Actor,
   around: Surroundings,
   { definition, hash }: Read,
   queueFor: Put["queueFor"],
 ): Promise<string | null | undefined> {
   const { name, version, routable } = definition;
-  const before = (await findVersions(db, name)).find(({ active }) => active);
+  const { versions, isRefused } = await pool.begin(async (db) => ({
+    versions: await findVersions(db, teamOf(actor), name),
+    isRefused: (await around.findRefusals(db, actor, [name]))[name] !== undefined,
+  }));
+  const before = versions.find(({ active }) => active);
   const known = before?.agentVersion === version && before.definitionHash === hash && before.queueUrl !== null;
   if (around.queues[name] !== undefined || !routable) return undefined;
   if (!known) return await queueFor(definition);
-  const isRefused = (await around.findRefusals(db, [name]))[name] !== undefined;
   return isRefused ? ((await queueFor(definition)) ?? undefined) : undefined;
 }
 
@@ -160,28 +167,28 @@ async function findQueue(
  * Throws a CallerError, 404, for one that never was.
  */
 export async function deleteAgent(
-  pool: Pool,
+  pool: Transactions,
   actor: Actor,
   around: Surroundings,
   name: string,
 ): Promise<{ changed: boolean; agent: AgentDetails }> {
-  const changed = await pool.begin(async (db) => {
-    await lockAgent(db, name);
-    if (await deactivate(db, name)) return true;
-    if ((await findVersions(db, name)).length === 0) throw unknownAgent(name);
-    return false;
+  return await pool.begin(async (db) => {
+    const team = teamOf(actor);
+    await lockAgent(db, team, name);
+    const changed = await deactivate(db, team, name);
+    if (!changed && (await findVersions(db, team, name)).length === 0) throw unknownAgent(name);
+    return { changed, agent: await describeAgent(db, actor, around, name) };
   });
-  return { changed, agent: await describeAgent(pool, actor, around, name) };
 }
 
 /** Keeps that an agent is there. Throws a CallerError, 404, where no active agent has this name. */
 export async function keepPresence(
   db: Db,
-  _actor: Actor,
+  actor: Actor,
   name: string,
   instance?: string,
 ): Promise<z.infer<typeof Presence>> {
-  const seenAt = await insertPresence(db, name, instance);
+  const seenAt = await insertPresence(db, actor, name, instance);
   if (seenAt === undefined) {
     const message = `No active agent is called ${name}. PUT its definition to /agents/${name} first.`;
     throw new CallerError(404, "agent_not_found", message);
@@ -193,9 +200,10 @@ function unknownAgent(name: string): CallerError {
   return new CallerError(404, "agent_not_found", `There is no agent ${name}. GET /agents lists them.`);
 }
 
-async function toAgents(db: Db, rows: readonly AgentRow[], around: Surroundings): Promise<Agent[]> {
+async function toAgents(db: Db, actor: Actor, rows: readonly AgentRow[], around: Surroundings): Promise<Agent[]> {
   const refusals = await around.findRefusals(
     db,
+    actor,
     rows.map(({ agentName }) => agentName),
   );
   return rows.map((row) => toAgent(row, around, refusals[row.agentName]));

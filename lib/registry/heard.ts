@@ -1,7 +1,8 @@
 import type { Db } from "../runtime/postgres/db.ts";
 
 /** Keeps that a message of each of these agents has come in. Throws where the database does not answer. */
-export type KeepHeard = (db: Db, agents: Iterable<string>) => Promise<void>;
+export type KeepHeard = (db: Db, agents: readonly Speaker[]) => Promise<void>;
+export type Speaker = { teamId: string; agent: string };
 
 /** A sign of life is written once in so many of the times after which an agent counts as silent. */
 const OFTEN = 10;
@@ -15,19 +16,26 @@ export function keepHeard(silentSeconds: number, now: () => number): KeepHeard {
   const kept = new Map<string, number>();
   return async (db, agents) => {
     const since = now() - seconds * 1000;
-    const due = [...new Set(agents)].filter((agent) => (kept.get(agent) ?? Number.NEGATIVE_INFINITY) <= since);
+    const all = new Map(agents.map((speaker) => [keyOf(speaker), speaker]));
+    const due = [...all].filter(([key]) => (kept.get(key) ?? Number.NEGATIVE_INFINITY) <= since);
     if (silentSeconds === 0 || due.length === 0) return;
-    await updatePresence(db, due, seconds);
-    for (const agent of due) kept.set(agent, now());
+    const speakers = due.map(([, speaker]) => speaker);
+    await updatePresence(db, speakers, seconds);
+    for (const [key] of due) kept.set(key, now());
   };
 }
 
+const keyOf = ({ teamId, agent }: Speaker) => `${teamId} ${agent}`;
+
 /** Only active agents, and only where the last sign is older than `seconds`; in the order of their names, so that two never lock in a ring. */
-async function updatePresence(db: Db, agents: string[], seconds: number): Promise<void> {
+async function updatePresence(db: Db, agents: Speaker[], seconds: number): Promise<void> {
   await db`
-    insert into agent_presence (agent_name, seen_at)
-    select agent_name, now() from agent_definitions where active and agent_name = any(${agents}::text[])
-    order by agent_name
+    insert into agent_presence (team_id, agent_name, seen_at)
+    select team_id, agent_name, now() from agent_definitions
+    where active and (team_id, agent_name) in (select * from unnest(
+      ${agents.map(({ teamId }) => teamId)}::uuid[], ${agents.map(({ agent }) => agent)}::text[]
+    ))
+    order by team_id, agent_name
     on conflict on constraint agent_presence_pkey do update set seen_at = excluded.seen_at
       where agent_presence.seen_at < excluded.seen_at - make_interval(secs => ${seconds})
   `;

@@ -1,11 +1,18 @@
+import { type Actor, teamOf } from "../access/actor.ts";
 import type { Db } from "../runtime/postgres/db.ts";
 import type { AgentDefinition } from "./definition.ts";
 
 /** Keeps that an agent is there. Answers when, or nothing where no active agent has this name. */
-export async function insertPresence(db: Db, name: string, instance: string | undefined): Promise<Date | undefined> {
+export async function insertPresence(
+  db: Db,
+  actor: Actor,
+  name: string,
+  instance: string | undefined,
+): Promise<Date | undefined> {
   const [row] = await db<{ seenAt: Date }[]>`
-    insert into agent_presence (agent_name, seen_at, instance)
-    select agent_name, now(), ${instance ?? null} from agent_definitions where agent_name = ${name} and active
+    insert into agent_presence (team_id, agent_name, seen_at, instance)
+    select team_id, agent_name, now(), ${instance ?? null} from agent_definitions
+    where team_id = ${teamOf(actor)} and agent_name = ${name} and active
     on conflict on constraint agent_presence_pkey
     do update set seen_at = greatest(agent_presence.seen_at, excluded.seen_at), instance = excluded.instance
     returning seen_at
@@ -45,6 +52,7 @@ export type AgentFilter = {
 /** Agents by name, each by its active version, else the latest; at most `limit`, null for all. `silentSeconds`: after how long without a sign of life one is not there; 0: never. */
 export async function findAgents(
   db: Db,
+  actor: Actor,
   filter: AgentFilter,
   silentSeconds: number,
   limit: number | null = null,
@@ -57,8 +65,8 @@ export async function findAgents(
       ${silentSeconds}::float8 = 0 or parsed_metadata ->> 'presence' = 'assumed'
         or coalesce(seen_at >= now() - make_interval(secs => ${silentSeconds}), false) as present,
       created_at, updated_at
-    from agent_definitions as definition left join agent_presence using (agent_name)
-    where ${active === true ? db`active` : db`not exists (${newerThan(db)})`}
+    from agent_definitions as definition left join agent_presence using (team_id, agent_name)
+    where team_id = ${teamOf(actor)} and ${active === true ? db`active` : db`not exists (${newerThan(db)})`}
       ${active === false ? db`and not active` : db``}
       ${name === undefined ? db`` : db`and agent_name = ${name}`}
       ${cursor === undefined ? db`` : db`and agent_name > ${cursor}`}
@@ -80,7 +88,7 @@ function ruleFor(db: Db, workType: string) {
 function newerThan(db: Db) {
   return db`
     select from agent_definitions as other
-    where other.agent_name = definition.agent_name and not definition.active
+    where other.team_id = definition.team_id and other.agent_name = definition.agent_name and not definition.active
       and (other.active, other.updated_at, other.definition_id)
         > (definition.active, definition.updated_at, definition.definition_id)
   `;
@@ -107,27 +115,32 @@ export type Shown = {
 /** Versions of an agent, latest first: at most `limit`, those after the one with this id. */
 export async function findVersionSummaries(
   db: Db,
+  actor: Actor,
   name: string,
   { limit, after }: { limit: number; after?: string | undefined },
 ): Promise<VersionSummary[]> {
-  const place = db`select updated_at, definition_id from agent_definitions where definition_id = ${after ?? null}`;
+  const team = teamOf(actor);
+  const place = db`
+    select updated_at, definition_id from agent_definitions where team_id = ${team} and definition_id = ${after ?? null}
+  `;
   return await db<VersionSummary[]>`
     select definition_id, agent_version as version, active, definition_hash as hash, created_at, updated_at
     from agent_definitions
-    where agent_name = ${name} ${after === undefined ? db`` : db`and (updated_at, definition_id) < (${place})`}
+    where team_id = ${team} and agent_name = ${name} ${after === undefined ? db`` : db`and (updated_at, definition_id) < (${place})`}
     order by updated_at desc, definition_id desc
     limit ${limit}
   `;
 }
 
 /** What an agent has shown by work type, in the `limit` latest of them. */
-export async function findShown(db: Db, name: string, limit: number): Promise<Shown[]> {
+export async function findShown(db: Db, actor: Actor, name: string, limit: number): Promise<Shown[]> {
   return await db<Shown[]>`
     select work_type, weight as observations, success_sum / nullif(weight, 0) as success_rate,
       quality_sum / nullif(quality_weight, 0) as quality_score,
       time_ms_sum / nullif(time_weight, 0) as avg_execution_time_ms, observed_at
     from (
-      select * from agent_performance where agent_name = ${name} order by observed_at desc, work_type limit ${limit}
+      select * from agent_performance where team_id = ${teamOf(actor)} and agent_name = ${name}
+      order by observed_at desc, work_type limit ${limit}
     ) as latest
     order by work_type
   `;
@@ -137,12 +150,13 @@ export async function findShown(db: Db, name: string, limit: number): Promise<Sh
 export type AgentCounts = { versions: number; workTypes: number; executing: number; waiting: number };
 
 /** How much belongs to an agent; 0 versions: there never was such an agent. */
-export async function countOf(db: Db, name: string): Promise<AgentCounts> {
+export async function countOf(db: Db, actor: Actor, name: string): Promise<AgentCounts> {
+  const team = teamOf(actor);
   const [counts] = await db<AgentCounts[]>`
-    select (select count(*)::int from agent_definitions where agent_name = ${name}) as versions,
-      (select count(*)::int from agent_performance where agent_name = ${name}) as work_types,
-      (select count(*)::int from tasks where status = 'executing' and to_agent = ${name}) as executing,
-      (select count(*)::int from tasks where status = 'approved' and to_agent = ${name}) as waiting
+    select (select count(*)::int from agent_definitions where team_id = ${team} and agent_name = ${name}) as versions,
+      (select count(*)::int from agent_performance where team_id = ${team} and agent_name = ${name}) as work_types,
+      (select count(*)::int from tasks where team_id = ${team} and status = 'executing' and to_agent = ${name}) as executing,
+      (select count(*)::int from tasks where team_id = ${team} and status = 'approved' and to_agent = ${name}) as waiting
   `;
   if (counts === undefined) throw new Error("a count has no row");
   return counts;

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { READERS } from "../access/callers.ts";
+import type { Need } from "../access/may.ts";
 import { whole } from "../input/whole.ts";
 import { text } from "../protocol/fields.ts";
 import { AgentName, Uuid } from "../protocol/messages.ts";
@@ -10,6 +10,10 @@ import { Agent, AgentDetails, Presence, ReportPresence, StoredAgent, Version } f
 const params = z.object({ name: AgentName });
 const flag = z.enum(["true", "false"]);
 const isTrue = (word: string) => word === "true";
+const READER: Need = { role: "viewer", scope: "work:read" };
+const KEEPER: Need = { role: "admin", scope: "agents:write" };
+/** An agent for itself, and who looks after agents. */
+const ITSELF: Need = { ...KEEPER, agents: "themselves" };
 const unknown = { description: "There never was such an agent" };
 
 export const putAgent = {
@@ -17,7 +21,7 @@ export const putAgent = {
   path: "/agents/{name}",
   operation: "putAgent",
   summary: "Store an agent's definition, as YAML or JSON; it is active from then on.",
-  access: ["operator", "agent"],
+  access: ITSELF,
   function: "manage-agent",
   repeatable: true,
   params,
@@ -39,7 +43,7 @@ export const listAgents = {
   path: "/agents",
   operation: "listAgents",
   summary: "The agents by name, each in its active version or, where it is deactivated, its latest.",
-  access: READERS,
+  access: READER,
   function: "list-agents",
   query: z.strictObject({
     active: flag.transform(isTrue).optional(),
@@ -61,7 +65,7 @@ export const getAgent = {
   path: "/agents/{name}",
   operation: "getAgent",
   summary: "One agent with its latest versions, what it has shown, whether it is there, and its work at this moment.",
-  access: READERS,
+  access: READER,
   function: "get-agent",
   params,
   answers: {
@@ -75,7 +79,7 @@ export const getVersions = {
   path: "/agents/{name}/versions",
   operation: "getAgentVersions",
   summary: "The versions of an agent, latest first.",
-  access: READERS,
+  access: READER,
   function: "get-agent",
   params,
   query: z.strictObject({
@@ -96,7 +100,7 @@ export const deleteAgent = {
   path: "/agents/{name}",
   operation: "deleteAgent",
   summary: "Deactivate an agent: it gets no new work; what it has is finished. Its history stays.",
-  access: ["operator"],
+  access: KEEPER,
   function: "manage-agent",
   repeatable: true,
   params,
@@ -109,7 +113,7 @@ export const reportPresence = {
   operation: "reportPresence",
   summary:
     "Say that an agent is there. One that was never heard of, or is silent for AGENT_PRESENCE_SECONDS, is not chosen.",
-  access: ["agent"],
+  access: ITSELF,
   function: "report-presence",
   repeatable: true,
   params,

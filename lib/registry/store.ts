@@ -19,14 +19,14 @@ export type Wish = {
 export type Outcome = "created" | "changed" | "unchanged";
 
 /**
- * Stores a definition as the active version of its agent: a new version beside the earlier ones, which stay as history, the same
+ * Stores a definition as the active version of its agent in the team: a new version beside the earlier ones, which stay as history, the same
  * version in place. Writes nothing where nothing would change. Runs within the caller's transaction; throws a CallerError, 409, where a
  * higher version is active or the agent must not come back.
  */
-export async function storeDefinition(db: Db, read: Read, wish: Wish): Promise<Outcome> {
+export async function storeDefinition(db: Db, team: string, read: Read, wish: Wish): Promise<Outcome> {
   const { name, version } = read.definition;
-  await lockAgent(db, name);
-  const versions = await findVersions(db, name);
+  await lockAgent(db, team, name);
+  const versions = await findVersions(db, team, name);
   const active = versions.find((row) => row.active);
   if (active !== undefined && !wish.allowOlder && compareVersions(version, active.agentVersion) < 0) {
     const todo = "Raise the version, or say allow_older=true to go back.";
@@ -40,8 +40,8 @@ export async function storeDefinition(db: Db, read: Read, wish: Wish): Promise<O
   const same = versions.find((row) => row.agentVersion === version);
   const queueUrl = wish.queueUrl === undefined ? (versions[0]?.queueUrl ?? null) : wish.queueUrl;
   if (same !== undefined && isSame(same, read, queueUrl)) return "unchanged";
-  if (active !== undefined && active !== same) await deactivate(db, name);
-  const content = { ...read, queueUrl };
+  if (active !== undefined && active !== same) await deactivate(db, team, name);
+  const content = { ...read, team, queueUrl };
   if (same === undefined) await insertVersion(db, { ...content, definitionId: wish.definitionId });
   else await updateVersion(db, { ...content, definitionId: same.definitionId });
   return versions.length === 0 ? "created" : "changed";

@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { compareVersions } from "compare-versions";
-import type { Actor } from "../access/actor.ts";
+import { type Actor, teamOf } from "../access/actor.ts";
 import type { Db, Pool } from "../runtime/postgres/db.ts";
 import { type Read, readDefinition, tellFault } from "./definition-file.ts";
 import { type Outcome, storeDefinition } from "./store.ts";
@@ -17,32 +17,27 @@ export type SyncOutcome = { ok: true; synced: Synced[] } | { ok: false; faults: 
 type File = { file: string; read: Read };
 
 /**
- * Stores every definition of a folder (*.yaml, *.yml, *.json) in one transaction; a file that is as it was writes nothing. Where any file has a
+ * Stores every definition of a folder in the actor's team (*.yaml, *.yml, *.json) in one transaction; a file that is as it was writes nothing. Where any file has a
  * fault nothing of any is stored, and the faults are answered, each with file, line and column. Answers the agents by name. Throws where the folder
  * cannot be read.
  */
-export async function syncFolder(
-  pool: Pool,
-  _actor: Actor,
-  folder: string,
-  options: SyncOptions,
-): Promise<SyncOutcome> {
+export async function syncFolder(pool: Pool, actor: Actor, folder: string, options: SyncOptions): Promise<SyncOutcome> {
   const parsed = await readFolder(folder);
   if (!parsed.ok) return parsed;
   const synced = await pool.begin(async (db) => {
     const done: Synced[] = [];
     // In the order of their names, so that two runs at once take their locks in one order.
-    for (const file of parsed.files) done.push(await syncFile(db, file, options));
+    for (const file of parsed.files) done.push(await syncFile(db, teamOf(actor), file, options));
     return done;
   });
   return { ok: true, synced };
 }
 
-async function syncFile(db: Db, { file, read }: File, { gentle, newId }: SyncOptions): Promise<Synced> {
+async function syncFile(db: Db, team: string, { file, read }: File, { gentle, newId }: SyncOptions): Promise<Synced> {
   const { name, version, queue } = read.definition;
-  if (gentle && (await isTaken(db, name, version))) return { file, name, version, outcome: "left" };
+  if (gentle && (await isTaken(db, team, name, version))) return { file, name, version, outcome: "left" };
   const queueUrl = queue?.includes("://") ? queue : undefined;
-  const outcome = await storeDefinition(db, read, {
+  const outcome = await storeDefinition(db, team, read, {
     definitionId: newId(),
     queueUrl,
     allowOlder: true,
@@ -51,9 +46,9 @@ async function syncFile(db: Db, { file, read }: File, { gentle, newId }: SyncOpt
   return { file, name, version, outcome };
 }
 
-async function isTaken(db: Db, name: string, version: string): Promise<boolean> {
-  await lockAgent(db, name);
-  const [first] = await findVersions(db, name);
+async function isTaken(db: Db, team: string, name: string, version: string): Promise<boolean> {
+  await lockAgent(db, team, name);
+  const [first] = await findVersions(db, team, name);
   return first !== undefined && (!first.active || compareVersions(version, first.agentVersion) < 0);
 }
 

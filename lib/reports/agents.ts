@@ -22,7 +22,7 @@ export const agentMetrics = report({
       .record(z.string(), z.number())
       .describe("mean of each number in actual_resources; the 50 that most tasks have"),
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     with step as (
       select agent_type, count(*) as steps,
@@ -31,12 +31,12 @@ export const agentMetrics = report({
         count(*) filter (where status = 'running') as running_steps,
         avg(duration_ms) as mean_step_ms,
         percentile_cont(0.95) within group (order by duration_ms) as p95_step_ms
-      from execution_logs where recorded_at >= ${since(db, parameters.days, now)}
+      from execution_logs where ${mine()} and recorded_at >= ${since(db, parameters.days, now)}
       group by agent_type
     ), ended as materialized (
       select to_agent as agent_type, status, actual_resources, ${runMs(db, now)} as run_ms
       from tasks
-      where status in ('completed', 'failed') and completed_at >= ${since(db, parameters.days, now)}
+      where ${mine()} and status in ('completed', 'failed') and completed_at >= ${since(db, parameters.days, now)}
     ), task as (
       select agent_type, count(*) filter (where status = 'completed') as completed_tasks,
         count(*) filter (where status = 'failed') as failed_tasks, avg(run_ms) as mean_run_ms
@@ -76,7 +76,7 @@ export const failedSteps = report({
     last_seen: Time,
     latest_task_id: Uuid,
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     with failed as (
       select logs.log_id, task_id, agent_type, action, recorded_at, left(rtrim(coalesce(
@@ -87,7 +87,7 @@ export const failedSteps = report({
         'no reason told'
       )), 300) as error
       from execution_logs as logs join tasks using (task_id)
-      where logs.status = 'failed' and recorded_at >= ${since(db, parameters.days, now)}
+      where ${mine("logs")} and logs.status = 'failed' and recorded_at >= ${since(db, parameters.days, now)}
     )
     select (array_agg(error order by recorded_at desc, log_id desc))[1] as error, count(*)::int as steps,
       count(distinct task_id)::int as tasks, array_agg(distinct agent_type) as agent_types,

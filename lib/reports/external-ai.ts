@@ -30,12 +30,12 @@ export const externalAiUse = report({
       .describe("the dearest ten"),
     request_text: z.string().describe("its first 200 characters"),
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     with recent as materialized (
       select task_id, ${lastMoment(db)} as used_at, ${statusColumn(db)} as status, work_type, to_agent, external_ai_used, request_text
       from tasks
-      where jsonb_typeof(external_ai_used) in ('array', 'object') and external_ai_used not in ('[]', '{}')
+      where ${mine()} and jsonb_typeof(external_ai_used) in ('array', 'object') and external_ai_used not in ('[]', '{}')
         and ${lastMoment(db)} >= ${since(db, parameters.days, now)}
       order by used_at desc, task_id desc
       limit ${parameters.limit}
@@ -72,7 +72,7 @@ export const aiCostByModel = report({
     first_used_at: Time,
     last_used_at: Time,
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     select left(model, 200) as model, count(distinct task_id)::int as tasks, sum(times)::float8 as uses, sum(tokens)::float8 as tokens,
       sum(cost)::float8 as cost, coalesce(sum(times) filter (where tokens is null), 0)::int as unknown_token_uses,
@@ -80,7 +80,7 @@ export const aiCostByModel = report({
       min(used_at) as first_used_at, max(used_at) as last_used_at
     from (
       select task_id, ${lastMoment(db)} as used_at, external_ai_used from tasks
-      where external_ai_used is not null and ${lastMoment(db)} >= ${since(db, parameters.days, now)}
+      where ${mine()} and external_ai_used is not null and ${lastMoment(db)} >= ${since(db, parameters.days, now)}
     ) as recent cross join lateral ${uses(db)}
     group by 1
     order by sum(cost) desc nulls last, 1

@@ -17,7 +17,7 @@ export const llmFallbacks = report({
     fallback_rate: z.number(),
     main_error: z.string().nullable().describe("what the first model failed with most often"),
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     with call as (
       select call_id, min(started_at) as started_at, (array_agg(model order by attempt_number))[1] as first_model,
@@ -25,7 +25,7 @@ export const llmFallbacks = report({
         bool_or(outcome = 'aborted') as aborted,
         (array_agg(error_class order by attempt_number) filter (where error_class is not null))[1] as error_class
       from llm_calls
-      where started_at >= ${since(db, parameters.days, now)}
+      where ${mine()} and started_at >= ${since(db, parameters.days, now)}
       group by call_id
     )
     select to_char(started_at at time zone 'utc', 'YYYY-MM-DD') as day, first_model as model, count(*)::int as calls,
@@ -53,7 +53,7 @@ export const llmLatency = report({
     p50_first_token_ms: Milliseconds,
     p95_first_token_ms: Milliseconds,
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     select model, provider, count(*)::int as attempts, (count(*) filter (where outcome = 'answered'))::int as answered,
       percentile_cont(0.5) within group (order by latency_ms) filter (where outcome = 'answered') as p50_ms,
@@ -61,7 +61,7 @@ export const llmLatency = report({
       percentile_cont(0.5) within group (order by first_token_ms) as p50_first_token_ms,
       percentile_cont(0.95) within group (order by first_token_ms) as p95_first_token_ms
     from llm_calls
-    where started_at >= ${since(db, parameters.days, now)}
+    where ${mine()} and started_at >= ${since(db, parameters.days, now)}
     group by model, provider
     order by attempts desc, model
     limit ${parameters.limit}
@@ -79,13 +79,13 @@ export const llmSpend = report({
     unknown_cost_attempts: Count,
     failed_cost: z.number().nullable().describe("USD of attempts that did not answer"),
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     select agent, count(distinct call_id)::int as calls, sum(input_tokens + output_tokens)::float8 as tokens,
       sum(cost_usd)::float8 as cost, (count(*) filter (where cost_usd is null))::int as unknown_cost_attempts,
       (sum(cost_usd) filter (where outcome <> 'answered'))::float8 as failed_cost
     from llm_calls
-    where started_at >= ${since(db, parameters.days, now)}
+    where ${mine()} and started_at >= ${since(db, parameters.days, now)}
     group by agent
     order by cost desc nulls last, agent
     limit ${parameters.limit}

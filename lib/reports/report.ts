@@ -1,9 +1,10 @@
 import * as z from "zod";
 import type { Actor } from "../access/actor.ts";
+import { ofTeam } from "../access/of-team.ts";
 import { CallerError } from "../errors.ts";
 import { faultsOf } from "../input/faults.ts";
 import { whole } from "../input/whole.ts";
-import type { Db } from "../runtime/postgres/db.ts";
+import type { Db, Fragment } from "../runtime/postgres/db.ts";
 import { toWire } from "../work/core/wire.ts";
 
 /** What a report answers: the parameters as they were understood, and rows that end in `truncated` where `limit` cut them. */
@@ -24,6 +25,9 @@ export type Report = {
   run: (db: Db, actor: Actor, given: Record<string, unknown>, now?: Date) => Promise<Answered>;
 };
 
+/** A condition: the row is of the team that asks; the table where the statement has several. */
+export type Mine = (table?: string) => Fragment;
+
 /**
  * Makes a report of its schemas and its query. A query with a `limit` is asked for one row more, to see whether it is cut. Where it takes
  * a `cursor`, each of its rows has that of the rows after it.
@@ -32,17 +36,22 @@ export function report<P extends z.ZodObject>(spec: {
   title: string;
   parameters: P;
   row: z.ZodObject;
-  query: (db: Db, parameters: z.infer<P>, now: Date | undefined) => Promise<Record<string, unknown>[]>;
+  query: (db: Db, parameters: z.infer<P>, mine: Mine, now: Date | undefined) => Promise<Record<string, unknown>[]>;
 }): Report {
   const { title, row, query } = spec;
   return {
     title,
     parameters: spec.parameters,
     row,
-    run: async (db, _actor, given, now) => {
+    run: async (db, actor, given, now) => {
       const parameters = parse(spec.parameters, given);
       const limit = limitOf(parameters);
-      const found = await query(db, { ...parameters, ...(limit === undefined ? {} : { limit: limit + 1 }) }, now);
+      const found = await query(
+        db,
+        { ...parameters, ...(limit === undefined ? {} : { limit: limit + 1 }) },
+        (table) => ofTeam(db, actor, table),
+        now,
+      );
       const page = found.slice(0, limit).map(toWire);
       const truncated = page.length < found.length;
       if (!("cursor" in spec.parameters.shape)) return { parameters, truncated, rows: page };

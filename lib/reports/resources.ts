@@ -25,14 +25,14 @@ export const resourceUse = report({
     last_moment: Time.describe("when it ended, or else began"),
     request_text: z.string().describe("its first 200 characters"),
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     with used as materialized (
       select task_id, ${statusColumn(db)} as status, work_type, to_agent, attempt, estimated_resources, actual_resources, request_text,
         ${lastMoment(db)} as last_moment,
         case when completed_at is not null or status = 'executing' then ${runMs(db, now)} end as run_ms
       from tasks
-      where (attempt > 0 or actual_resources is not null) and ${lastMoment(db)} >= ${since(db, parameters.days, now)}
+      where ${mine()} and (attempt > 0 or actual_resources is not null) and ${lastMoment(db)} >= ${since(db, parameters.days, now)}
       order by run_ms desc nulls last, task_id
       limit ${parameters.limit}
     )

@@ -1,5 +1,4 @@
 import * as z from "zod";
-import { READERS } from "../access/callers.ts";
 import { whole } from "../input/whole.ts";
 import { Uuid } from "../protocol/messages.ts";
 import type { Route } from "../runtime/http/route.ts";
@@ -12,7 +11,7 @@ export const listReports = {
   path: "/reports",
   operation: "listReports",
   summary: "The reports that there are, each with its parameters.",
-  access: READERS,
+  access: { role: "viewer", scope: "work:read" },
   function: "get-report",
   answers: {
     200: { description: "Every report", schema: z.strictObject({ reports: z.array(ListedReport) }) },
@@ -24,7 +23,7 @@ export const getReport = {
   path: "/reports/{name}",
   operation: "getReport",
   summary: "One report about what happened. A parameter that the report does not take is an error.",
-  access: READERS,
+  access: { role: "viewer", scope: "work:read" },
   function: "get-report",
   // A string and not an enum, so that another name is 404, as paths are.
   params: z.object({ name: z.string().meta({ enum: REPORT_NAMES }) }),

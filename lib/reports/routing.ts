@@ -23,14 +23,14 @@ export const routingAccuracy = report({
     mean_absolute_error: z.number().describe("of single decisions"),
     calibration_error: z.number().describe("of the whole report: the gaps without sign, weighted by decisions"),
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     with bucket as (
       select least(floor(confidence_score * 10), 9)::int as tenth, count(*) as decisions,
         avg(confidence_score) as confidence, avg(actual_quality_score) as quality,
         avg(succeeded::int) as success_rate, avg(abs(prediction_error)) as absolute_error
       from router_performance_metrics
-      where routed_at >= ${since(db, parameters.days, now)} and actual_quality_score is not null
+      where ${mine()} and routed_at >= ${since(db, parameters.days, now)} and actual_quality_score is not null
         and confidence_score is not null
       group by 1
     )
@@ -54,7 +54,7 @@ export const routerLatency = report({
     max_us: Microseconds,
     over_target: Count.describe("the target is under 100 ms"),
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     select ${day(db)} as day, count(*)::int as decisions,
       round((percentile_cont(0.5) within group (order by total_routing_time_us))::numeric, 1)::float8 as p50_us,
@@ -63,7 +63,7 @@ export const routerLatency = report({
       max(total_routing_time_us)::float8 as max_us,
       (count(*) filter (where total_routing_time_us > 100000))::int as over_target
     from router_performance_metrics
-    where routed_at >= ${since(db, parameters.days, now)}
+    where ${mine()} and routed_at >= ${since(db, parameters.days, now)}
     group by 1 order by 1 desc
   `,
 });
@@ -80,14 +80,14 @@ export const routerCache = report({
     p50_hit_us: Microseconds.nullable(),
     p50_miss_us: Microseconds.nullable(),
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     select ${day(db)} as day, count(*)::int as decisions, (count(*) filter (where cache_hit))::int as cache_hits,
       round(avg(cache_hit::int), 4)::float8 as hit_rate, round(avg(cache_age_seconds), 3)::float8 as mean_age_seconds,
       round((percentile_cont(0.5) within group (order by total_routing_time_us) filter (where cache_hit))::numeric, 1)::float8 as p50_hit_us,
       round((percentile_cont(0.5) within group (order by total_routing_time_us) filter (where not cache_hit))::numeric, 1)::float8 as p50_miss_us
     from router_performance_metrics
-    where routed_at >= ${since(db, parameters.days, now)}
+    where ${mine()} and routed_at >= ${since(db, parameters.days, now)}
     group by 1 order by 1 desc
   `,
 });
@@ -108,7 +108,7 @@ export const agentPerformance = report({
     feedbacks: Count,
     mean_feedback: Score,
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     select selected_agent as agent, work_type, count(*)::int as decisions, count(succeeded)::int as ended,
       round(avg(succeeded::int), 4)::float8 as success_rate, round(avg(actual_quality_score), 4)::float8 as mean_quality,
@@ -116,7 +116,7 @@ export const agentPerformance = report({
       round((percentile_cont(0.95) within group (order by execution_time_ms))::numeric, 1)::float8 as p95_ms,
       count(feedback_score)::int as feedbacks, round(avg(feedback_score), 4)::float8 as mean_feedback
     from router_performance_metrics
-    where routed_at >= ${since(db, parameters.days, now)} and selected_agent is not null
+    where ${mine()} and routed_at >= ${since(db, parameters.days, now)} and selected_agent is not null
     group by selected_agent, work_type
     order by success_rate desc nulls last, mean_quality desc nulls last, mean_ms nulls last, agent, work_type
     limit ${parameters.limit}
@@ -136,12 +136,12 @@ export const betterAlternatives = report({
     alternative_quality: z.number().describe(`mean over its own work of that type, ${ENOUGH} pieces at least`),
     gain: z.number().describe("alternative_quality - mean_quality"),
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     with ended as materialized (
       select selected_agent, work_type, actual_quality_score as quality, alternatives
       from router_performance_metrics
-      where routed_at >= ${since(db, parameters.days, now)} and actual_quality_score is not null
+      where ${mine()} and routed_at >= ${since(db, parameters.days, now)} and actual_quality_score is not null
         and selected_agent is not null
     ), own as materialized (
       select selected_agent as agent, work_type, avg(quality) as quality from ended

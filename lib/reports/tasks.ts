@@ -14,6 +14,7 @@ import {
   lastMoment,
   limit,
   Milliseconds,
+  type Mine,
   Rate,
   report,
   runMs,
@@ -39,13 +40,13 @@ export const failedTasks = report({
     created_by: z.string(),
     trace_id: Uuid,
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     with failed as materialized (
       select task_id, completed_at, work_type, to_agent, attempt, exit_code, error_message, request_text, created_by,
         trace_id, ${runMs(db, now)} as run_ms
       from tasks
-      where status = 'failed' and completed_at >= ${since(db, parameters.days, now)}
+      where ${mine()} and status = 'failed' and completed_at >= ${since(db, parameters.days, now)}
       order by completed_at desc, task_id desc
       limit ${parameters.limit}
     )
@@ -72,13 +73,13 @@ export const tasksByStatus = report({
     oldest_created_at: Time.nullable(),
     newest_created_at: Time.nullable(),
   }),
-  query: async (db) =>
+  query: async (db, _parameters, mine) =>
     await db`
     select status, coalesce(tasks, 0)::int as tasks, round(coalesce(tasks, 0) / sum(tasks) over (), 4)::float8 as share,
       oldest_created_at, newest_created_at
     from unnest(${[...STATUSES]}::text[]) with ordinality as known (status, place) left join (
       select ${statusColumn(db)} as status, count(*) as tasks, min(created_at) as oldest_created_at, max(created_at) as newest_created_at
-      from tasks group by 1
+      from tasks where ${mine()} group by 1
     ) as present using (status)
     order by place
   `,
@@ -103,14 +104,14 @@ export const longestRunning = report({
     slowest_step_ms: Milliseconds.nullable(),
     request_text: z.string().describe("its first 200 characters"),
   }),
-  query: async (db, parameters, now) =>
+  query: async (db, parameters, mine, now) =>
     await db`
     with longest as materialized (
       select task_id, ${statusColumn(db)} as status, work_type, to_agent, attempt, timeout_seconds, started_at, completed_at,
         request_text, ${runMs(db, now)} as run_ms,
         round(extract(epoch from coalesce(completed_at, ${clock(db, now)}) - created_at) * 1000)::float8 as total_ms
       from tasks
-      where started_at is not null and (completed_at is not null or status = 'executing')
+      where ${mine()} and started_at is not null and (completed_at is not null or status = 'executing')
         and ${lastMoment(db)} >= ${since(db, parameters.days, now)}
       order by run_ms desc, task_id
       limit ${parameters.limit}
@@ -167,13 +168,13 @@ export const successRate = report({
     rejected: Count,
     success_rate: Rate,
   }),
-  query: async (db, parameters, now) => {
+  query: async (db, parameters, mine, now) => {
     await mustKnow(db, parameters.time_zone);
-    return await byDay(db, parameters.days, parameters.time_zone, now);
+    return await byDay(db, parameters.days, parameters.time_zone, mine, now);
   },
 });
 
-async function byDay(db: Db, dayCount: number, zone: string, now: Date | undefined) {
+async function byDay(db: Db, dayCount: number, zone: string, mine: Mine, now: Date | undefined) {
   return await db`
     with today as (
       select (${clock(db, now)} at time zone ${zone})::date as day
@@ -182,7 +183,7 @@ async function byDay(db: Db, dayCount: number, zone: string, now: Date | undefin
     ), ended as (
       select (completed_at at time zone ${zone})::date as day, status
       from tasks
-      where completed_at >= (select min(day) from days)::timestamp at time zone ${zone}
+      where ${mine()} and completed_at >= (select min(day) from days)::timestamp at time zone ${zone}
     )
     select to_char(day, 'YYYY-MM-DD') as day,
       count(status)::int as ended,

@@ -3,7 +3,7 @@ import { whole } from "../input/whole.ts";
 import { Uuid } from "../protocol/messages.ts";
 import type { Db, Fragment } from "../runtime/postgres/db.ts";
 import { unknownWork } from "../work/core/unknown-work.ts";
-import { Count, Milliseconds, report, Time } from "./report.ts";
+import { Count, Milliseconds, type Mine, report, Time } from "./report.ts";
 
 /** Where an event stands: microseconds, place among those of one moment, attempt, step; and the latest moment that its first page knew. */
 const Cursor = z
@@ -46,9 +46,9 @@ export const taskTimeline = report({
     output_size_bytes: Count.nullable(),
     detail: z.string().nullable().describe("text, reason, summary or error, its first 500 characters"),
   }),
-  query: async (db, parameters) => {
+  query: async (db, parameters, mine) => {
     const { task_id, limit, cursor } = parameters;
-    const events = await findEvents(db, task_id, limit, cursor?.split(".").map(Number));
+    const events = await findEvents(db, task_id, mine, limit, cursor?.split(".").map(Number));
     if (events.length === 0 && cursor === undefined) throw unknownWork(parameters.task_id);
     return events;
   },
@@ -62,6 +62,7 @@ export const taskTimeline = report({
 async function findEvents(
   db: Db,
   taskId: string,
+  mine: Mine,
   limit: number,
   [after = -1, place = 0, ofAttempt = 0, ofStep = 0, known]: readonly number[] = [],
 ): Promise<Record<string, unknown>[]> {
@@ -71,13 +72,13 @@ async function findEvents(
     with task as materialized (
       select task_id, status, created_at, created_by, request_text, approved_at, approved_by, approval_reason, to_agent, completed_at,
         error_message, exit_code, coalesce(ended_by, attempt) as attempt
-      from tasks where task_id = ${taskId}
+      from tasks where task_id = ${taskId} and ${mine()}
     ), attempts as materialized (
       select *, extract(epoch from ended_at - case when started_at < ended_at then started_at else requested_at end) * 1000 as run_ms
-      from task_attempts where task_id = ${taskId}
+      from task_attempts where task_id = ${taskId} and ${mine()}
     ), steps as (
       select *, max(recorded_at) over (partition by attempt order by step_number) as reached_at
-      from execution_logs where task_id = ${taskId} and ${untilKnown(db`recorded_at`)}
+      from execution_logs where task_id = ${taskId} and ${mine()} and ${untilKnown(db`recorded_at`)}
     ), events (place_at, place, at, event, attempt, step_number, actor, action, status, duration_ms, log_id, detail) as (
       select created_at, 0, created_at, 'submitted', null::int, null::int, created_by, null, null, null::numeric, null::uuid,
         request_text
@@ -87,12 +88,12 @@ async function findEvents(
         approval_reason
       from task
       where approved_at is not null
-        and not exists (select from task_decisions where task_id = ${taskId} and decision = 'approve')
+        and not exists (select from task_decisions where task_id = ${taskId} and ${mine()} and decision = 'approve')
       union all
       select decided_at, 2, decided_at,
         case decision when 'approve' then 'approved' when 'reject' then 'rejected' when 'cancel' then 'cancelled' else 'retried' end,
         null, null, decided_by, status_before || ' -> ' || status_after, status_after::text, null, null, reason
-      from task_decisions where task_id = ${taskId}
+      from task_decisions where task_id = ${taskId} and ${mine()}
       union all
       select requested_at, 3, requested_at, 'dispatched', attempt, null, agent, null, 'executing', null, null,
         case when requests > 1 then 'asked for ' || requests || ' times' end
@@ -116,7 +117,7 @@ async function findEvents(
         concat_ws(': ', 'exit code ' || task.exit_code, error_message)
       from task left join attempts using (attempt)
       where completed_at is not null and not exists (
-        select from task_decisions where task_id = ${taskId} and status_after = task.status
+        select from task_decisions where task_id = ${taskId} and ${mine()} and status_after = task.status
       )
     ), placed as (
       select *, (extract(epoch from place_at) * 1000000)::bigint as micros, coalesce(attempt, 0) as of_attempt,

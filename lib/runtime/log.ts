@@ -63,8 +63,15 @@ export const log: Log = logger({});
 
 const MAX_TEXT = 2_000;
 
-/** One line of JSON, whatever the fields hold: a line that cannot be written must not become the error of the call. */
+/** A key of ours, wherever a caller has put it: its public part may be told. */
+const KEY = /(wb_[0-9A-Za-z]{12}_)[0-9A-Za-z]{8,43}/g;
+
+/** One line of JSON, whatever the fields hold: a line that cannot be written must not become the error of the call. Keys of ours are cut. */
 export function lineOf(fields: Fields): string {
+  return written(fields).replaceAll(KEY, "$1…");
+}
+
+function written(fields: Fields): string {
   const open: unknown[] = [];
   try {
     return JSON.stringify(fields, function (this: Fields, key: string, value: unknown) {

@@ -1,3 +1,4 @@
+import { teamNameOf } from "../access/teams.ts";
 import { Unavailable } from "../errors.ts";
 import type { AgentDefinition } from "../registry/definition.ts";
 import type { AgentQueueSettings } from "../runtime/aws/queue-settings.ts";
@@ -14,12 +15,13 @@ const PATIENCE_MS = 5_000;
  * AGENT_QUEUE_CREATE allows it. Null where there is none. Throws Unavailable where SQS does not answer.
  */
 export async function queueFor(
-  { settings, edges, log }: ControlPlane,
+  { db, settings, edges, log }: ControlPlane,
+  teamId: string,
   definition: AgentDefinition,
 ): Promise<string | null> {
   const { create, prefix } = settings.agentQueues;
   if (definition.queue?.includes("://")) return definition.queue;
-  const queueName = nameOf(prefix, definition);
+  const queueName = nameOf(prefix, definition, await teamNameOf(db, teamId));
   if (isTooLong(queueName)) return null;
   const { url, made } = await findOrMake(edges.queues, queueName, create).catch((cause: unknown) => {
     throw new Unavailable(`SQS did not answer for the queue ${queueName}.`, { cause });
@@ -38,8 +40,8 @@ async function findOrMake(
   return { url: await queues.create(specOf(name)), made: true };
 }
 
-function nameOf(prefix: string, { name, queue }: AgentDefinition): string {
-  return queue ?? queueNameOf(prefix, name);
+function nameOf(prefix: string, { name, queue }: AgentDefinition, team?: string): string {
+  return queue ?? queueNameOf(prefix, name, team);
 }
 
 /** Whether SQS takes no such name, or none of its dead letter queue. */

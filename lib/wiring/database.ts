@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { system } from "../access/actor.ts";
+import { DEFAULT_TEAM, system } from "../access/actor.ts";
 import { ConfigError } from "../errors.ts";
 import { type Synced, syncFolder } from "../registry/sync.ts";
 import { makePartitions } from "../router/series.ts";
@@ -17,7 +17,7 @@ export const shippedAgentsSettings = {
   }),
 };
 
-const PREPARE = system("prepare-database");
+const PREPARE = system("prepare-database", DEFAULT_TEAM);
 
 /**
  * What a database needs beside its schema, after each `migrate up`: the time series' partitions of this month and the next, and the

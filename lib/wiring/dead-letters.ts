@@ -1,13 +1,14 @@
 import type { SQSRecord } from "aws-lambda";
-import { dictionary } from "../input/dictionary.ts";
+import { DEFAULT_TEAM } from "../access/actor.ts";
 import { printable } from "../input/json.ts";
 import { ORCHESTRATOR } from "../protocol/messages.ts";
 import { answerTo, type Refusal } from "../protocol/refusal.ts";
-import { findQueueUrls } from "../registry/queues.ts";
 import type { Outgoing } from "../runtime/aws/sqs.ts";
 import { withConnections } from "../runtime/postgres/pool.ts";
+import { teamsOf } from "../work/core/task-row.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Edges } from "./edges.ts";
+import { queueUrls } from "./queue-urls.ts";
 
 /** What burying needs of a control plane. */
 export type Sending = Pick<ControlPlane, "settings" | "stamp" | "edges" | "log">;
@@ -60,32 +61,55 @@ function evidence({ record, kind, refusal }: Letter, queueUrl: string): Outgoing
   return { id: messageId, queueUrl, body, attributes };
 }
 
+/** Who has sent a letter, where that could be read. */
+type Sender = { agent: string; taskId: string | undefined };
+
 /** The answers to the senders that have a queue, and the ids of the letters of which that is not known, with the error. */
 async function answersFor(
   plane: Sending,
   letters: Letter[],
 ): Promise<{ answers: Outgoing[]; unknown: string[]; error?: unknown }> {
+  const answerable = letters.flatMap((letter) => {
+    const { from_agent: agent, task_id: taskId } = letter.refusal.remains;
+    return letter.kind === "failed" || agent === undefined ? [] : [{ letter, sender: { agent, taskId } }];
+  });
   const { agents } = plane.settings.queues;
-  const answerable = letters.filter(({ kind }) => kind !== "failed");
-  const senders = new Set(answerable.map(({ refusal }) => refusal.remains.from_agent));
-  const others = [...senders].filter((agent) => agent !== undefined && agents[agent] === undefined) as string[];
-  const answersBy = (urls: Record<string, string>, some: Letter[]) => some.flatMap((one) => answerBy(plane, urls, one));
-  if (others.length === 0) return { answers: answersBy(agents, answerable), unknown: [] };
+  const isAsked = ({ agent, taskId }: Sender) => taskId !== undefined || agents[agent] === undefined;
+  const answersBy = (urlOf: (sender: Sender) => string | undefined, some: typeof answerable) =>
+    some.flatMap(({ letter, sender }) => answerBy(plane, urlOf(sender), letter));
+  const named = ({ agent }: Sender) => agents[agent];
+  const asked = answerable.filter(({ sender }) => isAsked(sender));
+  if (asked.length === 0) return { answers: answersBy(named, answerable), unknown: [] };
   try {
-    const ask = async () => await findQueueUrls(plane.edges.db, others);
-    const urls = dictionary({ ...(await withConnections(true, ask, FIND_MS)), ...agents });
-    return { answers: answersBy(urls, answerable), unknown: [] };
+    const ask = async () => await sendersQueues(plane, asked);
+    const urlOf = await withConnections(true, ask, FIND_MS);
+    return { answers: answersBy(urlOf, answerable), unknown: [] };
   } catch (error) {
     // The others need no database.
-    const isKnown = ({ refusal }: Letter) => !others.includes(refusal.remains.from_agent ?? "");
-    const unknown = answerable.filter((one) => !isKnown(one)).map(({ record }) => record.messageId);
-    return { answers: answersBy(agents, answerable.filter(isKnown)), unknown, error };
+    const others = answerable.filter(({ sender }) => !isAsked(sender));
+    const unknown = asked.map(({ letter }) => letter.record.messageId);
+    return { answers: answersBy(named, others), unknown, error };
   }
 }
 
-function answerBy({ stamp }: Sending, urls: Record<string, string>, { record, refusal }: Letter): Outgoing[] {
-  const { from_agent } = refusal.remains;
-  const queueUrl = from_agent === undefined ? undefined : urls[from_agent];
+/** The queues of the agents that speak of work: those of the team whose work it is, of the default one where there is no such work. */
+async function sendersQueues(
+  { edges, settings }: Sending,
+  asked: { sender: Sender }[],
+): Promise<(sender: Sender) => string | undefined> {
+  const teams = await teamsOf(
+    edges.db,
+    asked.flatMap(({ sender: { taskId } }) => (taskId === undefined ? [] : [taskId])),
+  );
+  const of = ({ agent, taskId }: Sender) => ({ agent, teamId: teams.get(taskId ?? "") ?? DEFAULT_TEAM });
+  const urlOf = await queueUrls(
+    { db: edges.db, settings },
+    asked.map(({ sender }) => of(sender)),
+  );
+  return (sender) => urlOf(of(sender));
+}
+
+function answerBy({ stamp }: Sending, queueUrl: string | undefined, { record, refusal }: Letter): Outgoing[] {
   if (queueUrl === undefined) return [];
   const answering = { from: ORCHESTRATOR, deliveryId: record.messageId, newId: stamp.newId, now: stamp.now() };
   const body = answerTo(refusal, answering);

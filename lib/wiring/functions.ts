@@ -1,6 +1,3 @@
-import { LLM_CALLERS } from "../access/callers.ts";
-import type { Caller } from "../runtime/http/route.ts";
-
 /**
  * What a function may do beyond its log and its traces. `database`: read the secret with its password; `wake`: send to the work
  * queue; `tell agents`: send to any agent's queue; `take …`: consume that queue and bury its poison; `look at queues`: their
@@ -25,10 +22,8 @@ export type FunctionSpec = {
   timeoutSeconds?: number;
   /** Settings of its own, by their place in serverless.yml. */
   settings?: "llm";
-  /** `routes`: the calls of its routes; `rest`: every other call; `url`: a function URL; `yml`: what serverless.yml says. */
-  events: "routes" | "rest" | "url" | "yml";
-  /** Who may call its URL; of routes, each says it itself. */
-  access?: readonly Caller[];
+  /** `routes`: the calls of its routes; `rest`: every other call; `url`: a function URL; `yml`: what serverless.yml says; `authorizer`: API Gateway asks it. */
+  events: "routes" | "rest" | "url" | "yml" | "authorizer";
 };
 
 const reads = ["database"] as const;
@@ -78,8 +73,10 @@ export const functions = {
     timeoutSeconds: 300,
     settings: "llm",
     events: "url",
-    access: LLM_CALLERS,
   },
+  "manage-access": { room: "access", may: reads, events: "routes" },
+  // Who calls, before the function is: its time is that of every call, and API Gateway gives it 10 s.
+  authorize: { room: "access", may: reads, timeoutSeconds: 9, events: "authorizer" },
   "not-found": { room: "system", may: [], events: "rest" },
   dispatch: { room: "work", may: ["database", "wake", "tell agents", "take work"], events: "yml" },
   "record-result": { room: "work", may: ["database", "wake", "tell agents", "take results"], events: "yml" },
@@ -89,6 +86,7 @@ export const functions = {
     events: "yml",
   },
   migrate: { room: "system", may: reads, events: "yml" },
+  "give-key": { room: "access", may: reads, events: "yml" },
 } as const satisfies Record<string, FunctionSpec>;
 
 export type FunctionName = keyof typeof functions;

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
 import { type Actor, tellActor } from "../access/actor.ts";
+import { identitySettings } from "../access/identity/settings.ts";
 import { Misconfigured } from "../errors.ts";
 import { ledger } from "../llm/accounts/ledger.ts";
 import { configError } from "../llm/config/config.ts";
@@ -12,6 +13,7 @@ import type { GatewayDeps } from "../llm/gateway.ts";
 import { MISCONFIGURED } from "../llm/refusals.ts";
 import { healthBook } from "../llm/routing/health.ts";
 import { onLambda, readEnv } from "../runtime/env.ts";
+import { corsSettings } from "../runtime/http/cors.ts";
 import { renewAll } from "../runtime/postgres/pool.ts";
 import { readSettings, setting, type Values } from "../runtime/settings.ts";
 import { post } from "../runtime/upstream.ts";
@@ -28,7 +30,10 @@ export const llmSettings = {
 };
 
 export type LlmParts = {
-  settings: Values<typeof llmSettings>;
+  settings: Values<typeof llmSettings> & {
+    identity: Values<typeof identitySettings>;
+    cors: Values<typeof corsSettings>;
+  };
   /** The variables that the configuration may name. */
   environment: Record<string, string | undefined>;
   /** Whether there is a Secrets Manager to ask. */
@@ -41,7 +46,12 @@ export function processLlmParts(): LlmParts {
   const environment = readEnv(z.record(z.string(), z.string().optional()));
   const secrets = onLambda() || Boolean(environment["AWS_ENDPOINT_URL_SECRETS_MANAGER"]);
   const edges = processEdges();
-  return { settings: readSettings(llmSettings), environment, secrets, edges };
+  const settings = {
+    ...readSettings(llmSettings),
+    identity: readSettings(identitySettings),
+    cors: readSettings(corsSettings),
+  };
+  return { settings, environment, secrets, edges };
 }
 
 /** The gateway once it is open; rejects while its configuration is refused, and is tried again with each call. */

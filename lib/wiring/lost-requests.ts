@@ -1,6 +1,6 @@
-import { dictionary } from "../input/dictionary.ts";
-import { findQueueUrls } from "../registry/queues.ts";
+import type { AgentOfTeam } from "../work/core/agent-of-team.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { queueUrls } from "./queue-urls.ts";
 import { isMissing } from "./refusals.ts";
 
 const ASK_MS = 2_000;
@@ -10,8 +10,8 @@ const ASK_MS = 2_000;
  * to them. None while the results queue holds anything, which may say that it was taken; nor one whose messages the bridge carries on, as
  * they may wait at the broker; nor one of whose queue SQS does not tell.
  */
-export async function nobodyHas(plane: ControlPlane, agents: readonly string[]): Promise<string[]> {
-  const { db, settings, edges, log } = plane;
+export async function nobodyHas(plane: ControlPlane, agents: readonly AgentOfTeam[]): Promise<AgentOfTeam[]> {
+  const { settings, edges, log } = plane;
   const { counts, isCarried } = edges.queues;
   const isEmpty = async (url: string) => {
     const { waiting, in_flight } = await counts(url, AbortSignal.timeout(ASK_MS));
@@ -25,10 +25,8 @@ export async function nobodyHas(plane: ControlPlane, agents: readonly string[]):
       return isMissing(error);
     }
   };
-  const urls = dictionary({ ...(await findQueueUrls(db, agents)), ...settings.queues.agents });
-  const asked = await Promise.all(
-    agents.map(async (agent) => ((await isWithNobody(agent, urls[agent])) ? [agent] : [])),
-  );
+  const urlOf = await queueUrls(plane, agents);
+  const asked = await Promise.all(agents.map(async (of) => ((await isWithNobody(of.agent, urlOf(of))) ? [of] : [])));
   const found = asked.flat();
   if (found.length === 0) return [];
   // Last: what an agent has finished with meanwhile is told there by now.

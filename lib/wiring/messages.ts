@@ -1,8 +1,10 @@
-import { findQueueUrls } from "../registry/queues.ts";
+import { DEFAULT_TEAM } from "../access/actor.ts";
+import { teamNameOf } from "../access/teams.ts";
 import { type Stamp, wakeUp } from "../work/core/messages.ts";
 import type { Delivery, Outgoing, Send } from "../work/core/outbox.ts";
 import type { Edges } from "./edges.ts";
 import { queueNameOf, specOf } from "./new-queue.ts";
+import { queueUrls } from "./queue-urls.ts";
 import { isMissing, noQueueOf, refusalOf, refusedBy } from "./refusals.ts";
 import type { PlaneSettings } from "./settings.ts";
 
@@ -39,10 +41,13 @@ export function messagesOver({ db, queues, log, now }: Edges, settings: PlaneSet
     if (error !== undefined) log.warn("wake-up not sent", { trace_id: work.traceId, task_id: work.taskId, error });
   };
   /** An SQS that keeps nothing over a restart, as in containers, has lost the queues that we made in it. */
-  const remade = async (url: string, agent = ""): Promise<boolean> => {
+  const remade = async (url: string, to: Outgoing | undefined): Promise<boolean> => {
     const { create, prefix } = settings.agentQueues;
-    const name = queueNameOf(prefix, agent);
-    if (!create || settings.queues.agents[agent] !== undefined || !url.endsWith(`/${name}`)) return false;
+    if (!create || to === undefined) return false;
+    const { toAgent: agent, teamId } = to;
+    const name = queueNameOf(prefix, agent, await teamNameOf(db, teamId));
+    const isNamed = teamId === DEFAULT_TEAM && settings.queues.agents[agent] !== undefined;
+    if (isNamed || !url.endsWith(`/${name}`)) return false;
     try {
       await queues.create(specOf(name));
       log.warn("agent queue made again", { agent, queue: name });
@@ -54,14 +59,15 @@ export function messagesOver({ db, queues, log, now }: Edges, settings: PlaneSet
   };
   return {
     send: async (messages) => {
-      const { agents } = settings.queues;
-      const others = messages.map(({ toAgent }) => toAgent).filter((agent) => agents[agent] === undefined);
-      const defined = others.length === 0 ? {} : await findQueueUrls(db, [...new Set(others)]);
-      const byQueue = Map.groupBy(messages, ({ toAgent }) => agents[toAgent] ?? defined[toAgent]);
+      const urls = await queueUrls(
+        { db, settings },
+        messages.map(({ teamId, toAgent }) => ({ teamId, agent: toAgent })),
+      );
+      const byQueue = Map.groupBy(messages, ({ teamId, toAgent }) => urls({ teamId, agent: toAgent }));
       const outcomes = await Promise.all(
         [...byQueue].map(async ([url, some]) => {
           const outcome = await sendTo(queues, url, some);
-          if (url === undefined || !isMissing(outcome.error) || !(await remade(url, some[0]?.toAgent))) return outcome;
+          if (url === undefined || !isMissing(outcome.error) || !(await remade(url, some[0]))) return outcome;
           return await sendTo(queues, url, some);
         }),
       );

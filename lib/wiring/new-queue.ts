@@ -16,9 +16,15 @@ export function specOf(queueName: string): QueueSpec {
   };
 }
 
-/** The name of the queue of an agent whose definition names none. */
-export function queueNameOf(prefix: string, agent: string): string {
-  return `${prefix}-agent-${agent}`;
+/** As the migration calls the team that is always there. */
+const DEFAULT_NAME = "default";
+
+/**
+ * The name of the queue of an agent whose definition names none; of another team than the default one it says the team, so
+ * that it is no other agent's: names of agents have no capitals, those of teams no underscore.
+ */
+export function queueNameOf(prefix: string, agent: string, team = DEFAULT_NAME): string {
+  return team === DEFAULT_NAME ? `${prefix}-agent-${agent}` : `${prefix}-agent-TEAM-${team}_${agent}`;
 }
 
 /**

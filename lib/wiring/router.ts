@@ -7,7 +7,7 @@ import type { Part } from "./control-plane.ts";
 
 /** The router of a control plane, introduced to work here: work knows only its port. */
 export const router: Part<Router> = ({ settings, agents, stamp }) => ({
-  route: openRouter({
+  ...openRouter({
     settings: settings.router,
     inFlight: settings.work.agentInFlight,
     queues: agents,

@@ -1,3 +1,5 @@
+import { keyRoutes } from "../access/keys/routes.ts";
+import { memberRoutes } from "../access/members/routes.ts";
 import { llmRoutes } from "../llm/routes.ts";
 import { agentRoutes } from "../registry/routes.ts";
 import { reportRoutes } from "../reports/routes.ts";
@@ -15,5 +17,7 @@ export const routes: readonly (Route & { function: FunctionName })[] = [
   ...agentRoutes,
   ...reportRoutes,
   ...llmRoutes,
+  ...keyRoutes,
+  ...memberRoutes,
   ...systemRoutes,
 ];

@@ -1,10 +1,12 @@
 import type { APIGatewayProxyStructuredResultV2, Context } from "aws-lambda";
 import type { Actor } from "../access/actor.ts";
 import type { Queues } from "../runtime/aws/queues.ts";
+import { withCors } from "../runtime/http/cors.ts";
 import { apiGateway, type HttpEvent } from "../runtime/http/lambda.ts";
 import type { Answer, Call, Route } from "../runtime/http/route.ts";
 import { type Served, serve } from "../runtime/http/serve.ts";
 import { acting } from "./acting.ts";
+import { callersOf } from "./callers.ts";
 import { type ControlPlane, controlPlane } from "./control-plane.ts";
 import { processEdges } from "./edges.ts";
 import { readPlaneSettings } from "./settings.ts";
@@ -28,12 +30,15 @@ export function httpFunction<const R extends readonly Route[]>(
   plane: ControlPlane,
   ...rows: Rows<R>
 ): (event: HttpEvent, context?: Context) => Promise<APIGatewayProxyStructuredResultV2> {
-  return apiGateway(serve(servedBy(plane, rows)));
+  return apiGateway(withCors(plane.settings.cors.origins, serve(servedBy(plane, rows))));
 }
 
 type Row = readonly [Route, Answers<Route>];
 
-/** The rows of a table, each with its control plane and the actor of each call. */
+/** The rows of a table, each with its control plane and the actor of each call, who may make it. */
 export function servedBy(plane: ControlPlane, rows: readonly Row[]): Served[] {
-  return rows.map(([route, answers]) => acting(route, async (actor, call) => await answers(plane, actor, call)));
+  const identify = callersOf(plane);
+  return rows.map(([route, answers]) =>
+    acting(identify, route, async (actor, call) => await answers(plane, actor, call)),
+  );
 }

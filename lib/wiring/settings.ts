@@ -1,16 +1,20 @@
+import { identitySettings } from "../access/identity/settings.ts";
 import { routerSettings, seriesSettings } from "../router/settings.ts";
 import { agentQueueSettings, queueSettings } from "../runtime/aws/queue-settings.ts";
+import { corsSettings } from "../runtime/http/cors.ts";
 import { logSettings } from "../runtime/log.ts";
 import { readSettings, type Settings, type Values } from "../runtime/settings.ts";
 import { workSettings } from "../work/settings.ts";
 
 /** Everything that the control plane is told by its environment, by room. */
 export const rooms = {
+  identity: identitySettings,
   queues: queueSettings,
   agentQueues: agentQueueSettings,
   work: workSettings,
   router: routerSettings,
   series: seriesSettings,
+  cors: corsSettings,
   log: logSettings,
 };
 export type PlaneSettings = { [Room in keyof typeof rooms]: Values<(typeof rooms)[Room]> };

@@ -30,10 +30,9 @@ export async function record(plane: ControlPlane, actor: Actor, received: Receiv
   const recorded = await recordBatch(db, actor, settings.work, plane.part(router), stamp, received);
   const { ended, stale, outgoing, refused, workWaits } = recorded;
   await deliver(db, outgoing, send);
-  const speakers = received.map(({ message }) => message.from_agent);
   // What was said is kept by now; the next message is as good a sign.
   await plane
-    .part(heard)(db, speakers)
+    .part(heard)(db, recorded.speakers)
     .catch((error: unknown) => log.warn("presence not kept", { error }));
   for (const { message, error } of refused) log.error("message not recorded", { ...about(message), error });
   for (const { message, why } of stale) log.warn("message changed nothing", { ...about(message), why });

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TaskWithSteps } from "../../lib/work/core/answers.ts";
-import { call } from "./api.ts";
+import { type Api, call } from "./api.ts";
 import type { Piece } from "./work.ts";
 
 /** What is not there at first is looked for again, for ten seconds. */
@@ -14,17 +14,17 @@ export type Examined = { whole: TaskWithSteps; found?: string; fault?: string };
  * Checks what came of a piece of work that has ended. The end of its steps and their output may come after its result: no queue promises
  * an order.
  */
-export async function examine(piece: Piece, task: TaskWithSteps, url: string, checks = CHECKS): Promise<Examined> {
+export async function examine(piece: Piece, task: TaskWithSteps, api: Api, checks = CHECKS): Promise<Examined> {
   for (let whole = task, tries = 1; ; tries++) {
     try {
       if (whole.status !== piece.expected) throw new Error(`it is ${whole.status}, not ${piece.expected}`);
       mustBeWhole(whole);
-      return { whole, found: await piece.check(whole, url) };
+      return { whole, found: await piece.check(whole, api) };
     } catch (error) {
       if (tries >= checks) return { whole, fault: (error as Error).message };
     }
     await sleep(PAUSE_MS);
-    whole = await call<TaskWithSteps>(url, `/work/${task.task_id}`);
+    whole = await call<TaskWithSteps>(api, `/work/${task.task_id}`);
   }
 }
 

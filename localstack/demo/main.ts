@@ -6,10 +6,11 @@ import { styleText } from "node:util";
 import { command, WrongUse } from "../../lib/terminal/command.ts";
 import { showDuration } from "../../lib/terminal/rows.ts";
 import type { Task, TaskWithSteps } from "../../lib/work/core/answers.ts";
+import { findKeyFor } from "../parts/keys.ts";
 import { freePort } from "../parts/ports.ts";
 import { type Broker, clearBroker, findBroker, readQueue } from "../parts/rabbitmq.ts";
 import { type Stack, startStack } from "../stack.ts";
-import { call } from "./api.ts";
+import { type Api, call } from "./api.ts";
 import { examine } from "./examine.ts";
 import { heading, reportTable, showStatus, timeline } from "./print.ts";
 import { demoWork, type Piece } from "./work.ts";
@@ -17,7 +18,8 @@ import { demoWork, type Piece } from "./work.ts";
 const usage = `Usage: npm run demo -- [--against URL] [--queue sqs|rabbitmq]
 
 Starts the local stack on free ports with data of its own, does four pieces of work with it, and leaves nothing running.
-  --against URL   use a stack that already runs, such as http://127.0.0.1:3000
+  --against URL   use a stack that already runs, such as http://127.0.0.1:3000, with the key of
+                  WAYBILL_API_KEY, else that of the data folder here
   --queue NAME    what the agents take their work from: sqs, or a RabbitMQ that runs (RABBITMQ_URL)`;
 
 const REPORTS = ["tasks-by-status", "agent-metrics"];
@@ -36,19 +38,19 @@ function tell(name: string, text: string): void {
 }
 
 /** Submits a piece of work, approves it where that is wanted, and tells what happens until it is final. */
-async function follow(url: string, { name, work, approval }: Piece): Promise<TaskWithSteps> {
-  const { task_id, status, to_agent } = await call<Task>(url, "/work", { ...work, created_by: "demo" });
+async function follow(api: Api, { name, work, approval }: Piece): Promise<TaskWithSteps> {
+  const { task_id, status, to_agent } = await call<Task>(api, "/work", work);
   tell(name, `submitted to agent ${to_agent}, ${showStatus(status)}  ${styleText("dim", work.request_text)}`);
   if (approval !== undefined) {
     await sleep(300);
-    const { status: after } = await call<Task>(url, `/work/${task_id}/approve`, approval);
-    tell(name, `${showStatus(after)} by ${approval.by}: "${approval.reason}"`);
+    const { status: after, approved_by } = await call<Task>(api, `/work/${task_id}/approve`, approval);
+    tell(name, `${showStatus(after)} by ${approved_by}: "${approval.reason}"`);
   }
   let last = "approved";
   const told = new Set<number>();
   for (;;) {
     stopping.signal.throwIfAborted();
-    const task = await call<TaskWithSteps>(url, `/work/${task_id}`);
+    const task = await call<TaskWithSteps>(api, `/work/${task_id}`);
     for (const { step_number, action } of task.steps.filter((step) => !told.has(step.step_number))) {
       told.add(step_number);
       tell(name, styleText("dim", `step ${step_number}: ${action}`));
@@ -61,15 +63,15 @@ async function follow(url: string, { name, work, approval }: Piece): Promise<Tas
   }
 }
 
-async function demonstrate(url: string): Promise<void> {
+async function demonstrate(api: Api): Promise<void> {
   console.log(heading("Four pieces of work, as they happen"));
   const pieces = demoWork();
-  const tasks = await Promise.all(pieces.map(async (piece) => ({ piece, task: await follow(url, piece) })));
+  const tasks = await Promise.all(pieces.map(async (piece) => ({ piece, task: await follow(api, piece) })));
 
   console.log(heading("What happened to each"));
   const faults: string[] = [];
   for (const { piece, task } of tasks) {
-    const { whole, found, fault } = await examine(piece, task, url);
+    const { whole, found, fault } = await examine(piece, task, api);
     console.log(`\n${timeline(piece.name, whole)}`);
     console.log(fault === undefined ? `  ${styleText("green", "✓")} ${found}` : `  ${styleText("red", "✗")} ${fault}`);
     if (fault !== undefined) faults.push(`${piece.name}: ${fault}`);
@@ -77,7 +79,7 @@ async function demonstrate(url: string): Promise<void> {
 
   for (const name of REPORTS) {
     console.log(heading(`Report ${name}`) + styleText("dim", `  GET /reports/${name}, times in UTC`));
-    const { rows } = await call<{ rows: Record<string, unknown>[] }>(url, `/reports/${name}`);
+    const { rows } = await call<{ rows: Record<string, unknown>[] }>(api, `/reports/${name}`);
     console.log(reportTable(rows));
     if (rows.length === 0) faults.push(`the report ${name} is empty`);
   }
@@ -100,7 +102,7 @@ async function onOwnStack(rabbitmq: boolean): Promise<number> {
     if (rabbitmq) broker = { ...(await findBroker(dataDir)), prefix: `demo${process.pid}.` };
     stack = await startStack({ port: await freePort(), dataDir, agents: true, broker, signal: stopping.signal });
     tell("stack", `serves ${styleText("bold", stack.url)}`);
-    await Promise.race([demonstrate(stack.url), stack.failed.then((error) => Promise.reject(error))]);
+    await Promise.race([demonstrate(stack), stack.failed.then((error) => Promise.reject(error))]);
     await stack.stop();
     if (broker !== undefined) await clearBroker(broker);
     const left = await stack.left();
@@ -127,7 +129,9 @@ async function onOwnStack(rabbitmq: boolean): Promise<number> {
 
 async function onRunningStack(url: string): Promise<number> {
   try {
-    await demonstrate(url.replace(/\/+$/, ""));
+    // Without one the API says what to do.
+    const { key } = findKeyFor(url) ?? { key: "none" };
+    await demonstrate({ url: url.replace(/\/+$/, ""), key });
     console.log(
       `\n${styleText("green", "✓")} Everything as it should be. ${styleText("dim", showDuration(performance.now() - started))}`,
     );

@@ -1,16 +1,16 @@
 import { createHash } from "node:crypto";
 import type { TaskWithSteps } from "../../lib/work/core/answers.ts";
-import { download } from "./api.ts";
+import { type Api, download } from "./api.ts";
 
 /** One piece of work of the demonstration, and what must have come of it. */
 export type Piece = {
   name: string;
   work: Record<string, unknown> & { request_text: string };
-  /** Where a person must agree first: who does, and why. */
-  approval?: { by: string; reason: string };
+  /** Where a person must agree first: why it does. */
+  approval?: { reason: string };
   expected: "completed" | "failed";
   /** Answers in a sentence what was found right; throws what was not. */
-  check: (task: TaskWithSteps, url: string) => Promise<string>;
+  check: (task: TaskWithSteps, api: Api) => Promise<string>;
 };
 
 const LAST_NUMBER = 400_000;
@@ -59,10 +59,10 @@ export function demoWork(): Piece[] {
         parameters: { targets: [{ http: "/health" }, { disk: "." }] },
         approval: "required",
       },
-      approval: { by: "Grace Hopper", reason: "the targets are ours" },
+      approval: { reason: "the targets are ours" },
       expected: "completed",
       check: async ({ approved_by, approval_reason, steps }) => {
-        must(approved_by === "Grace Hopper", `approved_by is ${approved_by}`);
+        must(approved_by !== null, "approved_by is not kept");
         must(approval_reason === "the targets are ours", `approval_reason is ${approval_reason}`);
         must(steps.length === 2, `there are ${steps.length} steps, not one for each target`);
         return `approved by ${approved_by}: "${approval_reason}"`;
@@ -76,8 +76,8 @@ export function demoWork(): Piece[] {
         parameters: { command: "seq", args: ["1", String(LAST_NUMBER)] },
       },
       expected: "completed",
-      check: async ({ task_id }, base) => {
-        const output = await download(base, `/work/${task_id}/output`);
+      check: async ({ task_id }, api) => {
+        const output = await download(api, `/work/${task_id}/output`);
         const wanted = Buffer.from(Array.from({ length: LAST_NUMBER }, (_, i) => `${i + 1}\n`).join(""));
         must(output.length === wanted.length, `the output has ${output.length} bytes, not ${wanted.length}`);
         must(output.equals(wanted), `the output differs: sha256 ${sha256(output)}, not ${sha256(wanted)}`);

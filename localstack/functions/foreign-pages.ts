@@ -5,11 +5,11 @@ type Told = { origin?: string | undefined; host?: string | undefined };
 /**
  * Whether a call comes from a page of somebody else's in the browser of this machine: loopback does not keep those out, and
  * agents run commands. Told by an Origin, or by a Host that a foreign name server made point here: a page always sends one. Single
- * names are containers, and two more are this machine as containers call it.
+ * names are containers, and two more are this machine as containers call it. `allowed`: the origins of CORS_ORIGINS.
  */
-export function isForeign({ origin, host }: Told): boolean {
+export function isForeign({ origin, host }: Told, allowed: readonly string[] = []): boolean {
   if (host !== undefined && !OWN_HOST.test(host.toLowerCase().replace(/:\d+$/, ""))) return true;
-  if (origin === undefined) return false;
+  if (origin === undefined || allowed.includes(origin)) return false;
   const from = URL.parse(origin)?.hostname;
   return from === undefined || !OWN_PAGE.test(from);
 }

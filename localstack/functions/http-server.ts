@@ -3,7 +3,9 @@ import { randomUUID } from "node:crypto";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { CallerError } from "../../lib/errors.ts";
+import { corsSettings } from "../../lib/runtime/http/cors.ts";
 import { PROBLEM, problemOf } from "../../lib/runtime/http/problem.ts";
+import { readSettings } from "../../lib/runtime/settings.ts";
 import { within } from "../../lib/time.ts";
 import { foreignProblem, isForeign } from "./foreign-pages.ts";
 import { answerUnreadable, hostFault } from "./unreadable.ts";
@@ -22,8 +24,9 @@ export type Listening = { url: string; stop: (drainMs?: number) => Promise<void>
  * answered as application/problem+json. Rejects where the port is taken (EADDRINUSE).
  */
 export async function listen(serve: Serve, port: number, host = "127.0.0.1"): Promise<Listening> {
+  const { origins = [] } = readSettings(corsSettings);
   const server = http.createServer({ requireHostHeader: false }, (request, response) => {
-    receive(serve, request, response).catch((error: unknown) => fail(response, error));
+    receive(serve, origins, request, response).catch((error: unknown) => fail(response, error));
   });
   answerUnreadable(server);
   // The bytes of the headers are bounded, not their number: Node would refuse the thousandth in the words for 16 KiB.
@@ -42,10 +45,15 @@ export async function listen(serve: Serve, port: number, host = "127.0.0.1"): Pr
   };
 }
 
-async function receive(serve: Serve, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function receive(
+  serve: Serve,
+  origins: readonly string[],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const fault = hostFault(request);
   if (fault !== undefined) throw fault;
-  if (isForeign(request.headers)) return refuse(response, 403, foreignProblem());
+  if (isForeign(request.headers, origins)) return refuse(response, 403, foreignProblem());
   const body = await bodyOf(request).catch(() => "caller gone" as const);
   if (body === "caller gone") return;
   if (body === undefined) throw new CallerError(413, "body_too_large", "The body is over 10 MB; 1 MiB is taken.");

@@ -5,11 +5,16 @@ import { stop as stopBundler } from "esbuild";
 import { log } from "../../lib/runtime/log.ts";
 import { readSettings } from "../../lib/runtime/settings.ts";
 import { within } from "../../lib/time.ts";
+import { LOCAL_AGENTS } from "../parts/agent-processes.ts";
 import { localSqs, type Services, startServices } from "../parts/backing-services.ts";
 import { type DataDir, takeDataDir } from "../parts/data-dir.ts";
+import { keyFile, keyHelp, near } from "../parts/keys.ts";
 import { localSettings } from "../parts/local-settings.ts";
 import { freePort, tryPort } from "../parts/ports.ts";
 import { queuesOf } from "../parts/queues.ts";
+import { authorizer } from "./authorizer.ts";
+import { giveKeys } from "./first-keys.ts";
+import { isGuarded } from "./guarded.ts";
 import { serveHttpApi } from "./http-api.ts";
 import { type HttpRoute, takeHttpRoutes } from "./http-routes.ts";
 import { type Invoke, lambdaApi, serves } from "./lambda-api.ts";
@@ -19,7 +24,10 @@ import { localiseEnvironment, queueEvents, type Service, takeSchedules } from ".
 import { type Poller, startPoller } from "./sqs-poller.ts";
 
 /** What the stack tells the process that started it. */
-export type Report = { ready: { url: string; environment: Record<string, string> } } | { failed: string };
+export type Report = { ready: Ready } | { failed: string };
+
+/** Where it is; `newKey`: whether the owner's key, which the data folder has, is new. */
+export type Ready = { url: string; environment: Record<string, string>; newKey: boolean };
 
 /** What we use of serverless-offline: to end it; `true` leaves the process alive. */
 export type OfflineServer = { end: (skipExit?: boolean) => Promise<void> };
@@ -34,6 +42,9 @@ type Taken = { routes: HttpRoute[]; schedules: string[] };
 
 /** The function that has a URL of its own. */
 const STREAM_FUNCTION = "llm-stream";
+
+/** The function that says who calls. */
+const AUTHORIZER = "authorize";
 
 /** Longest that stopping waits for calls in flight, such as a GET that still has 20 s to wait. */
 const DRAIN_MS = 2000;
@@ -139,12 +150,13 @@ export class LocalCloud {
     while (!(await serves(lambdaPort))) await sleep(50, undefined, { signal });
     const invoke = lambdaApi(lambdaPort);
     await invoke(this.#start.service.functions["migrate"]?.name ?? "", { command: "up" });
+    const newKey = await giveKeys(this.#start.dataDir, LOCAL_AGENTS);
     await this.#feed(invoke, region);
     const { sweepSeconds } = readSettings(localSettings);
     for (const name of schedules) void runEvery(sweepSeconds, invoke, name, signal);
     const { url, llmUrl } = await this.#serveHttp(functions, routes);
     Object.assign(environment, { LLM_STREAM_URL: llmUrl });
-    await this.#announce(environment, url, llmUrl);
+    await this.#announce({ url, environment, newKey }, llmUrl);
   }
 
   /** Feeds the queues to their functions. */
@@ -163,7 +175,9 @@ export class LocalCloud {
   async #serveHttp(functions: LocalFunctions, routes: HttpRoute[]): Promise<{ url: string; llmUrl: string }> {
     const { service } = this.#start;
     const host = this.#host ?? (service.custom?.["serverless-offline"]?.["host"] as string | undefined);
-    const api = await serveHttpApi(routes, functions, this.#httpPort, host).catch((cause: unknown) => {
+    const authorize = authorizer(functions, { functionKey: AUTHORIZER, help: keyHelp(this.#start.dataDir) });
+    const at = { port: this.#httpPort, host, guarded: isGuarded, authorize };
+    const api = await serveHttpApi(routes, functions, at).catch((cause: unknown) => {
       throw (cause as { code?: string }).code === "EADDRINUSE" ? new Error(this.#portTaken(), { cause }) : cause;
     });
     this.#stops.push(async () => await api.stop(DRAIN_MS));
@@ -176,13 +190,17 @@ export class LocalCloud {
     return { url: api.url, llmUrl: llm.url };
   }
 
-  async #announce(environment: Record<string, string>, url: string, llmUrl: string): Promise<void> {
+  async #announce(ready: Ready, llmUrl: string): Promise<void> {
+    const { url, environment } = ready;
     const pid = process.connected ? process.ppid : process.pid;
     // A database of the environment's too: who comes later must find the same.
     const { DATABASE_URL = "" } = process.env;
     (await this.checked).announce({ pid, url, environment: { ...environment, DATABASE_URL } });
-    process.send?.({ ready: { url, environment } } satisfies Report);
-    if (!process.send) console.log(`ready ${url}, LLM streams at ${llmUrl}/llm/v1`);
+    process.send?.({ ready } satisfies Report);
+    if (!process.send)
+      console.log(
+        `ready ${url}, LLM streams at ${llmUrl}/llm/v1, the owner's key is in ${near(keyFile(this.#start.dataDir))}`,
+      );
   }
 }
 

@@ -5,10 +5,11 @@ import { agentSettings } from "../../lib/agent-kit/transports/env.ts";
 import { readSettings } from "../../lib/runtime/settings.ts";
 import { bridgeSettings } from "../bridge/settings.ts";
 import { keepRunning, type Running } from "../processes/keep-running.ts";
+import { keyFile, readKey } from "./keys.ts";
 import type { Broker } from "./rabbitmq.ts";
 
 /** The example agents that run beside a local stack; each is agents/NAME.ts. */
-const LOCAL_AGENTS = ["code", "infra"];
+export const LOCAL_AGENTS: readonly string[] = ["code", "infra"];
 
 /** What holds for the agents and the bridge of a local stack where nothing is set: they answer and stop sooner. */
 const AGENT_DEFAULTS = { AGENT_GRACE_SECONDS: "2", AGENT_POLL_SECONDS: "1" };
@@ -57,6 +58,8 @@ function startAgent(name: string, start: Start): Running {
     WAYBILL_AGENT_DATA: join(start.dataDir, "agents"),
     ...env,
     AGENT_QUEUE_URL: queues[name] ?? "",
+    // Of its own, whatever key this process has.
+    WAYBILL_API_KEY: readKey(keyFile(start.dataDir, name)) ?? "",
     ...(start.broker === undefined ? { AGENT_TRANSPORT: "sqs" } : { AGENT_TRANSPORT: "amqp", ...named(start.broker) }),
   };
   const { graceSeconds, pollSeconds } = agentSettings;

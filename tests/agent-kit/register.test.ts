@@ -1,13 +1,23 @@
 import { createHash, createHmac } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import type { APIGatewayProxyEventV2 } from "aws-lambda";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { handler as authorize } from "../../functions/access/authorize.ts";
 import { handler as manage } from "../../functions/agents/manage-agent.ts";
 import { handler as presence } from "../../functions/agents/report-presence.ts";
+import { DEFAULT_TEAM, system } from "../../lib/access/actor.ts";
+import { toContext } from "../../lib/access/identity/context.ts";
+import { newKey, newPrefix } from "../../lib/access/keys/secret.ts";
+import { putKey } from "../../lib/access/operator/put-key.ts";
+import { uuidv7 } from "../../lib/runtime/ids.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { freePort } from "../../localstack/parts/ports.ts";
 import { ask, listen, spawnAgent, type TestAgent, testFolder, until } from "../support/agents/agent.ts";
 import { eventOf, seen } from "../support/http/http-event.ts";
+import { ownerNamed } from "../support/http/owner.ts";
 
 type Got = { method: string; path: string; headers: IncomingMessage["headers"]; body: string };
 
@@ -38,12 +48,23 @@ async function serve(port: number): Promise<void> {
       const [rawPath = "", rawQueryString = ""] = url.split("?");
       const pathParameters = { name: rawPath.split("/")[2] ?? "" };
       const handler = method === "PUT" ? manage : presence;
-      const answer = seen(await handler(eventOf({ method, rawPath, rawQueryString, pathParameters, body })));
+      const event = eventOf({ method, rawPath, rawQueryString, pathParameters, body });
+      const answer = seen(await handler(await withCaller(event, headers.authorization)));
       response.writeHead(answer.status, answer.headers).end(answer.text);
     })();
   });
   await new Promise<void>((done) => server?.listen(port, "127.0.0.1", done));
 }
+
+/** With who calls: by the authorizer, or, as API Gateway knows itself, who has signed; where nobody says so, an owner. */
+async function withCaller(event: APIGatewayProxyEventV2, authorization?: string): Promise<APIGatewayProxyEventV2> {
+  const signed = { iam: { userArn: "arn:aws:iam::000000000000:user/infra", accountId: "000000000000" } };
+  const known = authorization?.startsWith("Bearer ") ? await authorize({ headers: { authorization } }) : OWNER;
+  const authorizer = authorization?.startsWith("AWS4") === true ? signed : { lambda: known.context };
+  return { ...event, requestContext: { ...event.requestContext, authorizer } } as APIGatewayProxyEventV2;
+}
+
+const OWNER = { context: toContext({ caller: ownerNamed("ada"), until: null }) };
 
 /** A real agent that ships, in a process of its own. */
 async function start(env: Record<string, string>): Promise<void> {
@@ -99,8 +120,8 @@ test("an agent that somebody has deactivated does not bring itself back, and wor
   const port = await freePort();
   await serve(port);
   const path = { rawPath: "/agents/infra", pathParameters: { name: "infra" } };
-  await manage(eventOf({ method: "PUT", body: "name: infra\n", ...path }));
-  await manage(eventOf({ method: "DELETE", ...path }));
+  await manage(await withCaller(eventOf({ method: "PUT", body: "name: infra\n", ...path })));
+  await manage(await withCaller(eventOf({ method: "DELETE", ...path })));
   await start({ WAYBILL_API_URL: `http://127.0.0.1:${port}` });
 
   await until("it was refused", () => agent?.stderr().includes("agent registered: refused"));
@@ -118,6 +139,43 @@ test("without an API it says so, and works", async () => {
   await doesWork();
 
   expect(agent?.stderr().match(/agent not registered/g)).toHaveLength(1);
+});
+
+/** A key of this agent's. */
+async function keyOf(agentName: string): Promise<string> {
+  const made = { key: newKey(newPrefix()), keyId: uuidv7() };
+  await putKey(db, system("test"), made, { team: DEFAULT_TEAM, name: `key-of-${agentName}`, agent: agentName });
+  return made.key;
+}
+
+test("an agent registers by a key of its own, from the environment or from a file", async () => {
+  const port = await freePort();
+  await serve(port);
+  const key = await keyOf("infra");
+  const file = join(testFolder(), "key");
+  writeFileSync(file, `${key}\n`);
+
+  for (const given of [{ WAYBILL_API_KEY: key }, { WAYBILL_API_KEY_FILE: file }]) {
+    await db`truncate agent_presence`;
+    await start({ WAYBILL_API_URL: `http://127.0.0.1:${port}`, ...given });
+    await until("it is heard of", seenAt);
+    await agent?.crash();
+  }
+
+  expect(new Set(got.map(({ headers }) => headers.authorization))).toEqual(new Set([`Bearer ${key}`]));
+  expect([...(await rows())]).toEqual([{ name: "infra", active: true }]);
+});
+
+test("the key of another agent registers nothing, and the agent works", async () => {
+  const port = await freePort();
+  await serve(port);
+  await start({ WAYBILL_API_URL: `http://127.0.0.1:${port}`, WAYBILL_API_KEY: await keyOf("code") });
+
+  await until("it was refused", () => agent?.stderr().includes("agent registered: refused"));
+  await doesWork();
+
+  expect([...(await rows())]).toEqual([]);
+  expect(await seenAt()).toBeUndefined();
 });
 
 test("calls to a deployment are signed with the agent's own credentials", async () => {

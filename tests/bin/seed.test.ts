@@ -96,7 +96,7 @@ test("the samples answer like work that was really done, and lists have them in 
   const made = json.items.map((task: { created_at: string }) => task.created_at);
   expect(made).toHaveLength(10);
   expect(made).toEqual(made.toSorted().toReversed());
-  for (const { task_id } of json.items) Task.parse(toTask((await findTask(db, task_id)) as TaskRow));
+  for (const { task_id } of json.items) Task.parse(toTask((await findTask(db, ACTOR, task_id)) as TaskRow));
   const [times] = await db`
     select count(*) filter (where timestamp < created_at or timestamp > coalesce(completed_at, now()))::int as steps_outside,
       count(*) filter (where timestamp + make_interval(secs => duration_ms / 1000.0) > coalesce(completed_at, now()))::int as steps_past_the_end

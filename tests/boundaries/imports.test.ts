@@ -25,7 +25,7 @@ test("what the table allows goes one way, too", () => {
 test("the table names only what there is", () => {
   const named = Object.values(FOLDERS).flatMap(({ may = [], types = [] }) => [...may, ...types]);
   const ours = [...named, ...Object.keys(FOLDERS), ...PURE].filter((name) =>
-    /^(lib|localstack|bin|bench|chaos|trials|agents|functions|tests)\b/.test(name),
+    /^(lib|localstack|bin|cli|bench|chaos|trials|agents|functions|tests)\b/.test(name),
   );
   const files = (name: string) => globSync(/\.\w+$/.test(name) || name.endsWith("/**") ? name : `${name}/*.ts`);
   expect(ours.filter((name) => files(name).length === 0)).toEqual([]);
@@ -99,7 +99,7 @@ const REFUSED: [file: string, text: string, says: RegExp][] = [
   [
     "lib/input/json.ts",
     'import type { W } from "../work/core/schema.ts"',
-    /a circle: lib\/input -> lib\/work\/core -> lib\/input/,
+    /a circle: .*lib\/input -> lib\/work\/core -> lib\//,
   ],
   // Pure, also in what is only used.
   ["lib/work/core/lifecycle.ts", "Date.now()", /says Date\.now/],

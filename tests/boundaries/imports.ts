@@ -51,7 +51,8 @@ export const FOLDERS: Record<string, Row> = {
   "lib/backoff.ts": {},
   "lib/input": { may: ["zod", "yaml"] },
   "lib/protocol": { may: ["lib/input", "zod"] },
-  "lib/access": { may: ["lib/errors.ts"] },
+  // Who may what. Keys, people and tokens are the rooms beneath it.
+  "lib/access": { may: ["lib/errors.ts"], types: ["lib/runtime/postgres"] },
 
   // The edge.
   "lib/terminal": program([]),
@@ -59,10 +60,14 @@ export const FOLDERS: Record<string, Row> = {
   "lib/runtime/aws": edge(["lib/runtime"], ["@aws-sdk/*", "aws-lambda"]),
   "lib/runtime/postgres": edge(["lib/runtime", "lib/runtime/aws"], ["postgres", "node:fs", "node:net", "node:tls"]),
   "lib/runtime/health": edge(["lib/runtime", "lib/runtime/{aws,postgres}"], ["@aws-sdk/client-sqs"]),
-  "lib/runtime/http": edge(
-    ["lib/runtime", "lib/runtime/{health,postgres}"],
-    ["aws-lambda", "node:crypto", "node:events", "node:stream"],
-  ),
+  // Each route says what it asks of its caller.
+  "lib/runtime/http": {
+    ...edge(
+      ["lib/runtime", "lib/runtime/{health,postgres}"],
+      ["aws-lambda", "node:crypto", "node:events", "node:stream"],
+    ),
+    types: ["lib/access"],
+  },
   "lib/migrations": edge(["lib/runtime", "lib/runtime/postgres"], ["umzug", "node:*"]),
 
   // The kit, and the agents that are written with it, depend on the protocol and a queue, never on the control plane.
@@ -77,6 +82,13 @@ export const FOLDERS: Record<string, Row> = {
   agents: program(["lib/agent-kit", "agents/{code,infra}"]),
 
   // The rooms of the domain.
+  "lib/access/members": room([]),
+  "lib/access/keys": room(["lib/access/members"], ["node:crypto"]),
+  "lib/access/identity": room(["lib/access/keys"], ["jose", "lru-cache", "node:crypto"]),
+
+  // What whoever runs Waybill does on its database, for no team has asked for it.
+  "lib/access/operator": room(["lib/access/keys"]),
+
   "lib/registry/patterns": room([], ["picomatch", "re2js", "stemmer"]),
   "lib/registry": room(["lib/registry/patterns"], ["compare-versions", "node:crypto", "node:fs/promises", "node:path"]),
 
@@ -96,7 +108,7 @@ export const FOLDERS: Record<string, Row> = {
     ["lru-cache", "node:crypto"],
     ["lib/registry", "lib/work/core"],
   ),
-  "lib/router/decide": room(["lib/router", "lib/router/{score,snapshot}"], [], ["lib/work/core"]),
+  "lib/router/decide": room(["lib/router", "lib/router/{score,snapshot}"], ["lru-cache"], ["lib/work/core"]),
   "lib/router/learn": room(
     ["lib/router", "lib/router/{score,snapshot}", "lib/work/core/unknown-work.ts"],
     [],
@@ -116,17 +128,18 @@ export const FOLDERS: Record<string, Row> = {
 
   // Where the rooms meet: builds them, and alone opens the database. The calls: what answers each route.
   "lib/wiring": program(
-    ["lib/{access,migrations,protocol}", "lib/{runtime,registry,work,router,llm,reports}/**"],
-    ["aws-lambda"],
+    ["lib/{migrations,protocol}", "lib/{access,runtime,registry,work,router,llm,reports}/**"],
+    ["aws-lambda", "lru-cache"],
   ),
   "lib/wiring/calls": room([
     "lib/wiring",
-    "lib/{runtime,registry,work,router,llm,reports}/**",
+    "lib/{access,runtime,registry,work,router,llm,reports}/**",
     "lib/migrations",
     "migrations/names.json",
   ]),
 
   // Entry points. serverless.yml and deploy/http.yml name them, and nothing imports them but tests.
+  "functions/access": entry(["lib/access/{keys,members}/routes.ts"]),
   "functions/agents": entry(["lib/registry/routes.ts"]),
   "functions/llm": entry([]),
   "functions/reports": entry(["lib/reports/routes.ts"]),
@@ -156,8 +169,16 @@ export const FOLDERS: Record<string, Row> = {
     ["@aws-sdk/client-sqs", "amqplib", "fauxqs", "postgres", "yaml"],
   ),
   "localstack/functions": program(
-    ["localstack/{parts,processes}", "lib/runtime", "lib/runtime/http", "a computed name"],
-    ["@aws-sdk/client-sqs", "aws-lambda", "esbuild"],
+    [
+      "localstack/{parts,processes}",
+      "lib/access",
+      "lib/access/{keys,operator}",
+      "lib/runtime",
+      "lib/runtime/{http,postgres}",
+      "lib/wiring/routes.ts",
+      "a computed name",
+    ],
+    ["@aws-sdk/client-sqs", "aws-lambda", "esbuild", "lru-cache"],
   ),
   // What it starts reads settings of every room: a start looks at all of them.
   localstack: program([
@@ -185,7 +206,7 @@ export const FOLDERS: Record<string, Row> = {
   ),
 
   // Developers' commands, and the benchmarks: those may reach into the rooms that they measure.
-  "bin/seed": program(["lib/runtime/**", "lib/{work,router,llm}/**"], ["postgres"]),
+  "bin/seed": program(["lib/access", "lib/runtime/**", "lib/{work,router,llm}/**"], ["postgres"]),
   bin: program(
     [
       "bin/seed",
@@ -209,14 +230,20 @@ export const FOLDERS: Record<string, Row> = {
     ["@aws-sdk/*"],
   ),
   "bin/generate": program(
-    ["bin", "deploy", "agents/code", "localstack", "localstack/{parts,bridge}", "lib/**"],
+    ["bin", "cli", "deploy", "agents/code", "localstack", "localstack/{parts,bridge}", "lib/**"],
     ["yaml"],
+  ),
+  // The command of users: over the HTTP API, and, where that has no call, on the database.
+  cli: program(
+    ["bin", "localstack/parts", "lib/access", "lib/access/{keys,operator}", "lib/{runtime,terminal}"],
+    ["commander"],
   ),
   bench: program(["lib/**", "localstack", "localstack/{parts,processes}"], ["esbuild", "postgres", "yaml"]),
   "bench/bridge": program(
     ["bench", "lib/**", "localstack/bridge/**", "tests/support/queues"],
     ["amqplib", "@aws-sdk/client-sqs"],
   ),
+  "bench/access": program(["bench", "lib/**"]),
   "bench/edge": program(["bench", "lib/**"], ["esbuild", "hono", "zod"]),
   "bench/llm": program(["bench", "lib/**", "localstack/{parts,processes,functions}"], ["esbuild", "yaml"]),
   "bench/registry": program(["bench", "lib/**"], ["postgres"]),

@@ -32,7 +32,7 @@ type Node = { type: string; start: number; end: number } & Record<string, unknow
 
 /** Every TypeScript file of the product; the tests import what they like. */
 export function readSources(): Source[] {
-  return globSync("{functions,lib,localstack,bin,agents,bench,chaos,trials}/**/*.ts")
+  return globSync("{functions,lib,localstack,bin,cli,agents,bench,chaos,trials}/**/*.ts")
     .toSorted()
     .map((path) => readSource(path, readFileSync(path, "utf8")));
 }

@@ -94,6 +94,16 @@ export const TABLES: Record<string, Owned> = {
   llm_reservations: { owner: "lib/llm", holds: "what calls under way may still cost" },
   llm_switch: { owner: "lib/llm", holds: "whether calls to vendors are allowed" },
 
+  // Who may what.
+  teams: { owner: "lib/access", holds: "a row a team" },
+  users: { owner: "lib/access", holds: "a row a person" },
+  team_memberships: { owner: "lib/access", holds: "who is in which team, and as what" },
+  api_keys: {
+    owner: "lib/access",
+    holds: "a row a key: what it begins with, its hash, what it may",
+  },
+  api_key_use: { owner: "lib/access", holds: "what a key with limits has left" },
+
   // The schema itself.
   schema_migrations: { owner: "lib/migrations", holds: "a row a migration that was run" },
 };

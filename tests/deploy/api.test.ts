@@ -17,7 +17,7 @@ afterAll(() => {
 test("a body goes with every method, and is not read as the next request of its connection", async () => {
   await once(server.listen(0, "127.0.0.1"), "listening");
   vi.stubEnv("WAYBILL_API_URL", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  const stage = readStage("open", ["authorization=NONE"]);
+  const stage = readStage("open", ["authorization=KEYS"]);
   const target: Target = { stage, region: "eu-central-1", params: [] };
   const api = apiOf(target, {
     name: "waybill-open",

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { KNOWN } from "../support/http/owner.ts";
 import { codeFileOf, packageService, readBundle, readTemplate } from "./packaged.ts";
 
 // Where nothing but the bundle can be found: no node_modules above it.
@@ -62,7 +63,7 @@ function run(name: string, ...events: unknown[]): Ran["answers"] {
 /** A call as API Gateway hands it over (payload 2.0). */
 function call(method: string, path: string, more: object = {}) {
   const http = { method, path, protocol: "HTTP/1.1", sourceIp: "127.0.0.1", userAgent: "test" };
-  return { version: "2.0", rawPath: path, headers: {}, requestContext: { http }, ...more };
+  return { version: "2.0", rawPath: path, headers: {}, requestContext: { http, ...KNOWN }, ...more };
 }
 
 let taskId = "";
@@ -84,7 +85,7 @@ test("every function has a bundle of one file and its map; migrate has the migra
     "llm-stream": ["llm.config.yaml"],
   };
 
-  expect(names).toHaveLength(20);
+  expect(names).toHaveLength(23);
   for (const name of names) {
     const own = [codeFileOf(name), `${codeFileOf(name)}.map`];
     const files = [...own, ...(alone[name] ?? [])];
@@ -134,7 +135,7 @@ test("the functions that read answer what was kept", () => {
 });
 
 test("decide-work approves, and dispatch and sweep start what is ready", () => {
-  const body = JSON.stringify({ by: "ada" });
+  const body = "{}";
   const [approved] = run("decide-work", call("POST", `/work/${taskId}/approve`, { body, ...inPath() }));
   const [dispatched] = run("dispatch", { Records: [] });
   const [swept] = run("sweep", { source: "aws.events" });
@@ -176,6 +177,18 @@ test("get-report, get-health, get-openapi and not-found answer", () => {
   expect(JSON.parse(health.body)).toMatchObject({ database: { status: "ok" }, queues: { work: { status: "ok" } } });
   expect(JSON.parse(document.body).openapi).toMatch(/^3\.1/);
   expect([unknown.statusCode, wrong.statusCode]).toEqual([404, 405]);
+});
+
+test("keys are given, tell who calls, and let their owner see them", () => {
+  const [given, again] = run("give-key", { give: "first" }, { give: "first" });
+  const headers = { authorization: `Bearer ${given.key}` };
+  const [known] = run("authorize", { headers });
+  const requestContext = { http: { method: "GET", path: "/keys" }, authorizer: { lambda: known.context } };
+  const [listed] = run("manage-access", call("GET", "/keys", { headers, requestContext }));
+
+  expect(again).toBeNull();
+  expect(known).toMatchObject({ isAuthorized: true, context: { name: "owner", role: "owner" } });
+  expect(JSON.parse(listed.body).items).toMatchObject([{ name: "first-owner", prefix: given.key.slice(0, 15) }]);
 });
 
 test("migrate finds the migrations beside itself", () => {

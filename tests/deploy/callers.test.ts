@@ -1,8 +1,9 @@
 import { beforeAll, expect, test } from "vitest";
 import { AGENTS } from "../../deploy/agents.ts";
 import { resourceOf } from "../../deploy/queues.ts";
+import { ROLES } from "../../lib/access/actor.ts";
+import { type Access, may } from "../../lib/access/may.ts";
 import { takenBy } from "../../lib/runtime/http/not-found.ts";
-import { CALLERS, type Caller } from "../../lib/runtime/http/route.ts";
 import { routes } from "../../lib/wiring/routes.ts";
 import { packageService, readTemplate, type Template } from "./packaged.ts";
 
@@ -13,7 +14,8 @@ beforeAll(async () => {
 });
 
 type Statement = { Action: string | string[]; Resource: unknown; Condition?: object };
-const people = CALLERS.filter((caller): caller is Exclude<Caller, "agent"> => caller !== "agent");
+const NAMES = [...ROLES.map((role) => `${resourceOf(role)}Policy`), "LlmPolicy"];
+const isOfModels = (access: Access) => access !== "open" && access.scope === "llm:use";
 
 function statementsOf(policy: string): Statement[] {
   return template.Resources[policy]?.Properties["PolicyDocument"].Statement as Statement[];
@@ -39,17 +41,29 @@ const callsTo = (agent: string) =>
     return takenBy(route).map((method) => ({ call: `${method}${path}`, access: route.access }));
   });
 
-test.each(people)("the policy of a %s lets it make the calls that name it, and no other", (caller) => {
-  const allowed = callsTo("writer").filter(({ access }) => access !== "open" && access.includes(caller));
-  const granted = callsTo("writer").filter(({ call }) => lets(`${resourceOf(caller)}Policy`, call));
+test.each(ROLES)(
+  "the policy of the role %s lets it make the calls that it may, but of models, and no other",
+  (role) => {
+    const allowed = callsTo("writer").filter(
+      ({ access }) =>
+        access !== "open" && !isOfModels(access) && may({ role, scopes: null, agent: null }, access) === undefined,
+    );
+    const granted = callsTo("writer").filter(({ call }) => lets(`${resourceOf(role)}Policy`, call));
 
-  expect(granted).toEqual(allowed);
-  expect(granted.length).toBeGreaterThan(0);
+    expect(granted).toEqual(allowed);
+    expect(granted.length).toBeGreaterThan(0);
+  },
+);
+
+test("the policy of models lets its owner call them, and nothing else", () => {
+  const granted = callsTo("writer").filter(({ call }) => lets("LlmPolicy", call));
+
+  expect(granted).toEqual(callsTo("writer").filter(({ access }) => isOfModels(access)));
 });
 
 test.each(AGENTS)("the policy of the agent %s lets it speak for itself, call models, and nothing else", (agent) => {
   const policy = `${resourceOf(agent)}AgentPolicy`;
-  const allowed = callsTo(agent).filter(({ access }) => access !== "open" && access.includes("agent"));
+  const allowed = callsTo(agent).filter(({ access }) => access !== "open" && access.agents !== undefined);
 
   expect(callsTo(agent).filter(({ call }) => lets(policy, call))).toEqual(allowed);
   const ofOthers = callsTo("another").filter(({ call }) => call.includes("another") && lets(policy, call));
@@ -61,22 +75,20 @@ test.each(AGENTS)("the policy of the agent %s lets it speak for itself, call mod
   ]);
 });
 
-test("every call that is not open is in a policy, and a reader's are GET and HEAD", () => {
-  const policies = [...people.map((caller) => `${resourceOf(caller)}Policy`), "CodeAgentPolicy"];
+test("every call that is not open is in a policy, and a viewer's are GET and HEAD", () => {
   const forgotten = callsTo("code").filter(
-    ({ call, access }) => access !== "open" && !policies.some((policy) => lets(policy, call)),
+    ({ call, access }) => access !== "open" && !NAMES.some((policy) => lets(policy, call)),
   );
 
   expect(forgotten).toEqual([]);
-  const reader = callsTo("code").filter(({ call }) => lets("ReaderPolicy", call));
-  expect(reader.filter(({ call }) => !/^(GET|HEAD)\//.test(call))).toEqual([]);
+  const viewer = callsTo("code").filter(({ call }) => lets("ViewerPolicy", call));
+  expect(viewer.filter(({ call }) => !/^(GET|HEAD)\//.test(call))).toEqual([]);
 });
 
-test("nobody decides about work that they may submit", () => {
+test("a member decides about nothing", () => {
   const approve = `POST/work/${TASK}/approve`;
 
-  expect(people.filter((caller) => lets(`${resourceOf(caller)}Policy`, approve))).toEqual(["approver"]);
-  expect(lets("ApproverPolicy", "POST/work")).toBe(false);
+  expect(NAMES.filter((policy) => lets(policy, approve))).toEqual(["AdminPolicy", "OwnerPolicy"]);
 });
 
 test("who may call models may do so at the streaming URL, which wants two rights, the second by way of it alone", () => {
@@ -98,8 +110,8 @@ test("who may call models may do so at the streaming URL, which wants two rights
       },
     ]);
   }
-  for (const caller of people.filter((one) => one !== "llm")) {
-    expect(JSON.stringify(statementsOf(`${resourceOf(caller)}Policy`))).not.toContain("lambda:");
+  for (const policy of NAMES.filter((one) => one !== "LlmPolicy")) {
+    expect(JSON.stringify(statementsOf(policy))).not.toContain("lambda:");
   }
 });
 
@@ -107,7 +119,7 @@ test("the ARN of every policy, the URL of every queue and both addresses are tol
   const policies = Object.entries(template.Resources).filter(([, { Type }]) => Type === "AWS::IAM::ManagedPolicy");
   const queues = Object.entries(template.Resources).filter(([, { Type }]) => Type === "AWS::SQS::Queue");
 
-  expect(policies).toHaveLength(people.length + AGENTS.length);
+  expect(policies).toHaveLength(NAMES.length + AGENTS.length);
   for (const [name] of policies) expect(template.Outputs[`${name}Arn`]).toEqual({ Value: { Ref: name } });
   for (const [name] of queues) expect(template.Outputs[`${name}Url`]).toEqual({ Value: { Ref: name } });
   expect(template.Outputs["LlmStreamUrl"]).toEqual({
@@ -129,6 +141,6 @@ test("a policy is within the 6,144 characters that IAM takes, with the longest A
     (name) => name.endsWith("Policy") && !/Queue|Dead|Bucket/.test(name),
   );
 
-  expect(policies).toHaveLength(people.length + AGENTS.length);
+  expect(policies).toHaveLength(NAMES.length + AGENTS.length);
   for (const policy of policies) expect(resolved(policy).length).toBeLessThan(6_000);
 });

@@ -156,9 +156,9 @@ test("a version of an SSM parameter that is not there is told with the command t
   );
 });
 
-test("an API that asks nobody for a signature is told", () => {
-  expect(tellAuthorization(target())).toEqual([]);
-  expect(tellAuthorization(target(["authorization=NONE"]))).toEqual([expect.stringMatching(/^! authorization NONE: /)]);
+test("who may call is told", () => {
+  expect(tellAuthorization(target())).toEqual([expect.stringMatching(/^callers: who shows a key/)]);
+  expect(tellAuthorization(target(["authorization=AWS_IAM"]))).toEqual([expect.stringMatching(/^callers: who signs/)]);
 });
 
 test("a database that is not there is refused with where the connection string stands", async () => {

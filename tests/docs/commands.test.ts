@@ -75,6 +75,7 @@ function onStack(command: string): string {
     .replaceAll(/(http:\/\/)?(?:localhost|127\.0\.0\.1):3000/g, stack.url)
     .replaceAll("http://127.0.0.1:PORT", queues)
     .replaceAll(".waybill/", `${stack.dataDir}/`)
+    .replaceAll("npx waybill ", `WAYBILL_DATA=${stack.dataDir} npx waybill `)
     .replaceAll("@writer.yaml", `@${folder.path}/writer.yaml`)
     .replaceAll("./my-agents", `${folder.path}/my-agents`);
 }

@@ -7,7 +7,7 @@ import { afterAll, afterEach, expect, test, vi } from "vitest";
 import { clearBroker, findBroker as findStackBroker } from "../../localstack/parts/rabbitmq.ts";
 import { findPython } from "../support/agents/python.ts";
 import { findBroker } from "../support/queues/rabbitmq.ts";
-import { environmentOf, type Started, startStack, temporaryDir } from "../support/stack/stack.ts";
+import { environmentOf, ownerOf, type Started, startStack, temporaryDir } from "../support/stack/stack.ts";
 import { blocksOf } from "./pages.ts";
 import { said } from "./shell.ts";
 
@@ -43,6 +43,8 @@ async function oldStack(dataDir: string, args: string[] = [], env: Record<string
 function onStack(stack: Started, command: string): string {
   return command
     .replaceAll(/(http:\/\/)?(?:localhost|127\.0\.0\.1):3000/g, stack.url)
+    .replaceAll(".waybill/", `${stack.dataDir}/`)
+    .replaceAll("npx waybill ", `WAYBILL_DATA=${stack.dataDir} npx waybill `)
     .replaceAll("http://127.0.0.1:PORT", environmentOf(stack)["AWS_ENDPOINT_URL_SQS"] ?? "none");
 }
 
@@ -78,14 +80,18 @@ async function submit(
 const finished = async (stack: Started, taskId: string) =>
   await vi.waitUntil(
     async () => {
-      const task = (await (await fetch(`${stack.url}/work/${taskId}?wait=20`)).json()) as { status: string };
+      const task = (await (await fetch(`${stack.url}/work/${taskId}?wait=20`, { headers: ownerOf(stack) })).json()) as {
+        status: string;
+      };
       return ["completed", "failed"].includes(task.status) && task;
     },
     { timeout: 60_000, interval: 100 },
   );
 
 const presence = async (stack: Started) => {
-  const agent = (await (await fetch(`${stack.url}/agents/research`)).json()) as { presence: { present: boolean } };
+  const agent = (await (await fetch(`${stack.url}/agents/research`, { headers: ownerOf(stack) })).json()) as {
+    presence: { present: boolean };
+  };
   return agent.presence.present;
 };
 
@@ -123,9 +129,10 @@ test.skipIf(found === undefined || python === undefined)(
     const env = { RABBITMQ_URL: broker?.url ?? "" };
     const { prefix } = await findStackBroker(dir.path, env);
     const stack = await oldStack(dir.path, ["--queue", "rabbitmq"], env);
+    const key = onStack(stack, find(/keys create python/));
     const start = onStack(stack, find(/python3 agents\/python\/agent\.py/)).replace("PRINTED", prefix);
 
-    shell(start.replace("python3 ", `exec ${python} `), { ...env, WAYBILL_AGENT_DATA: folder });
+    shell(`${key}\n${start.replace("python3 ", `exec ${python} `)}`, { ...env, WAYBILL_AGENT_DATA: folder });
     await vi.waitUntil(async () => await presence(stack), { timeout: 60_000, interval: 200 });
     const work = await submit(stack, /research\.digest/);
 

@@ -3,7 +3,9 @@ type StandIn = { command: RegExp; instead: string; why: string };
 
 /** Commands that are run as they stand, once addresses are those of the test's stack. */
 const AS_IT_STANDS: readonly RegExp[] = [
-  /^(?:[A-Z]+=\$\()?curl -s (?:-X (?:PUT|DELETE) )?"?(?:localhost|http:\/\/127\.0\.0\.1):3000\//,
+  /^(?:[A-Z]+=\$\()?curl -s (?:-H "[^"]*(?:\$\([^)]*\))?" )?(?:-X (?:PUT|DELETE) )?"?(?:localhost|http:\/\/127\.0\.0\.1):3000\//,
+  /^AUTH="Authorization: Bearer /,
+  /^(?:[A-Z]+=\$\()?npx waybill /,
   /^export [A-Z_]+=/,
   /^export \$\(node -p /,
   /^npm run (?:seed|report|llm:check|llm:switch)(?: -- [^;&|]*)?$/,
@@ -29,7 +31,7 @@ export const STAND_INS: readonly StandIn[] = [
   { command: /^npm ci$/, instead: "test -d node_modules", why: PACKAGES },
   {
     command: /^npm ci && npm run demo$/,
-    instead: "npm run demo -- --against http://localhost:3000",
+    instead: "WAYBILL_API_KEY=$(cat .waybill/key) npm run demo -- --against http://localhost:3000",
     why: `${PACKAGES}; on a stack of its own: tests/e2e/demo.test.ts`,
   },
   { command: /^npm ci && npm test$/, instead: script("test"), why: "this test is a part of it" },
@@ -57,6 +59,11 @@ export const STAND_INS: readonly StandIn[] = [
   },
   { command: /^AWS_ENDPOINT_URL=\S+ npm run try:aws$/, instead: script("try:aws"), why: "no emulator of AWS" },
   { command: /^npm run try:compose$/, instead: script("try:compose"), why: "no Docker engine" },
+  {
+    command: /^export WAYBILL_API_KEY=\$\(docker compose /,
+    instead: test("deploy/compose.test.ts"),
+    why: "no Docker engine",
+  },
   { command: /^docker compose /, instead: test("deploy/compose.test.ts"), why: "no Docker engine" },
   { command: /^npm run demo -- --against /, instead: script("demo"), why: "the first block of README.md has run it" },
   {
@@ -100,6 +107,7 @@ export const STAND_INS: readonly StandIn[] = [
   { command: /^npm run bench$/, instead: script("bench"), why: LONG },
   { command: /^npm run bench:registry$/, instead: script("bench:registry"), why: LONG },
   { command: /^npm run bench:bridge -- /, instead: script("bench:bridge"), why: "it needs a broker" },
+  { command: /^npm run bench:access$/, instead: script("bench:access"), why: LONG },
   { command: /^npm run bench:llm$/, instead: script("bench:llm"), why: LONG },
   {
     command: /^npm run bench:router$/,

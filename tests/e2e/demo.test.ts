@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { freePort } from "../../localstack/parts/ports.ts";
-import { type Started, startStack, temporaryDir } from "../support/stack/stack.ts";
+import { ownerOf, type Started, startStack, temporaryDir } from "../support/stack/stack.ts";
 
 const dir = temporaryDir();
 let stack: Started;
@@ -19,7 +19,9 @@ afterAll(async () => {
 
 /** What `npm run demo -- ARGUMENTS` runs. */
 async function demo(...args: string[]) {
-  const child = spawn(process.execPath, ["localstack/demo/main.ts", ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const env = { ...process.env, WAYBILL_DATA: dir.path };
+  const stdio = ["ignore", "pipe", "pipe"] as const;
+  const child = spawn(process.execPath, ["localstack/demo/main.ts", ...args], { env, stdio: [...stdio] });
   const exited = new Promise<number | null>((done) => child.once("close", done));
   const [out, err, code] = await Promise.all([text(child.stdout), text(child.stderr), exited]);
   return { out, err, code };
@@ -33,8 +35,10 @@ test("the demonstration runs against a stack that already runs, and leaves it ru
   expect(out.match(/✓ /g)).toHaveLength(5);
   expect(out).toContain("✓ Everything as it should be.");
   expect(out).not.toContain("Starting Postgres");
-  const { items } = (await (await fetch(`${stack.url}/work`)).json()) as { items: { created_by: string }[] };
-  expect(items.map(({ created_by }) => created_by)).toEqual(["demo", "demo", "demo", "demo"]);
+  const { items } = (await (await fetch(`${stack.url}/work`, { headers: ownerOf(stack) })).json()) as {
+    items: { created_by: string }[];
+  };
+  expect(items.map(({ created_by }) => created_by)).toEqual(["owner", "owner", "owner", "owner"]);
 }, 130_000);
 
 test("where nothing answers it says what to start", async () => {

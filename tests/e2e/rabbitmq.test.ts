@@ -6,7 +6,7 @@ import { freePort } from "../../localstack/parts/ports.ts";
 import { clearBroker, findBroker as findStackBroker } from "../../localstack/parts/rabbitmq.ts";
 import { ROOT } from "../../localstack/stack.ts";
 import { type Broker, findBroker } from "../support/queues/rabbitmq.ts";
-import { isRunning, launch, type Started, startStack, temporaryDir } from "../support/stack/stack.ts";
+import { isRunning, launch, ownerOf, type Started, startStack, temporaryDir } from "../support/stack/stack.ts";
 
 const found = await findBroker();
 const dir = temporaryDir();
@@ -39,9 +39,13 @@ describe.skipIf(found === undefined)("npm start -- --queue rabbitmq", () => {
     const channel = await connection.createChannel();
     const work = { request_text: "Do it", work_type: "code.run", parameters: { command: "echo", args: ["hello"] } };
 
-    const submitted = await fetch(`${stack.url}/work`, { method: "POST", body: JSON.stringify(work) });
+    const submitted = await fetch(`${stack.url}/work`, {
+      method: "POST",
+      body: JSON.stringify(work),
+      headers: ownerOf(stack),
+    });
     const { task_id } = (await submitted.json()) as { task_id: string };
-    const task = await (await fetch(`${stack.url}/work/${task_id}?wait=25`)).json();
+    const task = await (await fetch(`${stack.url}/work/${task_id}?wait=25`, { headers: ownerOf(stack) })).json();
 
     expect(task).toMatchObject({ status: "completed", exit_code: 0, attempt: 1 });
     // Two of its one agent process; nobody else speaks to this queue.

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { environmentOf, type Started, startStack, temporaryDir } from "../support/stack/stack.ts";
+import { environmentOf, ownerOf, type Started, startStack, temporaryDir } from "../support/stack/stack.ts";
 
 const dir = temporaryDir();
 let stack: Started;
@@ -19,8 +19,9 @@ afterAll(async () => {
 });
 
 async function call(method: string, path: string, body?: string, type = "application/json") {
-  const sent = body === undefined ? {} : { body, headers: { "content-type": type } };
-  const response = await fetch(stack.url + path, { method, ...sent });
+  const sent = body === undefined ? {} : { body };
+  const headers = { ...ownerOf(stack), "content-type": type };
+  const response = await fetch(stack.url + path, { method, headers, ...sent });
   return { status: response.status, json: (await response.json()) as any };
 }
 
@@ -50,12 +51,14 @@ function startWriter(queue: string): void {
       AGENT_PRESENCE_EVERY_SECONDS: "1",
       WAYBILL_AGENT_DATA: join(dir.path, "agents"),
       WAYBILL_API_URL: stack.url,
+      WAYBILL_API_KEY: key,
     },
     stdio: "ignore",
   });
 }
 
 let queue = "";
+let key = "";
 
 test("the agents that ship are there from the start", async () => {
   const { json } = await call("GET", "/agents");
@@ -73,6 +76,8 @@ test("an agent that is put as YAML has a queue, and gets the work that it is mad
   const yaml = "# A stranger's agent\nname: writer\ntriggers:\n  - write a poem\nwork_types: [text.*]\n";
   const stored = await call("PUT", "/agents/writer", yaml, "application/yaml");
   queue = stored.json.queue.url;
+  const made = await call("POST", "/keys", JSON.stringify({ name: "writer", kind: "agent", agent: "writer" }));
+  key = made.json.key;
   startWriter(queue);
   const registered = await becomes("/agents/writer", ({ version }) => version === "1.1.0");
   await becomes("/agents/writer", ({ presence }) => presence.seen_at !== null);

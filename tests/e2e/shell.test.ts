@@ -7,7 +7,7 @@ import { envelope } from "../../lib/protocol/envelope.ts";
 import { ORCHESTRATOR, serialiseMessage } from "../../lib/protocol/messages.ts";
 import { sqsClient } from "../../lib/runtime/aws/sqs.ts";
 import { uuidv7 } from "../../lib/runtime/ids.ts";
-import { environmentOf, launch, type Started, startStack, temporaryDir } from "../support/stack/stack.ts";
+import { environmentOf, launch, ownerOf, type Started, startStack, temporaryDir } from "../support/stack/stack.ts";
 
 /** What a shell may hold, all of it wrong for a local stack. */
 const NONSENSE = {
@@ -56,7 +56,11 @@ afterAll(async () => {
 });
 
 const submit = async (work: object): Promise<string> => {
-  const answer = await fetch(`${stack.url}/work`, { method: "POST", body: JSON.stringify(work) });
+  const answer = await fetch(`${stack.url}/work`, {
+    method: "POST",
+    body: JSON.stringify(work),
+    headers: ownerOf(stack),
+  });
   const { task_id } = (await answer.json()) as { task_id: string };
   return task_id;
 };
@@ -68,7 +72,7 @@ test("nothing of the shell leaks into the stack: functions and agents work, and 
     parameters: { command: "echo", args: ["hello"] },
   });
 
-  const task = await (await fetch(`${stack.url}/work/${task_id}?wait=25`)).json();
+  const task = await (await fetch(`${stack.url}/work/${task_id}?wait=25`, { headers: ownerOf(stack) })).json();
 
   expect(task).toMatchObject({ status: "completed", to_agent: "code" });
   const told = /left out +(.*) of your shell/.exec(stack.output())?.[1]?.split(", ");

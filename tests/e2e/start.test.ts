@@ -1,9 +1,14 @@
+import { readFileSync, statSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
+import postgres from "postgres";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import {
+  environmentOf,
   isRunning,
   launch,
   launchOffline,
+  ownerOf,
   ready,
   type Started,
   startStack,
@@ -12,9 +17,12 @@ import {
 
 const dir = temporaryDir();
 let stack: Started;
+/** What the first start has printed. */
+let first = "";
 
 beforeAll(async () => {
   stack = await startStack({ dataDir: dir.path, args: ["--no-agents"] });
+  first = stack.output();
 }, 90_000);
 
 afterAll(async () => {
@@ -62,7 +70,7 @@ test.for([
 
 test("stopped by a signal it leaves no process, and the next start does what was waiting", async () => {
   const command = curlLine(stack);
-  const response = await fetch(command.url, { method: "POST", body: command.body, headers: command.headers });
+  const response = await fetch(command.url, { method: "POST", body: command.body, headers: ownerOf(stack) });
   const { task_id } = (await response.json()) as { task_id: string };
   const family = stack.family();
   expect(family.length).toBeGreaterThan(2);
@@ -73,9 +81,44 @@ test("stopped by a signal it leaves no process, and the next start does what was
   expect(Date.now() - began).toBeLessThan(10_000);
   expect(family.filter(isRunning)).toEqual([]);
   stack = await startStack({ dataDir: dir.path });
-  const task = await (await fetch(`${stack.url}/work/${task_id}?wait=20`)).json();
+  const task = await (await fetch(`${stack.url}/work/${task_id}?wait=20`, { headers: ownerOf(stack) })).json();
   expect(task).toMatchObject({ status: "completed" });
 }, 90_000);
+
+test("the owner's key is shown once, is kept for its owner alone, and is the same after a new database", async () => {
+  const file = join(dir.path, "key");
+  const key = readFileSync(file, "utf8").trim();
+  const agents = ["code", "infra"].map((name) => readFileSync(join(dir.path, "keys", name, "key"), "utf8").trim());
+
+  expect(first).toContain(`${key}  (the owner's; kept in ${file}, and not shown again)`);
+  expect(stack.output()).not.toContain(key);
+  expect(stack.output()).toContain(`${file} (the owner's)`);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(new Set([key, ...agents]).size).toBe(3);
+  const sql = postgres(environmentOf(stack)["DATABASE_URL"] ?? "", { max: 1 });
+  await sql`delete from api_keys`;
+  await sql.end();
+  const status = async () => (await fetch(`${stack.url}/keys`, { headers: ownerOf(stack) })).status;
+  await vi.waitFor(async () => expect(await status()).toBe(401), 10_000);
+
+  await stack.stop();
+  stack = await startStack({ dataDir: dir.path });
+
+  expect(ownerOf(stack).authorization).toBe(`Bearer ${key}`);
+  const answer = await fetch(`${stack.url}/keys`, { headers: ownerOf(stack) });
+  const { items } = (await answer.json()) as { items: { name: string; kind: string }[] };
+  expect(items.map(({ name }) => name)).toEqual(["local-owner", "local-agent-infra", "local-agent-code"]);
+}, 90_000);
+
+test("without a key a call is refused with the line that helps", async () => {
+  const answer = await fetch(`${stack.url}/work`);
+
+  expect([answer.status, answer.headers.get("www-authenticate")]).toEqual([401, "Bearer"]);
+  expect(await answer.json()).toMatchObject({
+    code: "credentials_missing",
+    detail: `This call takes a key. Send one: curl -H "Authorization: Bearer $(cat ${join(dir.path, "key")})" …`,
+  });
+});
 
 test("killed outright it takes its parts along", async () => {
   const family = stack.family();
@@ -98,12 +141,13 @@ test("serverless offline alone brings all that the functions need", async () => 
 }, 60_000);
 
 /** The curl line that the start prints, taken apart: it must be one that a shell would run. */
-function curlLine(started: Started): { url: string; body: string; headers: Record<string, string> } {
+function curlLine(started: Started): { url: string; body: string } {
   const line = started
     .output()
     .split("\n")
     .find((text) => text.startsWith("curl "));
-  const [, url = "", header = "", body = ""] = /^curl -s (\S+) -H '([^']+)' -d '([^']+)'$/.exec(line ?? "") ?? [];
-  const [name = "", value = ""] = header.split(": ");
-  return { url, body, headers: { [name]: value } };
+  const said = /^curl -s -H "Authorization: Bearer \$\(cat (\S+)\)" (\S+) -d '([^']+)'$/.exec(line ?? "");
+  const [, file = "", url = "", body = ""] = said ?? [];
+  expect(file).toBe(join(started.dataDir, "key"));
+  return { url, body };
 }

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import {
   environmentOf,
   isRunning,
+  ownerOf,
   processesWith,
   type Started,
   startStack,
@@ -36,8 +37,8 @@ afterAll(async () => {
 type Reply = { status: number; headers: Headers; json: any };
 
 async function call(path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Reply> {
-  const sent = body === undefined ? {} : { method: "POST", body: JSON.stringify(body), headers };
-  const response = await fetch(stack.url + path, sent);
+  const sent = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+  const response = await fetch(stack.url + path, { ...sent, headers: { ...ownerOf(stack), ...headers } });
   return { status: response.status, headers: response.headers, json: await response.json() };
 }
 
@@ -69,7 +70,7 @@ async function executing(taskId: string): Promise<void> {
 }
 
 async function outputOf(taskId: string): Promise<Buffer> {
-  const response = await fetch(`${stack.url}/work/${taskId}/output`);
+  const response = await fetch(`${stack.url}/work/${taskId}/output`, { headers: ownerOf(stack) });
   expect(response.status).toBe(200);
   return Buffer.from(await response.arrayBuffer());
 }
@@ -100,18 +101,18 @@ test("work that needs approval waits for a person", async () => {
   const pending = await call(`/work/${taskId}?wait=1`);
   expect(pending.json).toMatchObject({ status: "pending", attempt: 0 });
 
-  const approved = await call(`/work/${taskId}/approve`, { by: "Ada", reason: "harmless" });
+  const approved = await call(`/work/${taskId}/approve`, { reason: "harmless" });
 
-  expect(approved.json).toMatchObject({ status: "approved", approved_by: "Ada", approval_reason: "harmless" });
+  expect(approved.json).toMatchObject({ status: "approved", approved_by: "owner", approval_reason: "harmless" });
   expect(await finished(taskId)).toMatchObject({ status: "completed" });
-  expect((await call(`/work/${taskId}/approve`, { by: "Ada" })).status).toBe(409);
+  expect((await call(`/work/${taskId}/approve`, {})).status).toBe(409);
 });
 
 test("cancelling running work ends its command", async () => {
   const taskId = await submit(run("sleep", "86.753"));
   await vi.waitUntil(() => processesWith("sleep 86.753").length === 1, { timeout: 10_000, interval: 50 });
 
-  const { json } = await call(`/work/${taskId}/cancel`, { by: "Ada", reason: "changed my mind" });
+  const { json } = await call(`/work/${taskId}/cancel`, { reason: "changed my mind" });
 
   // At once where its agent has not been heard of yet, otherwise when the agent has confirmed it.
   expect(["cancelling", "cancelled"]).toContain(json.status);
@@ -228,7 +229,7 @@ test.for([
   ["HEAD", "/work/%ZZ", 400, null],
   ["POST", "/health", 405, "GET, HEAD"],
 ] as const)("%s %s has no route and is answered %d, Allow %s", async ([method, path, status, allow]) => {
-  const { status: got, headers } = await fetch(stack.url + path, { method });
+  const { status: got, headers } = await fetch(stack.url + path, { method, headers: ownerOf(stack) });
 
   expect([got, headers.get("allow")]).toEqual([status, allow]);
   expect(headers.get("content-type")).toContain("application/problem+json");
@@ -236,7 +237,7 @@ test.for([
 
 test.for(["/health", "/work", "/openapi.json"])("HEAD %s is what GET is, without its body", async (path) => {
   const [head, get] = await Promise.all(
-    ["HEAD", "GET"].map(async (method) => await fetch(stack.url + path, { method })),
+    ["HEAD", "GET"].map(async (method) => await fetch(stack.url + path, { method, headers: ownerOf(stack) })),
   );
 
   expect([head?.status, head?.headers.get("content-type")]).toEqual([get?.status, get?.headers.get("content-type")]);

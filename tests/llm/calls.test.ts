@@ -11,7 +11,6 @@ vi.hoisted(() => {
 
 const { gateway, vendor } = await startGateway();
 const { handler } = await import("../../functions/llm/llm-route.ts");
-const { handler: getOpenApi } = await import("../../functions/system/get-openapi.ts");
 const ada = "arn:aws:iam::123456789012:user/ada";
 
 afterAll(async () => {
@@ -40,15 +39,6 @@ test.each([
   lines.stop();
   const told = lines.lines().filter(({ event }) => /answered|refused/.test(event));
   expect(told.map(({ actor }) => actor)).toEqual([ada]);
-});
-
-test("so does that of the OpenAPI document", async () => {
-  const lines = logLines();
-
-  await signed(getOpenApi, "GET", "/openapi.json");
-
-  lines.stop();
-  expect(lines.lines()).toMatchObject([{ event: "request answered", actor: ada }]);
 });
 
 test.each([

@@ -3,6 +3,7 @@ import { LLMock } from "@copilotkit/aimock";
 import OpenAI from "openai";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { chatRequestToMessages } from "../../lib/llm/dialects/chat-to-messages.ts";
+import { KNOWN } from "../support/http/owner.ts";
 import { serveConfiguration } from "../support/llm/gateway.ts";
 
 // The official clients over vendors that aimock plays, each client against either kind of vendor.
@@ -179,7 +180,7 @@ test("behind the HTTP API a stream is answered whole, as an SSE body", async () 
     rawPath: "/llm/v1/chat/completions",
     headers: {},
     body: JSON.stringify({ model: "gpt", stream: true, messages: [{ role: "user", content: "hi" }] }),
-    requestContext: { http: { method: "POST" } },
+    requestContext: { http: { method: "POST" }, ...KNOWN },
   };
 
   const answer = await handler(event as never);

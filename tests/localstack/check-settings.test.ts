@@ -36,6 +36,7 @@ const WRONG: readonly (readonly [variable: string, value: string, words: string]
   ["MIGRATIONS_DIR", "/nowhere", 'must be a folder; it is "/nowhere"'],
   ["AGENTS_DIR", "package.json", "must be a folder"],
   ["LLM_CONFIG", "/nowhere.yaml", "must be a file that can be read"],
+  ["WAYBILL_API_KEY", "sk-pasted", "must be a key (wb_…) or a token of OIDC (a JWT); it is something else"],
   ["LOG_LEVEL", "loud", "must be one of"],
   ["WAYBILL_SWEEP_SECONDS", "x", "must be a number of seconds"],
   ["WAYBILL_API_URL", "ftp://x", "must be the URL"],

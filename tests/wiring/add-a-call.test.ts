@@ -13,6 +13,7 @@ const FOLDERS = [
   "agents",
   "bench",
   "bin",
+  "cli",
   "chaos",
   "deploy",
   "docs",
@@ -87,15 +88,13 @@ test("from the route the call is served, authorised and documented", () => {
   const { paths } = JSON.parse(read("docs/openapi.json"));
 
   expect(functions["get-work"].events).toContainEqual({ httpApi: "GET /work/{task_id}/status" });
-  expect(resources.extensions["HttpApiRouteGetWorkTaskidVarStatus"]).toEqual({
-    Properties: { AuthorizationType: "${derived:authorization}" },
-  });
+  expect(resources.extensions["HttpApiRouteGetWorkTaskidVarStatus"]).toEqual({ Properties: "${derived:guard}" });
   expect(paths["/work/{task_id}/status"].get).toMatchObject({ operationId: "getStatus" });
 });
 
 test("a route that does not say who may call it does not compile", { timeout: 120_000 }, async () => {
   const whole = read(ROUTES);
-  write(ROUTES, whole.replace(/(operation: "getStatus",\n.*\n) {2}access: READERS,\n/, "$1"));
+  write(ROUTES, whole.replace(/(operation: "getStatus",\n.*\n) {2}access: READER,\n/, "$1"));
   expect(read(ROUTES)).not.toBe(whole);
 
   const compiled = await compile().then(

@@ -5,6 +5,7 @@ import { connect } from "../../lib/runtime/postgres/db.ts";
 import { controlPlane } from "../../lib/wiring/control-plane.ts";
 import { noQueues, processEdges } from "../../lib/wiring/edges.ts";
 import { readPlaneSettings } from "../../lib/wiring/settings.ts";
+import { TEAM } from "../support/database/actor.ts";
 
 const QUEUES = { WORK_QUEUE_URL: "http://sqs/1/work", RESULTS_QUEUE_URL: "http://sqs/1/results", AGENT_QUEUES: "{}" };
 const db = connect();
@@ -29,7 +30,7 @@ async function keepAgent(name: string, queueUrl: string): Promise<void> {
   const read = readDefinition(`name: ${name}\nversion: 1.0.0\ncapabilities: [play]\nwork_types: [own.*]\n`);
   if (!read.ok) throw new Error(JSON.stringify(read.faults));
   await db`delete from agent_definitions where agent_name = ${name}`;
-  await storeDefinition(db, read, {
+  await storeDefinition(db, TEAM, read, {
     allowOlder: false,
     reactivate: false,
     definitionId: crypto.randomUUID(),
@@ -37,7 +38,7 @@ async function keepAgent(name: string, queueUrl: string): Promise<void> {
   });
 }
 
-const message = { id: "0198f0a0-0000-7000-8000-000000000001", body: "{}", toAgent: "lost", taskId: "t" };
+const message = { id: "0198f0a0-0000-7000-8000-000000000001", body: "{}", teamId: TEAM, toAgent: "lost", taskId: "t" };
 
 test("a queue that we had made, and that SQS has lost, is made again with what is sent to it", async () => {
   await keepAgent("lost", "http://sqs/1/waybill-agent-lost");

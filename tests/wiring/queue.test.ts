@@ -159,10 +159,10 @@ test("while the registry does not answer, letters of senders that it may know st
     throw Object.assign(new Error("away"), { code: "ECONNREFUSED" });
   }, plane.db);
   const cut = { ...plane, edges: { ...plane.edges, db: away as unknown as typeof plane.db } };
-  const [poets, infras] = ["poet", "infra"].map((from_agent) =>
-    JSON.stringify({ ...status({ from_agent }), type: "?" }),
-  );
-  const event = await deliver(poets ?? "", infras ?? "", "hello");
+  const poets = JSON.stringify({ ...status({ from_agent: "poet" }), type: "?" });
+  // It names no work, and so no team whose agent it might be.
+  const infras = JSON.stringify({ ...status({ from_agent: "infra" }), type: "?", payload: {} });
+  const event = await deliver(poets, infras, "hello");
   const idOf = (body?: string) => event.Records.find((one) => one.body === body)?.messageId;
 
   expect(await queue(cut, none)(event)).toEqual({ batchItemFailures: [{ itemIdentifier: idOf(poets) }] });

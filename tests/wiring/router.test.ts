@@ -4,6 +4,7 @@ import { controlPlane } from "../../lib/wiring/control-plane.ts";
 import { noQueues, processEdges } from "../../lib/wiring/edges.ts";
 import { router } from "../../lib/wiring/router.ts";
 import { readPlaneSettings } from "../../lib/wiring/settings.ts";
+import { TEAM } from "../support/database/actor.ts";
 import { defineAgents } from "../support/database/registry.ts";
 
 const db = connect();
@@ -18,7 +19,7 @@ test("the router goes by the clock of its control plane", async () => {
   const edges = { ...processEdges(noQueues, db), now: () => new Date(now) };
   const settings = readPlaneSettings({ ...process.env, ROUTER_CACHE_SECONDS: "60" });
   const { route } = controlPlane({ settings, edges }).part(router);
-  const age = async () => (await route(db, { request_text: "paint the fence" })).measured.cacheAgeSeconds;
+  const age = async () => (await route(db, TEAM, { request_text: "paint the fence" })).measured.cacheAgeSeconds;
 
   expect(await age()).toBeNull();
   now += 30_000;

@@ -242,10 +242,9 @@ const BROKEN: [step: string, sql: string, mend: string][] = [
 test.each(BROKEN)(
   "where its step %s throws, the later ones are done, and it fails at the end",
   async (step, sql, mend) => {
+    await worldOf(db).submit({ work_type: "nobody.paint" });
     await db.unsafe(sql);
     try {
-      await worldOf(db).submit({ work_type: "nobody.paint" });
-
       await expect(run()).rejects.toThrow(step);
 
       expect(lines).toContainEqual(expect.objectContaining({ event: "sweep step failed", level: "error", step }));

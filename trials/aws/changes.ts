@@ -12,12 +12,12 @@ const LOCK = "33602696198581356";
 export const changeTrials: Trial[] = [
   {
     name: "stage-file",
-    says: "what the stage's file says arrives, is told before, and is not forgotten when the file goes",
+    says: "what the stage's file says arrives, is told before, and is not forgotten when its lines go",
     run: async (world) => {
       world.write("leaseSeconds: 90\nalarmEmail: ops@example.com\n");
       await world.expect([], 0, ["leaseSeconds: the default → 90", "AWS::SNS::Subscription"]);
       must((await world.environment())["LEASE_SECONDS"] === "90", "LEASE_SECONDS is not 90.");
-      world.write(undefined);
+      world.write("");
       await world.expect([], 1, [
         'leaseSeconds: "90"',
         'alarmEmail: "ops@example.com"',

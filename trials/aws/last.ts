@@ -8,11 +8,12 @@ import type { Trial } from "./trial.ts";
 export const lastTrials: Trial[] = [
   {
     name: "second-stage",
-    says: "a second stage stands beside the first, with queues of its own, and goes without it",
+    says: "a second stage, which takes keys, stands beside the first, with queues of its own, and goes without it",
     run: async (world) => {
       const { stage, second } = world;
       const input = [world.databaseUrl("trial2"), "sesame", "", "", ""].join("\n");
-      await world.expect(["--create-secrets"], 0, ["waybill-trial2 is up"], { stage: second, input });
+      const up = ["The key of the first owner, which is shown this once: wb_", "/output", "waybill-trial2 is up"];
+      await world.expect(["--create-secrets"], 0, up, { stage: second, input });
       const [one, two] = [await world.stack(stage), await world.stack(second)];
       must(one.outputs["WorkQueueUrl"] !== two.outputs["WorkQueueUrl"], "They share a queue.");
       await world.expect(["--yes", "--param", "prefix=moved"], 0, ["waybill-trial2 is up"], { stage: second });

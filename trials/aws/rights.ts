@@ -25,30 +25,30 @@ export const rightsTrials: Trial[] = [
       }),
   },
   // An empty body is refused by the function (400), not at the door (403).
-  policyTrial("reader", "a reader reads, and submits and decides nothing", {
+  policyTrial("viewer", "a viewer reads, and submits and decides nothing", {
     "GET /work": 200,
     "POST /work": 403,
     [`POST /work/${NOBODYS}/approve`]: 403,
     "PUT /agents/x": 403,
   }),
-  policyTrial("submitter", "a submitter submits and reads, and approves nothing", {
+  policyTrial("member", "a member submits and reads, and approves nothing", {
     "GET /work": 200,
     "POST /work": 400,
     [`POST /work/${NOBODYS}/approve`]: 403,
+    "GET /keys": 403,
   }),
-  policyTrial("approver", "an approver decides, and submits nothing and manages no agents", {
-    [`POST /work/${NOBODYS}/approve`]: 400,
-    "POST /work": 403,
-    "PUT /agents/x": 403,
-  }),
-  policyTrial("operator", "an operator deletes work and manages agents, and submits and approves nothing", {
-    "GET /work": 200,
+  policyTrial("admin", "an admin decides, and looks after agents and keys, and says not who is a member", {
+    [`POST /work/${NOBODYS}/approve`]: 404,
     [`DELETE /work/${NOBODYS}`]: 404,
     "PUT /agents/x": 400,
     "DELETE /agents/nobody": 404,
-    "POST /work": 403,
-    [`POST /work/${NOBODYS}/approve`]: 403,
-    "POST /agents/code/presence": 403,
+    "GET /keys": 200,
+    "PUT /members/ada": 403,
+    "GET /llm/v1/models": 403,
+  }),
+  policyTrial("owner", "an owner says who is a member, and calls no models by that", {
+    "GET /members": 200,
+    "PUT /members/ada": 400,
     "GET /llm/v1/models": 403,
   }),
   policyTrial("llm", "who has the gateway's policy calls LLMs, and sees no work", {
@@ -101,7 +101,7 @@ async function as(keys: Somebody["keys"], world: World) {
     accessKeyId: keys["AWS_ACCESS_KEY_ID"] ?? "",
     secretAccessKey: keys["AWS_SECRET_ACCESS_KEY"] ?? "",
   };
-  return apiOf(world.target(), stack, credentials);
+  return apiOf(world.target(), stack, { as: credentials });
 }
 
 async function workThrough(world: World, keys: Somebody["keys"]): Promise<string> {

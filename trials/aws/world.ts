@@ -57,6 +57,7 @@ export class World {
       await world.sql("postgres", async (sql) => {
         for (const name of DATABASES) await sql.unsafe(`create database ${name}`);
       });
+      world.write("");
       return world;
     } catch (error) {
       await world.#end();
@@ -125,10 +126,9 @@ export class World {
     return ran.said;
   }
 
-  /** What a stage is, from its file; without text its file goes. */
-  write(text: string | undefined, stage = this.stage): void {
-    if (text === undefined) rmSync(this.fileOf(stage), { force: true });
-    else writeFileSync(this.fileOf(stage), text);
+  /** What the first stage is, from its file, where callers sign: its policies are tried. The second takes keys, as the default is. */
+  write(text: string): void {
+    writeFileSync(this.fileOf(this.stage), `authorization: AWS_IAM\n${text}`);
   }
 
   fileOf(stage: string): string {
@@ -181,11 +181,11 @@ export class World {
     for (const stage of [this.second, this.stage]) {
       const stack = await findStack(this.target(stage)).catch(() => undefined);
       if (stack?.protected) {
-        this.write(undefined, stage);
+        rmSync(this.fileOf(stage), { force: true });
         await this.deploy([], { stage });
       }
       if (stack !== undefined) await this.deploy(["remove", "--yes"], { stage });
-      this.write(undefined, stage);
+      rmSync(this.fileOf(stage), { force: true });
       const Names = ["database-url", "database-secret-arn"].map((name) => `/waybill/${stage}/${name}`);
       await this.#ssm.send(new DeleteParametersCommand({ Names }));
       for (const secret of ["database", "llm/anthropic-api-key", "llm/openai-api-key"]) {

@@ -28,7 +28,8 @@ const demo: Trial = {
   variant: "sqs",
   run: async (stack) => {
     const args = ["localstack/demo/main.ts", "--against", stack.url];
-    const { code, out } = await run(process.execPath, args, { cwd: ROOT });
+    const env = { ...process.env, WAYBILL_API_KEY: stack.api.key };
+    const { code, out } = await run(process.execPath, args, { cwd: ROOT, env });
     must(code === 0, out.trimEnd().split("\n").slice(-8).join("\n"));
     return "its four pieces are as they should be";
   },
@@ -44,10 +45,10 @@ const settings: Trial = {
     stack.set(CHANGED);
     try {
       await stack.up();
-      const refused = await runCommand(stack.url, "node", ["-e", "0"]);
+      const refused = await runCommand(stack.api, "node", ["-e", "0"]);
       must(/not on the list/.test(refused.error_message ?? ""), `node ran: ${refused.status}`);
       const work = { request_text: "Look", work_type: "code.inspect", parameters: {} };
-      const { status } = await submit(stack.url, crypto.randomUUID(), work);
+      const { status } = await submit(stack.api, crypto.randomUUID(), work);
       must(status === "pending", `code.inspect is ${status}, and does not wait for a person`);
       const lease = (await stack.exec("functions", "printenv", "LEASE_SECONDS")).trim();
       must(lease === "77", `the functions have LEASE_SECONDS=${lease}`);
@@ -55,7 +56,7 @@ const settings: Trial = {
       stack.set(Object.fromEntries(Object.keys(CHANGED).map((name) => [name, undefined])));
     }
     await stack.up();
-    const { status, error_message } = await runCommand(stack.url, "node", ["-e", "0"]);
+    const { status, error_message } = await runCommand(stack.api, "node", ["-e", "0"]);
     must(status === "completed", `with the defaults again node is ${status}: ${error_message}`);
     return "three settings there, and gone again";
   },
@@ -66,12 +67,12 @@ const kept: Trial = {
   says: "`down` and `up` keep the work, and new work is done",
   variant: "sqs",
   run: async (stack) => {
-    const before = await runCommand(stack.url, "echo", ["before"]);
+    const before = await runCommand(stack.api, "echo", ["before"]);
     await stack.compose("down");
     await stack.up();
-    const { body } = await call<{ status: string }>(`${stack.url}/work/${before.task_id}`);
+    const { body } = await call<{ status: string }>(stack.api, `/work/${before.task_id}`);
     must(body.status === "completed", `the work of before is ${body.status}`);
-    const after = await runCommand(stack.url, "echo", ["after"]);
+    const after = await runCommand(stack.api, "echo", ["after"]);
     must(after.status === "completed", `new work is ${after.status}: ${after.error_message}`);
     return "the work of before is there, and new work completed";
   },
@@ -90,7 +91,7 @@ const password: Trial = {
       must(/alter role/i.test(said), `migrate does not say what to do: ${said.trimEnd().split("\n").at(-1)}`);
       await alterPassword(stack, "another");
       await stack.up();
-      const { status } = await runCommand(stack.url, "echo", ["hello"]);
+      const { status } = await runCommand(stack.api, "echo", ["hello"]);
       must(status === "completed", `work with the new password is ${status}`);
     } finally {
       await alterPassword(stack, "waybill");
@@ -116,15 +117,15 @@ const ownQueue: Trial = {
   run: async (stack) => {
     const definition = `name: ${OWN}\nversion: 1.0.0\ndescription: Plays a part.\ncapabilities: [play]\nwork_types: [own.*]\n`;
     const headers = { "content-type": "application/yaml" };
-    const { status } = await call(`${stack.url}/agents/${OWN}`, { method: "PUT", body: definition, headers });
+    const { status } = await call(stack.api, `/agents/${OWN}`, { method: "PUT", body: definition, headers });
     must(status < 300, `PUT /agents/${OWN} answered ${status}`);
-    await call(`${stack.url}/agents/${OWN}/presence`, {
+    await call(stack.api, `/agents/${OWN}/presence`, {
       method: "POST",
       body: "{}",
       headers: { "content-type": "application/json" },
     });
     await stack.kill("localstack");
-    const { task_id } = await submit(stack.url, crypto.randomUUID(), {
+    const { task_id } = await submit(stack.api, crypto.randomUUID(), {
       request_text: "Play",
       work_type: "own.play",
       to_agent: OWN,
@@ -163,7 +164,7 @@ const git: Trial = {
   variant: "sqs",
   run: async (stack) => {
     const ran = await Promise.all(
-      ["git", "npm"].map(async (command) => await runCommand(stack.url, command, ["--version"])),
+      ["git", "npm"].map(async (command) => await runCommand(stack.api, command, ["--version"])),
     );
     for (const { status, error_message } of ran) must(status === "completed", `${error_message}`);
     return "both ran";
@@ -175,7 +176,7 @@ const overAmqp: Trial = {
   says: "an agent does work over RabbitMQ",
   variant: "rabbitmq",
   run: async (stack) => {
-    const { status, error_message } = await runCommand(stack.url, "echo", ["hello"]);
+    const { status, error_message } = await runCommand(stack.api, "echo", ["hello"]);
     must(status === "completed", `it is ${status}: ${error_message}`);
     return "completed";
   },

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
-import { ended, submit } from "./client.ts";
+import { type Api, ended, submit } from "./client.ts";
 import type { Stack } from "./stack.ts";
 
 /** How much is submitted, and how fast. */
@@ -36,9 +36,9 @@ export async function load(stack: Stack, { pieces, aSecond }: Amount): Promise<O
   const outcomes = await Promise.all(
     names.map(async (name, i) => {
       await sleep((i * 1000) / aSecond);
-      const { task_id } = await submit(stack.url, name, piece(name, file));
+      const { task_id } = await submit(stack.api, name, piece(name, file));
       const until = performance.now() + LIMIT_MS;
-      return await looking(async () => await endOf(stack.url, name, task_id, until - performance.now()));
+      return await looking(async () => await endOf(stack.api, name, task_id, until - performance.now()));
     }),
   );
   const seconds = Math.round((performance.now() - began) / 1000);
@@ -64,9 +64,9 @@ function piece(name: string, file: string): object {
 }
 
 /** Undefined where it completed. */
-async function endOf(url: string, name: string, taskId: string, limitMs: number): Promise<string | undefined> {
+async function endOf(api: Api, name: string, taskId: string, limitMs: number): Promise<string | undefined> {
   try {
-    const { status, error_message } = await ended(url, taskId, limitMs);
+    const { status, error_message } = await ended(api, taskId, limitMs);
     return status === "completed" ? undefined : `${name} ${status}: ${error_message}`;
   } catch (error) {
     return (error as Error).message;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Failed } from "../../lib/terminal/command.ts";
 import { freePort } from "../../localstack/parts/ports.ts";
 import { ROOT } from "../../localstack/stack.ts";
+import type { Api } from "./client.ts";
 import { endRunning, type Ran, run } from "./engine.ts";
 
 /** What the agents take their work from. */
@@ -44,6 +45,7 @@ export class Stack {
   readonly project = "waybill-trial";
   readonly #folder = mkdtempSync(join(tmpdir(), "waybill-compose-"));
   readonly #settings: Map<string, string>;
+  #key = "";
   #variant: Variant = "sqs";
   #closed = false;
 
@@ -67,6 +69,11 @@ export class Stack {
 
   get url(): string {
     return `http://127.0.0.1:${this.#settings.get("HTTP_PORT")}`;
+  }
+
+  /** The HTTP API, with the owner's key of the last `up`. */
+  get api(): Api {
+    return { url: this.url, key: this.#key };
   }
 
   get sqsUrl(): string {
@@ -111,6 +118,7 @@ export class Stack {
   async up(variant: Variant = this.#variant): Promise<void> {
     this.#variant = variant;
     await this.compose("up", "--wait", "--wait-timeout", "600");
+    this.#key = (await this.exec("functions", "cat", ".waybill/key")).trim();
   }
 
   /** The services that have a container. */

@@ -5,7 +5,9 @@ import { sqs } from "../../runtime/aws/sqs.ts";
 /** Waybill's HTTP API as an agent reaches it. */
 export type Api = {
   url: string;
-  /** Whether calls are signed with the credentials of this process, as the API of a deployment asks for (AWS_IAM). */
+  /** The agent's key. Without one calls say nothing of who makes them, unless they are signed. */
+  key?: string | undefined;
+  /** Whether calls are signed with the credentials of this process, as an API asks for whose `authorization` is AWS_IAM. */
   sign: boolean;
   /** How often the agent says that it is there, in seconds. */
   everySeconds: number;
@@ -23,7 +25,7 @@ export type Answer = { status: number; detail?: string; date?: Date };
 export async function callApi(api: Api, { method, path, type, body }: Call): Promise<Answer> {
   const url = new URL(api.url.replace(/\/+$/, "") + path);
   const plain = { "content-type": type, host: url.host };
-  const { host: _, ...headers } = api.sign ? await signed(sqs.config, url, method, plain, body) : plain;
+  const { host: _, ...headers } = api.sign ? await signed(sqs.config, url, method, plain, body) : withKey(plain, api);
   const answer = await fetch(url, { method, headers, body, signal: AbortSignal.timeout(PATIENCE_MS) });
   const text = await answer.text();
   const date = new Date(answer.headers.get("date") ?? "");
@@ -32,6 +34,10 @@ export async function callApi(api: Api, { method, path, type, body }: Call): Pro
     ...(answer.ok ? {} : { detail: detailOf(text) }),
     ...(Number.isNaN(date.getTime()) ? {} : { date }),
   };
+}
+
+function withKey(headers: Record<string, string>, { key }: Api): Record<string, string> {
+  return key === undefined ? headers : { ...headers, authorization: `Bearer ${key}` };
 }
 
 /** As whom, and for which region, a client of the SDK calls. */

@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import * as z from "zod";
+import { ConfigError } from "../../errors.ts";
 import { must } from "../../input/faults.ts";
 import { whole } from "../../input/whole.ts";
 import { readSettings, setting, type Values } from "../../runtime/settings.ts";
@@ -27,6 +29,8 @@ type Common = Pick<
   | "pollSeconds"
   | "graceSeconds"
   | "apiUrl"
+  | "apiKey"
+  | "apiKeyFile"
   | "apiSign"
   | "presenceSeconds"
 >;
@@ -42,6 +46,8 @@ const CONCURRENCY = 4;
 
 /** What names on the broker may begin with. */
 export const brokerPrefix = z.string().regex(/^[\w.:-]{0,100}$/, must("be at most 100 letters, digits and _ . : -"));
+
+const KEY_OR_TOKEN = /^(?:wb_[0-9A-Za-z]{12}_[0-9A-Za-z]{43}|[\w-]+\.[\w-]+\.[\w-]+)$/;
 
 /** The variables that an agent reads. */
 export const agentSettings = {
@@ -127,9 +133,23 @@ export const agentSettings = {
     optional: true,
     example: "http://127.0.0.1:3000",
   }),
+  apiKey: setting({
+    env: "WAYBILL_API_KEY",
+    says: "The key for WAYBILL_API_URL, by which an agent is told from others and the command waybill calls; npm start gives each of its agents one of its own.",
+    takes: z.string().regex(KEY_OR_TOKEN, must("be a key (wb_…) or a token of OIDC (a JWT)")),
+    optional: true,
+    example: "wb_…",
+  }),
+  apiKeyFile: setting({
+    env: "WAYBILL_API_KEY_FILE",
+    says: "The file that holds the key for WAYBILL_API_URL, where WAYBILL_API_KEY is not set, such as a secret of Docker's.",
+    takes: z.string(),
+    optional: true,
+    example: "/run/secrets/waybill",
+  }),
   apiSign: setting({
     env: "WAYBILL_API_SIGN",
-    says: "Whether calls of WAYBILL_API_URL are signed with AWS credentials (AWS_IAM); by default on hosts of amazonaws.com.",
+    says: "Whether calls of WAYBILL_API_URL are signed with AWS credentials, for stages whose authorization is AWS_IAM; by default on hosts of amazonaws.com where there is no key.",
     takes: z.enum(["true", "false"]),
     optional: true,
   }),
@@ -165,13 +185,25 @@ function settingsOf(queue: AgentSettings["queue"], env: Common, concurrency: num
     visibilitySeconds: env.visibilitySeconds,
     pollSeconds: env.pollSeconds,
     graceSeconds: env.graceSeconds,
-    api: apiOf(env.apiUrl, env.apiSign, env.presenceSeconds),
+    api: apiOf(env),
   };
 }
 
-/** API Gateway's own hosts are asked with signatures unless told otherwise. */
-function apiOf(url: string | undefined, sign: "true" | "false" | undefined, everySeconds: number): Api | undefined {
+/** API Gateway's own hosts are asked with signatures where there is no key, unless told otherwise. */
+function apiOf({ apiUrl: url, apiKey, apiKeyFile, apiSign, presenceSeconds: everySeconds }: Common): Api | undefined {
   if (url === undefined) return undefined;
+  const key = apiKey ?? (apiKeyFile === undefined ? undefined : keyIn(apiKeyFile));
   const isAws = /\.amazonaws\.com(\.cn)?$/.test(new URL(url).hostname);
-  return { url, sign: sign === undefined ? isAws : sign === "true", everySeconds };
+  const sign = apiSign === undefined ? isAws && key === undefined : apiSign === "true";
+  return { url, key, sign, everySeconds };
+}
+
+function keyIn(file: string): string {
+  try {
+    return agentSettings.apiKey.schema.parse(readFileSync(file, "utf8").trim()) ?? "";
+  } catch (cause) {
+    throw new ConfigError(`WAYBILL_API_KEY_FILE must be a file with a key in it; ${file} is none that can be read.`, {
+      cause,
+    });
+  }
 }

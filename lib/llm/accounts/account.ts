@@ -13,6 +13,7 @@ export type AttemptOutcome = "answered" | "failed" | "cut" | "aborted";
 export type AttemptRecord = {
   attemptId: string;
   callId: string;
+  teamId: string;
   attemptNumber: number;
   taskId: string | null;
   traceId: string;
@@ -42,7 +43,7 @@ export type AttemptRecord = {
 /** What every attempt of a call has in common. */
 export type CallFacts = Pick<
   AttemptRecord,
-  "callId" | "taskId" | "traceId" | "agent" | "chain" | "dialect" | "streamed"
+  "callId" | "teamId" | "taskId" | "traceId" | "agent" | "chain" | "dialect" | "streamed"
 >;
 
 /** The record of an attempt that has ended. Usage comes from the vendor, or is estimated where an answer was begun without one. */

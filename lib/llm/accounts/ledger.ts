@@ -4,13 +4,13 @@ import type { Budgets, Model } from "../config/schema.ts";
 import type { CallFacts } from "./account.ts";
 import { type Bounded, boundedBy } from "./bounded.ts";
 import * as queries from "./queries.ts";
-import { rulesBook, type TaskRules } from "./rules.ts";
+import { type OfTeam, rulesBook, type TaskRules } from "./rules.ts";
 import { type FullBudget, reserveIn, scopesOf } from "./spend.ts";
 import { type AttemptToKeep, gathered, writeCall } from "./write.ts";
 
 /** The gateway's memory in Postgres. Nothing here throws, and nothing takes longer than its bound: an answer never waits for it. */
 export type Ledger = {
-  rules: (taskId: string | null) => Promise<TaskRules>;
+  rules: (of: OfTeam) => Promise<TaskRules>;
   killSwitch: KillSwitch;
   /** Reserves `usd` in every budget that the call falls under; answers the one that has no room, if there is one. */
   reserve: (facts: CallFacts, usd: number, seconds: number) => Promise<FullBudget | undefined>;
@@ -44,7 +44,7 @@ export function ledger(
   return {
     killSwitch: stopper,
     rules: rulesBook(
-      async (taskId) => await bounded(READ_MS, async () => await queries.findRules(db, taskId)),
+      async ({ teamId, taskId }) => await bounded(READ_MS, async () => await queries.findRules(db, teamId, taskId)),
       stopper,
       now,
       (error) => log.warn("llm rules not read", { error }),
@@ -84,7 +84,7 @@ class Accounts {
     const scopes = scopesOf(this.#budgets, facts, this.#now());
     if (scopes.length === 0 || usd === 0) return undefined;
     try {
-      const full = await this.#bounded(READ_MS, async () => await reserveIn(this.#db, callId, scopes, usd, seconds));
+      const full = await this.#bounded(READ_MS, async () => await reserveIn(this.#db, facts, scopes, usd, seconds));
       if (full === undefined) this.#reserved.add(callId);
       return full;
     } catch (error) {
@@ -94,12 +94,13 @@ class Accounts {
     }
   }
 
-  sent({ taskId, callId }: CallFacts, model: Model, attemptNumber: number): void {
+  sent({ teamId, taskId, callId }: CallFacts, model: Model, attemptNumber: number): void {
     if (taskId === null || model.provider.local) return;
     const use = { model: model.id, call_id: callId, attempt: attemptNumber };
-    const note = this.#bounded(WRITE_MS, async () => await queries.noteExternalUse(this.#db, taskId, use)).catch(
-      (error: unknown) => this.#log.error("llm use not noted", { task_id: taskId, ...use, error }),
-    );
+    const note = this.#bounded(
+      WRITE_MS,
+      async () => await queries.noteExternalUse(this.#db, teamId, taskId, use),
+    ).catch((error: unknown) => this.#log.error("llm use not noted", { task_id: taskId, ...use, error }));
     this.#notes.set(callId, Promise.all([this.#notes.get(callId), note]));
   }
 

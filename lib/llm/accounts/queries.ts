@@ -1,6 +1,6 @@
 import type { Actor } from "../../access/actor.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
-import type { AttemptRecord } from "./account.ts";
+import type { AttemptRecord, CallFacts } from "./account.ts";
 
 /** Keeps attempts, each once however often it is told. Answers those that were new. */
 export async function insertAttempts(
@@ -12,6 +12,7 @@ export async function insertAttempts(
   const rows = records.map((record) => ({
     attempt_id: record.attemptId,
     call_id: record.callId,
+    team_id: record.teamId,
     attempt_number: record.attemptNumber,
     task_id: record.taskId,
     trace_id: record.traceId,
@@ -47,7 +48,10 @@ export async function insertAttempts(
 }
 
 /** Keeps what was said in attempts, each once. */
-export async function insertTexts(db: Db, texts: { attempt_id: string; prompt: string; answer: string | null }[]) {
+export async function insertTexts(
+  db: Db,
+  texts: { attempt_id: string; team_id: string; prompt: string; answer: string | null }[],
+) {
   await db`insert into llm_texts ${db(texts)} on conflict do nothing`;
 }
 
@@ -55,17 +59,21 @@ export async function insertTexts(db: Db, texts: { attempt_id: string; prompt: s
 export type Scope = { scope: "task" | "agent" | "day"; scopeKey: string; limitUsd: number };
 
 /** Makes the budgets' rows and locks them, in one order for everybody. Answers what is spent and reserved by scope. */
-export async function lockSpend(db: Db, scopes: Scope[]): Promise<{ scope: string; scopeKey: string; usd: number }[]> {
+export async function lockSpend(
+  db: Db,
+  team: string,
+  scopes: Scope[],
+): Promise<{ scope: string; scopeKey: string; usd: number }[]> {
   const names = scopes.map(({ scope }) => scope);
   const keys = scopes.map(({ scopeKey }) => scopeKey);
   await db`
-    insert into llm_spend (scope, scope_key)
-    select scope, scope_key from unnest(${names}::text[], ${keys}::text[]) as asked (scope, scope_key) order by 1, 2
+    insert into llm_spend (team_id, scope, scope_key)
+    select ${team}::uuid, scope, scope_key from unnest(${names}::text[], ${keys}::text[]) as asked (scope, scope_key) order by 2, 3
     on conflict do nothing
   `;
   await db`
     select 1 from llm_spend
-    where (scope, scope_key) in (select * from unnest(${names}::text[], ${keys}::text[]))
+    where team_id = ${team} and (scope, scope_key) in (select * from unnest(${names}::text[], ${keys}::text[]))
     order by scope, scope_key
     for update
   `;
@@ -73,28 +81,38 @@ export async function lockSpend(db: Db, scopes: Scope[]): Promise<{ scope: strin
   return await db<{ scope: string; scopeKey: string; usd: number }[]>`
     select scope, scope_key, (spent_usd + coalesce((
       select sum(usd) from llm_reservations as held
-      where held.scope = llm_spend.scope and held.scope_key = llm_spend.scope_key and held.expires_at > now()
+      where held.team_id = llm_spend.team_id and held.scope = llm_spend.scope and held.scope_key = llm_spend.scope_key and held.expires_at > now()
     ), 0))::float8 as usd
     from llm_spend
-    where (scope, scope_key) in (select * from unnest(${names}::text[], ${keys}::text[]))
+    where team_id = ${team} and (scope, scope_key) in (select * from unnest(${names}::text[], ${keys}::text[]))
   `;
 }
 
 /** Reserves `usd`, as decimal text, in each of the budgets for so many seconds. Their rows are locked by `lockSpend`. */
-export async function insertReservations(db: Db, callId: string, scopes: Scope[], usd: string, seconds: number) {
+export async function insertReservations(
+  db: Db,
+  { callId, teamId }: Pick<CallFacts, "callId" | "teamId">,
+  scopes: Scope[],
+  usd: string,
+  seconds: number,
+) {
   await db`
-    insert into llm_reservations (call_id, scope, scope_key, usd, expires_at)
-    select ${callId}, scope, scope_key, ${usd}::numeric, now() + make_interval(secs => ${seconds})
+    insert into llm_reservations (team_id, call_id, scope, scope_key, usd, expires_at)
+    select ${teamId}::uuid, ${callId}, scope, scope_key, ${usd}::numeric, now() + make_interval(secs => ${seconds})
     from unnest(${scopes.map(({ scope }) => scope)}::text[], ${scopes.map(({ scopeKey }) => scopeKey)}::text[])
       as asked (scope, scope_key)
   `;
 }
 
 /** Puts what the new attempts of a call cost in place of its reservation; the reservation on top where one is unknown. */
-export async function settleCall(db: Db, callId: string, attemptIds: string[]): Promise<void> {
+export async function settleCall(
+  db: Db,
+  { callId, teamId }: Pick<CallFacts, "callId" | "teamId">,
+  attemptIds: string[],
+): Promise<void> {
   await db`
     with held as (
-      delete from llm_reservations where call_id = ${callId} returning scope, scope_key, usd
+      delete from llm_reservations where team_id = ${teamId} and call_id = ${callId} returning scope, scope_key, usd
     ), cost as (
       select coalesce(sum(cost_usd), 0) as usd, coalesce(bool_or(cost_usd is null), false) as partly
       from llm_calls where attempt_id = any (${attemptIds}::uuid[])
@@ -102,7 +120,7 @@ export async function settleCall(db: Db, callId: string, attemptIds: string[]): 
     update llm_spend
     set spent_usd = spent_usd + cost.usd + case when cost.partly then held.usd else 0 end
     from held, cost
-    where llm_spend.scope = held.scope and llm_spend.scope_key = held.scope_key
+    where llm_spend.team_id = ${teamId} and llm_spend.scope = held.scope and llm_spend.scope_key = held.scope_key
   `;
 }
 
@@ -114,14 +132,14 @@ export async function findSwitch(db: Db) {
 }
 
 /** What a task says about where its prompts may go, and whether external calls are on at all. */
-export async function findRules(db: Db, taskId: string | null) {
+export async function findRules(db: Db, team: string | null, taskId: string | null) {
   const [row] = await db<{ external: boolean; privacy: string | null; projectId: string | null }[]>`
     select
       coalesce((select external from llm_switch), true) as external,
       coalesce(task.hints ->> 'privacy', task.parameters ->> 'privacy') as privacy,
       task.project_id
     from (values (1)) as one (n)
-    left join tasks as task on task.task_id = ${taskId}::uuid
+    left join tasks as task on task.team_id = ${team}::uuid and task.task_id = ${taskId}::uuid
   `;
   return row;
 }
@@ -130,11 +148,11 @@ export async function findRules(db: Db, taskId: string | null) {
 type Use = { model: string; call_id: string; attempt: number };
 
 /** Notes on its task that a prompt has left for a vendor, before anybody has answered. */
-export async function noteExternalUse(db: Db, taskId: string, use: Use): Promise<void> {
+export async function noteExternalUse(db: Db, team: string, taskId: string, use: Use): Promise<void> {
   await db`
     update tasks set external_ai_used =
       bounded_ai_use(coalesce(external_ai_used, '[]') || ${db.json([{ ...use, via: "llm-route" }])}::jsonb)
-    where task_id = ${taskId}
+    where team_id = ${team} and task_id = ${taskId}
   `;
 }
 
@@ -165,7 +183,7 @@ export async function settleExternalUse(db: Db, record: AttemptRecord): Promise<
         bounded_ai_use(external_ai_used || ${db.json([{ ...told, ...OTHERS, uses: 0 }])}::jsonb)
       else bounded_ai_use(coalesce(external_ai_used, '[]') || ${db.json([told])}::jsonb)
     end
-    where task_id = ${record.taskId}
+    where team_id = ${record.teamId} and task_id = ${record.taskId}
   `;
 }
 

@@ -23,18 +23,18 @@ export function scopesOf(budgets: Budgets, { taskId, agent }: CallFacts, now: nu
 /** Reserves `usd` in all of the budgets for so many seconds, or in none: then answers the first that has no room. */
 export async function reserveIn(
   db: Pool,
-  callId: string,
+  facts: Pick<CallFacts, "callId" | "teamId">,
   scopes: Scope[],
   usd: number,
   seconds: number,
 ): Promise<FullBudget | undefined> {
   return await db.begin(async (tx): Promise<FullBudget | undefined> => {
-    const used = await lockSpend(tx, scopes);
+    const used = await lockSpend(tx, facts.teamId, scopes);
     for (const { scope, scopeKey, limitUsd } of scopes) {
       const usedUsd = used.find((one) => one.scope === scope && one.scopeKey === scopeKey)?.usd ?? 0;
       if (usedUsd + usd > limitUsd) return { budget: `${scope} ${scopeKey}`, limitUsd, usedUsd };
     }
-    await insertReservations(tx, callId, scopes, decimal(usd), seconds);
+    await insertReservations(tx, facts, scopes, decimal(usd), seconds);
     return undefined;
   });
 }

@@ -44,10 +44,10 @@ export async function writeCall(db: Pool, facts: CallFacts, all: AttemptToKeep[]
     // What was there already has been settled already.
     const fresh = new Set(inserted.map(({ attemptId }) => attemptId));
     const texts = all.flatMap(({ record: { attemptId }, text }) =>
-      text === undefined || !fresh.has(attemptId) ? [] : [{ attempt_id: attemptId, ...text }],
+      text === undefined || !fresh.has(attemptId) ? [] : [{ attempt_id: attemptId, team_id: facts.teamId, ...text }],
     );
     if (texts.length > 0) await queries.insertTexts(tx, texts);
-    await queries.settleCall(tx, facts.callId, [...fresh]);
+    await queries.settleCall(tx, facts, [...fresh]);
     for (const record of records) {
       if (record.external && record.left && record.taskId !== null && fresh.has(record.attemptId))
         await queries.settleExternalUse(tx, record);

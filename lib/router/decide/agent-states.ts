@@ -21,8 +21,8 @@ export type State = {
 /** The registry's revision, and how agents were at one moment. */
 export type Look = { revision: string; states: State[] };
 
-/** What the database does not know. `silentSeconds` 0: nobody is silent; `inFlight`: the limit where a definition has none. */
-export type Known = { queues: readonly string[]; silentSeconds: number; inFlight: number };
+/** Of whose agents it is asked, and what the database does not know. `silentSeconds` 0: nobody is silent; `inFlight`: the limit where a definition has none. */
+export type Known = { team: string; queues: readonly string[]; silentSeconds: number; inFlight: number };
 
 /**
  * What a decision needs of this very moment, in one statement: the registry's revision, and these agents' signs of life, load and
@@ -56,7 +56,7 @@ export function isAsSeen(db: Db, revision: string, states: readonly State[], kno
 }
 
 /** The rows of State for these agents. */
-function statesOf(db: Db, agents: readonly string[], { queues, silentSeconds, inFlight }: Known): Fragment {
+function statesOf(db: Db, agents: readonly string[], { team, queues, silentSeconds, inFlight }: Known): Fragment {
   return db`
     select *, case
       when not has_queue then 'no_queue'
@@ -73,18 +73,18 @@ function statesOf(db: Db, agents: readonly string[], { queues, silentSeconds, in
           then to_char(seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
         end as silent_since,
         coalesce((parsed_metadata #>> '{limits,concurrency}')::int, ${inFlight}::int) as at_once,
-        (select count(*) from tasks where status = 'executing' and to_agent = definition.agent_name)::int as executing,
+        (select count(*) from tasks where tasks.team_id = definition.team_id and status = 'executing' and to_agent = definition.agent_name)::int as executing,
         (parsed_metadata #>> '{limits,rate,count}')::int as rate_count,
         (parsed_metadata #>> '{limits,rate,per_seconds}')::float8 as rate_seconds,
         (select count(*) from unnest(recent) as start (at)
           where at > now() - make_interval(secs => (parsed_metadata #>> '{limits,rate,per_seconds}')::float8))::int as recent
       from agent_definitions as definition
-        left join agent_presence using (agent_name)
-        left join agent_rate using (agent_name)
+        left join agent_presence using (team_id, agent_name)
+        left join agent_rate using (team_id, agent_name)
         cross join lateral (
           select ${silentSeconds}::float8 > 0 and coalesce(parsed_metadata ->> 'presence', 'reported') = 'reported' as must_report
         ) as rule
-      where active and definition.agent_name = any(${opaque(db, agents)})
+      where active and definition.team_id = ${team} and definition.agent_name = any(${opaque(db, agents)})
     ) as measured
   `;
 }

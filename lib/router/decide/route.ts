@@ -1,6 +1,8 @@
+import { LRUCache } from "lru-cache";
+import { DEFAULT_TEAM } from "../../access/actor.ts";
 import { ORCHESTRATOR, Uuid } from "../../protocol/messages.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
-import type { Ask, Route, Routed } from "../../work/core/router-seam.ts";
+import type { Ask, Recall, Route, Routed } from "../../work/core/router-seam.ts";
 import type { Candidate, Decision, Ranking } from "../score/decision.ts";
 import type { RouteRequest } from "../score/routable.ts";
 import type { RouterSettings } from "../settings.ts";
@@ -19,7 +21,7 @@ export type RouterDeps = {
   settings: RouterSettings;
   /** The limit of agents whose definition has none. */
   inFlight: number;
-  /** Agents whose queue the environment names. */
+  /** Agents of the default team whose queue the environment names. */
   queues: readonly string[];
   newId: () => string;
   /** Epoch milliseconds. */
@@ -34,6 +36,8 @@ type Answer = { decision: Decision; holds: Routed["holds"] };
 
 /** Of so many candidates it is asked first whether they are there and have room. */
 const FIRST_LOOK = 20;
+/** An instance keeps what it knows of so many teams, those that it was asked for last. */
+const MOST_TEAMS = 100;
 /** A registry that changes faster than it is read is a fault. */
 const MOST_ROUNDS = 5;
 
@@ -41,38 +45,53 @@ const MOST_ROUNDS = 5;
  * The router of one instance. It keeps the compiled definitions while the registry's revision stays, what the agents have shown and
  * how they are for snapshotSeconds, and rankings for cacheSeconds.
  */
-export function openRouter(deps: RouterDeps): Route {
-  const router = new AgentRouter(deps);
-  return async (db, ask, how) => await router.route(db, ask, how);
+export function openRouter(deps: RouterDeps): { route: Route; recall: Recall } {
+  // A team has its own agents: what is kept of one says nothing of another's.
+  const routers = new LRUCache<string, AgentRouter>({ max: MOST_TEAMS });
+  const routerOf = (team: string) => {
+    const router = routers.get(team) ?? new AgentRouter(deps, team);
+    routers.set(team, router);
+    return router;
+  };
+  return {
+    route: async (db, team, ask) => await routerOf(team).route(db, ask),
+    recall: (team, ask) => routerOf(team).recall(ask),
+  };
 }
 
 class AgentRouter {
+  readonly #team: string;
   readonly #settings: RouterSettings;
   readonly #candidates: Candidates;
   readonly #presence: Presence;
   readonly #newId: () => string;
 
-  constructor({ settings, inFlight, queues, newId, now }: RouterDeps) {
+  constructor({ settings, inFlight, queues, newId, now }: RouterDeps, team: string) {
+    this.#team = team;
     this.#settings = settings;
-    this.#candidates = new Candidates(settings, now);
-    const known = { queues, silentSeconds: settings.presenceSeconds, inFlight };
+    this.#candidates = new Candidates(team, settings, now);
+    // The environment names the queues of the agents that ship, which are the default team's.
+    const known = {
+      team,
+      queues: team === DEFAULT_TEAM ? queues : [],
+      silentSeconds: settings.presenceSeconds,
+      inFlight,
+    };
     this.#presence = new Presence(known, settings.snapshotSeconds, now);
     this.#newId = newId;
   }
 
   /**
-   * Decides who gets the work. Takes one round trip; what it says of presence, load and limits is of that moment. A provisional
-   * decision takes none where the agents were seen within snapshotSeconds, and is good only where its condition holds. Throws a
+   * Decides who gets the work. Takes one round trip; what it says of presence, load and limits is of that moment. Throws a
    * CallerError, 400, where to_agent names no agent.
    */
-  async route(db: Db, asked: Ask, { provisional } = { provisional: false }): Promise<Routed> {
+  async route(db: Db, asked: Ask): Promise<Routed> {
     const started = performance.now();
     const request = await this.#withParent(db, asked);
     const hash = requestHash(request);
     for (let round = 0; round < MOST_ROUNDS; round++) {
       const question = { request, hash, ...(await this.#candidates.rank(db, request, hash)) };
-      const remembered = provisional ? this.#fromMemory(question) : undefined;
-      const answer = remembered ?? (await this.#fromLook(db, question));
+      const answer = await this.#fromLook(db, question);
       if (answer !== undefined) return this.#routed(question, answer, started);
       this.#candidates.forget();
       this.#presence.forget();
@@ -80,10 +99,26 @@ class AgentRouter {
     throw new Error("the registry changed with every look at it");
   }
 
+  /**
+   * Decides by what was seen within snapshotSeconds, without a look at the database; undefined where not all has been seen that it takes.
+   * Good only where its condition holds.
+   */
+  recall(request: Ask): Routed | undefined {
+    const started = performance.now();
+    // Whose agent that is, the database knows.
+    if (request.hints?.["parent_task_id"] !== undefined) return undefined;
+    const hash = requestHash(request);
+    const ranked = this.#candidates.recall(request, hash);
+    const question = ranked === undefined ? undefined : { request, hash, ...ranked };
+    const answer = question === undefined ? undefined : this.#fromMemory(question);
+    if (question === undefined || answer === undefined) return undefined;
+    return this.#routed(question, answer, started);
+  }
+
   /** With the agent of hints.parent_task_id, where there is such work. */
   async #withParent(db: Db, asked: Ask): Promise<RouteRequest> {
     const parent = Uuid.safeParse(asked.hints?.["parent_task_id"]);
-    const agent = parent.success ? await findParentAgent(db, parent.data) : null;
+    const agent = parent.success ? await findParentAgent(db, this.#team, parent.data) : null;
     return agent === null ? asked : { ...asked, parent_agent: agent };
   }
 

@@ -1,13 +1,17 @@
 import type { Actor } from "../../access/actor.ts";
+import { authorOf } from "../../access/author.ts";
+import { ofTeam } from "../../access/of-team.ts";
 import { CallerError } from "../../errors.ts";
-import type { Db, Pool } from "../../runtime/postgres/db.ts";
+import type { Db } from "../../runtime/postgres/db.ts";
+import type { Transactions } from "../../runtime/postgres/team.ts";
 import type { Feedback } from "../../work/core/answers.ts";
+import type { GiveFeedback } from "../../work/core/schema.ts";
 import { unknownWork } from "../../work/core/unknown-work.ts";
 import { FEEDBACK_WEIGHT, type Sums, withFeedback } from "../score/fading.ts";
 import { type PerformanceRow, sumsOf } from "../snapshot/performance.ts";
 import { holdRates, type LearnSettings, updateRates } from "./learn.ts";
 
-type Ended = { taskId: string; status: string; toAgent: string; workType: string; completedAt: Date };
+type Ended = { taskId: string; teamId: string; status: string; toAgent: string; workType: string; completedAt: Date };
 type Known = { confidence: number; quality: number | null; completedAt: Date | null; spoken: boolean };
 
 /**
@@ -15,25 +19,27 @@ type Known = { confidence: number; quality: number | null; completedAt: Date | n
  * difference. Throws 404 for unknown work, 409 where it has not been completed or failed, or no decision of the router is kept.
  */
 export async function giveFeedback(
-  pool: Pool,
-  _actor: Actor,
+  pool: Transactions,
+  actor: Actor,
   settings: LearnSettings,
   taskId: string,
-  { score, by, comment = null }: { score: number; by: string; comment?: string | null | undefined },
+  said: GiveFeedback,
 ): Promise<Feedback> {
+  const { score, comment = null } = said;
+  const { by } = authorOf(actor, "by", { by: said.by, onBehalfOf: undefined });
   return await pool.begin(async (db) => {
-    const task = await lockEnded(db, taskId);
+    const task = await lockEnded(db, actor, taskId);
     const known = await findDecision(db, taskId);
     const earlier =
       known.completedAt === null
         ? { quality: 0, weight: 0 }
         : { quality: known.quality ?? 0, weight: known.spoken ? FEEDBACK_WEIGHT : 1 };
     const endedAt = (known.completedAt ?? task.completedAt).getTime();
-    await holdRates(db, db`select ${task.toAgent}::text`);
+    await holdRates(db, db`select ${task.teamId}::uuid, ${task.toAgent}::text`);
     await changePerformance(db, task, (sums) =>
       withFeedback(sums, earlier, score, endedAt, settings.halfLifeDays * 86_400_000),
     );
-    await updateRates(db, settings, task.toAgent);
+    await updateRates(db, settings, task.teamId, task.toAgent);
     await db`
       update router_performance_metrics set actual_quality_score = ${score}, prediction_error = ${score}::numeric - confidence_score,
         feedback_score = ${score}, feedback_by = ${by}, feedback_comment = ${comment}, feedback_at = now()
@@ -55,9 +61,10 @@ export async function giveFeedback(
   });
 }
 
-async function lockEnded(db: Db, taskId: string): Promise<Ended> {
+async function lockEnded(db: Db, actor: Actor, taskId: string): Promise<Ended> {
   const [task] = await db<Ended[]>`
-    select task_id, status, to_agent, work_type, completed_at from tasks where task_id = ${taskId} for no key update
+    select task_id, team_id, status, to_agent, work_type, completed_at from tasks
+    where task_id = ${taskId} and ${ofTeam(db, actor)} for no key update
   `;
   if (task === undefined) throw unknownWork(taskId);
   if (task.status !== "completed" && task.status !== "failed") {
@@ -81,20 +88,21 @@ async function findDecision(db: Db, taskId: string): Promise<Known> {
 }
 
 async function changePerformance(db: Db, task: Ended, change: (before: Sums) => Sums): Promise<void> {
-  const { toAgent, workType } = task;
+  const { teamId, toAgent, workType } = task;
   const zero = { weight: 0, success_sum: 0, quality_weight: 0, quality_sum: 0, time_weight: 0, time_ms_sum: 0 };
   await db`
-    insert into agent_performance (agent_name, work_type, observed_at) values (${toAgent}, ${workType}, ${task.completedAt})
+    insert into agent_performance (team_id, agent_name, work_type, observed_at)
+    values (${teamId}, ${toAgent}, ${workType}, ${task.completedAt})
     on conflict on constraint agent_performance_pkey do nothing
   `;
   const [row] = await db<PerformanceRow[]>`
-    select * from agent_performance where agent_name = ${toAgent} and work_type = ${workType} for no key update
+    select * from agent_performance where team_id = ${teamId} and agent_name = ${toAgent} and work_type = ${workType} for no key update
   `;
   const after = change(row === undefined ? { ...zero, observed_at: task.completedAt.getTime() } : sumsOf(row));
   await db`
     update agent_performance set weight = ${after.weight}, success_sum = ${after.success_sum},
       quality_weight = ${after.quality_weight}, quality_sum = ${after.quality_sum}, time_weight = ${after.time_weight},
       time_ms_sum = ${after.time_ms_sum}, observed_at = ${new Date(after.observed_at)}
-    where agent_name = ${toAgent} and work_type = ${workType}
+    where team_id = ${teamId} and agent_name = ${toAgent} and work_type = ${workType}
   `;
 }

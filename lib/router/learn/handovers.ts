@@ -1,3 +1,5 @@
+import type { Actor } from "../../access/actor.ts";
+import { ofTeam } from "../../access/of-team.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { NewHandover } from "../../work/core/router-seam.ts";
 import { openHandoverEnds } from "./handover-times.ts";
@@ -25,14 +27,14 @@ export async function insertHandover(db: Db, handover: NewHandover): Promise<voi
         and ${handover.type}::text = 'handover'
     )
     insert into agent_transformation_events (
-      event_id, occurred_at, parent_event_id, parent_occurred_at, task_id, correlation_id, session_id, source_agent, target_agent,
+      event_id, team_id, occurred_at, parent_event_id, parent_occurred_at, task_id, correlation_id, session_id, source_agent, target_agent,
       source_definition_id, target_definition_id, event_type, role, context_snapshot, routing_confidence, routing_strategy,
       error_message
     )
-    select ${handover.eventId}::uuid, clock_timestamp(), last.event_id, last.occurred_at, task_id, trace_id, run_id,
+    select ${handover.eventId}::uuid, team_id, clock_timestamp(), last.event_id, last.occurred_at, task_id, trace_id, run_id,
       ${handover.source}::text, ${handover.target}::text,
-      (select definition_id from agent_definitions where agent_name = ${handover.source} and active),
-      (select definition_id from agent_definitions where agent_name = ${handover.target} and active),
+      (select definition_id from agent_definitions as a where a.team_id = work.team_id and agent_name = ${handover.source} and active),
+      (select definition_id from agent_definitions as a where a.team_id = work.team_id and agent_name = ${handover.target} and active),
       ${handover.type}::text, ${handover.role}::text,
       jsonb_build_object(
         'request_text', request_text, 'work_type', work_type, 'parameters', parameters, 'hints', hints, 'attempt', attempt,
@@ -55,6 +57,7 @@ export async function insertHandover(db: Db, handover: NewHandover): Promise<voi
  */
 export async function findHandovers(
   db: Db,
+  actor: Actor,
   taskId: string,
   { limit, after, latest = false }: { limit: number; after?: string | undefined; latest?: boolean },
 ): Promise<Record<string, unknown>[]> {
@@ -70,7 +73,7 @@ export async function findHandovers(
       execution_time_ms::float8 as execution_time_ms, quality_score::float8 as quality_score, handover.error_message,
       handover.completed_at
     from agent_transformation_events as handover join tasks using (task_id)
-    where handover.task_id = ${taskId} and handover.occurred_at >= tasks.created_at
+    where handover.task_id = ${taskId} and ${ofTeam(db, actor, "handover")} and handover.occurred_at >= tasks.created_at
       ${
         after === undefined
           ? db``
@@ -84,11 +87,11 @@ export async function findHandovers(
 }
 
 /** How often work has changed hands, in all its runs, and how often its agents have taken a part. */
-export async function countAllHandovers(db: Db, taskId: string): Promise<number> {
+export async function countAllHandovers(db: Db, actor: Actor, taskId: string): Promise<number> {
   const [row] = await db<{ count: number }[]>`
     select count(*)::int as count
     from agent_transformation_events as handover join tasks using (task_id)
-    where handover.task_id = ${taskId} and handover.occurred_at >= tasks.created_at
+    where handover.task_id = ${taskId} and ${ofTeam(db, actor, "handover")} and handover.occurred_at >= tasks.created_at
   `;
   return row?.count ?? 0;
 }

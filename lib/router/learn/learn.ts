@@ -21,8 +21,11 @@ export async function learn(
 ): Promise<void> {
   if (taskIds.length === 0) return;
   const workers = db`
-    select to_agent from tasks where task_id = any(${taskIds as string[]}::uuid[])
-    union all select unnest(${takenBack.map(({ agent }) => agent)}::text[])
+    select team_id, to_agent from tasks where task_id = any(${taskIds as string[]}::uuid[])
+    union all
+    select team_id, agent from unnest(
+      ${takenBack.map(({ taskId }) => taskId)}::uuid[], ${takenBack.map(({ agent }) => agent)}::text[]
+    ) as told (task_id, agent) join tasks using (task_id)
   `;
   await Promise.all([holdRates(db, workers), addOutcomes(db, settings, taskIds, takenBack), forgetMost(db, workers)]);
 }
@@ -52,8 +55,8 @@ async function addOutcomes(
           select * from added
           union all
           select * from agent_performance
-          where agent_name in (select agent_name from added)
-            and (agent_name, work_type) not in (select agent_name, work_type from added)
+          where (team_id, agent_name) in (select team_id, agent_name from added)
+            and (team_id, agent_name, work_type) not in (select team_id, agent_name, work_type from added)
         `,
       )}
     )
@@ -69,10 +72,12 @@ async function forgetMost(db: Db, agents: Fragment): Promise<void> {
   await db`
     delete from agent_performance as known
     using (
-      select agent_name, work_type, row_number() over (partition by agent_name order by observed_at desc, work_type) as place
-      from agent_performance where agent_name in (${agents})
+      select team_id, agent_name, work_type,
+        row_number() over (partition by team_id, agent_name order by observed_at desc, work_type) as place
+      from agent_performance where (team_id, agent_name) in (${agents})
     ) as ranked
-    where place > ${MOST_WORK_TYPES} and known.agent_name = ranked.agent_name and known.work_type = ranked.work_type
+    where place > ${MOST_WORK_TYPES} and known.team_id = ranked.team_id and known.agent_name = ranked.agent_name
+      and known.work_type = ranked.work_type
   `;
 }
 
@@ -81,7 +86,7 @@ async function forgetMost(db: Db, agents: Fragment): Promise<void> {
  * attempt, 0.2 less for each further one that counted, at least 0.5; 0 where it has failed. execution_ms null: it never ran.
  */
 const ended = (db: Db, taskIds: readonly string[]) => db`
-  select task_id, run_id, routing_id, routed_at, to_agent, work_type, created_at, attempt, dispatched_at, started_at, completed_at, error_message,
+  select task_id, team_id, run_id, routing_id, routed_at, to_agent, work_type, created_at, attempt, dispatched_at, started_at, completed_at, error_message,
     status = 'completed' as succeeded,
     case when status = 'completed' then greatest(0.5, 1 - 0.2 * greatest(0, attempts_used - 1)) else 0 end as quality,
     round(extract(epoch from case
@@ -99,7 +104,7 @@ const ended = (db: Db, taskIds: readonly string[]) => db`
  * shown in this type of work may have been forgotten meanwhile: then nothing is left to take back.
  */
 const earlier = (db: Db, takenBack: readonly TakenBack[]) => db`
-  select ended.task_id, agent as to_agent, ended.work_type, metrics.completed_at, execution_time_ms as execution_ms,
+  select ended.task_id, ended.team_id, agent as to_agent, ended.work_type, metrics.completed_at, execution_time_ms as execution_ms,
     actual_quality_score as quality, case when feedback_score is null then 1 else ${FEEDBACK_WEIGHT}::int end as quality_weight
   from unnest(
     ${takenBack.map(({ taskId }) => taskId)}::uuid[], ${takenBack.map(({ agent }) => agent)}::text[]
@@ -108,7 +113,8 @@ const earlier = (db: Db, takenBack: readonly TakenBack[]) => db`
     join router_performance_metrics as metrics
       on metrics.routing_id = ended.routing_id and metrics.routed_at = ended.routed_at
         and metrics.completed_at = ended.completed_at and not metrics.succeeded
-    join agent_performance as known on known.agent_name = agent and known.work_type = ended.work_type
+    join agent_performance as known
+      on known.team_id = ended.team_id and known.agent_name = agent and known.work_type = ended.work_type
 `;
 
 const keepOutcomes = (db: Db) => db`
@@ -145,22 +151,22 @@ function addPerformance(db: Db, settings: LearnSettings): Fragment {
   const fresh = fade(db, settings, db`known.observed_at - excluded.observed_at`);
   return db`
     insert into agent_performance as known (
-      agent_name, work_type, weight, success_sum, quality_weight, quality_sum, time_weight, time_ms_sum, observed_at
+      team_id, agent_name, work_type, weight, success_sum, quality_weight, quality_sum, time_weight, time_ms_sum, observed_at
     )
-    select to_agent, work_type, sum(sign * factor), sum(success * factor), sum(quality_weight * factor),
+    select team_id, to_agent, work_type, sum(sign * factor), sum(success * factor), sum(quality_weight * factor),
       sum(quality_weight * quality * factor), coalesce(sum(sign * factor) filter (where execution_ms is not null), 0),
       coalesce(sum(sign * execution_ms * factor), 0), max(completed_at)
     from (
-      select *, ${fade(db, settings, db`max(completed_at) over (partition by to_agent, work_type) - completed_at`)} as factor
+      select *, ${fade(db, settings, db`max(completed_at) over (partition by team_id, to_agent, work_type) - completed_at`)} as factor
       from (
-        select to_agent, work_type, completed_at, 1 as sign, succeeded::int as success, 1 as quality_weight, quality, execution_ms
+        select team_id, to_agent, work_type, completed_at, 1 as sign, succeeded::int as success, 1 as quality_weight, quality, execution_ms
         from ended
         union all
-        select to_agent, work_type, completed_at, -1, 0, -quality_weight, quality, execution_ms from earlier
+        select team_id, to_agent, work_type, completed_at, -1, 0, -quality_weight, quality, execution_ms from earlier
       ) as signed
     ) as outcomes
-    group by to_agent, work_type
-    order by to_agent, work_type
+    group by team_id, to_agent, work_type
+    order by team_id, to_agent, work_type
     on conflict on constraint agent_performance_pkey do update set
       (weight, success_sum, quality_weight, quality_sum, time_weight, time_ms_sum, observed_at) = (
         select greatest(0, known.weight * old + excluded.weight * fresh),
@@ -189,23 +195,28 @@ function fade(db: Db, { halfLifeDays }: LearnSettings, elapsed: Fragment) {
  */
 export async function holdRates(db: Db, agents: Fragment): Promise<void> {
   await db`
-    select from agent_definitions where active and agent_name in (${agents}) order by agent_name for no key update
+    select from agent_definitions where active and (team_id, agent_name) in (${agents})
+    order by team_id, agent_name for no key update
   `;
 }
 
 /** Sets the rates of an agent to what it has shown over all work types. */
-export async function updateRates(db: Db, settings: LearnSettings, agent: string): Promise<void> {
-  const shown = ratesOf(db, settings, db`select * from agent_performance where agent_name = ${agent}`);
+export async function updateRates(db: Db, settings: LearnSettings, team: string, agent: string): Promise<void> {
+  const shown = ratesOf(
+    db,
+    settings,
+    db`select * from agent_performance where team_id = ${team} and agent_name = ${agent}`,
+  );
   await db`with shown as (${shown}) ${setRates(db)}`;
 }
 
 const ratesOf = (db: Db, settings: LearnSettings, performance: Fragment) => db`
-  select agent_name, sum(success_sum * factor) / nullif(sum(weight * factor), 0) as success,
+  select team_id, agent_name, sum(success_sum * factor) / nullif(sum(weight * factor), 0) as success,
     sum(quality_sum * factor) / nullif(sum(quality_weight * factor), 0) as quality,
     sum(time_ms_sum * factor) / nullif(sum(time_weight * factor), 0) as ms
   from (${performance}) as performance
     cross join lateral (select ${fade(db, settings, db`now() - observed_at`)} as factor offset 0) as faded
-  group by agent_name
+  group by team_id, agent_name
 `;
 
 /** From rows named `shown`. */
@@ -216,5 +227,5 @@ const setRates = (db: Db) => db`
     quality_score = case when quality is not null then least(1, greatest(0, quality)) end,
     avg_execution_time_ms = case when ms is not null then greatest(0, round(ms)) end
   from shown
-  where definition.agent_name = shown.agent_name and active
+  where definition.team_id = shown.team_id and definition.agent_name = shown.agent_name and active
 `;

@@ -19,7 +19,7 @@ export type Scored = {
 
 type Definitions = { revision: string; index: RouterIndex; names: string[] };
 
-/** Ranks agents for requests. An instance keeps what that takes, so that most rankings need no round trip, and many no scoring. */
+/** Ranks the agents of a team for requests. An instance keeps what that takes, so that most rankings need no round trip, and many no scoring. */
 export class Candidates {
   /** Until the registry changes. */
   #definitions: Definitions | undefined;
@@ -27,11 +27,13 @@ export class Candidates {
   #history: { of: History; at: number } | undefined;
   /** For cacheSeconds. */
   readonly #rankings: RankingCache;
+  readonly #team: string;
   readonly #settings: RouterSettings;
   readonly #now: () => number;
 
   /** `now` in epoch milliseconds. */
-  constructor(settings: RouterSettings, now: () => number) {
+  constructor(team: string, settings: RouterSettings, now: () => number) {
+    this.#team = team;
     this.#rankings = new RankingCache(settings.cacheSeconds);
     this.#settings = settings;
     this.#now = now;
@@ -39,11 +41,27 @@ export class Candidates {
 
   /** Ranks the agents for a request; `hash` is the request's. */
   async rank(db: Db, request: RouteRequest, hash: Buffer): Promise<Scored> {
-    this.#definitions ??= await load(db);
-    const { revision, index, names } = this.#definitions;
+    this.#definitions ??= await load(db, this.#team);
+    const kept = this.#kept(this.#definitions, hash);
+    return kept ?? this.#score(this.#definitions, await this.#historyOf(db), request, hash);
+  }
+
+  /** The same from what is known already; undefined where the database would have to be asked. */
+  recall(request: RouteRequest, hash: Buffer): Scored | undefined {
+    const definitions = this.#definitions;
+    if (definitions === undefined) return undefined;
+    const kept = this.#kept(definitions, hash);
+    if (kept !== undefined || this.#history === undefined || this.#isOld(this.#history)) return kept;
+    return this.#score(definitions, this.#history.of, request, hash);
+  }
+
+  #kept({ revision, names }: Definitions, hash: Buffer): Scored | undefined {
     const kept = this.#rankings.get(hash, revision, this.#now());
-    if (kept !== undefined) return { ...kept, revision, names };
-    const ranking = score(index, await this.#historyOf(db), request, this.#settings, this.#now());
+    return kept === undefined ? undefined : { ...kept, revision, names };
+  }
+
+  #score({ revision, index, names }: Definitions, history: History, request: RouteRequest, hash: Buffer): Scored {
+    const ranking = score(index, history, request, this.#settings, this.#now());
     this.#rankings.set(hash, revision, ranking, this.#now());
     return { ranking, revision, names, ageSeconds: null };
   }
@@ -53,17 +71,20 @@ export class Candidates {
     this.#definitions = undefined;
   }
 
+  #isOld({ at }: { at: number }): boolean {
+    return this.#now() - at >= this.#settings.snapshotSeconds * 1000;
+  }
+
   async #historyOf(db: Db): Promise<History> {
-    const { snapshotSeconds, halfLifeDays } = this.#settings;
-    if (this.#history === undefined || this.#now() - this.#history.at >= snapshotSeconds * 1000) {
-      const of = buildHistory(await findPerformance(db), halfLifeDays * 86_400_000);
+    if (this.#history === undefined || this.#isOld(this.#history)) {
+      const of = buildHistory(await findPerformance(db, this.#team), this.#settings.halfLifeDays * 86_400_000);
       this.#history = { of, at: this.#now() };
     }
     return this.#history.of;
   }
 }
 
-async function load(db: Db): Promise<Definitions> {
-  const { revision, definitions } = await findDefinitions(db);
+async function load(db: Db, team: string): Promise<Definitions> {
+  const { revision, definitions } = await findDefinitions(db, team);
   return { revision, index: buildIndex(definitions), names: definitions.map(({ name }) => name) };
 }

@@ -1,11 +1,11 @@
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { Performance, Sums } from "../score/fading.ts";
 
-/** What all agents have shown, in no order; a row for each work type of each. */
-export async function findPerformance(db: Db): Promise<Performance[]> {
+/** What all agents of a team have shown, in no order; a row for each work type of each. */
+export async function findPerformance(db: Db, team: string): Promise<Performance[]> {
   const rows = await db<PerformanceRow[]>`
     select agent_name, work_type, weight, success_sum, quality_weight, quality_sum, time_weight, time_ms_sum, observed_at
-    from agent_performance
+    from agent_performance where team_id = ${team}
   `;
   return rows.map((row) => ({ agent: row.agentName, work_type: row.workType, ...sumsOf(row) }));
 }

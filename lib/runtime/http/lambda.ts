@@ -1,5 +1,5 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from "aws-lambda";
-import type { Signature } from "./route.ts";
+import type { Authorizer } from "./route.ts";
 import type { Around, Fetch } from "./serve.ts";
 import { partsOfResponse, type ResponseSource, requestOf } from "./web.ts";
 
@@ -58,14 +58,12 @@ export function aroundOf(event: HttpEvent, after: (() => Promise<void>)[]): Omit
   const { routeKey, pathParameters } = event;
   const matched =
     routeKey === undefined || routeKey === "$default" ? undefined : { routeKey, params: pathParameters ?? {} };
-  return { matched, signature: signatureOf(event), waitUntil: (run) => void after.push(run) };
+  return { matched, authorizer: authorizerOf(event), waitUntil: (run) => void after.push(run) };
 }
 
-/** Who signed the call: undefined where the route asks for no signature. */
-function signatureOf({ requestContext }: HttpEvent): Signature | undefined {
-  const { authorizer } = requestContext as { authorizer?: { iam?: Partial<Signature> } };
-  const { userArn, accountId } = authorizer?.iam ?? {};
-  return userArn === undefined ? undefined : { userArn, accountId: accountId ?? "" };
+/** Empty where the route asks nobody. */
+function authorizerOf({ requestContext }: HttpEvent): Authorizer {
+  return (requestContext as { authorizer?: Authorizer | null }).authorizer ?? {};
 }
 
 /** Names in lower case; payload 2.0 carries the cookies beside the headers. */

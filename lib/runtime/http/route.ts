@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import type { Access } from "../../access/may.ts";
 import type { Fields, Log } from "../log.ts";
 import type { Problem } from "./problem.ts";
 import type { RequestParts } from "./request.ts";
@@ -17,16 +18,6 @@ export type AnswerSpec = {
 
 /** Errors in the words of a protocol that has its own, as JSON: their schema, and how a problem is told in them. */
 export type ErrorWords = { schema: z.ZodType; tell: (problem: Problem) => unknown };
-
-/**
- * A kind of caller; with AWS_IAM each is a policy of the deployment (deploy/policies.yml). `llm`: what calls models for itself;
- * `agent`: an agent, for itself alone.
- */
-export type Caller = (typeof CALLERS)[number];
-export const CALLERS = ["reader", "submitter", "approver", "operator", "llm", "agent"] as const;
-
-/** Who may call. `open`: whoever knows the address; otherwise those, where the stage's authorization lets them in. */
-export type Access = "open" | readonly [Caller, ...Caller[]];
 
 /** A method of API Gateway; ANY: whichever it is, as foreign handlers take it. */
 export type Method = (typeof METHODS)[number] | "ANY";
@@ -55,8 +46,22 @@ export type Route = RequestParts & {
 
 type Part<S> = S extends z.ZodType ? z.infer<S> : undefined;
 
-/** Who signed a call, as API Gateway and function URLs tell it. */
-export type Signature = { userArn: string; accountId: string };
+/**
+ * What whoever admits a call looks at: what stands before the function says of the caller, the headers as they came, their names in lower
+ * case, and the parts of the path.
+ */
+export type Asked = {
+  authorizer: Authorizer;
+  headers: Readonly<Record<string, string>>;
+  params: Readonly<Record<string, string | undefined>>;
+  /** The size of its body. */
+  bytes: number;
+  /** As a call has it. */
+  tell: (fields: Fields) => void;
+};
+
+/** `lambda`: what the Lambda authorizer says of the caller; `iam`: who signed the call. Empty where nobody was asked. */
+export type Authorizer = Readonly<Record<string, unknown>>;
 
 /** What a use case gets of a call: the parts that its route names, parsed, and the fields that join its log lines. */
 export type Call<R extends Route> = {
@@ -70,8 +75,6 @@ export type Call<R extends Route> = {
   /** A UUIDv7 of this call: the same when a repeatable call is run again. */
   callId: string;
   traceId: string;
-  /** Undefined where nobody had to sign. */
-  signature: Signature | undefined;
   log: Log;
   /** Adds fields to the line that says how the call ended: what it was about. */
   tell: (fields: Fields) => void;

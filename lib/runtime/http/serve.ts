@@ -9,7 +9,7 @@ import { render } from "./answer.ts";
 import { matchPath, notFound, takenBy } from "./not-found.ts";
 import { PROBLEM, problemOf } from "./problem.ts";
 import { parseRequest } from "./request.ts";
-import type { Answer, Call, Route, Signature } from "./route.ts";
+import type { Answer, Asked, Authorizer, Call, Route } from "./route.ts";
 import { traceOf } from "./trace.ts";
 import { partsOfRequest, platformRequest, type RequestSource, withoutContent } from "./web.ts";
 
@@ -17,7 +17,7 @@ import { partsOfRequest, platformRequest, type RequestSource, withoutContent } f
 export type Around = {
   /** The route that API Gateway has found, and what it has read from the path; without it the path decides. */
   matched?: { routeKey: string; params: PathParams } | undefined;
-  signature: Signature | undefined;
+  authorizer: Authorizer;
   /** Until when the call must have been answered, in milliseconds from now. */
   remainingMs: () => number;
   /** Runs something once the answer has been given, before the process may be frozen. */
@@ -78,23 +78,40 @@ export function serve(served: readonly Served[], otherwise: Fetch = unknown(serv
 }
 
 /**
- * Serves a route: parses the request by it, calls `run`, and turns every outcome into an answer. Errors become
- * application/problem+json (RFC 9457): a CallerError its own status, a database or queue that does not answer in time 503,
- * anything else 500 without its text.
+ * Serves a route: has `admit` say who calls, or throw, before anything is read; parses the request by the route, calls `run` with both,
+ * and turns every outcome into an answer. Errors become application/problem+json (RFC 9457): a CallerError its own status, a database
+ * or queue that does not answer in time 503, anything else 500 without its text.
  */
-export function json<const R extends Route>(route: R, run: (call: Call<R>) => Promise<Answer>): Served {
+export function json<const R extends Route>(route: R, run: (call: Call<R>) => Promise<Answer>): Served;
+export function json<const R extends Route, A>(
+  route: R,
+  run: (call: Call<R>, admitted: A) => Promise<Answer>,
+  admit: (asked: Asked) => Promise<A>,
+): Served;
+export function json<const R extends Route, A>(
+  route: R,
+  run: (call: Call<R>, admitted: A | undefined) => Promise<Answer>,
+  admit: (asked: Asked) => Promise<A | undefined> = async () => undefined,
+): Served {
   const repeatable = route.repeatable ?? route.method === "GET";
   return {
     route,
     fetch: async (request, around, params) => {
       const source = await partsOfRequest(request);
       return await answered(route, around, source, async (told) => {
+        const { authorizer, remainingMs } = around;
+        const admitted = await admit({
+          authorizer,
+          headers: source.headers,
+          params,
+          bytes: Buffer.byteLength(source.body ?? ""),
+          tell: told.tell,
+        });
         const parts = parseRequest(route, source, params) as Pick<Call<R>, "params" | "query" | "headers" | "body">;
         const { method, path } = source;
-        const { signature, remainingMs } = around;
-        const call: Call<R> = { ...parts, ...told, method, path, callId: uuidv7(), signature, remainingMs };
+        const call: Call<R> = { ...parts, ...told, method, path, callId: uuidv7(), remainingMs };
         const ms = remainingMs() - ANSWER_MS;
-        return render(await withConnections(repeatable, () => run(call), ms), told.traceId);
+        return render(await withConnections(repeatable, () => run(call, admitted), ms), told.traceId);
       });
     },
   };

@@ -1,3 +1,4 @@
+import { type Actor, DEFAULT_TEAM, teamOf } from "../../access/actor.ts";
 import {
   deleteAgent,
   describeAgent,
@@ -12,31 +13,45 @@ import { refusalsOf } from "../../work/reading/undeliverable.ts";
 import { howToCreate, queueFor } from "../agent-queues.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import type { Answers } from "../serve.ts";
+import { inTeam, teamOn } from "../team.ts";
 
 /** A page of the agents by name, whether each is there, and what it has shown. */
 export const list: Answers<typeof routes.listAgents> = async (plane, actor, { query }) => {
-  return { status: 200, body: await listAgents(plane.db, actor, surroundings(plane), query) };
+  return {
+    status: 200,
+    body: await inTeam(plane, actor, async (db) => await listAgents(db, actor, surroundings(plane, actor), query)),
+  };
 };
 
 /** One agent with its latest versions, its rates, its presence and its work. */
 export const show: Answers<typeof routes.getAgent> = async (plane, actor, { params }) => {
-  return { status: 200, body: await describeAgent(plane.db, actor, surroundings(plane), params.name) };
+  return {
+    status: 200,
+    body: await inTeam(
+      plane,
+      actor,
+      async (db) => await describeAgent(db, actor, surroundings(plane, actor), params.name),
+    ),
+  };
 };
 
 /** A page of an agent's versions, latest first. */
-export const versions: Answers<typeof routes.getVersions> = async ({ db }, actor, { params, query }) => {
-  return { status: 200, body: await versionsOf(db, actor, params.name, query) };
+export const versions: Answers<typeof routes.getVersions> = async (plane, actor, { params, query }) => {
+  return {
+    status: 200,
+    body: await inTeam(plane, actor, async (db) => await versionsOf(db, actor, params.name, query)),
+  };
 };
 
 /** Stores a definition, with the queue of its agent. */
 export const put: Answers<typeof routes.putAgent> = async (plane, actor, { params, query, body, callId, log }) => {
-  const { outcome, agent } = await putAgent(plane.db, actor, surroundings(plane), {
+  const { outcome, agent } = await putAgent(teamOn(plane, actor), actor, surroundings(plane, actor), {
     name: params.name,
     body,
     allowOlder: query.allow_older,
     reactivate: query.reactivate,
     definitionId: callId,
-    queueFor: async (definition) => await queueFor(plane, definition),
+    queueFor: async (definition) => await queueFor(plane, teamOf(actor), definition),
   });
   log.info("agent stored", { agent: agent.name, version: agent.version, outcome });
   if (outcome !== "created") return { status: 200, body: agent };
@@ -45,20 +60,25 @@ export const put: Answers<typeof routes.putAgent> = async (plane, actor, { param
 
 /** Deactivates an agent. */
 export const remove: Answers<typeof routes.deleteAgent> = async (plane, actor, { params, log }) => {
-  const { changed, agent } = await deleteAgent(plane.db, actor, surroundings(plane), params.name);
+  const { changed, agent } = await deleteAgent(teamOn(plane, actor), actor, surroundings(plane, actor), params.name);
   log.info("agent deactivated", { agent: params.name, changed });
   return { status: 200, body: agent };
 };
 
 /** Keeps that an agent is there. */
-export const presence: Answers<typeof routes.reportPresence> = async ({ db }, actor, { params, body }) => {
-  return { status: 200, body: await keepPresence(db, actor, params.name, body.instance) };
+export const presence: Answers<typeof routes.reportPresence> = async (plane, actor, { params, body }) => {
+  const { name } = params;
+  return {
+    status: 200,
+    body: await inTeam(plane, actor, async (db) => await keepPresence(db, actor, name, body.instance)),
+  };
 };
 
 /** What answers about agents need beside the database. */
-function surroundings({ settings }: ControlPlane): Surroundings {
+function surroundings(plane: ControlPlane, actor: Actor): Surroundings {
+  const { settings } = plane;
   return {
-    queues: settings.queues.agents,
+    queues: actor.team === DEFAULT_TEAM ? settings.queues.agents : {},
     silentSeconds: settings.router.presenceSeconds,
     howToCreate: (definition) => howToCreate(settings.agentQueues, settings.queues.results, definition),
     findRefusals: refusalsOf,

@@ -16,6 +16,7 @@ import { handOver as handOverByPerson } from "../../work/submission/handover-by-
 import type { ControlPlane } from "../control-plane.ts";
 import { router } from "../router.ts";
 import type { Answers } from "../serve.ts";
+import { inTeam, teamOn } from "../team.ts";
 import { keyOf } from "./idempotency-key.ts";
 
 /** Carries out what a person decided, then tells whoever must know. */
@@ -24,7 +25,7 @@ export function decide(decision: Decision): Answers<typeof approveWork> {
     const { task_id } = params;
     tell({ task_id });
     const decided = await decideWork(
-      plane.db,
+      teamOn(plane, actor),
       actor,
       plane.settings.work,
       plane.part(router),
@@ -46,7 +47,7 @@ export const handOver: Answers<typeof handOverWork> = async (plane, actor, { par
   const { task_id } = params;
   tell({ task_id });
   const decided = await handOverByPerson(
-    plane.db,
+    teamOn(plane, actor),
     actor,
     plane.settings.work,
     plane.part(router),
@@ -65,7 +66,7 @@ export const handOver: Answers<typeof handOverWork> = async (plane, actor, { par
 /** Deletes work that has ended. */
 export const remove: Answers<typeof deleteRoute> = async (plane, actor, { params: { task_id }, log, tell }) => {
   tell({ task_id });
-  await deleteWork(plane.db, actor, task_id);
+  await inTeam(plane, actor, async (db) => await deleteWork(db, actor, task_id));
   log.info("work deleted", { task_id });
   return { status: 204 };
 };
@@ -73,7 +74,7 @@ export const remove: Answers<typeof deleteRoute> = async (plane, actor, { params
 /** Keeps how well work was done. */
 export const feedback: Answers<typeof feedbackRoute> = async (plane, actor, { params, body, log, tell }) => {
   tell({ task_id: params.task_id });
-  const given = await giveFeedback(plane.db, actor, plane.settings.router, params.task_id, body);
+  const given = await giveFeedback(teamOn(plane, actor), actor, plane.settings.router, params.task_id, body);
   log.info("feedback given", { task_id: given.task_id, agent: given.agent, score: given.score });
   return { status: 200, body: given };
 };

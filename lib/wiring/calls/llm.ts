@@ -1,16 +1,28 @@
-import { actorOf, tellActor } from "../../access/actor.ts";
+import { type Caller, tellActor } from "../../access/actor.ts";
+import type { Need } from "../../access/may.ts";
 import { Misconfigured } from "../../errors.ts";
 import type { Dialect } from "../../llm/dialects/dialect.ts";
 import { explain, listed } from "../../llm/explain.ts";
 import { answer, type GatewayReply } from "../../llm/gateway.ts";
-import { MISCONFIGURED, refusal, refusalBody, TOO_LARGE, unknownCall } from "../../llm/refusals.ts";
+import {
+  MISCONFIGURED,
+  type Refused,
+  refusal,
+  refusalBody,
+  refusedBy,
+  TOO_LARGE,
+  unknownCall,
+} from "../../llm/refusals.ts";
 import { chatCompletions, embeddings, explainRoute, listModels, messages } from "../../llm/routes.ts";
 import { fitsLambda } from "../../runtime/http/answer.ts";
+import { withCors } from "../../runtime/http/cors.ts";
+import { problemOf } from "../../runtime/http/problem.ts";
 import type { Route } from "../../runtime/http/route.ts";
 import { type Around, direct, type Fetch, type Served, serve } from "../../runtime/http/serve.ts";
 import { traceOf } from "../../runtime/http/trace.ts";
 import { partsOfRequest, requestOf, responseOf } from "../../runtime/http/web.ts";
-import { acting } from "../acting.ts";
+import { acting, admitted, type Identify } from "../acting.ts";
+import { callersByKey } from "../callers.ts";
 import { type LlmGateway, type LlmParts, llmGateway, openAtStart, opened, processLlmParts } from "../llm.ts";
 
 /** How an answer leaves. `whole`: in one piece, a stream as one SSE body; `live`: as it comes. */
@@ -21,25 +33,30 @@ export function llmFunction(carry: Carry): Fetch {
   const parts = processLlmParts();
   const gateway = llmGateway(parts);
   openAtStart(gateway, parts.edges);
-  return llmCalls(gateway, parts, carry);
+  return withCors(parts.settings.cors.origins, llmCalls(gateway, parts, carry));
 }
 
 /** Answers every call of the LLM gateway. */
-function llmCalls(gateway: LlmGateway, { edges }: LlmParts, carry: Carry): Fetch {
-  const talk = (route: Route, dialect: Dialect): Served =>
-    direct(route, async (request, around) => await converse(gateway, edges, { dialect, carry, request, around }));
+function llmCalls(gateway: LlmGateway, { edges, settings }: LlmParts, carry: Carry): Fetch {
+  const identify = callersByKey({ edges, settings });
+  const talk = (route: Route & { access: Need }, dialect: Dialect): Served =>
+    direct(
+      route,
+      async (request, around) =>
+        await converse(gateway, edges, { identify, need: route.access, dialect, carry, request, around }),
+    );
   const calls = serve(
     [
       talk(chatCompletions, "chat"),
       talk(messages, "messages"),
       talk(embeddings, "embeddings"),
-      acting(listModels, async (actor, { traceId }) => {
+      acting(identify, listModels, async (actor, { traceId }) => {
         const { config } = await opened(gateway, edges, { actor, traceId });
         return { status: 200, body: listed(config, actor) };
       }),
-      acting(explainRoute, async (actor, { body, traceId }) => {
+      acting(identify, explainRoute, async (actor, { body, traceId }) => {
         const deps = await opened(gateway, edges, { actor, traceId });
-        const { external } = await deps.ledger.rules(null);
+        const { external } = await deps.ledger.rules({ teamId: actor.team, taskId: null });
         return { status: 200, body: explain(deps, actor, body, external) };
       }),
     ],
@@ -52,15 +69,43 @@ function llmCalls(gateway: LlmGateway, { edges }: LlmParts, carry: Carry): Fetch
   };
 }
 
-type Conversation = { dialect: Dialect; carry: Carry; request: Request; around: Around };
+type Conversation = {
+  identify: Identify;
+  need: Need;
+  dialect: Dialect;
+  carry: Carry;
+  request: Request;
+  around: Around;
+};
 
 /** Has the gateway answer one call, in the words of its dialect, errors too. */
 async function converse(gateway: LlmGateway, edges: LlmParts["edges"], call: Conversation): Promise<Response> {
-  const { dialect, carry, request, around } = call;
+  const { identify, need, dialect, carry, request, around } = call;
   const { headers: given, body, signal } = await partsOfRequest(request);
   const traceId = traceOf(given["traceparent"], given["x-waybill-trace-id"]);
   const headers = carry === "whole" ? { ...given, "x-waybill-stream": "whole" } : given;
-  const actor = actorOf(around.signature);
+  const refuse = (refused: Refused, own: Record<string, string> = {}) => {
+    const reply = refusal(dialect, refused, edges.newId());
+    const told = { ...reply.headers, ...own, "x-trace-id": traceId };
+    return responseOf({ ...reply, headers: told, body: JSON.stringify(reply.body) });
+  };
+  let actor: Caller;
+  try {
+    const { authorizer } = around;
+    actor = await admitted(identify, need, {
+      authorizer,
+      headers: given,
+      params: {},
+      bytes: Buffer.byteLength(body ?? ""),
+      tell: () => {},
+    });
+  } catch (error) {
+    const { problem, headers: own } = problemOf(error, traceId);
+    const { status, code } = problem;
+    if (status < 500) edges.log.info("llm call refused", { trace_id: traceId, dialect, status, code });
+    else edges.log.error("llm call refused", { trace_id: traceId, dialect, status, code, error });
+    return refuse(refusedBy(problem), own);
+  }
   let reply: GatewayReply;
   try {
     const deps = await opened(gateway, edges, { actor, traceId });
@@ -69,9 +114,7 @@ async function converse(gateway: LlmGateway, edges: LlmParts["edges"], call: Con
     reply = await answer(deps, actor, { ...asked, callerGone: signal });
   } catch (error) {
     if (!(error instanceof Misconfigured)) throw error;
-    const refused = refusal(dialect, MISCONFIGURED, edges.newId());
-    const told = { ...refused.headers, "x-trace-id": traceId };
-    return responseOf({ ...refused, headers: told, body: JSON.stringify(refused.body) });
+    return refuse(MISCONFIGURED);
   }
   // That is bounded, and never fails.
   around.waitUntil(async () => {

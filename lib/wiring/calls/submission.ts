@@ -8,12 +8,17 @@ import { submit as submitOnce } from "../../work/submission/submit.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { router } from "../router.ts";
 import type { Answers } from "../serve.ts";
+import { inTeam, teamOn } from "../team.ts";
 import { keyOf } from "./idempotency-key.ts";
 
 /** Keeps the work in one commit, then wakes the dispatcher where nobody need be asked. */
 export const submit: Answers<typeof submitWork> = async (plane, actor, call) => {
   const submission = { ...idsOf(call), work: call.body };
-  return answer(plane, call, await submitOnce(plane.db, actor, plane.settings.work, routeOf(plane), submission));
+  return answer(
+    plane,
+    call,
+    await submitOnce(teamOn(plane, actor), actor, plane.settings.work, plane.part(router), submission),
+  );
 };
 
 /** Keeps work that has ended as new work, as submit does. */
@@ -23,11 +28,9 @@ export const rerun: Answers<typeof rerunWork> = async (plane, actor, call) => {
   return answer(
     plane,
     call,
-    await rerunOnce(plane.db, actor, plane.settings.work, plane.part(router), task_id, submission),
+    await rerunOnce(teamOn(plane, actor), actor, plane.settings.work, plane.part(router), task_id, submission),
   );
 };
-
-const routeOf = (plane: ControlPlane) => plane.part(router).route;
 
 /** The ids under which work is kept. */
 function idsOf({ headers, callId, traceId }: Pick<Call<typeof submitWork>, "headers" | "callId" | "traceId">) {
@@ -50,5 +53,8 @@ async function answer(
 
 /** Tells who would get the work, and keeps nothing. */
 export const explain: Answers<typeof explainRoute> = async (plane, actor, { body }) => {
-  return { status: 200, body: await explainRouting(plane.db, actor, plane.part(router).route, body) };
+  return {
+    status: 200,
+    body: await inTeam(plane, actor, async (db) => await explainRouting(db, actor, plane.part(router).route, body)),
+  };
 };

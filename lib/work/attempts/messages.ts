@@ -3,12 +3,13 @@ import type { Outgoing } from "../core/outbox.ts";
 import type { ToStop } from "./stop.ts";
 import type { Attempt, Work } from "./work.ts";
 
-type Of = Pick<Work, "taskId" | "traceId">;
+type Of = Pick<Work, "teamId" | "taskId" | "traceId">;
 
 /** The messages that tell agents to stop, for the outbox. They count whatever becomes of the work. */
 export function stopMessages(stops: readonly { work: Of; stop: ToStop }[], stamp: Stamp): Outgoing[] {
   return stops.map(({ work, stop }) => ({
     ...cancelled(about(work, stop), stamp),
+    teamId: work.teamId,
     toAgent: stop.agent,
     taskId: work.taskId,
   }));
@@ -18,12 +19,13 @@ export function stopMessages(stops: readonly { work: Of; stop: ToStop }[], stamp
 export function askMessages(asks: readonly { work: Of; attempt: Attempt }[], stamp: Stamp): Outgoing[] {
   return asks.map(({ work, attempt }) => ({
     ...asked(about(work, attempt), stamp),
+    teamId: work.teamId,
     toAgent: attempt.agent,
     taskId: work.taskId,
     attempt: attempt.attempt,
   }));
 }
 
-function about({ taskId, traceId }: Of, { attempt, agent, runId, startId }: ToStop) {
+function about({ taskId, traceId }: Omit<Of, "teamId">, { attempt, agent, runId, startId }: ToStop) {
   return { taskId, traceId, runId, toAgent: agent, attempt, startId };
 }

@@ -16,7 +16,7 @@ export async function holdWork(
   how: { skipLocked: boolean } = { skipLocked: false },
 ): Promise<{ works: Work[]; now: Date }> {
   const rows = await db<WorkRow[]>`
-    select task_id, trace_id, run_id, status, stopping, to_agent, attempt, attempts_used, max_attempts, timeout_seconds, handed_back,
+    select task_id, team_id, trace_id, run_id, status, stopping, to_agent, attempt, attempts_used, max_attempts, timeout_seconds, handed_back,
       not_before, ready_at, dispatched_at, started_at, lease_until, deadline, completed_at, progress, exit_code, error_message,
       ended_by, null as metrics, null as external_ai
     from tasks
@@ -148,29 +148,32 @@ function mergedAiUse(db: Db) {
 }
 
 /** A reason or metrics that are not told again stay. */
-async function keepAttempts(db: Db, attempts: readonly (Attempt & { taskId: string })[]): Promise<void> {
+async function keepAttempts(
+  db: Db,
+  attempts: readonly (Attempt & { taskId: string; teamId: string })[],
+): Promise<void> {
   if (attempts.length === 0) return;
-  const column = <K extends keyof Attempt | "taskId">(name: K) => attempts.map((attempt) => attempt[name]);
+  const column = <K extends keyof Attempt | "taskId" | "teamId">(name: K) => attempts.map((attempt) => attempt[name]);
   const times = (
     name: "requestedAt" | "takenAt" | "startedAt" | "heardAt" | "leaseUntil" | "askedAt" | "toldToStopAt" | "endedAt",
   ) => attempts.map((attempt) => attempt[name]?.toISOString() ?? null);
   await db`
     insert into task_attempts as known (
-      task_id, attempt, agent, run_id, start_id, process, counted, requests, requested_at, taken_at, started_at, heard_at, lease_until,
-      asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics
+      task_id, team_id, attempt, agent, run_id, start_id, process, counted, requests, requested_at, taken_at, started_at, heard_at,
+      lease_until, asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics
     )
-    select task_id, attempt, agent, run_id, start_id, process, counted::boolean, requests, requested_at, taken_at, started_at, heard_at,
+    select task_id, team_id, attempt, agent, run_id, start_id, process, counted::boolean, requests, requested_at, taken_at, started_at, heard_at,
       lease_until, asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics::jsonb
     from unnest(
-      ${column("taskId")}::uuid[], ${column("attempt")}::int[], ${column("agent")}::text[], ${column("runId")}::uuid[],
+      ${column("taskId")}::uuid[], ${column("teamId")}::uuid[], ${column("attempt")}::int[], ${column("agent")}::text[], ${column("runId")}::uuid[],
       ${column("startId")}::uuid[], ${column("process")}::text[], ${column("counted").map(String)}::text[],
       ${column("requests")}::int[], ${times("requestedAt")}::timestamptz[], ${times("takenAt")}::timestamptz[],
       ${times("startedAt")}::timestamptz[], ${times("heardAt")}::timestamptz[], ${times("leaseUntil")}::timestamptz[],
       ${times("askedAt")}::timestamptz[], ${column("asks")}::int[], ${times("toldToStopAt")}::timestamptz[], ${times("endedAt")}::timestamptz[],
       ${column("how")}::text[], ${column("reason")}::text[], ${column("exitCode")}::int[], ${column("metrics")}::text[]
     ) as told (
-      task_id, attempt, agent, run_id, start_id, process, counted, requests, requested_at, taken_at, started_at, heard_at, lease_until,
-      asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics
+      task_id, team_id, attempt, agent, run_id, start_id, process, counted, requests, requested_at, taken_at, started_at, heard_at,
+      lease_until, asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics
     )
     on conflict on constraint task_attempts_pkey do update set
       start_id = excluded.start_id, process = excluded.process, counted = excluded.counted, requests = excluded.requests,
@@ -184,8 +187,8 @@ async function keepAttempts(db: Db, attempts: readonly (Attempt & { taskId: stri
 
 /** Keeps what has changed of work that was locked by holdWork, and of its attempts. */
 export async function keepWork(db: Db, works: readonly Work[]): Promise<void> {
-  const attempts = works.flatMap(({ taskId, attempts: all }) =>
-    all.filter(hasChanged).map((attempt) => ({ ...attempt, taskId })),
+  const attempts = works.flatMap(({ taskId, teamId, attempts: all }) =>
+    all.filter(hasChanged).map((attempt) => ({ ...attempt, taskId, teamId })),
   );
   const changed = works.filter(hasChanged);
   for (const work of works) for (const read of [...work.attempts, work]) asRead.set(read, textOf(read));

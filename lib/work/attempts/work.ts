@@ -37,6 +37,7 @@ export type Stopping = "cancelled" | "approved";
 
 /** A piece of work with its attempts, by their numbers, while its row is locked. The functions beside this file change it. */
 export type Work = {
+  teamId: string;
   taskId: string;
   traceId: string;
   runId: string;

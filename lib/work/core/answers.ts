@@ -17,6 +17,7 @@ const Time = z.iso.datetime({ offset: true });
 
 const summary = {
   task_id: Uuid,
+  team_id: Uuid.describe("whose it is"),
   status: z.enum(STATUSES),
   request_id: Uuid,
   run_id: Uuid.describe("the request_id that agents see: kept over the attempts of a run, new with each retry"),
@@ -24,6 +25,7 @@ const summary = {
   rerun_of: Uuid.nullable().describe("the work that this does again, which may be deleted by now"),
   project_id: Uuid.nullable(),
   created_by: z.string(),
+  on_behalf_of: z.string().nullable().describe("for whom a service says that it has submitted it"),
   request_text: z.string(),
   work_type: z.string(),
   to_agent: z.string().nullable().describe("null while nobody is chosen: approve names one"),
@@ -114,6 +116,7 @@ export const TakenDecision = z.strictObject({
   decision_id: Uuid,
   decision: z.string(),
   decided_by: z.string(),
+  on_behalf_of: z.string().nullable(),
   reason: z.string().nullable(),
   status_before: z.enum(STATUSES),
   status_after: z.enum(STATUSES),

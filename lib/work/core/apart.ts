@@ -29,8 +29,8 @@ export async function keepApart(db: Db, taskId: string, reason: string): Promise
       delete from dispatch_refusals using tasks
       where tasks.task_id = dispatch_refusals.task_id and tasks.task_id <> ${taskId} and not ${stillApart(db)}
     )
-    insert into dispatch_refusals as known (task_id, attempt, refusals, reason, retry_at)
-    select task_id, attempt, 1, ${reason}, now() + make_interval(secs => ${FIRST_SECONDS})
+    insert into dispatch_refusals as known (task_id, team_id, attempt, refusals, reason, retry_at)
+    select task_id, team_id, attempt, 1, ${reason}, now() + make_interval(secs => ${FIRST_SECONDS})
     from tasks where task_id = ${taskId} and status = 'approved'
     on conflict on constraint dispatch_refusals_pkey do update set
       attempt = excluded.attempt, reason = excluded.reason, refusals = ${before} + 1,

@@ -32,7 +32,7 @@ export async function handOverLocked(
     const message = `It has changed hands ${MOST_HANDOVERS} times already. Once it has ended, or is cancelled, retry starts a run of its own.`;
     throw new CallerError(409, "too_many_handovers", message);
   }
-  const routed = await router.route(db, { ...askOf(task), to_agent, capabilities, exclude: [from] });
+  const routed = await router.route(db, task.teamId, { ...askOf(task), to_agent, capabilities, exclude: [from] });
   const { agent, routing } = routed;
   if (agent === null && mustFind) {
     throw new CallerError(
@@ -76,7 +76,7 @@ async function move(db: Db, taskId: string, routed: Routed, kept: Kept): Promise
         handover = ${db.json(kept)}, progress = null, ready_at = ${chosen ? db`greatest(now(), not_before)` : null}, lease_until = null, deadline = null
         ${chosen ? db`` : db`, approved_by = null, approved_at = null, approval_reason = null`}
       where task_id = ${taskId}
-      returning task_id, routed_at, work_type
+      returning task_id, team_id, routed_at, work_type
     )
     ${routed.keep(db)}
   `;

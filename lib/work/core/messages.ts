@@ -48,6 +48,7 @@ function toStart(about: OfStart, status: "cancelled" | "executing", stamp: Stamp
 }
 
 export type Claimed = About & {
+  teamId: string;
   workType: string;
   requestText: string;
   parameters: Record<string, unknown>;

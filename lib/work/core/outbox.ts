@@ -2,7 +2,7 @@ import type { Db } from "../../runtime/postgres/db.ts";
 import { isShort } from "./short.ts";
 
 /** A message of ours on its way to an agent. It counts only while the work executes `attempt`, where that is given. */
-export type Outgoing = { id: string; body: string; toAgent: string; taskId: string; attempt?: number };
+export type Outgoing = { id: string; body: string; teamId: string; toAgent: string; taskId: string; attempt?: number };
 
 /** What became of messages: the ids of those that their queues have taken, and of those that their queues refuse, with why and what to do. */
 export type Delivery = { sent: string[]; refused: { id: string; reason: string }[] };
@@ -23,15 +23,16 @@ const MOST_SEND_AFTER_SECONDS = 600;
 export async function insertOutbox(db: Db, messages: Outgoing[], afterSeconds = SEND_AFTER_SECONDS): Promise<void> {
   if (messages.length === 0) return;
   await db`
-    insert into outbox (message_id, to_agent, body, task_id, attempt, send_after)
-    select message_id, to_agent, body, task_id, attempt, now() + make_interval(secs => ${afterSeconds})
+    insert into outbox (message_id, team_id, to_agent, body, task_id, attempt, send_after)
+    select message_id, team_id, to_agent, body, task_id, attempt, now() + make_interval(secs => ${afterSeconds})
     from unnest(
       ${messages.map((message) => message.id)}::uuid[],
+      ${messages.map((message) => message.teamId)}::uuid[],
       ${messages.map((message) => message.toAgent)}::text[],
       ${messages.map((message) => message.body)}::text[],
       ${messages.map((message) => message.taskId)}::uuid[],
       ${messages.map((message) => message.attempt ?? null)}::int[]
-    ) as message (message_id, to_agent, body, task_id, attempt)
+    ) as message (message_id, team_id, to_agent, body, task_id, attempt)
   `;
 }
 
@@ -96,6 +97,6 @@ export async function claimLeftovers(db: Db, limit: number): Promise<Outgoing[]>
     )
     update outbox set send_after = now() + make_interval(secs => ${SEND_AFTER_SECONDS})
     from judged where outbox.message_id = judged.message_id and judged.counts
-    returning outbox.message_id as id, outbox.body, outbox.to_agent, outbox.task_id, outbox.attempt
+    returning outbox.message_id as id, outbox.body, outbox.team_id, outbox.to_agent, outbox.task_id, outbox.attempt
   `;
 }

@@ -35,18 +35,20 @@ export type Routed = {
   routing: Routing;
   /** Microseconds that it took, and how old the scores were: null where they were made for it. */
   measured: { us: number; cacheAgeSeconds: number | null };
-  /** The end of a statement: writes its row of the time series for the rows named `decided` (task_id, routed_at, work_type). */
+  /** The end of a statement: writes its row of the time series for the rows named `decided` (task_id, team_id, routed_at, work_type). */
   keep: (db: Db) => Fragment;
   /** A condition for a statement: what was remembered and decided on is still so; true where it was looked up for this decision. */
   holds: (db: Db) => Fragment;
 };
 
+/** Chooses one of the agents of a team for work. Throws a CallerError where to_agent names none. */
+export type Route = (db: Db, team: string, ask: Ask) => Promise<Routed>;
+
 /**
- * Chooses an agent for work. Throws a CallerError where to_agent names none. `provisional`: from what this instance has seen lately,
- * which saves a round trip; the statement that keeps the decision must have `holds` in its condition, and where it does not hold
- * the work is routed again without.
+ * The same from what this instance has seen lately, which saves a round trip; undefined where that is not enough. The statement that keeps
+ * the decision must have `holds` in its condition, and where it does not hold the work is routed again.
  */
-export type Route = (db: Db, ask: Ask, how?: { provisional: boolean }) => Promise<Routed>;
+export type Recall = (team: string, ask: Ask) => Routed | undefined;
 
 /**
  * Learns from work that has just ended, in the transaction that ends it; once for each end. `takenBack`: those of them that had failed
@@ -80,6 +82,7 @@ export type FirstDecision = Pick<Routing, "strategy"> & Pick<Routed, "agent">;
 /** What the router does for work. */
 export type Router = {
   route: Route;
+  recall: Recall;
   /** The decision under which work was submitted; undefined where it is no longer kept and others came after it. */
   firstDecision: (db: Db, taskId: string) => Promise<FirstDecision | undefined>;
   learn: Learn;

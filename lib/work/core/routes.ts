@@ -1,10 +1,10 @@
 import * as z from "zod";
-import { KEEPERS, READERS } from "../../access/callers.ts";
+import type { Need } from "../../access/may.ts";
 import { listOf } from "../../input/list-of.ts";
 import { whole } from "../../input/whole.ts";
 import { text } from "../../protocol/fields.ts";
 import { Timestamp, Uuid } from "../../protocol/messages.ts";
-import type { Access, Route } from "../../runtime/http/route.ts";
+import type { Route } from "../../runtime/http/route.ts";
 import {
   Explained,
   Feedback,
@@ -30,6 +30,12 @@ import {
   SubmitWork,
 } from "./schema.ts";
 
+const READER: Need = { role: "viewer", scope: "work:read" };
+/** Members; what they may do to the work of others the use case says. */
+const SUBMITTER: Need = { role: "member", scope: "work:write" };
+const APPROVER: Need = { role: "admin", scope: "work:approve" };
+const KEEPER: Need = { role: "admin", scope: "work:write" };
+
 const params = z.object({ task_id: Uuid });
 
 const idempotencyKey = z
@@ -51,7 +57,7 @@ export const submitWork = {
   path: "/work",
   operation: "submitWork",
   summary: "Submit work. The same request_id or Idempotency-Key again answers with the work as it is now.",
-  access: ["submitter"],
+  access: SUBMITTER,
   function: "submit-work",
   repeatable: true,
   headers: keyed,
@@ -68,12 +74,12 @@ export const rerunWork = {
   path: "/work/{task_id}/rerun",
   operation: "rerunWork",
   summary: "Do finished work again as new work, with what the body says otherwise; it is approved anew.",
-  access: ["submitter"],
+  access: SUBMITTER,
   function: "submit-work",
   repeatable: true,
   params,
   headers: keyed,
-  body: Rerun.default({ created_by: "anonymous" }),
+  body: Rerun.default({}),
   answers: {
     201: { description: "Accepted and kept", schema: Task, headers: ["location"] },
     200: { description: "Accepted before", schema: Task, headers: ["location", "idempotent-replayed"] },
@@ -87,7 +93,7 @@ export const deleteWork = {
   path: "/work/{task_id}",
   operation: "deleteWork",
   summary: "Delete finished work with its steps, output, attempts and decisions; what the router decided stays.",
-  access: ["operator"],
+  access: KEEPER,
   function: "decide-work",
   params,
   answers: {
@@ -102,7 +108,7 @@ export const explainRoute = {
   path: "/route",
   operation: "explainRouting",
   summary: "Which agent would get this work, and why. Writes nothing.",
-  access: KEEPERS,
+  access: SUBMITTER,
   function: "submit-work",
   repeatable: true,
   body: AskRouter,
@@ -114,7 +120,7 @@ export const listWork = {
   path: "/work",
   operation: "listWork",
   summary: "List work, newest first or oldest first.",
-  access: READERS,
+  access: READER,
   function: "list-work",
   query: z.strictObject({
     status: listOf(z.enum(STATUSES), STATUSES.length).optional().describe("one, or several with commas between them"),
@@ -147,7 +153,7 @@ export const getWork = {
   operation: "getWork",
   summary:
     "One piece of work with the latest that happened to it; with wait, as soon as it is final or the wait is over.",
-  access: READERS,
+  access: READER,
   function: "get-work",
   params,
   query: z.strictObject({
@@ -163,7 +169,7 @@ export const getLogs = {
   path: "/work/{task_id}/logs",
   operation: "getLogs",
   summary: "The steps of every attempt, in order.",
-  access: READERS,
+  access: READER,
   function: "get-logs",
   params,
   query: z.strictObject({
@@ -196,7 +202,7 @@ function history<const N extends string, const O extends string, C extends z.Zod
     path: `/work/{task_id}/${list}`,
     operation,
     summary,
-    access: READERS,
+    access: READER,
     function: "get-logs",
     params,
     query: z.strictObject({ limit: whole(1, 100).default(20), cursor }),
@@ -237,7 +243,7 @@ export const getOutput = {
   path: "/work/{task_id}/output",
   operation: "getOutput",
   summary: "The full output in step order, byte for byte; parts of it by Range.",
-  access: READERS,
+  access: READER,
   function: "get-output",
   params,
   query: z.strictObject({
@@ -263,7 +269,7 @@ export const getOutput = {
 function decision<const D extends Decision, B extends z.ZodType = typeof Decide>(
   verb: D,
   summary: string,
-  access: Exclude<Access, "open">,
+  access: Need,
   body?: B,
 ) {
   return {
@@ -284,14 +290,14 @@ function decision<const D extends Decision, B extends z.ZodType = typeof Decide>
   } as const satisfies Route;
 }
 
-export const approveWork = decision("approve", "Approve pending work: it is dispatched.", ["approver"], Approve);
-export const rejectWork = decision("reject", "Reject pending work: it is never done.", ["approver"]);
+export const approveWork = decision("approve", "Approve pending work: it is dispatched.", APPROVER, Approve);
+export const rejectWork = decision("reject", "Reject pending work: it is never done.", APPROVER);
 export const cancelWork = decision(
   "cancel",
   "Cancel work that is not final; a running agent is told to stop.",
-  KEEPERS,
+  SUBMITTER,
 );
-export const retryWork = decision("retry", "Run failed or cancelled work again.", KEEPERS);
+export const retryWork = decision("retry", "Run failed or cancelled work again.", SUBMITTER);
 
 export const handOverWork = {
   method: "POST",
@@ -299,7 +305,7 @@ export const handOverWork = {
   operation: "handOverWork",
   summary:
     "Pass approved or executing work on to another agent; an attempt that this ends does not count. The same again in the same run changes nothing, unless it has a key of its own.",
-  access: ["approver", "operator"],
+  access: KEEPER,
   function: "decide-work",
   params,
   headers: keyed,
@@ -320,7 +326,7 @@ export const giveFeedback = {
   path: "/work/{task_id}/feedback",
   operation: "giveFeedback",
   summary: "Say how well work was done; the latest word counts, three times what is measured.",
-  access: KEEPERS,
+  access: SUBMITTER,
   function: "decide-work",
   params,
   body: GiveFeedback,

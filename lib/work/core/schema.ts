@@ -39,7 +39,8 @@ export const SubmitWork = z.strictObject({
   hints: Hints.default({}).describe("advice for the agent and the router; what is not named here is the agent's own"),
   to_agent: AgentName.optional().describe("who is to do it; without it the router chooses"),
   project_id: Uuid.optional(),
-  created_by: Person.default("anonymous"),
+  created_by: Person.optional().describe("who submits it; where it is said it must be whose key it is"),
+  on_behalf_of: Person.optional().describe("for whom a service submits it; of no other key"),
   request_id: Uuid.refine(isOwn, OWN)
     .meta({ not: { enum: NOBODYS } })
     .optional()
@@ -69,6 +70,7 @@ export const Rerun = z.strictObject({
   ),
   project_id: shape.project_id,
   created_by: shape.created_by,
+  on_behalf_of: shape.on_behalf_of,
   request_id: shape.request_id,
   approval: shape.approval.unwrap().optional(),
   priority: shape.priority.unwrap().optional(),
@@ -81,7 +83,8 @@ export type Rerun = z.infer<typeof Rerun>;
 
 /** Who decides, and why. */
 export const Decide = z.strictObject({
-  by: Decider.describe("who decides; kept for ever"),
+  by: Decider.optional().describe("who decides, which is kept for ever; where it is said it must be whose key it is"),
+  on_behalf_of: Person.optional().describe("for whom a service decides; of no other key"),
   reason: said(10_000).optional(),
 });
 export type Decide = z.infer<typeof Decide>;
@@ -95,7 +98,7 @@ export type Approve = z.infer<typeof Approve>;
 /** Passes work on to another agent, or with role tells that its agent takes another part in it. */
 export const HandOver = z
   .strictObject({
-    by: Decider.describe("who says so: a person, or an agent's name"),
+    by: Decider.optional().describe("who says so; where it is said it must be whose key it is"),
     reason: said(10_000),
     to_agent: AgentName.optional().describe(
       "who is to go on; without it the router chooses, never the same agent again",
@@ -115,6 +118,7 @@ export type HandOver = z.infer<typeof HandOver>;
 /** A person's word on how well work was done. */
 export const GiveFeedback = z.strictObject({
   score: z.number().min(0).max(1).describe("0: useless, 1: could not be better"),
-  by: Decider,
+  by: Decider.optional().describe("who says so; where it is said it must be whose key it is"),
   comment: said(10_000).optional(),
 });
+export type GiveFeedback = z.infer<typeof GiveFeedback>;

@@ -1,3 +1,4 @@
+import { DEFAULT_TEAM } from "../../access/actor.ts";
 import type { Db, Fragment } from "../../runtime/postgres/db.ts";
 import { setApart } from "../core/apart.ts";
 import type { Claimed } from "../core/messages.ts";
@@ -25,7 +26,7 @@ export type ClaimedRow = Ready & { priority: number; chosen: number };
  * Starts the next attempt of approved work whose time has come: priority first, then age, each agent up to its free places, each key
  * up to its own, each rate up to what is left of its window. Work with a key is looked through key by key, so that what waits
  * behind a full one holds up nothing. The lease is how long the request may wait until its agent speaks. `queues` are the agents
- * whose queue the environment names; `only`: nothing but this piece of work. One statement; each part of it is a function below, in
+ * of the default team whose queue the environment names; `only`: nothing but this piece of work. One statement; each part of it is a function below, in
  * its order.
  */
 export async function claimReady(
@@ -69,12 +70,12 @@ function freePlaces(db: Db, settings: ClaimSettings, queues: readonly string[]):
   // An array whose length the planner does not look at: so it keeps one plan, where planning anew takes longer than running.
   const named = db`array(select unnest(${queues as string[]}::text[]))`;
   return db`
-    select agent_name, per_key, rate_count, rate_window, least(
+    select team_id, agent_name, per_key, rate_count, rate_window, least(
       coalesce(at_once, ${settings.agentInFlight})
-        - (select count(*) from tasks where status = 'executing' and to_agent = agent_name),
+        - (select count(*) from tasks where status = 'executing' and tasks.team_id = limits.team_id and to_agent = agent_name),
       rate_count - (
         select count(*) from agent_rate as rate, unnest(recent) as start (at)
-        where rate.agent_name = limits.agent_name and at > clock_timestamp() - rate_window
+        where rate.team_id = limits.team_id and rate.agent_name = limits.agent_name and at > clock_timestamp() - rate_window
       ),
       ${CLAIM_LIMIT}
     ) as free
@@ -82,66 +83,67 @@ function freePlaces(db: Db, settings: ClaimSettings, queues: readonly string[]):
       (${limits(db)})
       union all
       -- an agent that got its work before there was a registry
-      select name, null, null, 1, null, null from unnest(${named}) as name
-      where not exists (select from agent_definitions where agent_name = name)
+      select ${DEFAULT_TEAM}::uuid, name, null, null, 1, null, null from unnest(${named}) as name
+      where not exists (select from agent_definitions where team_id = ${DEFAULT_TEAM} and agent_name = name)
     ) as limits
-    where (queue_url is not null or agent_name = any(${named}))
+    where (queue_url is not null or (team_id = ${DEFAULT_TEAM} and agent_name = any(${named})))
       and (
-        ${firstWaiting(db)} is not null or ${firstKeyed(db)} is not null
+        ${firstWaiting(db, db`limits.team_id`)} is not null or ${firstKeyed(db, db`limits.team_id`)} is not null
       )
   `;
 }
 
 /** The limits of all agents, by their latest definition: one that is deactivated still gets the work that it was given. */
 const limits = (db: Db): Fragment => db`
-  select distinct on (agent_name) agent_name, queue_url,
+  select distinct on (team_id, agent_name) team_id, agent_name, queue_url,
     (parsed_metadata #>> '{limits,concurrency}')::int as at_once,
     coalesce((parsed_metadata #>> '{limits,per_key}')::int, 1) as per_key,
     (parsed_metadata #>> '{limits,rate,count}')::int as rate_count,
     make_interval(secs => (parsed_metadata #>> '{limits,rate,per_seconds}')::float8) as rate_window
   from agent_definitions
-  order by agent_name, active desc, updated_at desc
+  order by team_id, agent_name, active desc, updated_at desc
 `;
 
 /** `busy`: how many pieces of work with each key an agent has. */
 const keysAtWork = (db: Db): Fragment => db`
-  select to_agent as agent_name, concurrency_key, count(*) from tasks
+  select team_id, to_agent as agent_name, concurrency_key, count(*) from tasks
   where status = 'executing' and concurrency_key is not null
-  group by to_agent, concurrency_key
+  group by team_id, to_agent, concurrency_key
 `;
 
 /** `key`: the keys of the work that waits for agents with a free place, found one after the other by their index. */
 const waitingKeys = (db: Db): Fragment => db`
-  select agent_name, first.concurrency_key from agent cross join lateral (
+  select agent.team_id, agent_name, first.concurrency_key from agent cross join lateral (
     select concurrency_key from tasks
-    where status = 'approved' and to_agent = agent_name and concurrency_key is not null and free > 0
+    where status = 'approved' and team_id = agent.team_id and to_agent = agent_name and concurrency_key is not null and free > 0
     order by concurrency_key limit 1
   ) as first
   union all
-  select agent_name, next.concurrency_key from key cross join lateral (
+  select key.team_id, agent_name, next.concurrency_key from key cross join lateral (
     select concurrency_key from tasks
-    where status = 'approved' and to_agent = agent_name and concurrency_key > key.concurrency_key
+    where status = 'approved' and team_id = key.team_id and to_agent = agent_name and concurrency_key > key.concurrency_key
     order by concurrency_key limit 1
   ) as next
 `;
 
 /** `ready`: the best ready work of each agent without a key, and of each of its keys, up to their free places. */
 const bestOfEachAgent = (db: Db, only?: string): Fragment => db`
-  select agent_name, best.* from agent cross join lateral (
+  select agent.team_id, agent_name, best.* from agent cross join lateral (
     select * from (
       select task_id, priority, message_bytes from tasks
-      where status = 'approved' and to_agent = agent_name and concurrency_key is null and ready_at <= now()
+      where status = 'approved' and team_id = agent.team_id and to_agent = agent_name and concurrency_key is null and ready_at <= now()
         and ${isWanted(db, only)}
       order by priority desc, task_id limit ${most(db)}
     ) as first
     limit greatest(0, free)
   ) as best
   union all
-  select agent_name, best.* from key join agent using (agent_name) left join busy using (agent_name, concurrency_key)
+  select key.team_id, agent_name, best.* from key join agent using (team_id, agent_name)
+  left join busy using (team_id, agent_name, concurrency_key)
   cross join lateral (
     select * from (
       select task_id, priority, message_bytes from tasks
-      where status = 'approved' and to_agent = agent_name and tasks.concurrency_key = key.concurrency_key
+      where status = 'approved' and team_id = key.team_id and to_agent = agent_name and tasks.concurrency_key = key.concurrency_key
         and ready_at <= now() and ${isWanted(db, only)}
       order by priority desc, task_id limit ${most(db)}
     ) as first
@@ -159,8 +161,8 @@ const bestOfAll = (db: Db): Fragment => db`
   select task_id from (
     select task_id, row_number() over best as place, sum(message_bytes) over best - message_bytes as bytes_before
     from (
-      select ready.*, row_number() over (partition by agent_name order by priority desc, task_id) as own_place from ready
-    ) as ready join agent using (agent_name)
+      select ready.*, row_number() over (partition by team_id, agent_name order by priority desc, task_id) as own_place from ready
+    ) as ready join agent using (team_id, agent_name)
     where own_place <= free
     window best as (order by priority desc, task_id)
   ) as ranked
@@ -189,19 +191,19 @@ const startThem = (db: Db, { pickupSeconds, leaseSeconds }: ClaimSettings): Frag
 
 /** `kept`: the attempts that so begin; nobody has them yet. */
 const keepAttempts = (db: Db): Fragment => db`
-  insert into task_attempts (task_id, attempt, agent, run_id, counted, requests, requested_at, lease_until)
-  select task_id, attempt, to_agent, run_id, true, 1, now(), lease_until from started
+  insert into task_attempts (task_id, team_id, attempt, agent, run_id, counted, requests, requested_at, lease_until)
+  select task_id, team_id, attempt, to_agent, run_id, true, 1, now(), lease_until from started
 `;
 
 /** `counted`: the starts of agents with a rate are noted; those that have left its window are forgotten. */
 const countStarts = (db: Db): Fragment => db`
-  insert into agent_rate as rate (agent_name, recent)
-  select agent_name, array_fill(clock_timestamp(), array[count(*)::int])
-  from started join agent on agent_name = to_agent
+  insert into agent_rate as rate (team_id, agent_name, recent)
+  select agent.team_id, agent_name, array_fill(clock_timestamp(), array[count(*)::int])
+  from started join agent on agent.team_id = started.team_id and agent_name = to_agent
   where rate_count is not null
-  group by agent_name
+  group by agent.team_id, agent_name
   on conflict on constraint agent_rate_pkey do update set recent = (
     select array(select at from unnest(rate.recent) as start (at) where at > clock_timestamp() - rate_window)
-    from agent where agent.agent_name = rate.agent_name
+    from agent where agent.team_id = rate.team_id and agent.agent_name = rate.agent_name
   ) || excluded.recent
 `;

@@ -34,14 +34,14 @@ async function rateFreeAt(db: Db): Promise<Date | null> {
       select (parsed_metadata #>> '{limits,rate,count}')::int as rate_count,
         make_interval(secs => (parsed_metadata #>> '{limits,rate,per_seconds}')::float8) as rate_window
       from agent_definitions as definition
-      where definition.agent_name = agent_rate.agent_name
+      where definition.team_id = agent_rate.team_id and definition.agent_name = agent_rate.agent_name
       order by active desc, updated_at desc limit 1
     ) as limits cross join lateral (
       select at from unnest(recent) as start (at)
       where at > clock_timestamp() - rate_window
       order by at desc offset greatest(0, rate_count - 1) limit 1
     ) as latest
-    where ${firstWaiting(db)} is not null or ${firstKeyed(db)} is not null
+    where ${firstWaiting(db, db`agent_rate.team_id`)} is not null or ${firstKeyed(db, db`agent_rate.team_id`)} is not null
   `;
   return row?.freeAt ?? null;
 }

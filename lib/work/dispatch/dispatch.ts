@@ -91,9 +91,9 @@ async function oneByOne(
 async function request(db: Db, settings: ClaimSettings, tasks: Ready[], stamp: Stamp): Promise<Outgoing[]> {
   const outgoing: Outgoing[] = [];
   for (const task of tasks) {
-    const { taskId, toAgent, attempt } = task;
+    const { teamId, taskId, toAgent, attempt } = task;
     try {
-      outgoing.push({ ...workRequest(task, settings.leaseSeconds, stamp), toAgent, taskId, attempt });
+      outgoing.push({ ...workRequest(task, settings.leaseSeconds, stamp), teamId, toAgent, taskId, attempt });
     } catch (error) {
       // A row that no message can be made of would otherwise come first again and again, and hold up all work behind it.
       await failUnsendable(db, taskId, (error as Error).message);

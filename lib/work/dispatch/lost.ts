@@ -1,8 +1,9 @@
 import type { Actor } from "../../access/actor.ts";
 import type { Db, Fragment } from "../../runtime/postgres/db.ts";
+import type { AgentOfTeam } from "../core/agent-of-team.ts";
 
 /** Of these agents, those whose queue has nothing for them, and of which nothing is on its way to us. */
-export type NobodyHas = (agents: readonly string[]) => Promise<string[]>;
+export type NobodyHas = (agents: readonly AgentOfTeam[]) => Promise<AgentOfTeam[]>;
 
 /** Agents that one call asks about; those of the others it may ask about the next time. */
 const MOST_AGENTS = 50;
@@ -12,14 +13,18 @@ const MOST_AGENTS = 50;
  * process has taken for a minute, for two where they were asked for twice, then four and so on, where nobody can have them. Answers how many.
  */
 export async function endLostRequests(db: Db, _actor: Actor, nobodyHas: NobodyHas): Promise<number> {
-  const untaken = await db<{ agent: string }[]>`
-    select agent from (select distinct agent from task_attempts where ${isUntaken(db)}) as asked
+  const untaken = await db<AgentOfTeam[]>`
+    select team_id, agent from (select distinct team_id, agent from task_attempts where ${isUntaken(db)}) as asked
     order by random() limit ${MOST_AGENTS}
   `;
-  const agents = untaken.length === 0 ? [] : await nobodyHas(untaken.map(({ agent }) => agent));
+  const agents = untaken.length === 0 ? [] : await nobodyHas(untaken);
   if (agents.length === 0) return 0;
   const { count } = await db`
-    update task_attempts set lease_until = now() where ${isUntaken(db)} and agent = any(${agents}::text[])
+    update task_attempts set lease_until = now() where ${isUntaken(db)} and (team_id, agent) in (
+      select * from unnest(
+        ${agents.map(({ teamId }) => teamId)}::uuid[], ${agents.map(({ agent }) => agent)}::text[]
+      )
+    )
   `;
   return count;
 }

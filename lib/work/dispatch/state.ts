@@ -1,4 +1,4 @@
-import type { Actor } from "../../access/actor.ts";
+import { type Actor, DEFAULT_TEAM } from "../../access/actor.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { stillApart } from "../core/apart.ts";
 
@@ -23,11 +23,17 @@ export type WorkState = {
 export async function workState(db: Db, _actor: Actor, queues: readonly string[]): Promise<WorkState> {
   const [row] = await db<WorkState[]>`
     with ready as (
-      select task_id, to_agent, ready_at from tasks where status = 'approved' and ready_at <= now()
+      -- In two, each by an index of its own: with a key, and without.
+      select team_id, task_id, to_agent, ready_at from tasks
+      where status = 'approved' and concurrency_key is null and ready_at <= now()
+      union all
+      select team_id, task_id, to_agent, ready_at from tasks
+      where status = 'approved' and concurrency_key is not null and ready_at <= now()
     ), without_queue as (
-      select to_agent from (select distinct to_agent from ready) as waiting_for
-      where to_agent <> all(${queues as string[]}::text[]) and not exists (
-        select from agent_definitions where agent_name = to_agent and queue_url is not null
+      select team_id, to_agent from (select distinct team_id, to_agent from ready) as waiting_for
+      where (team_id <> ${DEFAULT_TEAM} or to_agent <> all(${queues as string[]}::text[])) and not exists (
+        select from agent_definitions as known
+        where known.team_id = waiting_for.team_id and agent_name = to_agent and queue_url is not null
       )
     ), untaken as (
       select task_id, coalesce(asked_at, requested_at) as asked, requested_at from task_attempts
@@ -35,7 +41,7 @@ export async function workState(db: Db, _actor: Actor, queues: readonly string[]
     )
     select
       (select count(*)::int from (
-        select task_id from ready where to_agent in (select to_agent from without_queue)
+        select task_id from ready where (team_id, to_agent) in (select team_id, to_agent from without_queue)
         union
         select task_id from untaken where requested_at < now() - interval '1 minute'
           or task_id in (select task_id from outbox where refusals > 0)

@@ -151,7 +151,15 @@ async function requestsAgain(db: Db, again: readonly Of[], leaseSeconds: number,
     const row = rows.find(({ taskId }) => taskId === work.taskId);
     if (row === undefined) return [];
     const { attempt, agent: toAgent } = one;
-    return [{ ...workRequest({ ...row, attempt }, leaseSeconds, stamp), toAgent, taskId: work.taskId, attempt }];
+    return [
+      {
+        ...workRequest({ ...row, attempt }, leaseSeconds, stamp),
+        teamId: work.teamId,
+        toAgent,
+        taskId: work.taskId,
+        attempt,
+      },
+    ];
   });
 }
 

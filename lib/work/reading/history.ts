@@ -12,63 +12,69 @@ import { type AttemptRow, findAttempts, findDecisions, findSteps, type Span, typ
 export type PageAsked = { limit: number; cursor?: string | undefined };
 
 /** Reads the handovers of work as the router keeps them: rows of the columns of LoggedHandover. */
-export type FindHandovers = (db: Db, taskId: string, span: Span<string>) => Promise<Record<string, unknown>[]>;
+export type FindHandovers = (
+  db: Db,
+  actor: Actor,
+  taskId: string,
+  span: Span<string>,
+) => Promise<Record<string, unknown>[]>;
 
 // Each throws a CallerError, 404, where there is no such work.
 
 /** A page of the steps of all attempts of work, by attempt and number. */
-export async function stepsOf(db: Db, _actor: Actor, taskId: string, asked: PageAsked): Promise<Page<LoggedStep>> {
+export async function stepsOf(db: Db, actor: Actor, taskId: string, asked: PageAsked): Promise<Page<LoggedStep>> {
   const { limit, cursor } = asked;
   const after = cursor === undefined ? undefined : stepPlaceOf(cursor);
-  const steps = (await findSteps(db, taskId, { limit: limit + 1, after })).map(toStep);
-  return await pageOfWork(db, taskId, steps, limit, ({ attempt, step_number }) => `${attempt}.${step_number}`);
+  const steps = (await findSteps(db, actor, taskId, { limit: limit + 1, after })).map(toStep);
+  return await pageOfWork(db, actor, taskId, steps, limit, ({ attempt, step_number }) => `${attempt}.${step_number}`);
 }
 
 /** A page of the attempts of work, first to last, each with its metrics. */
 export async function attemptsOf(
   db: Db,
-  _actor: Actor,
+  actor: Actor,
   taskId: string,
   { limit, cursor }: PageAsked,
 ): Promise<Page<LoggedAttempt>> {
   const after = cursor === undefined ? undefined : Number(cursor);
-  const attempts = (await findAttempts(db, taskId, { limit: limit + 1, after })).map(toAttempt);
-  return await pageOfWork(db, taskId, attempts, limit, ({ attempt }) => String(attempt));
+  const attempts = (await findAttempts(db, actor, taskId, { limit: limit + 1, after })).map(toAttempt);
+  return await pageOfWork(db, actor, taskId, attempts, limit, ({ attempt }) => String(attempt));
 }
 
 /** A page of what people decided about work, first to last. */
 export async function decisionsOf(
   db: Db,
-  _actor: Actor,
+  actor: Actor,
   taskId: string,
   { limit, cursor }: PageAsked,
 ): Promise<Page<TakenDecision>> {
-  const decisions = (await findDecisions(db, taskId, { limit: limit + 1, after: cursor })).map(toDecision);
-  return await pageOfWork(db, taskId, decisions, limit, ({ decision_id }) => decision_id);
+  const decisions = (await findDecisions(db, actor, taskId, { limit: limit + 1, after: cursor })).map(toDecision);
+  return await pageOfWork(db, actor, taskId, decisions, limit, ({ decision_id }) => decision_id);
 }
 
 /** A page of the handovers of work, first to last, each with its whole context. */
 export async function handoversOf(
   db: Db,
-  _actor: Actor,
+  actor: Actor,
   find: FindHandovers,
   taskId: string,
   { limit, cursor }: PageAsked,
 ): Promise<Page<LoggedHandover>> {
-  const handovers = (await find(db, taskId, { limit: limit + 1, after: cursor })).map(toHandover);
-  return await pageOfWork(db, taskId, handovers, limit, ({ event_id }) => event_id);
+  const handovers = (await find(db, actor, taskId, { limit: limit + 1, after: cursor })).map(toHandover);
+  return await pageOfWork(db, actor, taskId, handovers, limit, ({ event_id }) => event_id);
 }
 
 /** A page that is empty may be that of no work at all. */
 async function pageOfWork<T>(
   db: Db,
+  actor: Actor,
   taskId: string,
   items: T[],
   limit: number,
   cursorOf: (item: T) => string,
 ): Promise<Page<T>> {
   const page = pageOf(items, limit, cursorOf);
-  if (page.items.length === 0 && (await findStatus(db, taskId)) === undefined) throw unknownWork(taskId);
+  if (page.items.length === 0 && (await findStatus(db, actor, taskId)) === undefined) throw unknownWork(taskId);
   return page;
 }
 

@@ -15,11 +15,11 @@ const SCANNED = 10_000;
  */
 export async function listWork(
   db: Db,
-  _actor: Actor,
+  actor: Actor,
   { limit, text, ...filter }: ListFilter & { limit: number; text?: string | undefined },
 ): Promise<Page<TaskSummary>> {
-  if (text === undefined) return page(await findTasks(db, filter, limit + 1), limit);
-  const { rows, last } = await searchTasks(db, filter, text, { limit: limit + 1, scanned: SCANNED });
+  if (text === undefined) return page(await findTasks(db, actor, filter, limit + 1), limit);
+  const { rows, last } = await searchTasks(db, actor, filter, text, { limit: limit + 1, scanned: SCANNED });
   const found = page(rows, limit);
   return { ...found, next_cursor: found.next_cursor ?? last };
 }

@@ -1,5 +1,6 @@
 import parseRange from "range-parser";
 import type { Actor } from "../../access/actor.ts";
+import { ofTeam } from "../../access/of-team.ts";
 import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { unknownWork } from "../core/unknown-work.ts";
@@ -22,29 +23,29 @@ export type OutputAsked = {
  */
 export async function readOutput(
   db: Db,
-  _actor: Actor,
+  actor: Actor,
   { taskId, attempt, step, range, maxBytes }: OutputAsked,
 ): Promise<OutputRange & { bytes: Buffer; missing: string }> {
   const whole = attempt === undefined && step === undefined;
   const [pieces, told] = await Promise.all([
-    findPieces(db, taskId, attempt, step),
-    whole ? findToldBytes(db, taskId) : undefined,
+    findPieces(db, actor, taskId, attempt, step),
+    whole ? findToldBytes(db, actor, taskId) : undefined,
   ]);
-  if (pieces.length === 0) await mustHaveBeen(db, taskId, attempt, step);
+  if (pieces.length === 0) await mustHaveBeen(db, actor, taskId, attempt, step);
   const part = rangeOf(pieces, range, maxBytes);
   const bytes = await readRange(db, pieces, part.start, part.end);
   return { ...part, bytes, missing: missingOutput(pieces, told) };
 }
 
 /** Throws a CallerError, 404, where there is no such work, or where it never had the attempt or the step that is named. */
-async function mustHaveBeen(db: Db, taskId: string, attempt?: number, step?: number): Promise<void> {
+async function mustHaveBeen(db: Db, actor: Actor, taskId: string, attempt?: number, step?: number): Promise<void> {
   const [work] = await db<{ latest: number; hasStep: boolean }[]>`
     select attempt as latest, exists (
       select from execution_logs l
       where l.task_id = tasks.task_id and l.attempt = coalesce(${attempt ?? null}, ended_by, tasks.attempt)
         and l.step_number = ${step ?? null}
     ) as has_step
-    from tasks where task_id = ${taskId}
+    from tasks where task_id = ${taskId} and ${ofTeam(db, actor)}
   `;
   if (work === undefined) throw unknownWork(taskId);
   const { latest, hasStep } = work;
@@ -79,6 +80,7 @@ export function piecesWithin(pieces: Piece[], start: number, end: number): { ids
 /** The pieces of one attempt's output in order: of the attempt that ended the work, or the latest, and of all steps, unless told otherwise. */
 export async function findPieces(
   db: Db,
+  actor: Actor,
   taskId: string,
   attempt?: number,
   step?: number,
@@ -86,7 +88,7 @@ export async function findPieces(
   return await db<(Piece & Numbered)[]>`
     select o.output_id, o.output_size_bytes as size, l.step_number as step, o.chunk_number as chunk
     from execution_output o join execution_logs l using (log_id)
-    where l.task_id = ${taskId}
+    where l.task_id = ${taskId} and ${ofTeam(db, actor, "l")}
       and l.attempt = coalesce(${attempt ?? null}, (select coalesce(ended_by, attempt) from tasks where task_id = ${taskId}))
       ${step === undefined ? db`` : db`and l.step_number = ${step}`}
     order by l.step_number, o.chunk_number
@@ -94,10 +96,10 @@ export async function findPieces(
 }
 
 /** How many bytes the agent of completed work says that its output has; undefined where it says nothing. */
-async function findToldBytes(db: Db, taskId: string): Promise<number | undefined> {
+async function findToldBytes(db: Db, actor: Actor, taskId: string): Promise<number | undefined> {
   const [row] = await db<{ told: number }[]>`
     select (actual_resources ->> 'output_bytes')::float8 as told from tasks
-    where task_id = ${taskId} and status = 'completed' and jsonb_typeof(actual_resources -> 'output_bytes') = 'number'
+    where task_id = ${taskId} and ${ofTeam(db, actor)} and status = 'completed' and jsonb_typeof(actual_resources -> 'output_bytes') = 'number'
   `;
   return row?.told;
 }

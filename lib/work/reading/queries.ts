@@ -1,3 +1,5 @@
+import type { Actor } from "../../access/actor.ts";
+import { ofTeam } from "../../access/of-team.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { Status } from "../core/lifecycle.ts";
 import { statusColumn, summaryColumns, type TaskRow } from "../core/task-row.ts";
@@ -11,7 +13,12 @@ const order = (db: Db, { latest = false }: { latest?: boolean }) => (latest ? db
 export type StepPlace = { attempt: number; step: number };
 
 /** Steps of work by attempt and number, each with the size of its output in bytes; none where there is no such work. */
-export async function findSteps(db: Db, taskId: string, span: Span<StepPlace>): Promise<Record<string, unknown>[]> {
+export async function findSteps(
+  db: Db,
+  actor: Actor,
+  taskId: string,
+  span: Span<StepPlace>,
+): Promise<Record<string, unknown>[]> {
   const { limit, after } = span;
   return await db`
     select attempt, step_number, agent_type, action, status, output_summary, timestamp, duration_ms::float8 as duration_ms,
@@ -19,7 +26,7 @@ export async function findSteps(db: Db, taskId: string, span: Span<StepPlace>): 
         select coalesce(sum(output_size_bytes), 0)::float8 from execution_output as output where output.log_id = logs.log_id
       ) as output_size_bytes
     from execution_logs as logs
-    where task_id = ${taskId}
+    where task_id = ${taskId} and ${ofTeam(db, actor)}
       ${after === undefined ? db`` : db`and (attempt, step_number) > (${after.attempt}, ${after.step})`}
     order by attempt ${order(db, span)}, step_number ${order(db, span)}
     limit ${limit}
@@ -29,12 +36,13 @@ export async function findSteps(db: Db, taskId: string, span: Span<StepPlace>): 
 /** How much there is of what happened to work. */
 export async function countHistory(
   db: Db,
+  actor: Actor,
   taskId: string,
 ): Promise<{ attempts: number; steps: number; decisions: number }> {
   const [counts] = await db<{ attempts: number; steps: number; decisions: number }[]>`
-    select (select count(*)::int from task_attempts where task_id = ${taskId}) as attempts,
-      (select count(*)::int from execution_logs where task_id = ${taskId}) as steps,
-      (select count(*)::int from task_decisions where task_id = ${taskId}) as decisions
+    select (select count(*)::int from task_attempts where task_id = ${taskId} and ${ofTeam(db, actor)}) as attempts,
+      (select count(*)::int from execution_logs where task_id = ${taskId} and ${ofTeam(db, actor)}) as steps,
+      (select count(*)::int from task_decisions where task_id = ${taskId} and ${ofTeam(db, actor)}) as decisions
   `;
   if (counts === undefined) throw new Error("a count has no row");
   return counts;
@@ -53,7 +61,7 @@ export type AttemptRow = Record<string, unknown> & {
 };
 
 /** Attempts of work by number; of the `latest` without metrics over 10 kB. */
-export async function findAttempts(db: Db, taskId: string, span: Span<number>): Promise<AttemptRow[]> {
+export async function findAttempts(db: Db, actor: Actor, taskId: string, span: Span<number>): Promise<AttemptRow[]> {
   const { limit, after, latest = false } = span;
   return await db<AttemptRow[]>`
     select attempt, agent, process, start_id, counted, requests, requested_at, taken_at, started_at, heard_at,
@@ -61,19 +69,24 @@ export async function findAttempts(db: Db, taskId: string, span: Span<number>): 
       ${latest ? db`case when octet_length(metrics::text) <= 10000 then metrics end` : db`metrics`} as metrics,
       octet_length(metrics::text) as metrics_bytes, requested_at < now() - interval '1 minute' as is_late
     from task_attempts
-    where task_id = ${taskId} ${after === undefined ? db`` : db`and attempt > ${after}`}
+    where task_id = ${taskId} and ${ofTeam(db, actor)} ${after === undefined ? db`` : db`and attempt > ${after}`}
     order by attempt ${order(db, span)}
     limit ${limit}
   `;
 }
 
 /** What people decided about work, in order; a cursor is a decision_id. */
-export async function findDecisions(db: Db, taskId: string, span: Span<string>): Promise<Record<string, unknown>[]> {
+export async function findDecisions(
+  db: Db,
+  actor: Actor,
+  taskId: string,
+  span: Span<string>,
+): Promise<Record<string, unknown>[]> {
   const { limit, after } = span;
   return await db`
-    select decision_id, decision, decided_by, reason, status_before, status_after, decided_at
+    select decision_id, decision, decided_by, on_behalf_of, reason, status_before, status_after, decided_at
     from task_decisions
-    where task_id = ${taskId} ${after === undefined ? db`` : db`and decision_id > ${after}`}
+    where task_id = ${taskId} and ${ofTeam(db, actor)} ${after === undefined ? db`` : db`and decision_id > ${after}`}
     order by decision_id ${order(db, span)}
     limit ${limit}
   `;
@@ -93,10 +106,10 @@ export type ListFilter = {
 };
 
 /** At most `limit` tasks in the order of their task_id, which is that of time and the cursor. */
-export async function findTasks(db: Db, filter: ListFilter, limit: number): Promise<TaskRow[]> {
+export async function findTasks(db: Db, actor: Actor, filter: ListFilter, limit: number): Promise<TaskRow[]> {
   return await db<
     TaskRow[]
-  >`select ${summaryColumns(db)} from tasks where ${chosen(db, filter)} ${inOrder(db, filter)} limit ${limit}`;
+  >`select ${summaryColumns(db)} from tasks where ${chosen(db, actor, filter)} ${inOrder(db, filter)} limit ${limit}`;
 }
 
 /**
@@ -105,19 +118,20 @@ export async function findTasks(db: Db, filter: ListFilter, limit: number): Prom
  */
 export async function searchTasks(
   db: Db,
+  actor: Actor,
   filter: ListFilter,
   text: string,
   { limit, scanned }: { limit: number; scanned: number },
 ): Promise<{ rows: TaskRow[]; last: string | null }> {
   const pattern = `%${text.replaceAll(/[\\%_]/g, "\\$&")}%`;
-  const looked = db`select * from tasks where ${chosen(db, filter)} ${inOrder(db, filter)} limit ${scanned}`;
+  const looked = db`select * from tasks where ${chosen(db, actor, filter)} ${inOrder(db, filter)} limit ${scanned}`;
   const [rows, [end]] = await Promise.all([
     db<TaskRow[]>`
       with looked as (${looked})
       select ${summaryColumns(db)} from looked where request_text ilike ${pattern} ${inOrder(db, filter)} limit ${limit}
     `,
     db<{ taskId: string }[]>`
-      select task_id from tasks where ${chosen(db, filter)} ${inOrder(db, filter)} offset ${scanned - 1} limit 1
+      select task_id from tasks where ${chosen(db, actor, filter)} ${inOrder(db, filter)} offset ${scanned - 1} limit 1
     `,
   ]);
   return { rows, last: end?.taskId ?? null };
@@ -126,10 +140,10 @@ export async function searchTasks(
 const inOrder = (db: Db, { sort }: ListFilter) =>
   sort === "oldest" ? db`order by task_id` : db`order by task_id desc`;
 
-function chosen(db: Db, filter: ListFilter) {
+function chosen(db: Db, actor: Actor, filter: ListFilter) {
   const { status, work_type, agent, project_id, created_by, created_after, created_before, sort, cursor } = filter;
   return db`
-    true
+    ${ofTeam(db, actor)}
     ${status === undefined ? db`` : isIn(db, status)}
     ${work_type === undefined ? db`` : db`and work_type = ${work_type}`}
     ${agent === undefined ? db`` : db`and to_agent = ${agent}`}

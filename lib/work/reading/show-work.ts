@@ -2,6 +2,7 @@ import type { Actor } from "../../access/actor.ts";
 import { bytesInAnswer } from "../../input/answer-bytes.ts";
 import { thatFit } from "../../input/page.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
+import type { Transactions } from "../../runtime/postgres/team.ts";
 import type { TaskWithSteps } from "../core/answers.ts";
 import { whyApart } from "../core/apart.ts";
 import { findTask, type TaskRow } from "../core/task-row.ts";
@@ -16,10 +17,10 @@ import { waitForFinal } from "./wait.ts";
 export type Lookups = {
   /** How it went from agent to agent. */
   findHandovers: FindHandovers;
-  countHandovers: (db: Db, taskId: string) => Promise<number>;
+  countHandovers: (db: Db, actor: Actor, taskId: string) => Promise<number>;
   /** The queue URLs of those of these agents that have a queue, by agent, as the registry has them. */
-  findQueueUrls: (db: Db, agents: readonly string[]) => Promise<Record<string, string>>;
-  /** The agents whose queue the environment names. */
+  findQueueUrls: (db: Db, team: string, agents: readonly string[]) => Promise<Record<string, string>>;
+  /** The agents of the team whose queue the environment names. */
   queues: readonly string[];
 };
 
@@ -35,27 +36,29 @@ const ANSWER_BYTES = 5_900_000;
  * milliseconds, until it is final (0 or less: not at all). Throws a CallerError, 404, where there is no such work.
  */
 export async function showWork(
-  db: Db,
-  _actor: Actor,
+  pool: Transactions,
+  actor: Actor,
   { taskId, waitMs, ...lookups }: Lookups & { taskId: string; waitMs: number },
 ): Promise<TaskWithSteps> {
-  if (waitMs > 0) await waitForFinal(db, taskId, waitMs);
-  const row = await findTask(db, taskId);
-  if (row === undefined) throw unknownWork(taskId);
-  return await withHistory(db, row, lookups);
+  if (waitMs > 0) await waitForFinal(pool, actor, taskId, waitMs);
+  return await pool.begin(async (db) => {
+    const row = await findTask(db, actor, taskId);
+    if (row === undefined) throw unknownWork(taskId);
+    return await withHistory(db, actor, row, lookups);
+  });
 }
 
-async function withHistory(db: Db, row: TaskRow, lookups: Lookups): Promise<TaskWithSteps> {
+async function withHistory(db: Db, actor: Actor, row: TaskRow, lookups: Lookups): Promise<TaskWithSteps> {
   const { taskId, status, toAgent } = row;
   const latest = { limit: LATEST, latest: true };
   const [attempts, steps, decisions, handovers, counts, allHandovers, notStarted, refusal] = await Promise.all([
-    findAttempts(db, taskId, latest),
-    findSteps(db, taskId, latest),
-    findDecisions(db, taskId, latest),
-    lookups.findHandovers(db, taskId, latest),
-    countHistory(db, taskId),
-    lookups.countHandovers(db, taskId),
-    status === "approved" && toAgent !== null ? whyNotStarted(db, taskId, toAgent, lookups) : null,
+    findAttempts(db, actor, taskId, latest),
+    findSteps(db, actor, taskId, latest),
+    findDecisions(db, actor, taskId, latest),
+    lookups.findHandovers(db, actor, taskId, latest),
+    countHistory(db, actor, taskId),
+    lookups.countHandovers(db, actor, taskId),
+    status === "approved" && toAgent !== null ? whyNotStarted(db, row, toAgent, lookups) : null,
     status === "executing" ? whyRefused(db, taskId) : null,
   ]);
   const refused = refusal === null ? null : `${toAgent} was not reached: ${refusal}`;
@@ -85,11 +88,11 @@ function whyNotBegun(attempt: AttemptRow | undefined): string | null {
 /** Work whose agent has no queue waits until it has one, and what the database refuses to start waits for somebody to mend it. */
 async function whyNotStarted(
   db: Db,
-  taskId: string,
+  { taskId, teamId }: TaskRow,
   agent: string,
   { queues, findQueueUrls }: Lookups,
 ): Promise<string | null> {
-  const hasQueue = queues.includes(agent) || (await findQueueUrls(db, [agent]))[agent] !== undefined;
+  const hasQueue = queues.includes(agent) || (await findQueueUrls(db, teamId, [agent]))[agent] !== undefined;
   if (hasQueue) return await whyApart(db, taskId);
   return `${agent} has no queue yet. GET /agents/${agent} says how to make one; or hand the work over to another agent.`;
 }

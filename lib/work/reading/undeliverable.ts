@@ -1,4 +1,5 @@
 import type { Actor } from "../../access/actor.ts";
+import { ofTeam } from "../../access/of-team.ts";
 import { dictionary } from "../../input/dictionary.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 
@@ -15,10 +16,10 @@ export async function undeliverable(db: Db, _actor: Actor): Promise<Undeliverabl
 }
 
 /** Why the queues of these agents refuse messages that wait for them, the last reason of each, by agent; nothing of those that refuse none. */
-export async function refusalsOf(db: Db, agents: readonly string[]): Promise<Record<string, string>> {
+export async function refusalsOf(db: Db, actor: Actor, agents: readonly string[]): Promise<Record<string, string>> {
   const rows = await db<{ toAgent: string; refusal: string }[]>`
     select distinct on (to_agent) to_agent, refusal from outbox
-    where refusals > 0 and to_agent = any(${agents as string[]}::text[])
+    where refusals > 0 and ${ofTeam(db, actor)} and to_agent = any(${agents as string[]}::text[])
     order by to_agent, message_id desc
   `;
   return dictionary(Object.fromEntries(rows.map(({ toAgent, refusal }) => [toAgent, refusal])));

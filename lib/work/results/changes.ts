@@ -3,7 +3,13 @@ import type { ToStop } from "../attempts/stop.ts";
 import type { Attempt, Work } from "../attempts/work.ts";
 
 /** A step as execution_logs keeps it; `startedAt` is ISO 8601. */
-export type StepRow = Omit<Step, "output"> & { taskId: string; attempt: number; agent: string; startedAt: string };
+export type StepRow = Omit<Step, "output"> & {
+  teamId: string;
+  taskId: string;
+  attempt: number;
+  agent: string;
+  startedAt: string;
+};
 
 /** A piece of output as execution_output keeps it; `bytes` is its size decoded. */
 export type ChunkRow = OutputChunk & { taskId: string; attempt: number; stepNumber: number; bytes: number };

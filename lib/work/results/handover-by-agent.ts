@@ -32,10 +32,10 @@ export async function handOverByAgents(
     outgoing.push(...stopMessages(about, stamp));
   };
   for (const { work, attempt, handover, messageId: eventId } of handings) {
-    const { taskId, traceId, runId } = work;
+    const { teamId, taskId, traceId, runId } = work;
     const { agent: from } = attempt;
     try {
-      const task = await findTask(db, taskId);
+      const task = await findTask(db, { team: teamId }, taskId);
       if (task === undefined) throw new Error(`task ${taskId} is locked and not there`);
       const agent = await handOverLocked(db, router, { task, from, handover, eventId });
       tell(work, await endHandedOver(db, taskId, attempt, handover.reason, clock));
@@ -45,7 +45,13 @@ export async function handOverByAgents(
       if (!(error instanceof CallerError)) throw error;
       const reason = `the work could not be handed over: ${error.message}`;
       const about = { taskId, traceId, runId, attempt: attempt.attempt, toAgent: from };
-      outgoing.push({ ...refusal(about, 5007, reason, stamp), toAgent: from, taskId, attempt: attempt.attempt });
+      outgoing.push({
+        ...refusal(about, 5007, reason, stamp),
+        teamId,
+        toAgent: from,
+        taskId,
+        attempt: attempt.attempt,
+      });
       tell(work, ends(work, attempt, handoverFailed(reason), clock).stop);
       await keepWork(db, [work]);
       ended.push(endedOf(work, attempt));

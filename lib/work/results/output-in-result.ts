@@ -9,7 +9,7 @@ const RESULT_CHUNK = 2_000_000_000;
 const SUMMARY_CHARACTERS = 500;
 
 /** Which attempt of which work a step belongs to, and whose. */
-type Of = { taskId: string; attempt: number; agent: string };
+type Of = { teamId: string; taskId: string; attempt: number; agent: string };
 
 /** The steps that a message tells, in its order; output that a result carries itself is one more, the last. None for other messages. */
 export function stepsIn(message: Message): Step[] {
@@ -53,7 +53,7 @@ export function mergeSteps(a: StepRow, b: StepRow): StepRow {
 }
 
 /** A piece of output as it is kept. */
-export function chunkRow({ taskId, attempt }: Of, step: Step, output: OutputChunk): ChunkRow {
+export function chunkRow({ taskId, attempt }: Omit<Of, "teamId">, step: Step, output: OutputChunk): ChunkRow {
   const bytes = output.encoding === "utf8" ? Buffer.byteLength(output.text) : Buffer.from(output.text, "base64").length;
   return { ...output, taskId, attempt, stepNumber: step.step_number, bytes };
 }

@@ -4,6 +4,7 @@ import type { Db, Pool } from "../../runtime/postgres/db.ts";
 import { stopMessages } from "../attempts/messages.ts";
 import { holdWork, keepWork } from "../attempts/store.ts";
 import type { Clock, Work } from "../attempts/work.ts";
+import type { AgentOfTeam } from "../core/agent-of-team.ts";
 import type { Stamp } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
 import type { Router, TakenBack } from "../core/router-seam.ts";
@@ -15,10 +16,16 @@ import { settle } from "./settle.ts";
 import { insertChunks, upsertSteps } from "./steps.ts";
 import { askForMissing } from "./tell-again.ts";
 
-/** What a batch did. `stale`: the messages that changed nothing of their work, each with the reason; `workWaits`: whether an attempt has ended and work is ready to take its place. */
-export type Recorded = { ended: Ended[]; stale: Stale[]; outgoing: Outgoing[]; workWaits: boolean };
+/** What a batch did. `speakers`: the agents that have told of their work; `stale`: the messages that changed nothing of their work, each with the reason; `workWaits`: whether an attempt has ended and work is ready to take its place. */
+export type Recorded = {
+  speakers: AgentOfTeam[];
+  ended: Ended[];
+  stale: Stale[];
+  outgoing: Outgoing[];
+  workWaits: boolean;
+};
 
-const NOTHING: Recorded = { ended: [], stale: [], outgoing: [], workWaits: false };
+const NOTHING: Recorded = { speakers: [], ended: [], stale: [], outgoing: [], workWaits: false };
 
 /** A message, and the queue's id of the record that brought it. */
 export type Received = { recordId: string; message: Message };
@@ -62,6 +69,7 @@ export async function recordBatch(
     }
   }
   return {
+    speakers: outcomes.flatMap((outcome) => outcome.speakers),
     ended: outcomes.flatMap((outcome) => outcome.ended),
     stale: outcomes.flatMap((outcome) => outcome.stale),
     outgoing: outcomes.flatMap((outcome) => outcome.outgoing),
@@ -110,7 +118,13 @@ async function record(
     const takenBack = failed.filter(({ taskId }) => over.includes(taskId));
     const learns = router.learn(db, over, takenBack);
     const [workWaits] = await Promise.all([ended.length > 0 && anyReady(db), learns, ...writes]);
-    return { ended, stale: changes.stale, outgoing: [...stops, ...handedOver.outgoing], workWaits };
+    return {
+      speakers: speakersOf(works, messages),
+      ended,
+      stale: changes.stale,
+      outgoing: [...stops, ...handedOver.outgoing],
+      workWaits,
+    };
   });
 }
 
@@ -119,6 +133,14 @@ function failuresOf(works: readonly Work[]): TakenBack[] {
   return works.flatMap(({ taskId, status, toAgent: agent }) =>
     status === "failed" && agent !== null ? [{ taskId, agent }] : [],
   );
+}
+
+function speakersOf(works: readonly Work[], messages: readonly Message[]): AgentOfTeam[] {
+  const teams = new Map(works.map(({ taskId, teamId }) => [taskId, teamId]));
+  return messages.flatMap(({ from_agent: agent, payload: { task_id = "" } }) => {
+    const teamId = teams.get(task_id);
+    return teamId === undefined ? [] : [{ teamId, agent }];
+  });
 }
 
 /** The work that agents have ended for good. */
@@ -150,7 +172,9 @@ async function limitLocks(db: Db, lockTimeout: string): Promise<void> {
 /** Whether work could start now if an agent had room. */
 async function anyReady(db: Db): Promise<boolean> {
   const [row] = await db<{ ready: boolean }[]>`
-    select exists (select from tasks where status = 'approved' and ready_at <= now()) as ready
+    -- In two, each by an index of its own: with a key, and without.
+    select exists (select from tasks where status = 'approved' and concurrency_key is null and ready_at <= now())
+      or exists (select from tasks where status = 'approved' and concurrency_key is not null and ready_at <= now()) as ready
   `;
   return row?.ready === true;
 }

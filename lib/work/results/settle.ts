@@ -50,7 +50,7 @@ export function settle(held: ReadonlyMap<string, Work>, messages: readonly Messa
 type Told = { work: Work; attempt: Attempt; message: Message };
 
 function keepTold(steps: Map<string, StepRow>, chunks: Map<string, ChunkRow>, { work, attempt, message }: Told): void {
-  const of = { taskId: work.taskId, attempt: attempt.attempt, agent: attempt.agent };
+  const of = { teamId: work.teamId, taskId: work.taskId, attempt: attempt.attempt, agent: attempt.agent };
   for (const step of stepsIn(message)) {
     const key = `${work.taskId} ${attempt.attempt} ${step.step_number}`;
     const row = stepRow(of, step, message.timestamp);

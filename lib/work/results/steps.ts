@@ -6,13 +6,14 @@ export async function upsertSteps(db: Db, newId: () => string, steps: StepRow[])
   if (steps.length === 0) return;
   await db`
     insert into execution_logs as known (
-      log_id, task_id, attempt, step_number, agent_type, action, status, output_summary, timestamp, duration_ms
+      log_id, task_id, team_id, attempt, step_number, agent_type, action, status, output_summary, timestamp, duration_ms
     )
-    select log_id, task_id, attempt, step_number, agent, action, status::step_status, summary, started_at::timestamptz,
+    select log_id, task_id, team_id, attempt, step_number, agent, action, status::step_status, summary, started_at::timestamptz,
       duration_ms
     from unnest(
       ${steps.map(newId)}::uuid[],
       ${steps.map((step) => step.taskId)}::uuid[],
+      ${steps.map((step) => step.teamId)}::uuid[],
       ${steps.map((step) => step.attempt)}::int[],
       ${steps.map((step) => step.step_number)}::int[],
       ${steps.map((step) => step.agent)}::text[],
@@ -21,7 +22,7 @@ export async function upsertSteps(db: Db, newId: () => string, steps: StepRow[])
       ${steps.map((step) => step.summary ?? null)}::text[],
       ${steps.map((step) => step.startedAt)}::text[],
       ${steps.map((step) => step.duration_ms ?? null)}::bigint[]
-    ) as told (log_id, task_id, attempt, step_number, agent, action, status, summary, started_at, duration_ms)
+    ) as told (log_id, task_id, team_id, attempt, step_number, agent, action, status, summary, started_at, duration_ms)
     on conflict on constraint execution_logs_step_key do update set
       action = excluded.action,
       status = excluded.status,
@@ -39,8 +40,8 @@ export async function upsertSteps(db: Db, newId: () => string, steps: StepRow[])
 export async function insertChunks(db: Db, newId: () => string, chunks: ChunkRow[]): Promise<void> {
   if (chunks.length === 0) return;
   await db`
-    insert into execution_output (output_id, log_id, chunk_number, encoding, output_full, output_size_bytes)
-    select piece.output_id, logs.log_id, piece.chunk_number, piece.encoding, piece.output_full, piece.bytes
+    insert into execution_output (output_id, team_id, log_id, chunk_number, encoding, output_full, output_size_bytes)
+    select piece.output_id, logs.team_id, logs.log_id, piece.chunk_number, piece.encoding, piece.output_full, piece.bytes
     from unnest(
       ${chunks.map(newId)}::uuid[],
       ${chunks.map((chunk) => chunk.taskId)}::uuid[],

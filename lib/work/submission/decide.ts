@@ -1,6 +1,8 @@
 import type { Actor } from "../../access/actor.ts";
+import { authorOf, mustBeOwn } from "../../access/author.ts";
 import { CallerError } from "../../errors.ts";
-import type { Db, Pool } from "../../runtime/postgres/db.ts";
+import type { Db } from "../../runtime/postgres/db.ts";
+import type { Transactions } from "../../runtime/postgres/team.ts";
 import { stopMessages } from "../attempts/messages.ts";
 import { stop } from "../attempts/stop.ts";
 import { holdWork, keepWork } from "../attempts/store.ts";
@@ -26,8 +28,8 @@ export type Decided = { row: TaskRow; outgoing: Outgoing[]; replayed: boolean };
  * decision is not possible from it or the key was used for another, 400 where work without an agent is approved and none is named.
  */
 export async function decide(
-  pool: Pool,
-  _actor: Actor,
+  pool: Transactions,
+  actor: Actor,
   settings: LeaseSettings,
   { route, closeHandovers }: Pick<Router, "route" | "closeHandovers">,
   decision: Decision,
@@ -36,18 +38,31 @@ export async function decide(
   stamp: Stamp,
   key?: DecisionKey,
 ): Promise<Decided> {
+  const { reason } = said;
+  const author = authorOf(actor, "by", { by: said.by, onBehalfOf: said.on_behalf_of });
   return await pool.begin(async (db) => {
-    const known = await takeKey(db, taskId, key, { decision, said });
+    const known = await takeKey(db, actor, taskId, key, { decision, said: { ...said, by: author.by } });
     if (known !== undefined) return { row: known, outgoing: [], replayed: true };
-    const before = await lockIfIn(db, taskId, possibleFrom[decision]);
-    if (before === undefined) throw await impossible(db, decision, taskId);
+    const locked = await lockIfIn(db, actor, taskId, possibleFrom[decision]);
+    if (locked === undefined) throw await impossible(db, actor, decision, taskId);
+    mustBeOwn(actor, locked.createdById);
+    const before = locked.task;
     if (decision === "approve") await chooseAgent(db, route, before, said);
     const after = decided(decision, before.approvedAt !== null);
-    const outgoing = await change(db, decision, before, said, { ...settings, stamp });
+    const outgoing = await change(db, decision, before, { by: author.by, reason }, { ...settings, stamp });
     if (decision === "cancel") await closeHandovers(db, taskId);
-    const { by, reason } = said;
-    await insertDecision(db, { decisionId: stamp.newId(), taskId, decision, by, reason, before: before.status, after });
-    const row = await findTask(db, taskId);
+    const { teamId, status } = before;
+    await insertDecision(db, {
+      decisionId: stamp.newId(),
+      taskId,
+      teamId,
+      decision,
+      author,
+      reason,
+      before: status,
+      after,
+    });
+    const row = await findTask(db, actor, taskId);
     if (row === undefined) throw new Error(`task ${taskId} is locked and not there`);
     return { row, outgoing, replayed: false };
   });
@@ -56,7 +71,8 @@ export async function decide(
 /** The person's word on who does it; without one there must be an agent already. */
 async function chooseAgent(db: Db, route: Route, before: TaskRow, said: Approve): Promise<void> {
   const { to_agent } = said;
-  if (to_agent !== undefined) return await assign(db, before.taskId, await route(db, { ...askOf(before), to_agent }));
+  if (to_agent !== undefined)
+    return await assign(db, before.taskId, await route(db, before.teamId, { ...askOf(before), to_agent }));
   if (before.toAgent !== null) return;
   const others =
     before.routing?.alternatives.map(({ agent, confidence }) => `${agent} (${confidence.toFixed(2)})`) ?? [];
@@ -70,7 +86,7 @@ async function change(
   db: Db,
   decision: Decision,
   before: TaskRow,
-  { by, reason }: Approve,
+  { by, reason }: { by: string; reason: string | undefined },
   stopping: LeaseSettings & { stamp: Stamp },
 ): Promise<Outgoing[]> {
   const { taskId } = before;
@@ -109,8 +125,8 @@ export async function stopWork(
   return outgoing;
 }
 
-async function impossible(db: Db, decision: Decision, taskId: string): Promise<CallerError> {
-  const task = await findTask(db, taskId);
+async function impossible(db: Db, actor: Actor, decision: Decision, taskId: string): Promise<CallerError> {
+  const task = await findTask(db, actor, taskId);
   if (task === undefined) return unknownWork(taskId);
   const from = possibleFrom[decision].join(" or ");
   const message = `The work is ${task.status}; ${decision} is possible only while it is ${from}.`;

@@ -1,17 +1,30 @@
+import type { Actor } from "../../access/actor.ts";
+import type { Author } from "../../access/author.ts";
+import { ofTeam } from "../../access/of-team.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { forgetApart } from "../core/apart.ts";
 import type { Decision, Status } from "../core/lifecycle.ts";
 import type { Routed } from "../core/router-seam.ts";
 import { statusColumn, type TaskRow, taskColumns } from "../core/task-row.ts";
 
+/** Locked work, and whose it is. */
+export type Locked = { task: TaskRow; createdById: string | null };
+
 /** Locks work for a decision; undefined where there is none in one of these states. */
-export async function lockIfIn(db: Db, taskId: string, statuses: readonly Status[]): Promise<TaskRow | undefined> {
-  const [row] = await db<TaskRow[]>`
-    select ${taskColumns(db)} from tasks
-    where task_id = ${taskId} and ${statusColumn(db)} = any(${statuses as Status[]}::text[])
+export async function lockIfIn(
+  db: Db,
+  actor: Actor,
+  taskId: string,
+  statuses: readonly Status[],
+): Promise<Locked | undefined> {
+  const [row] = await db<(TaskRow & { createdById: string | null })[]>`
+    select ${taskColumns(db)}, created_by_id from tasks
+    where task_id = ${taskId} and ${ofTeam(db, actor)} and ${statusColumn(db)} = any(${statuses as Status[]}::text[])
     for no key update
   `;
-  return row;
+  if (row === undefined) return undefined;
+  const { createdById, ...task } = row;
+  return { task, createdById };
 }
 
 /** The same, but undefined too where somebody else has it locked: it waits for nobody. */
@@ -31,7 +44,7 @@ export async function assign(db: Db, taskId: string, routed: Routed): Promise<vo
       update tasks set to_agent = ${routed.agent}, routing_id = ${routed.routingId}, routed_at = now(),
         routing = ${db.json(routed.routing)}
       where task_id = ${taskId}
-      returning task_id, routed_at, work_type
+      returning task_id, team_id, routed_at, work_type
     )
     ${routed.keep(db)}
   `;
@@ -74,16 +87,20 @@ export async function insertDecision(
   decision: {
     decisionId: string;
     taskId: string;
+    teamId: string;
     decision: Decision;
-    by: string;
+    author: Author;
     reason: string | undefined;
     before: Status;
     after: Exclude<Status, "cancelling">;
   },
 ): Promise<void> {
   await db`
-    insert into task_decisions (decision_id, task_id, decision, decided_by, reason, status_before, status_after)
-    values (${decision.decisionId}, ${decision.taskId}, ${decision.decision}, ${decision.by}, ${decision.reason ?? null},
+    insert into task_decisions (
+      decision_id, task_id, team_id, decision, decided_by, decided_by_id, on_behalf_of, reason, status_before, status_after
+    )
+    values (${decision.decisionId}, ${decision.taskId}, ${decision.teamId}, ${decision.decision}, ${decision.author.by},
+      ${decision.author.byId}, ${decision.author.onBehalfOf}, ${decision.reason ?? null},
       ${decision.before === "cancelling" ? "executing" : decision.before}, ${decision.after})
   `;
 }

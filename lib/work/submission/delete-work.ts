@@ -1,4 +1,5 @@
 import type { Actor } from "../../access/actor.ts";
+import { ofTeam } from "../../access/of-team.ts";
 import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { FINAL, type Status } from "../core/lifecycle.ts";
@@ -9,12 +10,14 @@ import { unknownWork } from "../core/unknown-work.ts";
  * Deletes work that has ended, with its steps, output, attempts and decisions. What the router decided and learnt of it stays. Throws
  * 404 for unknown work, 409 where it has not ended.
  */
-export async function deleteWork(db: Db, _actor: Actor, taskId: string): Promise<void> {
+export async function deleteWork(db: Db, actor: Actor, taskId: string): Promise<void> {
   const gone = await db`
-    delete from tasks where task_id = ${taskId} and status = any(${FINAL as Status[]}::text[]::task_status[]) returning task_id
+    delete from tasks
+    where task_id = ${taskId} and ${ofTeam(db, actor)} and status = any(${FINAL as Status[]}::text[]::task_status[])
+    returning task_id
   `;
   if (gone.length > 0) return;
-  const status = await findStatus(db, taskId);
+  const status = await findStatus(db, actor, taskId);
   if (status === undefined) throw unknownWork(taskId);
   const message = `The work is ${status}; it can be deleted only once it is ${FINAL.join(" or ")}. Cancel it first.`;
   throw new CallerError(409, `not_possible_from_${status}`, message);

@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import type { Actor } from "../../access/actor.ts";
+import { type Actor, teamOf } from "../../access/actor.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { Explained } from "../core/answers.ts";
 import type { Ask, Route } from "../core/router-seam.ts";
@@ -7,11 +7,11 @@ import type { Ask, Route } from "../core/router-seam.ts";
 /** Which agent would get this work, and why; keeps nothing. Throws a CallerError, 400, where to_agent names none. */
 export async function explainRouting(
   db: Db,
-  _actor: Actor,
+  actor: Actor,
   route: Route,
   asked: Ask,
 ): Promise<z.infer<typeof Explained>> {
-  const { agent, routing, measured } = await route(db, { ...asked, hints: asked.hints ?? {} });
+  const { agent, routing, measured } = await route(db, teamOf(actor), { ...asked, hints: asked.hints ?? {} });
   const { us, cacheAgeSeconds } = measured;
   return {
     agent,

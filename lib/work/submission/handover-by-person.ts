@@ -1,7 +1,8 @@
 import type { Actor } from "../../access/actor.ts";
+import { authorOf } from "../../access/author.ts";
 import { CallerError } from "../../errors.ts";
 import { canonicalJson } from "../../input/json.ts";
-import type { Pool } from "../../runtime/postgres/db.ts";
+import type { Transactions } from "../../runtime/postgres/team.ts";
 import { handOverLocked } from "../core/handover.ts";
 import type { Status } from "../core/lifecycle.ts";
 import type { Stamp } from "../core/messages.ts";
@@ -26,21 +27,23 @@ const INSTEAD = "This one is not: its agent can tell it as a step, and what is l
  * approved or executing, at another attempt, nobody else is found, or it has as many roles as are kept.
  */
 export async function handOver(
-  pool: Pool,
-  _actor: Actor,
+  pool: Transactions,
+  actor: Actor,
   settings: LeaseSettings,
   router: Router,
   taskId: string,
-  said: HandOver,
+  asked: HandOver,
   uuidOf: (text: string) => string,
   stamp: Stamp,
   key?: DecisionKey,
 ): Promise<Decided> {
+  const { by } = authorOf(actor, "by", { by: asked.by, onBehalfOf: undefined });
+  const said = { ...asked, by };
   return await pool.begin(async (db) => {
-    const before = await takeKey(db, taskId, key, { decision: "handover", said });
+    const before = await takeKey(db, actor, taskId, key, { decision: "handover", said });
     if (before !== undefined) return { row: before, outgoing: [], replayed: true };
-    const task = await lockIfIn(db, taskId, FROM);
-    const known = task ?? (await findTask(db, taskId));
+    const task = (await lockIfIn(db, actor, taskId, FROM))?.task;
+    const known = task ?? (await findTask(db, actor, taskId));
     if (known === undefined) throw unknownWork(taskId);
     // A key that has not been used is a decision of its own, whatever was said before.
     const eventId = key === undefined ? uuidOf(`handover/${known.runId}/${canonicalJson(said)}`) : stamp.newId();
@@ -59,7 +62,7 @@ export async function handOver(
       ...settings,
       stamp,
     });
-    const row = await findTask(db, taskId);
+    const row = await findTask(db, actor, taskId);
     if (row === undefined) throw new Error(`task ${taskId} is locked and not there`);
     return { row, outgoing, replayed: false };
   });

@@ -1,6 +1,8 @@
-import type { Actor } from "../../access/actor.ts";
+import { type Actor, teamOf } from "../../access/actor.ts";
+import { authorOf } from "../../access/author.ts";
 import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
+import type { Transactions } from "../../runtime/postgres/team.ts";
 import { FINAL } from "../core/lifecycle.ts";
 import type { Router } from "../core/router-seam.ts";
 import { type Rerun, SubmitWork } from "../core/schema.ts";
@@ -15,20 +17,24 @@ import { hashesOf, replay, requestIdOf, type Submission, submit } from "./submit
  * work, 409 where it has not ended.
  */
 export async function rerun(
-  db: Db,
+  pool: Transactions,
   actor: Actor,
   settings: Pick<WorkSettings, "approvalRequired">,
-  router: Pick<Router, "route" | "firstDecision">,
+  router: Pick<Router, "route" | "recall" | "firstDecision">,
   rerunOf: string,
   { said, ...submission }: Omit<Submission, "work" | "again"> & { said: Rerun },
 ): Promise<{ row: TaskRow; replayed: boolean }> {
   const { request_id, ...otherwise } = said;
-  const asked = { ...otherwise, rerun_of: rerunOf };
+  const { by, onBehalfOf } = authorOf(actor, "created_by", { by: said.created_by, onBehalfOf: said.on_behalf_of });
+  const asked = { ...otherwise, created_by: by, on_behalf_of: onBehalfOf, rerun_of: rerunOf };
   const requestId = requestIdOf(request_id, submission.key);
-  const known = requestId === undefined ? undefined : await replay(db, requestId, hashesOf(asked));
-  if (known !== undefined) return { row: known, replayed: known.taskId !== submission.taskId };
-  const work = SubmitWork.parse({ ...(await findEnded(db, router, rerunOf)), ...said });
-  return await submit(db, actor, settings, router.route, { ...submission, work, again: { rerunOf, asked } });
+  const before = await pool.begin(async (db) => {
+    const known = requestId === undefined ? undefined : await replay(db, teamOf(actor), requestId, hashesOf(asked));
+    return known ?? (await findEnded(db, actor, router, rerunOf));
+  });
+  if ("taskId" in before) return { row: before, replayed: before.taskId !== submission.taskId };
+  const work = SubmitWork.parse({ ...before, ...said });
+  return await submit(pool, actor, settings, router, { ...submission, work, again: { rerunOf, asked } });
 }
 
 /**
@@ -37,10 +43,11 @@ export async function rerun(
  */
 async function findEnded(
   db: Db,
+  actor: Actor,
   { firstDecision }: Pick<Router, "firstDecision">,
   taskId: string,
 ): Promise<Partial<SubmitWork>> {
-  const row = await findTask(db, taskId);
+  const row = await findTask(db, actor, taskId);
   if (row === undefined) throw unknownWork(taskId);
   if (!FINAL.includes(row.status)) {
     const message = `The work is ${row.status}; rerun is possible only once it is ${FINAL.join(" or ")}.`;

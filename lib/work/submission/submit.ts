@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
-import type { Actor } from "../../access/actor.ts";
+import { type Actor, teamOf } from "../../access/actor.ts";
+import { authorOf } from "../../access/author.ts";
 import { CallerError } from "../../errors.ts";
 import { canonicalJson, stringifyForQueue } from "../../input/json.ts";
 import { MAX_MESSAGE_BYTES } from "../../protocol/messages.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
+import type { Transactions } from "../../runtime/postgres/team.ts";
 import { needsApproval } from "../core/lifecycle.ts";
-import type { Route, Routed } from "../core/router-seam.ts";
+import type { Routed, Router } from "../core/router-seam.ts";
 import type { SubmitWork } from "../core/schema.ts";
 import type { TaskRow } from "../core/task-row.ts";
 import type { WorkSettings } from "../settings.ts";
@@ -32,51 +34,62 @@ export type Submission = {
  * content it is a conflict. Throws a CallerError for work that cannot be done as asked.
  */
 export async function submit(
-  db: Db,
-  _actor: Actor,
+  pool: Transactions,
+  actor: Actor,
   settings: Pick<WorkSettings, "approvalRequired">,
-  route: Route,
+  { route, recall }: Pick<Router, "route" | "recall">,
   submission: Submission,
 ): Promise<{ row: TaskRow; replayed: boolean }> {
   const { work, key, taskId, traceId, again } = submission;
-  const { request_id, ...content } = work;
+  const { request_id, created_by, on_behalf_of, ...asked } = work;
+  const team_id = teamOf(actor);
+  const author = authorOf(actor, "created_by", { by: created_by, onBehalfOf: on_behalf_of });
+  const content = { ...asked, created_by: author.by, on_behalf_of: author.onBehalfOf };
   const { not_before } = content;
   const requestId = requestIdOf(request_id, key) ?? taskId;
   const hashes = hashesOf(again?.asked ?? content);
   const message_bytes = sizeOf(work);
-  const concurrency_key = work.hints.concurrency_key ?? null;
-
-  for (const provisional of [true, false]) {
-    let routed: Routed;
-    try {
-      routed = await route(db, work, { provisional });
-    } catch (error) {
-      const known = await replay(db, requestId, hashes);
-      if (known === undefined) throw error;
-      return { row: known, replayed: known.taskId !== taskId };
-    }
+  const taskOf = (routed: Routed): NewTask => {
     const reason = routed.agent === null ? undefined : approvalReason(work, settings.approvalRequired);
-    const task: NewTask = {
+    return {
       ...content,
-      ...(not_before === undefined ? {} : { not_before: kept(not_before) }),
+      ...(not_before === undefined ? {} : { not_before: keptTime(not_before) }),
       task_id: taskId,
+      team_id,
+      created_by_id: author.byId,
       request_id: requestId,
       request_hash: hashes[0],
       trace_id: traceId,
-      concurrency_key,
+      concurrency_key: work.hints.concurrency_key ?? null,
       message_bytes,
       status: reason === undefined ? "pending" : "approved",
       approval_reason: reason ?? null,
       rerun_of: again?.rerunOf ?? null,
     };
-    const row = await insertOnce(db, task, routed);
-    if (row !== undefined) return { row, replayed: false };
+  };
 
-    const known = await replay(db, requestId, hashes);
-    // With our own task_id it is this very call, run again after a lost connection: its first run did land.
-    if (known !== undefined) return { row: known, replayed: known.taskId !== taskId };
-  }
-  throw new Error(`request_id ${requestId} is taken and not there`);
+  return await pool.begin(async (db) => {
+    const recalled = recall(team_id, work);
+    const kept = recalled === undefined ? undefined : await insertOnce(db, taskOf(recalled), recalled);
+    if (kept !== undefined) return { row: kept, replayed: false };
+    const routed = await route(db, team_id, work).catch(async (error: unknown) => {
+      if (!(error instanceof CallerError)) throw error;
+      const known = await replay(db, team_id, requestId, hashes);
+      if (known === undefined) throw error;
+      return told(known, taskId);
+    });
+    if ("row" in routed) return routed;
+    const row = await insertOnce(db, taskOf(routed), routed);
+    if (row !== undefined) return { row, replayed: false };
+    const known = await replay(db, team_id, requestId, hashes);
+    if (known === undefined) throw new Error(`request_id ${requestId} is taken and not there`);
+    return told(known, taskId);
+  });
+}
+
+/** Work that was there already; with our own task_id it is this very call, run again after a lost connection: its first run did land. */
+function told(row: TaskRow, taskId: string): { row: TaskRow; replayed: boolean } {
+  return { row, replayed: row.taskId !== taskId };
 }
 
 /** The key of a submission: that of its body or of its header. Throws where they are two. */
@@ -88,9 +101,14 @@ export function requestIdOf(requestId: string | undefined, key: string | undefin
   return requestId ?? key;
 }
 
-/** The work that this key has made before. Throws where it was made of content that has none of these hashes. */
-export async function replay(db: Db, requestId: string, hashes: readonly Buffer[]): Promise<TaskRow | undefined> {
-  const before = await findByRequest(db, requestId);
+/** The work that this key has made before in the team. Throws where it was made of content that has none of these hashes. */
+export async function replay(
+  db: Db,
+  teamId: string,
+  requestId: string,
+  hashes: readonly Buffer[],
+): Promise<TaskRow | undefined> {
+  const before = await findByRequest(db, teamId, requestId);
   if (before === undefined) return undefined;
   const { requestHash, ...known } = before;
   if (hashes.some((hash) => requestHash.equals(hash))) return known;
@@ -122,13 +140,13 @@ function contentHash(content: Record<string, unknown>): Buffer {
 }
 
 /** A time as it is kept and answered, to the millisecond: so that what was answered may be sent again as the same content. */
-function kept(timestamp: string): string {
+function keptTime(timestamp: string): string {
   return new Date(timestamp).toISOString();
 }
 
 /** A moment, equal however it is spelt: seconds since 1970, and the digits of the fraction that say something. */
 function instantOf(timestamp: string): string {
-  const [, digits = ""] = /\.(\d+)/.exec(kept(timestamp)) ?? [];
+  const [, digits = ""] = /\.(\d+)/.exec(keptTime(timestamp)) ?? [];
   return `${Math.floor(Date.parse(timestamp) / 1000)}.${digits.replace(/0+$/, "")}`;
 }
 

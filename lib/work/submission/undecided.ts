@@ -75,7 +75,7 @@ async function findUndecided(db: Db, after: string, to: string): Promise<Undecid
   return await db<Undecided[]>`
     select task_id, work_type, handover ->> 'from_agent' as from_agent, coalesce(handover -> 'capabilities', '[]') as capabilities,
       encode(sha256(convert_to(jsonb_build_array(
-        request_text, work_type, hints, project_id, handover -> 'from_agent', handover -> 'capabilities'
+        team_id, request_text, work_type, hints, project_id, handover -> 'from_agent', handover -> 'capabilities'
       )::text, 'UTF8')), 'hex') as kind
     from tasks
     where status = 'pending' and to_agent is null and approval = 'auto' and task_id > ${after} and task_id <= ${to}
@@ -108,7 +108,7 @@ async function routeAgain(
     const task = await lockIfFree(db, taskId, ["pending"]);
     if (task === undefined || task.toAgent !== null) return undefined;
     const exclude = fromAgent === null ? [] : [fromAgent];
-    const routed = await route(db, { ...askOf(task), capabilities, exclude });
+    const routed = await route(db, task.teamId, { ...askOf(task), capabilities, exclude });
     if (routed.agent === null) return "nobody";
     await assign(db, taskId, routed);
     return await approve(db, taskId, "policy", reason);

@@ -4,6 +4,7 @@ import type { CallFacts } from "../../../lib/llm/accounts/account.ts";
 import { ledger } from "../../../lib/llm/accounts/ledger.ts";
 import { estimate } from "../../../lib/llm/before-call.ts";
 import type { Model } from "../../../lib/llm/config/schema.ts";
+import { TEAM } from "../../support/database/actor.ts";
 import { SURFACES } from "../../support/llm/gateway.ts";
 import { llmWorld } from "../../support/llm/world.ts";
 
@@ -92,6 +93,7 @@ const recordOf = (facts: CallFacts, attemptNumber: number, costUsd: string | nul
 });
 const factsOf = (agent: string): CallFacts => ({
   callId: randomUUID(),
+  teamId: TEAM,
   taskId: null,
   traceId: randomUUID(),
   agent,

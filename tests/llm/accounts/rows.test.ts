@@ -4,6 +4,7 @@ import { type AttemptRecord, recordOf } from "../../../lib/llm/accounts/account.
 import { insertAttempts } from "../../../lib/llm/accounts/queries.ts";
 import type { Model } from "../../../lib/llm/config/schema.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
+import { TEAM } from "../../support/database/actor.ts";
 
 // One connection, so that what the session keeps can be asked for.
 const db = connect(process.env, undefined, { max: 1 });
@@ -14,7 +15,7 @@ const model = { name: "m", id: "m", provider, price: { input: 1, output: 2 } } a
 const tokens = { input: 20, output: 60, cacheRead: 5, cacheWrite: 1, reasoning: 3 };
 
 function attempt(served: string): AttemptRecord {
-  const ids = { callId: randomUUID(), taskId: null, traceId: randomUUID() };
+  const ids = { callId: randomUUID(), teamId: TEAM, taskId: null, traceId: randomUUID() };
   const watch = { started: true, finished: true, done: true, model: served, tokens, outChars: 60 };
   return recordOf(
     { ...ids, agent: "code", chain: "c", dialect: "chat", streamed: false },

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { KNOWN } from "../../support/http/owner.ts";
 import { MODES, type Mode, SURFACES, type Surface } from "../../support/llm/gateway.ts";
 import { ANSWER } from "../../support/llm/vendor-stream.ts";
 import { type Got, llmWorld } from "../../support/llm/world.ts";
@@ -164,10 +165,14 @@ test("everything happens inside the function's time, with some left to answer", 
     rawPath: "/llm/v1/chat/completions",
     headers: {},
     body,
-    requestContext: { http: { method: "POST" } },
+    requestContext: { http: { method: "POST" }, ...KNOWN },
   };
   // Open before the clock starts, as a function is at its start.
-  await handler({ rawPath: "/llm/v1/models", headers: {}, requestContext: { http: { method: "GET" } } } as never);
+  await handler({
+    rawPath: "/llm/v1/models",
+    headers: {},
+    requestContext: { http: { method: "GET" }, ...KNOWN },
+  } as never);
   const until = Date.now() + 3000;
   const context = { getRemainingTimeInMillis: () => until - Date.now() };
 

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, expect, test } from "vitest";
+import { KNOWN } from "../../support/http/owner.ts";
 import { serveConfiguration } from "../../support/llm/gateway.ts";
 
 // What is held of an answer until it is whole has a bound; what is given as it comes has none.
@@ -91,7 +92,7 @@ test("behind the HTTP API an answer that Lambda cannot carry is an error that sa
       rawPath: "/llm/v1/embeddings",
       headers: {},
       body: JSON.stringify({ model, input: "hi" }),
-      requestContext: { http: { method: "POST" } },
+      requestContext: { http: { method: "POST" }, ...KNOWN },
     } as never);
 
   const carried = await embed("six");

@@ -29,7 +29,7 @@ afterAll(() => server.close());
 const look = async (first: TaskWithSteps, checks?: number) => {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const piece = { name: "a", work: { request_text: "a" }, expected: "completed", check: async () => "right" } as const;
-  return await examine(piece, first, url, checks);
+  return await examine(piece, first, { url, key: "none" }, checks);
 };
 
 test("what came of work is shown once its steps have ended, and all that its agent has counted is there", async () => {

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { authorizer } from "../../../localstack/functions/authorizer.ts";
 import { serveHttpApi } from "../../../localstack/functions/http-api.ts";
 import { takeHttpRoutes } from "../../../localstack/functions/http-routes.ts";
 import type { Listening } from "../../../localstack/functions/http-server.ts";
@@ -22,6 +23,8 @@ const BUNDLES = {
   throws: "async () => { throw new Error('secret of ours') }",
   bakes: "async () => ({ statusCode: 200, cookies: ['a=1', 'b=2'] })",
   length: "async () => ({ statusCode: 200, headers: { 'content-length': '7' }, body: '' })",
+  authorize:
+    "async ({ identitySource: [key], headers, ...rest }) => { globalThis.asked = (globalThis.asked ?? 0) + 1; if (key === 'Bearer broken') throw new Error('secret of ours'); return { isAuthorized: key !== 'Bearer out', context: { key, asked: globalThis.asked, event: Object.keys(rest).join() } }; }",
   slow: "async () => await new Promise(() => {})",
   broken: "(",
   stream:
@@ -49,10 +52,12 @@ beforeAll(async () => {
       ]),
     ),
   };
-  service.functions["echo"]?.events?.push({ httpApi: "*" });
+  service.functions["echo"]?.events?.push({ httpApi: "*" }, { httpApi: "POST /guarded" });
   service.functions["length"]?.events?.push({ httpApi: "HEAD /length" });
   functions = new LocalFunctions(service, folder);
-  api = await serveHttpApi(takeHttpRoutes(service), functions, 0);
+  const authorize = authorizer(functions, { functionKey: "authorize", help: "Send one." });
+  const guarded = (routeKey: string) => ["POST /guarded", "HEAD /guarded"].includes(routeKey);
+  api = await serveHttpApi(takeHttpRoutes(service), functions, { port: 0, guarded, authorize });
 });
 
 afterAll(async () => {
@@ -72,6 +77,53 @@ test("a function gets its event and the time that it has, and is answered as it 
     left: expect.toSatisfy((ms: number) => ms > 3000 && ms <= 5000),
     env: "of all",
   });
+});
+
+const guarded = async (authorization?: string, headers: Record<string, string> = {}) =>
+  await fetch(`${api.url}/guarded`, {
+    method: "POST",
+    body: "secret of the caller",
+    headers: authorization === undefined ? headers : { ...headers, authorization },
+  });
+
+test("a route with the authorizer gives its function what that has said, which counts for the same header for a while", async () => {
+  const first: any = await (await guarded("Bearer one")).json();
+  const again = await (await guarded("Bearer one")).json();
+  const other = await (await guarded("Bearer two")).json();
+
+  const toldTo = ({ event }: any) => event.requestContext.authorizer.lambda;
+  expect(toldTo(first)).toMatchObject({ key: "Bearer one", event: expect.stringContaining("routeKey") });
+  expect(toldTo(first).event).not.toContain("body");
+  expect([toldTo(again).asked, toldTo(other).asked]).toEqual([toldTo(first).asked, toldTo(first).asked + 1]);
+  expect(first.event.body).toBe("secret of the caller");
+});
+
+test("who sends no key is told which header to send, and its function hears nothing of it", async () => {
+  for (const answer of [await guarded(), await guarded(undefined, { "x-api-key": "Bearer one" }), await guarded("")]) {
+    expect([answer.status, answer.headers.get("content-type")]).toEqual([401, "application/problem+json"]);
+    expect(answer.headers.get("www-authenticate")).toBe("Bearer");
+    expect(await answer.json()).toMatchObject({
+      code: "credentials_missing",
+      detail: "This call takes a key. Send one.",
+    });
+  }
+});
+
+test.each([
+  ["lets nobody in", "Bearer out", 403, "forbidden"],
+  ["fails", "Bearer broken", 500, "internal_error"],
+] as const)("an authorizer that %s is a problem, and the next caller is served", async (_what, key, status, code) => {
+  const answer = await guarded(key);
+
+  expect(answer.status).toBe(status);
+  expect(await answer.json()).toMatchObject({ code });
+  expect((await guarded("Bearer one")).status).toBe(200);
+});
+
+test("a route without the authorizer asks nobody", async () => {
+  const { event } = (await (await post("/echo")).json()) as any;
+
+  expect(event.requestContext.authorizer).toBeUndefined();
 });
 
 test("what is set for one function, there or by itself while it runs, is not set for another or for this process", async () => {

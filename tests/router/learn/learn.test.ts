@@ -8,7 +8,7 @@ import { type Sums, withFeedback } from "../../../lib/router/score/fading.ts";
 import { findPerformance } from "../../../lib/router/snapshot/performance.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
 import { until } from "../../support/agents/agent.ts";
-import { ACTOR } from "../../support/database/actor.ts";
+import { ACTOR, TEAM } from "../../support/database/actor.ts";
 import { defineAgents } from "../../support/database/registry.ts";
 import { worldOf } from "../../support/database/world.ts";
 import { call, reply } from "../../support/http/events.ts";
@@ -80,7 +80,7 @@ test("what was said twice, too late, or handed back teaches nothing more; each r
     reply(request, "work_result", { status: "completed" }),
     reply(request, "work_result", { status: "failed" }),
   );
-  expect(await findPerformance(db)).toMatchObject([
+  expect(await findPerformance(db, TEAM)).toMatchObject([
     { agent: "code", work_type: "code.run", weight: 1, success_sum: 0 },
   ]);
 
@@ -90,7 +90,7 @@ test("what was said twice, too late, or handed back teaches nothing more; each r
   await world.dispatch();
   await world.record(reply(requestFor(world, taskId), "work_result", { status: "completed" }));
 
-  const [performance] = await findPerformance(db);
+  const [performance] = await findPerformance(db, TEAM);
   expect(performance?.weight).toBeCloseTo(2, 3);
   expect(await metricsOf(taskId)).toMatchObject({ succeeded: true });
 });
@@ -109,7 +109,7 @@ test("work whose last lease ran out has failed, and cancelled work says nothing 
 
   expect(await metricsOf(silent)).toMatchObject({ succeeded: false, quality: 0 });
   expect(await metricsOf(cancelled)).toMatchObject({ succeeded: null, completedAt: null });
-  expect(await findPerformance(db)).toMatchObject([{ weight: 1 }]);
+  expect(await findPerformance(db, TEAM)).toMatchObject([{ weight: 1 }]);
 });
 
 test("the database adds up outcomes as the formula does, whenever they come and in whatever batches", async () => {
@@ -137,7 +137,7 @@ test("the database adds up outcomes as the formula does, whenever they come and 
         const quality = automaticQuality(succeeded, attempts);
         expected = withOutcome(expected, { succeeded, quality, time_ms: ms, completed_at: completed }, HALF_LIFE_MS);
       }
-      const [row] = await findPerformance(db);
+      const [row] = await findPerformance(db, TEAM);
       for (const [name, value] of Object.entries(expected ?? {})) {
         expect((row as Record<string, unknown> | undefined)?.[name]).toBeCloseTo(value, 5);
       }
@@ -163,7 +163,7 @@ test("many batches at once about the same agents neither wait for each other for
   const recorded = await Promise.all(batches.map((batch) => worldOf(db).record(...batch)));
 
   expect(recorded.map(({ ended, refused }) => [ended.length, refused.length])).toEqual(batches.map(() => [kinds, 0]));
-  const performance = await findPerformance(db);
+  const performance = await findPerformance(db, TEAM);
   expect(performance).toHaveLength(kinds);
   for (const { weight } of performance) expect(weight).toBeCloseTo(10, 2);
   expect(await rates("code")).toMatchObject({ success: 1, quality: 1 });
@@ -211,12 +211,12 @@ test("feedback adds up as the formula does, long after the work", async () => {
   const taskId = await live(worldOf(db), {});
   await db`update tasks set completed_at = completed_at - interval '20 days'`;
   await db`update router_performance_metrics set completed_at = completed_at - interval '20 days'`;
-  const [before] = await findPerformance(db);
+  const [before] = await findPerformance(db, TEAM);
   const [{ completedAt } = {}] = await db<{ completedAt: Date }[]>`select completed_at from tasks`;
 
   await giveFeedback(db, ACTOR, settings, taskId, { score: 0.25, by: "ada" });
 
-  const [after] = await findPerformance(db);
+  const [after] = await findPerformance(db, TEAM);
   if (before === undefined || completedAt === undefined) throw new Error("nothing was learnt");
   const expected = withFeedback(before, { quality: 1, weight: 1 }, 0.25, completedAt.getTime(), HALF_LIFE_MS);
   expect(after?.quality_sum).toBeCloseTo(expected.quality_sum, 6);

@@ -3,6 +3,7 @@ import { automaticQuality } from "../../../bench/router/outcomes.ts";
 import { learn } from "../../../lib/router/learn/learn.ts";
 import { findPerformance } from "../../../lib/router/snapshot/performance.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
+import { TEAM } from "../../support/database/actor.ts";
 import { defineAgents } from "../../support/database/registry.ts";
 import { worldOf } from "../../support/database/world.ts";
 import { HALF_LIFE_MS, OUTCOME_STEPS } from "./fading-table.ts";
@@ -35,7 +36,7 @@ test("the database's sums follow the worked-out table", async () => {
   for (const { outcome, sums } of OUTCOME_STEPS) {
     const { succeeded, quality, time_ms: ms, completed_at: at } = outcome;
     await ended({ succeeded, attempts: quality === 0.8 ? 2 : 1, ms, at });
-    const [row] = await findPerformance(db);
+    const [row] = await findPerformance(db, TEAM);
     for (const [name, value] of Object.entries(sums))
       expect([name, row?.[name as keyof typeof sums]]).toEqual([name, expect.closeTo(value, 5)]);
   }

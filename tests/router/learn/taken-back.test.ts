@@ -3,7 +3,7 @@ import type { WorkRequestMessage } from "../../../lib/protocol/messages.ts";
 import { giveFeedback } from "../../../lib/router/learn/feedback.ts";
 import { findPerformance } from "../../../lib/router/snapshot/performance.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
-import { ACTOR } from "../../support/database/actor.ts";
+import { ACTOR, TEAM } from "../../support/database/actor.ts";
 import { defineAgents } from "../../support/database/registry.ts";
 import { worldOf } from "../../support/database/world.ts";
 import { reply } from "../../support/http/events.ts";
@@ -40,7 +40,7 @@ async function longAgo(): Promise<void> {
 
 /** What an agent counts in, and for how much. */
 async function shownBy(name: string) {
-  const row = (await findPerformance(db)).find(({ agent }) => agent === name);
+  const row = (await findPerformance(db, TEAM)).find(({ agent }) => agent === name);
   const [rates] = await db`
     select success_rate::float8 as success, quality_score::float8 as quality, avg_execution_time_ms as ms
     from agent_definitions where agent_name = ${name}`;

@@ -192,7 +192,7 @@ test("a foreign handler's request is the platform's own: an instance, to be copi
   await apiGateway(handler)(eventOf({ rawPath: "/foreign", body: '{"b":2}' }));
   expect(seen.splice(0)).toEqual(given);
 
-  const around = { signature: undefined, remainingMs: () => 10_000, waitUntil: () => {} };
+  const around = { authorizer: {}, remainingMs: () => 10_000, waitUntil: () => {} };
   await handler(new Request("https://api.example/foreign", { method: "POST", body: '{"b":2}' }), around);
   expect(seen).toEqual(given);
 });
@@ -205,7 +205,7 @@ test("a caller of a foreign handler that is gone aborts the request's signal", a
     gone.abort("left");
     return Response.json(await aborted.promise);
   };
-  const around = { signature: undefined, remainingMs: () => 10_000, waitUntil: () => {} };
+  const around = { authorizer: {}, remainingMs: () => 10_000, waitUntil: () => {} };
 
   const response = await serve([web(route, waiting)])(requestOf({ ...parts, signal: gone.signal }), around);
 

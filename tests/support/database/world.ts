@@ -1,3 +1,4 @@
+import type { Actor } from "../../../lib/access/actor.ts";
 import {
   type Message,
   parseMessage,
@@ -11,6 +12,7 @@ import { controlPlane } from "../../../lib/wiring/control-plane.ts";
 import { noQueues, processEdges } from "../../../lib/wiring/edges.ts";
 import { router as routerPart } from "../../../lib/wiring/router.ts";
 import { readPlaneSettings } from "../../../lib/wiring/settings.ts";
+import { teamOn } from "../../../lib/wiring/team.ts";
 import type { Decision } from "../../../lib/work/core/lifecycle.ts";
 import { deliver } from "../../../lib/work/core/outbox.ts";
 import { type HandOver, SubmitWork } from "../../../lib/work/core/schema.ts";
@@ -31,8 +33,8 @@ const QUEUES = Object.fromEntries(
   ["WORK_QUEUE_URL", "RESULTS_QUEUE_URL", "AGENT_QUEUES"].map((name) => [name, process.env[name]]),
 );
 
-/** The control plane on a real database, with queues that are lists: what is sent is kept, and sending can be made to fail. */
-export function worldOf(pool: Pool, env: Record<string, string> = {}) {
+/** The control plane on a real database, where people and callers are `actor`, with queues that are lists: what is sent is kept, and sending can be made to fail. */
+export function worldOf(pool: Pool, env: Record<string, string> = {}, actor: Actor = ACTOR) {
   const sent: Sent[] = [];
   const queues: { down: boolean; refuse?: Error } = { down: false };
   const keep: Queues["send"] = async (messages) => {
@@ -47,6 +49,7 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}) {
   const settings = plane.settings.work;
   const router = plane.part(routerPart);
   const { route } = router;
+  const mine = teamOn(plane, actor);
   return {
     router,
     sent,
@@ -55,20 +58,20 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}) {
     submit: async (more: Partial<SubmitWork> = {}): Promise<string> => {
       const work = SubmitWork.parse({ request_text: "do it", work_type: "code.run", ...more });
       const submission = { work, key: undefined, taskId: uuidv7(), traceId: uuidv7() };
-      return (await submit(pool, ACTOR, settings, route, submission)).row.taskId;
+      return (await submit(mine, actor, settings, router, submission)).row.taskId;
     },
     decide: async (
       decision: Decision,
       taskId: string,
-      by = "ada",
+      by: string | undefined = actor === ACTOR ? "ada" : undefined,
       more: { reason?: string; to_agent?: string } = {},
     ) => {
-      const outcome = await decide(pool, ACTOR, settings, router, decision, taskId, { by, ...more }, stamp);
+      const outcome = await decide(mine, actor, settings, router, decision, taskId, { by, ...more }, stamp);
       await deliver(pool, outcome.outgoing, send);
       return outcome.row;
     },
     handOver: async (taskId: string, said: HandOver) => {
-      const outcome = await handOver(pool, ACTOR, settings, router, taskId, said, uuidOf, stamp);
+      const outcome = await handOver(mine, actor, settings, router, taskId, said, uuidOf, stamp);
       await deliver(pool, outcome.outgoing, send);
       return outcome.row;
     },

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { GetQueueAttributesCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, SQSEvent } from "aws-lambda";
+import type { Caller } from "../../../lib/access/actor.ts";
+import { toContext } from "../../../lib/access/identity/context.ts";
 import { envelope } from "../../../lib/protocol/envelope.ts";
 import {
   type Message,
@@ -12,6 +14,7 @@ import {
 import { matchPath, takenBy } from "../../../lib/runtime/http/not-found.ts";
 import { routes } from "../../../lib/wiring/routes.ts";
 import { expectConforms } from "./conform.ts";
+import { known, namedIn } from "./owner.ts";
 
 /** What tests say to the entry points, in the words of the events that AWS sends them. */
 
@@ -29,6 +32,10 @@ export async function call(
     raw?: string;
     headers?: Record<string, string>;
     params?: Record<string, string>;
+    /** Who calls; null: nobody that is known. The owner of the default team, by the name that the body says, where left out. */
+    as?: Caller | null;
+    /** What the authorizer has said of the caller, where that is what is tested. */
+    context?: Record<string, string>;
     /** How long its function has. */
     remainingMs?: number;
   } = {},
@@ -46,7 +53,7 @@ export async function call(
     ...(options.params === undefined ? {} : { pathParameters: options.params }),
     ...(body === undefined ? {} : { body }),
     isBase64Encoded: false,
-    requestContext: { http: { method, path: url.pathname } },
+    requestContext: { http: { method, path: url.pathname }, ...authorizerOf(options) },
   } as unknown as APIGatewayProxyEventV2;
   const { remainingMs } = options;
   const context = remainingMs === undefined ? undefined : { getRemainingTimeInMillis: () => remainingMs };
@@ -58,6 +65,14 @@ export async function call(
   expectConforms(event.requestContext.http.method, url.pathname, { status, headers, text });
   const json = text !== "" && headers["content-type"]?.includes("json") ? JSON.parse(text) : undefined;
   return { status, headers, text, bytes, json };
+}
+
+/** What API Gateway's authorizer tells of a caller. */
+function authorizerOf({ as, body, context }: Parameters<typeof call>[2] & object): object {
+  if (context !== undefined) return { authorizer: { lambda: context } };
+  if (as === null) return {};
+  if (as === undefined) return known(namedIn(body));
+  return { authorizer: { lambda: toContext({ caller: as, until: null }) } };
 }
 
 /** The route that API Gateway finds for a call. */

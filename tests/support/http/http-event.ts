@@ -2,8 +2,9 @@ import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from "
 import { apiGateway } from "../../../lib/runtime/http/lambda.ts";
 import type { Answer, Call, Route } from "../../../lib/runtime/http/route.ts";
 import { serve, json as served } from "../../../lib/runtime/http/serve.ts";
+import { known, namedIn } from "./owner.ts";
 
-/** An event of API Gateway's HTTP API with these parts; everything else is as for a GET of nothing. */
+/** An event of API Gateway's HTTP API with these parts; everything else is as for a GET of nothing, by an owner of the default team, named as the body says. */
 export function eventOf(parts: Partial<APIGatewayProxyEventV2> & { method?: string } = {}): APIGatewayProxyEventV2 {
   const { method = parts.body === undefined ? "GET" : "POST", ...rest } = parts;
   const path = parts.rawPath ?? "/things/1";
@@ -11,7 +12,7 @@ export function eventOf(parts: Partial<APIGatewayProxyEventV2> & { method?: stri
     rawPath: path,
     headers: {},
     isBase64Encoded: false,
-    requestContext: { http: { method, path } },
+    requestContext: { http: { method, path }, ...known(namedIn(parts.body)) },
     ...rest,
   } as unknown as APIGatewayProxyEventV2;
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { vi } from "vitest";
 import { runningOver } from "../../../localstack/parts/data-dir.ts";
+import { keyFile, readKey } from "../../../localstack/parts/keys.ts";
 import { freePort } from "../../../localstack/parts/ports.ts";
 
 /** What `npm start` runs, as a process of its own. */
@@ -82,6 +83,11 @@ export async function ready(started: Started): Promise<Started> {
     { timeout: 180_000, interval: 50 },
   );
   return started;
+}
+
+/** The header by which the owner of a running stack calls its API. */
+export function ownerOf({ dataDir }: Pick<Started, "dataDir">): { authorization: string } {
+  return { authorization: `Bearer ${readKey(keyFile(dataDir))}` };
 }
 
 /** The variables by which a process of its own finds a running stack's services. */

@@ -32,7 +32,7 @@ function about(world: ReturnType<typeof worldOf>, taskId: string) {
   return {
     requests,
     latest,
-    task: async (): Promise<Record<string, unknown>> => (await findTask(db, taskId)) ?? {},
+    task: async (): Promise<Record<string, unknown>> => (await findTask(db, ACTOR, taskId)) ?? {},
     attempts: async () => await db`select * from task_attempts where task_id = ${taskId} order by attempt`,
     says: (payload: object, request = latest()) => reply(request, "work_status", { status: "executing", ...payload }),
     ends: (payload: object, request = latest()) => reply(request, "work_result", { status: "completed", ...payload }),

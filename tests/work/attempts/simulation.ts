@@ -58,6 +58,7 @@ export function newWorld(maxAttempts = MAX_ATTEMPTS): World {
     exitCode: null,
   };
   const work: Work = {
+    teamId: "team",
     taskId: "task",
     traceId: "trace",
     runId: "run 1",

@@ -9,6 +9,7 @@ import { type Attempt, close, openOf, rest, type Work } from "../../../lib/work/
 import { type Decision, decided, type Ending, possibleFrom, type Status } from "../../../lib/work/core/lifecycle.ts";
 import { findTask } from "../../../lib/work/core/task-row.ts";
 import { wordOf } from "../../../lib/work/results/outcome.ts";
+import { ACTOR } from "../../support/database/actor.ts";
 import { worldOf } from "../../support/database/world.ts";
 import { reply } from "../../support/http/events.ts";
 import * as simulation from "../attempts/simulation.ts";
@@ -103,7 +104,7 @@ async function play(world: ReturnType<typeof worldOf>, models: Model[], move: Mo
   if (move.move === "submit") {
     if (models.length === MAX_TASKS) return;
     const taskId = await world.submit({ approval: move.required ? "required" : "auto", max_attempts: MAX_ATTEMPTS });
-    const row = await findTask(db, taskId);
+    const row = await findTask(db, ACTOR, taskId);
     const model = { taskId, approved: !move.required, world: simulation.newWorld(), requests: [] };
     if (move.required) Object.assign(model.world.work, { status: "pending", readyAt: null });
     model.world.work.runId = row?.runId ?? "";
@@ -194,7 +195,7 @@ async function decide(world: ReturnType<typeof worldOf>, model: Model, decision:
 const statusOf = ({ status, stopping }: Work): Status => (stopping === null ? status : "cancelling");
 
 async function agrees({ taskId, work, approved }: Model): Promise<void> {
-  const row = await findTask(db, taskId);
+  const row = await findTask(db, ACTOR, taskId);
   const { status, attempt, attemptsUsed, toAgent, approvedAt } = row ?? {};
   const attempts = await db`select attempt, agent, how from task_attempts where task_id = ${taskId} order by attempt`;
   expect({ status, attempt, attemptsUsed, toAgent, approved: approvedAt !== null, attempts: [...attempts] }).toEqual({

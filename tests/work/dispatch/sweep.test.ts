@@ -2,6 +2,7 @@ import { afterAll, beforeEach, expect, test } from "vitest";
 import type { WorkRequestMessage } from "../../../lib/protocol/messages.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
 import { findTask } from "../../../lib/work/core/task-row.ts";
+import { ACTOR } from "../../support/database/actor.ts";
 import { worldOf } from "../../support/database/world.ts";
 import { reply } from "../../support/http/events.ts";
 
@@ -32,7 +33,7 @@ test("work whose agent falls silent is tried again, then failed with the reason,
 
   await world.silence();
   expect(await world.expire()).toEqual({ retried: 1, failed: 0, again: 0 });
-  const waiting = await findTask(db, id);
+  const waiting = await findTask(db, ACTOR, id);
   expect(waiting).toMatchObject({ status: "approved", attempt: 1, attemptsUsed: 1, leaseUntil: null });
   expect(waiting?.readyAt?.getTime()).toBeGreaterThan(Date.now());
   await db`update tasks set ready_at = now()`;
@@ -42,7 +43,7 @@ test("work whose agent falls silent is tried again, then failed with the reason,
   await world.silence();
   expect(await world.expire()).toEqual({ retried: 0, failed: 1, again: 0 });
 
-  expect(await findTask(db, id)).toMatchObject({
+  expect(await findTask(db, ACTOR, id)).toMatchObject({
     status: "failed",
     errorMessage: "agent code fell silent: its lease ran out (attempt 2 of 2)",
   });
@@ -63,7 +64,7 @@ test("the reason tells silence from a timeout", async () => {
 
   await world.expire();
 
-  const reasons = await Promise.all(ids.map(async (id) => (await findTask(db, id))?.["errorMessage"]));
+  const reasons = await Promise.all(ids.map(async (id) => (await findTask(db, ACTOR, id))?.["errorMessage"]));
   expect(reasons).toEqual([
     "agent code fell silent: its lease ran out (attempt 1 of 1)",
     "the work ran past its timeout of 7 s and agent code did not end it (attempt 1 of 1)",

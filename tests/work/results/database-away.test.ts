@@ -74,7 +74,9 @@ test.each(["hang up", "swallow"] as const)(
     await vi.waitUntil(() => batches >= 4, { timeout: 30_000 });
 
     proxy.behave("pass");
-    await vi.waitUntil(async () => (await findTask(direct, taskId))?.status === "completed", { timeout: 30_000 });
+    await vi.waitUntil(async () => (await findTask(direct, ACTOR, taskId))?.status === "completed", {
+      timeout: 30_000,
+    });
     const whole = async () =>
       (await readOutput(direct, ACTOR, { taskId, maxBytes: 1_000 })).bytes.toString() === "one two three";
     await vi.waitUntil(whole, { timeout: 30_000 });

@@ -28,7 +28,7 @@ const completed = (request: WorkRequestMessage) => reply(request, "work_result",
 const step = (request: WorkRequestMessage, step_number: number) =>
   reply(request, "work_status", { status: "executing", step: { step_number, action: "act", status: "completed" } });
 const ids = (messages: (Message | undefined)[]) => messages.map((message) => message?.message_id);
-const statusOf = async ({ payload }: WorkRequestMessage) => (await findTask(db, payload.task_id))?.status;
+const statusOf = async ({ payload }: WorkRequestMessage) => (await findTask(db, ACTOR, payload.task_id))?.status;
 
 test("a row that somebody holds keeps back what is said of it, and of nothing else", async () => {
   const { world, requests } = await executing(3);

@@ -24,7 +24,7 @@ async function executing(more: Parameters<ReturnType<typeof worldOf>["submit"]>[
   const taskId = await world.submit(more);
   await world.dispatch();
   const request = world.requests()[0] as WorkRequestMessage;
-  return { world, taskId, request, task: async () => (await findTask(db, taskId)) ?? {} };
+  return { world, taskId, request, task: async () => (await findTask(db, ACTOR, taskId)) ?? {} };
 }
 
 const step = (step_number: number, status: string, more: object = {}) => ({
@@ -51,7 +51,7 @@ test("messages in any order and any number of times leave the same rows", async 
     { step_number: 1, status: "completed", output_summary: "both", duration_ms: 12, output_size_bytes: 7 },
     { step_number: 2, status: "failed", output_summary: "no", duration_ms: 3, output_size_bytes: 0 },
   ]);
-  expect(await findTask(db, taskId)).toMatchObject({ status: "failed", exitCode: 2, errorMessage: "no" });
+  expect(await findTask(db, ACTOR, taskId)).toMatchObject({ status: "failed", exitCode: 2, errorMessage: "no" });
 });
 
 test.each([
@@ -88,7 +88,7 @@ test("another agent, another run and unknown work change nothing, and the reason
   await world.record(reply(request, "work_result", { status: "failed", retryable: true }));
   await db`update tasks set ready_at = now()`;
   await world.dispatch();
-  const before = await findTask(db, taskId);
+  const before = await findTask(db, ACTOR, taskId);
   const done = { status: "completed" };
 
   const late = reply(request, "work_result", done);
@@ -106,7 +106,7 @@ test("another agent, another run and unknown work change nothing, and the reason
     "attempt 2 is of another run",
     "it is about no work",
   ]);
-  expect(await findTask(db, taskId)).toEqual(before);
+  expect(await findTask(db, ACTOR, taskId)).toEqual(before);
 });
 
 test("a status renews the lease, the first one starts the clock of the timeout", async () => {

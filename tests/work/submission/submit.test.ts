@@ -38,7 +38,7 @@ test("work is kept with its defaults, its place is named and the dispatcher is w
     priority: 5,
     max_attempts: 3,
     attempt: 0,
-    created_by: "anonymous",
+    created_by: "owner",
   });
   const { Records } = await receive(process.env["WORK_QUEUE_URL"] ?? "");
   expect(Records.map(({ body }) => JSON.parse(body).payload.task_id)).toEqual([created.json.task_id]);
@@ -120,7 +120,7 @@ test.each(["00.123456Z", "00.1234561Z", "00.1239999Z", "59.9999999Z"])(
 
 test("text is counted by character, as the document says", async () => {
   const emoji = (count: number) => "😀".repeat(count);
-  const fits = { created_by: emoji(200), request_text: emoji(10_000), hints: { concurrency_key: emoji(200) } };
+  const fits = { request_text: emoji(10_000), hints: { concurrency_key: emoji(200) } };
 
   expect((await submit({ ...work, ...fits })).status).toBe(201);
   for (const over of [

@@ -31,9 +31,9 @@ function counted(world: ReturnType<typeof worldOf>): { route: Route; asked: stri
   const asked: string[] = [];
   return {
     asked,
-    route: async (on, ask) => {
+    route: async (on, team, ask) => {
       asked.push(ask.request_text);
-      return await world.router.route(on, ask);
+      return await world.router.route(on, team, ask);
     },
   };
 }
@@ -49,7 +49,7 @@ test("work that nobody does never hides what came after it, however short the ti
 
   for (let n = 0; n < 6; n++) await world.routeUndecided(0);
 
-  expect(await findTask(db, late)).toMatchObject({ status: "approved", toAgent: "lateagent" });
+  expect(await findTask(db, ACTOR, late)).toMatchObject({ status: "approved", toAgent: "lateagent" });
 });
 
 test("each sweep goes on where the one before has ended, then from the start", async () => {
@@ -92,9 +92,9 @@ test("work that cannot be decided is told with its error, and keeps nothing from
   const [first = "", second = ""] = await nobodyDoes(world, 2);
   await defineAgents(db, { name: "nobody", work_types: ["nobody.*"] });
   const { route } = world.router;
-  const bad: Route = async (on, ask) => {
+  const bad: Route = async (on, team, ask) => {
     if (ask.request_text === "paint 0") throw new TypeError("a score of nothing");
-    return await route(on, ask);
+    return await route(on, team, ask);
   };
 
   const { found, spoilt } = await sweep(bad);

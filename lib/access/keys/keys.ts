@@ -1,0 +1,99 @@
+import { CallerError } from "../../errors.ts";
+import { type Page, pageOf } from "../../input/page.ts";
+import type { Db } from "../../runtime/postgres/db.ts";
+import { type Actor, teamOf } from "../actor.ts";
+import { refuseMoreThanOwn } from "./bounds.ts";
+import { type KeyRow, toKey, told } from "./rows.ts";
+import type { CreateKey, Key, MadeKey } from "./schema.ts";
+import { hashOf, newKey, newPrefix } from "./secret.ts";
+
+/**
+ * Makes a key under this id and answers it with its secret, this once. Throws a CallerError: 403 where it could do more than its
+ * maker, 404 where nobody in the team has the name in `user`, 409 where a key that is not revoked has its name.
+ */
+export async function createKey(db: Db, actor: Actor, wish: CreateKey & { keyId: string }): Promise<MadeKey> {
+  const team = teamOf(actor);
+  const { keyId, name, kind, agent = null, expires_at, requests_per_second, bytes_per_day } = wish;
+  if (expires_at !== null && Date.parse(expires_at) <= Date.now())
+    throw new CallerError(400, "invalid_input", "The request is not valid: see expires_at.", {
+      fields: [{ field: "expires_at", message: "is over; give a time to come, or leave it out" }],
+    });
+  const userId = kind === "user" ? await userOf(db, actor, wish.user) : null;
+  const role = kind === "agent" ? null : wish.role;
+  // A key that has not all scopes gives those that it has.
+  const scopes = wish.scopes ?? (actor.kind === "system" ? null : actor.scopes);
+  refuseMoreThanOwn(actor, { userId, role, scopes });
+  const prefix = newPrefix();
+  const key = newKey(prefix);
+  const [row] = await db<KeyRow[]>`
+    with key as (
+      insert into api_keys (
+        key_id, team_id, name, prefix, secret_hash, role, scopes, user_id, agent_name, requests_per_second, bytes_per_day, created_by,
+        expires_at
+      ) values (
+        ${keyId}, ${team}, ${name}, ${prefix}, ${hashOf(key)}, ${role}, ${scopes === null ? null : [...scopes]}::text[], ${userId},
+        ${agent}, ${requests_per_second}, ${bytes_per_day}, ${actor.name}, ${expires_at}
+      )
+      on conflict (team_id, name) where revoked_at is null do nothing
+      returning *
+    )
+    select ${told(db)} from key left join users as owner on owner.user_id = key.user_id
+  `;
+  if (row !== undefined) return { ...toKey(row), key };
+  throw new CallerError(
+    409,
+    "key_name_taken",
+    `A key is named ${name}. Choose another name, or revoke or rotate that one.`,
+  );
+}
+
+/** The user whose key it is to be: who is named, else who asks, which may be in the team by a group of its token alone. */
+async function userOf(db: Db, actor: Actor, said: string | undefined): Promise<string> {
+  const named = said ?? (actor.kind === "user" ? actor.name : undefined);
+  if (named === undefined) {
+    const message = `${actor.name} is no person. Say whose the key is as user, or kind service.`;
+    throw new CallerError(400, "invalid_input", message, { fields: [{ field: "user", message: "must be given" }] });
+  }
+  const [found] = await db<{ userId: string }[]>`
+    select user_id from users join team_memberships as membership using (user_id)
+    where users.name = ${named} and membership.team_id = ${teamOf(actor)}
+  `;
+  if (found !== undefined) return found.userId;
+  const message = "Nobody with this name is a member: PUT /members/NAME by an owner takes it in, or say kind service.";
+  throw new CallerError(404, "unknown_member", message);
+}
+
+type Asked = { limit: number; cursor?: string | undefined; revoked?: boolean | undefined };
+
+/** A page of the team's keys, latest first; `revoked`: those that are, or that are not. */
+export async function listKeys(db: Db, actor: Actor, { limit, cursor, revoked }: Asked): Promise<Page<Key>> {
+  const rows = await db<KeyRow[]>`
+    select ${told(db)} from api_keys as key left join users as owner on owner.user_id = key.user_id
+    where key.team_id = ${teamOf(actor)}
+      ${cursor === undefined ? db`` : db`and key.key_id < ${cursor}`}
+      ${revoked === undefined ? db`` : db`and (key.revoked_at is not null) = ${revoked}`}
+    order by key.key_id desc
+    limit ${limit + 1}
+  `;
+  return pageOf(rows.map(toKey), limit, ({ key_id }) => key_id);
+}
+
+/** Revokes a key, at once but for what caches it; one that is revoked stays as it is. Throws a CallerError, 404, where there is none. */
+export async function revokeKey(db: Db, actor: Actor, keyId: string): Promise<Key> {
+  const team = teamOf(actor);
+  const [row] = await db<KeyRow[]>`
+    with key as (
+      update api_keys set revoked_at = coalesce(revoked_at, now()), revoked_by = coalesce(revoked_by, ${actor.name})
+      where key_id = ${keyId} and team_id = ${team}
+      returning *
+    )
+    select ${told(db)} from key left join users as owner on owner.user_id = key.user_id
+  `;
+  if (row === undefined) throw unknownKey();
+  return toKey(row);
+}
+
+/** That the team has no such key: CallerError, 404. */
+export function unknownKey(): CallerError {
+  return new CallerError(404, "unknown_key", "The team has no key with this id. GET /keys lists those that it has.");
+}

@@ -1,0 +1,34 @@
+import { CallerError } from "../../errors.ts";
+import type { Db } from "../../runtime/postgres/db.ts";
+import { type Actor, teamOf } from "../actor.ts";
+import { refuseMoreThanOwn } from "./bounds.ts";
+import { unknownKey } from "./keys.ts";
+import { type KeyRow, type Powers, toKey, told } from "./rows.ts";
+import type { MadeKey } from "./schema.ts";
+import { hashOf, newKey } from "./secret.ts";
+
+/**
+ * Gives a key another secret and answers it, this once. The one before stays good for `graceSeconds`, that before it no longer. Throws a
+ * CallerError: 403 where it could do more than who asks, 404 where there is none, 409 where it is over.
+ */
+export async function rotateKey(db: Db, actor: Actor, keyId: string, graceSeconds: number): Promise<MadeKey> {
+  const team = teamOf(actor);
+  const [found] = await db<(Powers & { prefix: string })[]>`
+    select user_id, role, scopes, prefix from api_keys where key_id = ${keyId} and team_id = ${team}
+  `;
+  if (found === undefined) throw unknownKey();
+  refuseMoreThanOwn(actor, found);
+  const key = newKey(found.prefix);
+  const [row] = await db<KeyRow[]>`
+    with key as (
+      update api_keys set secret_hash = ${hashOf(key)},
+        previous_hash = case when ${graceSeconds}::int > 0 then secret_hash end,
+        previous_until = case when ${graceSeconds}::int > 0 then now() + make_interval(secs => ${graceSeconds}::int) end
+      where key_id = ${keyId} and team_id = ${team} and revoked_at is null and (expires_at is null or expires_at > now())
+      returning *
+    )
+    select ${told(db)} from key left join users as owner on owner.user_id = key.user_id
+  `;
+  if (row !== undefined) return { ...toKey(row), key };
+  throw new CallerError(409, "key_over", "The key has been revoked or has expired. Make another one: POST /keys");
+}

@@ -1,0 +1,44 @@
+import { type Caller, ROLES, type Role, type Scope } from "./actor.ts";
+
+/**
+ * What a call asks of its caller. `agents`: which agents may make it, by keys of their own: `themselves`, the one that the path names
+ * alone; without it none.
+ */
+export type Need = { role: Role; scope: Scope; agents?: "any" | "themselves" };
+
+/** Who may make a call. `open`: whoever knows the address. */
+export type Access = "open" | Need;
+
+/** Why a caller may not: the code is stable, for programs, and the message says what would do. */
+export type Denied = { code: DenialCode; message: string };
+export type DenialCode = (typeof DENIAL_CODES)[number];
+export const DENIAL_CODES = ["role_too_low", "scope_missing", "agent_not_allowed", "other_agent"] as const;
+
+/** Whether what the first role may includes all that the second may. */
+export function isAtLeast(role: Role, least: Role): boolean {
+  return ROLES.indexOf(role) >= ROLES.indexOf(least);
+}
+
+/** The one of two roles that may less. */
+export function lesser(one: Role, other: Role): Role {
+  return isAtLeast(one, other) ? other : one;
+}
+
+/** Why this caller may not make a call that asks for this, where `named` is the agent of its path; undefined: it may. */
+export function may(
+  { role, scopes, agent }: Pick<Caller, "role" | "scopes" | "agent">,
+  need: Need,
+  named?: string,
+): Denied | undefined {
+  if (role === null) {
+    if (need.agents === undefined)
+      return { code: "agent_not_allowed", message: `No agent may do this: it takes the role ${need.role}.` };
+    if (need.agents === "themselves" && (agent === null || agent !== named))
+      return { code: "other_agent", message: "An agent may do this for itself alone. Use the key of the agent named." };
+  } else if (!isAtLeast(role, need.role)) {
+    const message = `This takes the role ${need.role}, and yours is ${role}. Ask an owner of your team.`;
+    return { code: "role_too_low", message };
+  }
+  if (scopes === null || scopes.includes(need.scope)) return undefined;
+  return { code: "scope_missing", message: `This takes the scope ${need.scope}, which your key does not have.` };
+}

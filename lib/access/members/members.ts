@@ -1,0 +1,98 @@
+import { CallerError } from "../../errors.ts";
+import { type Page, pageOf } from "../../input/page.ts";
+import type { Db } from "../../runtime/postgres/db.ts";
+import { type Actor, type Role, teamOf } from "../actor.ts";
+import type { Member, PutMember } from "./schema.ts";
+
+type MemberRow = { name: string; role: Role; subject: string | null; createdAt: Date };
+
+/** A page of who is in the team, by name. */
+export async function listMembers(
+  db: Db,
+  actor: Actor,
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+): Promise<Page<Member>> {
+  const rows = await db<MemberRow[]>`
+    select users.name, membership.role, users.subject, membership.created_at
+    from team_memberships as membership join users using (user_id)
+    where membership.team_id = ${teamOf(actor)} ${cursor === undefined ? db`` : db`and users.name > ${cursor}`}
+    order by users.name
+    limit ${limit + 1}
+  `;
+  return pageOf(rows.map(toMember), limit, ({ name }) => name);
+}
+
+/**
+ * Takes a person into the team with this role, or gives it that; the person is made where it is new. Runs within the caller's
+ * transaction. Throws a CallerError, 409, where the team would have no owner, or where the subject is not the team's to say.
+ */
+export async function putMember(db: Db, actor: Actor, name: string, { role, subject }: PutMember): Promise<Member> {
+  const team = teamOf(actor);
+  await db`insert into users (name) values (${name}) on conflict on constraint users_name_key do nothing`;
+  const [user] = await db<{ userId: string }[]>`select user_id from users where name = ${name}`;
+  if (user === undefined) throw new Error("A user that was just there is gone.");
+  if (role !== "owner") await keepAnOwner(db, team, user.userId);
+  if (subject !== undefined) await nameSubject(db, team, user.userId, subject);
+  const [row] = await db<MemberRow[]>`
+    with put as (
+      insert into team_memberships (team_id, user_id, role) values (${team}, ${user.userId}, ${role})
+      on conflict on constraint team_memberships_pkey do update set role = excluded.role,
+        updated_at = case when team_memberships.role = excluded.role then team_memberships.updated_at else now() end
+      returning role, created_at, user_id
+    )
+    select users.name, put.role, users.subject, put.created_at from put join users using (user_id)
+  `;
+  if (row === undefined) throw new Error("A member that was just put is gone.");
+  return toMember(row);
+}
+
+/**
+ * Takes a person out of the team and revokes its keys there. Runs within the caller's transaction. Throws a CallerError: 404 where nobody
+ * in the team has the name, 409 where it is the last owner.
+ */
+export async function deleteMember(db: Db, actor: Actor, name: string): Promise<void> {
+  const team = teamOf(actor);
+  const [member] = await db<{ userId: string }[]>`
+    select user_id from team_memberships join users using (user_id)
+    where team_id = ${team} and users.name = ${name}
+  `;
+  if (member === undefined)
+    throw new CallerError(404, "unknown_member", "Nobody in the team has this name. GET /members lists who is in it.");
+  await keepAnOwner(db, team, member.userId);
+  await db`
+    update api_keys set revoked_at = now(), revoked_by = ${actor.name}
+    where team_id = ${team} and user_id = ${member.userId} and revoked_at is null
+  `;
+  await db`delete from team_memberships where team_id = ${team} and user_id = ${member.userId}`;
+}
+
+/** Locks the owners, so that two do not lower each other, and throws a CallerError, 409, where this one is the last. */
+async function keepAnOwner(db: Db, team: string, userId: string): Promise<void> {
+  const owners = await db<{ userId: string }[]>`
+    select user_id from team_memberships where team_id = ${team} and role = 'owner' order by user_id for update
+  `;
+  if (owners.length !== 1 || owners[0]?.userId !== userId) return;
+  const message = "This is the team's last owner. Make somebody else an owner first: PUT /members/NAME";
+  throw new CallerError(409, "last_owner", message);
+}
+
+/** A subject is the person's in all its teams, so that one of them alone may not change it for the others. */
+async function nameSubject(db: Db, team: string, userId: string, subject: string): Promise<void> {
+  const named = await db`
+    update users set subject = ${subject}, updated_at = now()
+    where user_id = ${userId} and subject is distinct from ${subject}
+      and not exists (select from users as other where other.subject = ${subject})
+      and not exists (select from team_memberships as other where other.user_id = users.user_id and other.team_id <> ${team})
+    returning user_id
+  `;
+  if (named.length > 0) return;
+  const [same] = await db`select from users where user_id = ${userId} and subject = ${subject}`;
+  if (same !== undefined) return;
+  const message =
+    "The subject is somebody else's, or the person is in another team too. Ask who looks after the database.";
+  throw new CallerError(409, "subject_taken", message);
+}
+
+function toMember({ createdAt, ...row }: MemberRow): Member {
+  return { ...row, created_at: createdAt.toISOString() };
+}
