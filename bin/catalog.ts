@@ -149,6 +149,10 @@ async function readTables(db: postgres.Sql): Promise<Table[]> {
           select format('grant %s on %I to %I', string_agg(privilege_type, ', ' order by privilege_type), c.relname, rolname)
           from aclexplode(c.relacl) join pg_roles on pg_roles.oid = grantee
           where grantee <> c.relowner group by rolname order by rolname
+        ) || array(
+          select format('grant %s (%s) on %I to %I', privilege_type, string_agg(quote_ident(attname), ', ' order by attname), c.relname, rolname)
+          from pg_attribute, aclexplode(attacl) join pg_roles on pg_roles.oid = grantee
+          where attrelid = c.oid and grantee <> c.relowner group by rolname, privilege_type order by rolname, privilege_type
         ), null
       ) as list
     ) access

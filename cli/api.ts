@@ -45,13 +45,13 @@ export async function call<T>(method: string, path: string, body?: unknown): Pro
 }
 
 /** All entries of a list that is answered in pages. */
-export async function all<T>(path: string, filters: Record<string, string> = {}): Promise<T[]> {
+export async function all<T>(path: string, filters: Record<string, string> = {}, limit = "100"): Promise<T[]> {
   const found: T[] = [];
   let cursor: string | null = null;
   do {
     const query: URLSearchParams = new URLSearchParams({
       ...filters,
-      limit: "100",
+      limit,
       ...(cursor === null ? {} : { cursor }),
     });
     const page: { items: T[]; next_cursor: string | null } = await call("GET", `${path}?${query}`);

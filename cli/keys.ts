@@ -146,6 +146,6 @@ function timeOf(text: string): string {
 function numberOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const number = Number(text);
-  if (number > 0) return number;
+  if (number > 0 && Number.isFinite(number)) return number;
   throw new Refused(`${text} is no number above 0.`, EXIT.usage);
 }

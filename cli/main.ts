@@ -1,6 +1,7 @@
 import { CommanderError, Option, Command as Program } from "commander";
 import { CallerError, ConfigError } from "../lib/errors.ts";
 import { Failed } from "../lib/terminal/command.ts";
+import { audit } from "./audit.ts";
 import type { Command, Flag, Given, Subject } from "./command.ts";
 import { EXIT, exitOf, Refused } from "./exit.ts";
 import { keys } from "./keys.ts";
@@ -9,7 +10,7 @@ import { complain, print } from "./output.ts";
 import { teams } from "./teams.ts";
 
 /** Every subject of the command, in the order of its help. */
-const SUBJECTS: readonly Subject[] = [keys, members, teams];
+const SUBJECTS: readonly Subject[] = [keys, members, teams, audit];
 
 const ENDS = `
 Calls WAYBILL_URL, else the stack that npm start runs, with the key of WAYBILL_API_KEY, else that of the stack's data folder.

@@ -185,9 +185,15 @@ begin
             using hint = format('Run as who may: create role %I nologin; grant %I to %I;', wanted, wanted, current_user);
       end;
     end if;
-    if not pg_has_role(current_user, wanted, 'member') then
+    -- Also to who has just made it: from Postgres 16 on that one may give it away, and not take it.
+    begin
       execute format('grant %I to %I', wanted, current_user);
-    end if;
+    exception when insufficient_privilege then
+      if not pg_has_role(current_user, wanted, 'usage') then
+        raise exception 'The role % is there, and % is no member of it.', wanted, current_user
+          using hint = format('Run as who has made it: grant %I to %I;', wanted, current_user);
+      end if;
+    end;
   end loop;
 end $$;
 

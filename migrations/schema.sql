@@ -40,6 +40,25 @@ begin
 end
 $function$;
 
+create or replace function keep_audit_event() returns trigger language plpgsql as $function$
+begin
+  if tg_op = 'UPDATE' and old.chain_seq is null and new.chain_seq is not null
+    and (to_jsonb(new) - array['chain_seq', 'hash']) = (to_jsonb(old) - array['chain_seq', 'hash']) then
+    return new;
+  end if;
+  raise exception 'the record of who did what is only added to' using errcode = 'insufficient_privilege';
+end
+$function$;
+
+create or replace function new_audit_id() returns uuid language sql as $function$
+  select encode(
+    set_bit(set_bit(
+      overlay(uuid_send(gen_random_uuid())
+        placing substring(int8send(floor(extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6),
+      52, 1), 53, 1),
+    'hex')::uuid
+$function$;
+
 create or replace function registry_state_advance() returns trigger language plpgsql as $function$
 begin
   insert into registry_state as state (revision) values (1)
@@ -163,6 +182,50 @@ create index agent_transformation_events_parent_idx on only agent_transformation
 create index agent_transformation_events_task_id_idx on only agent_transformation_events (task_id, occurred_at);
 
 create table agent_transformation_events_default partition of agent_transformation_events default;
+
+create table audit_chains (
+  team_id uuid not null,
+  chain_seq bigint not null default 0,
+  hash bytea not null default '\x'::bytea,
+  updated_at timestamptz not null default now(),
+  constraint audit_chains_pkey primary key (team_id)
+);
+
+create table audit_events (
+  audit_id uuid not null default new_audit_id(),
+  at timestamp(3) with time zone not null default clock_timestamp(),
+  team_id uuid,
+  actor_kind text not null,
+  actor_id text,
+  actor text not null,
+  key_id uuid,
+  on_behalf_of text,
+  action text not null,
+  object_kind text not null,
+  object_id text,
+  reason text,
+  details jsonb not null default '{}'::jsonb,
+  source_ip text,
+  trace_id uuid,
+  chain_seq bigint,
+  hash bytea,
+  constraint audit_events_pkey primary key (audit_id, at),
+  constraint audit_events_chain_whole check ((chain_seq is null) = (hash is null)),
+  constraint audit_events_hash_sha256 check (octet_length(hash) = 32),
+  constraint audit_events_seq_positive check (chain_seq > 0)
+) partition by range (at);
+comment on column audit_events.at is 'In whole milliseconds, so that it is the same in every program that checks the hash';
+comment on column audit_events.team_id is 'No foreign key, for the row outlives the team; null for what is no team''s, such as an unknown key';
+comment on column audit_events.actor_id is 'The user, or else the key, that actor names';
+comment on column audit_events.details is 'Small: a status before and after, a role. Never text, parameters or secrets';
+comment on column audit_events.chain_seq is 'The place in its team''s chain; null until the sweep has come by';
+comment on column audit_events.hash is 'SHA-256 of the hash before it and the row as GET /audit tells it';
+create index audit_events_team_idx on only audit_events (team_id, audit_id);
+create index audit_events_unchained_idx on only audit_events (team_id, at, audit_id) where chain_seq is null;
+create trigger audit_events_kept before delete or update on audit_events for each row execute function keep_audit_event();
+create trigger audit_events_not_emptied before truncate on audit_events for each statement execute function keep_audit_event();
+
+create table audit_events_default partition of audit_events default;
 
 create table llm_calls (
   attempt_id uuid not null,
@@ -694,6 +757,19 @@ create policy agent_transformation_events_of_all on agent_transformation_events 
 create policy agent_transformation_events_of_team on agent_transformation_events to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
 grant delete, insert, select, update on agent_transformation_events to waybill_system;
 grant delete, insert, select, update on agent_transformation_events to waybill_team;
+
+alter table audit_chains enable row level security;
+create policy audit_chains_of_all on audit_chains to waybill_system using (true);
+create policy audit_chains_of_team on audit_chains for select to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")));
+grant insert, select, update on audit_chains to waybill_system;
+grant select on audit_chains to waybill_team;
+
+alter table audit_events enable row level security;
+create policy audit_events_of_all on audit_events to waybill_system using (true);
+create policy audit_events_of_team on audit_events to waybill_team using (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif"))) with check (team_id = (( select nullif(current_setting('waybill.team', true), '')::uuid as "nullif")) and chain_seq is null);
+grant insert, select on audit_events to waybill_system;
+grant insert, select on audit_events to waybill_team;
+grant update (chain_seq, hash) on audit_events to waybill_system;
 
 alter table llm_calls enable row level security;
 create policy llm_calls_of_all on llm_calls to waybill_system using (true);

@@ -152,11 +152,12 @@ function answerOf(route: Route, status: number, spec: AnswerSpec, schemaOf: Sche
 }
 
 function contentOf({ errors }: Route, status: number, spec: AnswerSpec, schemaOf: SchemaOf): Json {
-  const { schema, contentType: type, stream = false } = spec;
+  const { schema, contentType: type, stream = false, lines = false } = spec;
   const text = { schema: { type: "string" } };
   const json = (of: z.ZodType) => ({ schema: schemaOf(of, "output") });
   const events = stream ? { "text/event-stream": text } : {};
-  if (schema !== undefined) return { content: { [type ?? "application/json"]: json(schema), ...events } };
+  const inLines = lines ? { "application/x-ndjson": text } : {};
+  if (schema !== undefined) return { content: { [type ?? "application/json"]: json(schema), ...events, ...inLines } };
   if ((status >= 400 || status === 4) && errors !== undefined)
     return { content: { "application/json": json(errors.schema) } };
   if (status >= 400) return { content: { [PROBLEM]: json(Problem) } };

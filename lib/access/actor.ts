@@ -3,7 +3,15 @@ export const ROLES = ["viewer", "member", "admin", "owner"] as const;
 export type Role = (typeof ROLES)[number];
 
 /** What a key may be narrowed to. */
-export const SCOPES = ["work:read", "work:write", "work:approve", "agents:write", "llm:use", "access:write"] as const;
+export const SCOPES = [
+  "work:read",
+  "work:write",
+  "work:approve",
+  "agents:write",
+  "llm:use",
+  "access:write",
+  "audit:read",
+] as const;
 export type Scope = (typeof SCOPES)[number];
 
 /** The team of what there was before there were teams; it is always there. */
@@ -11,6 +19,9 @@ export const DEFAULT_TEAM = "00000000-0000-4000-8000-000000000001";
 
 /** What a key may be used; null: as much as there is. Bytes are those of the bodies that are sent with it, in a day of UTC. */
 export type Limits = { requestsPerSecond: number | null; bytesPerDay: number | null };
+
+/** From where something was asked, and its trace; `ip` null where nobody says it. */
+export type Origin = { ip: string | null; traceId: string };
 
 /** Who called. A `user`: a person, by a key or by OIDC; a `service` or an `agent`: by a key of its own; `iam`: who signed the call. */
 export type Caller = {
@@ -29,10 +40,12 @@ export type Caller = {
   agent: string | null;
   /** How much its key may be used, where that has limits. */
   limits?: Limits;
+  /** Of the call that it makes now. */
+  origin?: Origin;
 };
 
 /** The control plane itself, such as its sweep; or a command on the database. Of no team: it acts for all of them. */
-export type System = { kind: "system"; name: string; team: string | null };
+export type System = { kind: "system"; name: string; team: string | null; origin?: Origin };
 
 /** For whom a use case acts. */
 export type Actor = Caller | System;

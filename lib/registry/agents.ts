@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import { type Actor, teamOf } from "../access/actor.ts";
+import { audit } from "../access/record.ts";
 import { CallerError } from "../errors.ts";
 import { type Page, pageOf } from "../input/page.ts";
 import type { Db } from "../runtime/postgres/db.ts";
@@ -137,6 +138,9 @@ export async function putAgent(
   const queueUrl = await findQueue(pool, actor, around, read, queueFor);
   return await pool.begin(async (db) => {
     const outcome = await storeDefinition(db, teamOf(actor), read, { ...wish, queueUrl });
+    const { version } = read.definition;
+    if (outcome !== "unchanged")
+      await audit(db, actor, { action: "agent.stored", object: ["agent", name], details: { version, outcome } });
     const agent = await describeAgent(db, actor, around, name);
     return { outcome, agent: { ...agent, changed: outcome !== "unchanged" } };
   });
@@ -176,6 +180,7 @@ export async function deleteAgent(
     const team = teamOf(actor);
     await lockAgent(db, team, name);
     const changed = await deactivate(db, team, name);
+    if (changed) await audit(db, actor, { action: "agent.deactivated", object: ["agent", name] });
     if (!changed && (await findVersions(db, team, name)).length === 0) throw unknownAgent(name);
     return { changed, agent: await describeAgent(db, actor, around, name) };
   });

@@ -2,6 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { compareVersions } from "compare-versions";
 import { type Actor, teamOf } from "../access/actor.ts";
+import { audit } from "../access/record.ts";
 import type { Db, Pool } from "../runtime/postgres/db.ts";
 import { type Read, readDefinition, tellFault } from "./definition-file.ts";
 import { type Outcome, storeDefinition } from "./store.ts";
@@ -27,14 +28,15 @@ export async function syncFolder(pool: Pool, actor: Actor, folder: string, optio
   const synced = await pool.begin(async (db) => {
     const done: Synced[] = [];
     // In the order of their names, so that two runs at once take their locks in one order.
-    for (const file of parsed.files) done.push(await syncFile(db, teamOf(actor), file, options));
+    for (const file of parsed.files) done.push(await syncFile(db, actor, file, options));
     return done;
   });
   return { ok: true, synced };
 }
 
-async function syncFile(db: Db, team: string, { file, read }: File, { gentle, newId }: SyncOptions): Promise<Synced> {
+async function syncFile(db: Db, actor: Actor, { file, read }: File, { gentle, newId }: SyncOptions): Promise<Synced> {
   const { name, version, queue } = read.definition;
+  const team = teamOf(actor);
   if (gentle && (await isTaken(db, team, name, version))) return { file, name, version, outcome: "left" };
   const queueUrl = queue?.includes("://") ? queue : undefined;
   const outcome = await storeDefinition(db, team, read, {
@@ -43,6 +45,8 @@ async function syncFile(db: Db, team: string, { file, read }: File, { gentle, ne
     allowOlder: true,
     reactivate: true,
   });
+  if (outcome !== "unchanged")
+    await audit(db, actor, { action: "agent.stored", object: ["agent", name], details: { version, outcome } });
   return { file, name, version, outcome };
 }
 

@@ -3,10 +3,14 @@ import type { Actor } from "../access/actor.ts";
 import type { Db, Pool } from "../runtime/postgres/db.ts";
 import type { SeriesSettings } from "./settings.ts";
 
-/** The time series, each with the column that says when; `nested` ones refer to themselves. */
+/**
+ * The time series, each with the column that says when and the setting that says how long; `nested` ones refer to themselves, `kept` ones
+ * have a trigger that lets no row be deleted, which moving one to its month is not.
+ */
 const SERIES = [
-  { table: "router_performance_metrics", time: "routed_at", nested: false },
-  { table: "agent_transformation_events", time: "occurred_at", nested: true },
+  { table: "router_performance_metrics", time: "routed_at", months: "retentionMonths", nested: false, kept: false },
+  { table: "agent_transformation_events", time: "occurred_at", months: "retentionMonths", nested: true, kept: false },
+  { table: "audit_events", time: "at", months: "auditMonths", nested: false, kept: true },
 ] as const;
 type Series = (typeof SERIES)[number];
 
@@ -32,7 +36,7 @@ export async function keepPartitions(
   const ended: string[] = [];
   for (const series of SERIES) {
     const state = await partitionsOf(pool, series, now);
-    const oldest = monthAfter(state.month, -settings.retentionMonths);
+    const oldest = monthAfter(state.month, -settings[series.months]);
     for (const month of [...state.months, ...state.caught].filter((kept) => kept < oldest)) {
       const archive = settings.expired === "archive";
       if (await alone(pool, (db) => endMonth(db, series, month, archive))) ended.push(partitionName(series, month));
@@ -101,10 +105,12 @@ async function makeMonth(db: Db, series: Series, month: string): Promise<boolean
   const selfReference = caught !== undefined && series.nested ? await dropSelfReference(db, series) : undefined;
   await db`create table ${db(name)} (like ${db(table)} including all)`;
   if (caught !== undefined) {
+    if (series.kept) await db`alter table ${db(`${table}_default`)} disable trigger user`;
     await db`
       with moved as (delete from ${db(`${table}_default`)} where ${within} returning *)
       insert into ${db(name)} select * from moved
     `;
+    if (series.kept) await db`alter table ${db(`${table}_default`)} enable trigger user`;
   }
   await db.unsafe(`alter table ${table} attach partition ${name} for values from ('${from}') to ('${to}')`);
   if (selfReference !== undefined) await db.unsafe(`alter table ${table} add ${selfReference}`);

@@ -90,6 +90,13 @@ export const seriesSettings = {
     unit: "months",
     says: "Months that routing decisions and handovers are kept.",
   }),
+  auditMonths: setting({
+    env: "AUDIT_RETENTION_MONTHS",
+    takes: whole(1, 1200),
+    default: "12",
+    unit: "months",
+    says: "Months that the record of who did what is kept; METRICS_EXPIRED says what becomes of older ones.",
+  }),
   expired: setting({
     env: "METRICS_EXPIRED",
     takes: z.enum(["drop", "archive"]),

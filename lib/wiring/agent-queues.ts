@@ -1,5 +1,6 @@
+import { DEFAULT_TEAM } from "../access/actor.ts";
 import { teamNameOf } from "../access/teams.ts";
-import { Unavailable } from "../errors.ts";
+import { CallerError, Unavailable } from "../errors.ts";
 import type { AgentDefinition } from "../registry/definition.ts";
 import type { AgentQueueSettings } from "../runtime/aws/queue-settings.ts";
 import type { Queues } from "../runtime/aws/queues.ts";
@@ -20,6 +21,7 @@ export async function queueFor(
   definition: AgentDefinition,
 ): Promise<string | null> {
   const { create, prefix } = settings.agentQueues;
+  refuseOthers(prefix, teamId, definition);
   if (definition.queue?.includes("://")) return definition.queue;
   const queueName = nameOf(prefix, definition, await teamNameOf(db, teamId));
   if (isTooLong(queueName)) return null;
@@ -28,6 +30,19 @@ export async function queueFor(
   });
   if (made) log.info("agent queue made", { agent: definition.name, queue: queueName });
   return url;
+}
+
+/**
+ * An agent takes what is on its queue for its own work: whoever names another team's queue would have that team's agent do it. So teams
+ * name none but the default one, and that one none of theirs. Throws a CallerError, 400.
+ */
+function refuseOthers(prefix: string, teamId: string, { queue }: AgentDefinition): void {
+  if (queue === undefined) return;
+  const isOthers = teamId !== DEFAULT_TEAM || queue.includes(`${prefix}-agent-TEAM-`);
+  if (!isOthers) return;
+  const message = teamId === DEFAULT_TEAM ? "is the queue of another team's agent" : "is for the team default alone";
+  const field = { field: "queue", message: `${message}; leave it out: the agent has a queue of its own` };
+  throw new CallerError(400, "invalid_definition", `The definition's queue ${field.message}.`, { fields: [field] });
 }
 
 async function findOrMake(

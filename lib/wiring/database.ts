@@ -22,24 +22,21 @@ const PREPARE = system("prepare-database", DEFAULT_TEAM);
 /**
  * What a database needs beside its schema, after each `migrate up`: the time series' partitions of this month and the next, and the
  * definitions that ship with Waybill, from AGENTS_DIR, where they are missing or newer; leaves alone what somebody has
- * deactivated or replaced by a higher version. Answers what was done to each agent; does nothing for parts that the schema
- * does not have yet. Throws a ConfigError that lists the faults of the files.
+ * deactivated or replaced by a higher version. Answers what was done to each agent; does nothing while the schema is older
+ * than they need it. Throws a ConfigError that lists the faults of the files.
  */
 export async function prepareDatabase(source?: NodeJS.ProcessEnv): Promise<Synced[]> {
   const { folder } = readSettings(shippedAgentsSettings, source);
   const run = async (plane: ControlPlane) => {
     const { db, log } = plane;
-    const [has] = await db<{ registry: boolean; series: boolean }[]>`
-      select to_regclass('registry_state') is not null as registry,
-        to_regclass('agent_transformation_events') is not null as series
-    `;
-    const synced = has?.registry ? await syncBuiltIn(plane, folder) : [];
-    if (has?.series)
-      await makePartitions(db, PREPARE).catch((error: unknown) => {
-        if (!isBusyError(error)) throw error;
-        // The next sweep makes what somebody's lock has kept us from.
-        log.warn("partitions not made", { error });
-      });
+    const [has] = await db<{ whole: boolean }[]>`select to_regclass('audit_events') is not null as whole`;
+    if (has?.whole !== true) return [];
+    const synced = await syncBuiltIn(plane, folder);
+    await makePartitions(db, PREPARE).catch((error: unknown) => {
+      if (!isBusyError(error)) throw error;
+      // The next sweep makes what somebody's lock has kept us from.
+      log.warn("partitions not made", { error });
+    });
     return synced;
   };
   return await onPlane(run, { source });

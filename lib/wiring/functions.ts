@@ -75,6 +75,7 @@ export const functions = {
     events: "url",
   },
   "manage-access": { room: "access", may: reads, events: "routes" },
+  "get-audit": { room: "access", may: reads, timeoutSeconds: 29, events: "routes" },
   // Who calls, before the function is: its time is that of every call, and API Gateway gives it 10 s.
   authorize: { room: "access", may: reads, timeoutSeconds: 9, events: "authorizer" },
   "not-found": { room: "system", may: [], events: "rest" },

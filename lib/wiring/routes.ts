@@ -1,3 +1,4 @@
+import { auditRoutes } from "../access/audit/routes.ts";
 import { keyRoutes } from "../access/keys/routes.ts";
 import { memberRoutes } from "../access/members/routes.ts";
 import { llmRoutes } from "../llm/routes.ts";
@@ -19,5 +20,6 @@ export const routes: readonly (Route & { function: FunctionName })[] = [
   ...llmRoutes,
   ...keyRoutes,
   ...memberRoutes,
+  ...auditRoutes,
   ...systemRoutes,
 ];

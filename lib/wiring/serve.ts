@@ -9,6 +9,7 @@ import { acting } from "./acting.ts";
 import { callersOf } from "./callers.ts";
 import { type ControlPlane, controlPlane } from "./control-plane.ts";
 import { processEdges } from "./edges.ts";
+import { gateOf } from "./refused-calls.ts";
 import { readPlaneSettings } from "./settings.ts";
 
 /** What answers the calls of a route: a use case, with what it needs of the call and what its outcome is over HTTP. */
@@ -37,8 +38,6 @@ type Row = readonly [Route, Answers<Route>];
 
 /** The rows of a table, each with its control plane and the actor of each call, who may make it. */
 export function servedBy(plane: ControlPlane, rows: readonly Row[]): Served[] {
-  const identify = callersOf(plane);
-  return rows.map(([route, answers]) =>
-    acting(identify, route, async (actor, call) => await answers(plane, actor, call)),
-  );
+  const gate = gateOf(plane, callersOf(plane));
+  return rows.map(([route, answers]) => acting(gate, route, async (actor, call) => await answers(plane, actor, call)));
 }

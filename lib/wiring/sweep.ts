@@ -1,4 +1,5 @@
-import type { Actor } from "../access/actor.ts";
+import { type Actor, system } from "../access/actor.ts";
+import { chainAudit } from "../access/audit/chain.ts";
 import { Unavailable } from "../errors.ts";
 import { hasLedger } from "../migrations/ledger.ts";
 import { keepPartitions } from "../router/series.ts";
@@ -20,6 +21,9 @@ import { startReady } from "./work.ts";
 /** How long it looks for agents for work that has none, and sends what was left: the next sweep goes on with the rest. */
 const ROUTING_MS = 15_000;
 const LEFTOVERS_MS = 10_000;
+const CHAIN_MS = 5_000;
+
+const SWEEP = system("sweep");
 
 /** How many attempts expired, were asked for again, leftovers were sent, pieces of work found an agent, attempts started. */
 export type Swept = { expired: number; again: number; sent: number; decided: number; started: number };
@@ -74,6 +78,10 @@ async function round(plane: ControlPlane, actor: Actor): Promise<Swept> {
   // A step that failed has counted nothing, which is not 0: it is left out.
   log.info("swept", outcome);
   await step("counting", async () => await measure(plane, actor, silenced));
+  await step("audit chain", async () => {
+    const chained = await chainAudit(db, SWEEP, CHAIN_MS);
+    if (chained > 0) log.info("audit chained", { events: chained });
+  });
   await maintain(plane, actor);
   if (failed.length > 0) throw failure(failed);
   // All steps are done, so all is counted.

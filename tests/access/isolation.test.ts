@@ -97,6 +97,8 @@ test("work of one team leaves no row that is another's, in any table", async () 
   const written: string[] = [];
   for (const { name, owned } of (await tables()).filter((one) => !/_\d{4}_\d{2}$|_default$/.test(one.name))) {
     if (!owned || name === "teams" || name.startsWith("agent_def") || name === "agent_presence") continue;
+    // The agents that ship were stored for the team default; audit.test.ts asks what a team sees.
+    if (name === "audit_events") continue;
     const rows = await db<{ teamId: string }[]>`select distinct team_id from ${db(name)} where team_id <> ${TEAM}`;
     const others = await db`select from ${db(name)} where team_id = ${TEAM}`;
     expect([

@@ -47,7 +47,7 @@ export function tableFaults(sources: Source[], schema: string[], rules: TableRul
 function dynamicFaults({ dynamic, tables }: TableRules, found: Set<string>): string[] {
   return Object.entries(dynamic).flatMap(([path, { tables: named }]) => [
     ...named
-      .filter((name) => !isIn(path, tables[name]?.owner ?? ""))
+      .filter((name) => !isIn(path, tables[name]?.owner ?? "") && tables[name]?.months !== path)
       .map((name) => `${path} in DYNAMIC may name ${name}, which is not its room's.`),
     ...(found.has(path) ? [] : [`${path} in DYNAMIC names no such table any more. Take it out.`]),
   ]);

@@ -7,7 +7,8 @@
  */
 export type Guest = [who: string, does: "read" | "write" | `write ${string}`, because: string];
 
-export type Owned = { owner: string; holds: string; others?: Guest[] };
+/** `months`: the file that makes and ends its partitions, where that is not the owner's. */
+export type Owned = { owner: string; holds: string; others?: Guest[]; months?: string };
 
 /** Reads every table, and writes none: that is its only use. */
 export const READS_ALL = "lib/reports";
@@ -104,6 +105,13 @@ export const TABLES: Record<string, Owned> = {
   },
   api_key_use: { owner: "lib/access", holds: "what a key with limits has left" },
 
+  audit_events: {
+    owner: "lib/access",
+    holds: "a row each time that somebody did something, in months",
+    months: "lib/router/series.ts",
+  },
+  audit_chains: { owner: "lib/access", holds: "how far the chain of a team's record has come" },
+
   // The schema itself.
   schema_migrations: { owner: "lib/migrations", holds: "a row a migration that was run" },
 };
@@ -111,7 +119,7 @@ export const TABLES: Record<string, Owned> = {
 /** Files whose SQL names tables that only a run knows, with the tables that it can name. */
 export const DYNAMIC: Record<string, { tables: string[]; because: string }> = {
   "lib/router/series.ts": {
-    tables: ["agent_transformation_events", "router_performance_metrics"],
+    tables: ["agent_transformation_events", "audit_events", "router_performance_metrics"],
     because: "Makes, moves and ends the months of the time series in its list SERIES.",
   },
   "lib/work/dispatch/claim-ready.ts": { tables: [], because: "Writes a number into the statement, for the planner." },

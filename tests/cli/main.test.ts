@@ -1,8 +1,10 @@
+import { writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { main } from "../../cli/main.ts";
+import { linkOf } from "../../lib/access/audit/link.ts";
 import { newKey, newPrefix } from "../../lib/access/keys/secret.ts";
 import { keyFile, readKey, writeKey } from "../../localstack/parts/keys.ts";
 import { testFolder } from "../support/agents/agent.ts";
@@ -198,4 +200,39 @@ test("help goes to stdout", async () => {
   expect(await main(["keys", "create", "--help"])).toBe(0);
 
   expect([out, err]).toEqual([expect.stringContaining("Usage: waybill keys create"), ""]);
+});
+
+test("audit verify recomputes the chain here, and names the first link that does not hold", async () => {
+  const event = { audit_id: "a", actor: "ada", action: "work.approved", chain_seq: 1 };
+  const hash = linkOf("", event);
+  const serve = (line: object) => {
+    const page = { items: [{ ...line, hash }], next_cursor: null, head: { chain_seq: 1, hash } };
+    answers = [page, page].map((body) => ({ status: 200, body }));
+  };
+
+  serve(event);
+  expect(await main(["audit", "verify"])).toBe(0);
+  expect(out).toBe(`1:${hash}\n`);
+  serve(event);
+  expect(await main(["audit", "verify", "--head", `1:${"0".repeat(64)}`])).toBe(1);
+  expect(err).toContain("does not hold at 1 (audit_id a)");
+  err = "";
+  serve({ ...event, actor: "eve" });
+  expect(await main(["audit", "verify"])).toBe(1);
+  expect(err).toContain("the line was changed");
+});
+
+test("audit export prints lines that audit verify takes as a file", async () => {
+  const event = { audit_id: "a", actor: "ada", action: "work.approved", chain_seq: 1 };
+  const line = { ...event, hash: linkOf("", event) };
+  answers = [{ status: 200, body: { items: [line], next_cursor: null, head: null } }];
+  expect(await main(["audit", "export", "--action", "work.approved"])).toBe(0);
+  expect(asked[0]?.url).toBe("/audit?action=work.approved&limit=1000");
+  const file = join(dataDir, "audit.jsonl");
+  writeFileSync(file, out);
+  out = "";
+
+  expect(await main(["audit", "verify", "--file", file])).toBe(0);
+  expect(out).toBe(`1:${line.hash}\n`);
+  expect(await main(["audit", "verify", "--file", join(dataDir, "none")])).toBe(2);
 });

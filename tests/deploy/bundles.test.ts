@@ -85,7 +85,7 @@ test("every function has a bundle of one file and its map; migrate has the migra
     "llm-stream": ["llm.config.yaml"],
   };
 
-  expect(names).toHaveLength(23);
+  expect(names).toHaveLength(24);
   for (const name of names) {
     const own = [codeFileOf(name), `${codeFileOf(name)}.map`];
     const files = [...own, ...(alone[name] ?? [])];
@@ -185,10 +185,13 @@ test("keys are given, tell who calls, and let their owner see them", () => {
   const [known] = run("authorize", { headers });
   const requestContext = { http: { method: "GET", path: "/keys" }, authorizer: { lambda: known.context } };
   const [listed] = run("manage-access", call("GET", "/keys", { headers, requestContext }));
+  const asked = { ...requestContext, http: { method: "GET", path: "/audit" } };
+  const [audited] = run("get-audit", call("GET", "/audit", { headers, requestContext: asked }));
 
   expect(again).toBeNull();
   expect(known).toMatchObject({ isAuthorized: true, context: { name: "owner", role: "owner" } });
   expect(JSON.parse(listed.body).items).toMatchObject([{ name: "first-owner", prefix: given.key.slice(0, 15) }]);
+  expect(audited.statusCode).toBe(200);
 });
 
 test("migrate finds the migrations beside itself", () => {

@@ -84,7 +84,7 @@ test("in a VPC are the functions that ask the database, and they alone may attac
     ([, { Properties }]) => Properties["ManagedPolicyArns"].length > 0,
   );
 
-  expect(inside).toHaveLength(21);
+  expect(inside).toHaveLength(22);
   for (const [, { Properties }] of inside) {
     expect(Properties["VpcConfig"]).toMatchObject({
       SubnetIds: ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
@@ -99,7 +99,7 @@ test("in a VPC are the functions that ask the database, and they alone may attac
 test("keys of one's own are for the functions that read secrets or queues", () => {
   const withKeys = all(other, "AWS::IAM::Role").filter(([, role]) => JSON.stringify(role).includes("kms:Decrypt"));
 
-  expect(withKeys).toHaveLength(21);
+  expect(withKeys).toHaveLength(22);
   expect(JSON.stringify(withKeys[0])).toContain("key/one");
   expect(JSON.stringify(usual)).not.toContain("kms:");
 });

@@ -59,9 +59,9 @@ test("no policy allows anything on every resource but to write traces, which hav
 test("every function has a role of its own", () => {
   const roles = all("AWS::Lambda::Function").map(([, { Properties }]) => nameOf(Properties["Role"]));
 
-  expect(new Set(roles).size).toBe(23);
+  expect(new Set(roles).size).toBe(24);
   expect(all("AWS::IAM::Role").map(([name]) => name)).toEqual(expect.arrayContaining(roles));
-  expect(all("AWS::IAM::Role")).toHaveLength(23);
+  expect(all("AWS::IAM::Role")).toHaveLength(24);
 });
 
 test("every function writes its own log alone", () => {

@@ -35,6 +35,8 @@ onEachServer((fresh) => {
           "router_performance_metrics_2026_06",
           "agent_transformation_events_2026_05",
           "agent_transformation_events_2026_06",
+          "audit_events_2026_05",
+          "audit_events_2026_06",
         ],
         ended: [],
       });
@@ -45,6 +47,7 @@ onEachServer((fresh) => {
       ]);
       expect(both.flatMap(({ made }) => made).toSorted()).toEqual([
         "agent_transformation_events_2026_07",
+        "audit_events_2026_07",
         "router_performance_metrics_2026_07",
       ]);
     });
@@ -151,7 +154,7 @@ onEachServer((fresh) => {
       await event(db, "2026-03-31 23:00:00+00", old);
       await decision(db, "2026-03-31 23:00:00+00");
 
-      await keepPartitions(db, ACTOR, { retentionMonths: 1, expired: "archive" }, may);
+      await keepPartitions(db, ACTOR, { ...settings, retentionMonths: 1, expired: "archive" }, may);
 
       expect(await countsOf(db, "agent_transformation_events")).toEqual({});
       const kept =

@@ -1,7 +1,7 @@
 import type { Db } from "../../runtime/postgres/db.ts";
 import { type System, teamOf } from "../actor.ts";
 import { putMember } from "../members/members.ts";
-import { createKey } from "./keys.ts";
+import { createKey, revokeNamed } from "./keys.ts";
 import { CreateKey, type MadeKey } from "./schema.ts";
 
 const OWNER = "owner";
@@ -19,10 +19,7 @@ export async function hasOwner(db: Db, actor: System): Promise<boolean> {
  */
 export async function firstKey(db: Db, actor: System, keyId: string): Promise<MadeKey> {
   await putMember(db, actor, OWNER, { role: "owner" });
-  await db`
-    update api_keys set revoked_at = now(), revoked_by = ${actor.name}
-    where team_id = ${teamOf(actor)} and name = ${FIRST} and revoked_at is null
-  `;
+  await revokeNamed(db, actor, teamOf(actor), FIRST);
   const wish = CreateKey.parse({ name: FIRST, kind: "user", user: OWNER, role: "owner" });
   return await createKey(db, actor, { ...wish, keyId });
 }

@@ -2,6 +2,7 @@ import { CallerError } from "../../errors.ts";
 import { type Page, pageOf } from "../../input/page.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { type Actor, teamOf } from "../actor.ts";
+import { auditing } from "../record.ts";
 import { refuseMoreThanOwn } from "./bounds.ts";
 import { type KeyRow, toKey, told } from "./rows.ts";
 import type { CreateKey, Key, MadeKey } from "./schema.ts";
@@ -23,6 +24,7 @@ export async function createKey(db: Db, actor: Actor, wish: CreateKey & { keyId:
   // A key that has not all scopes gives those that it has.
   const scopes = wish.scopes ?? (actor.kind === "system" ? null : actor.scopes);
   refuseMoreThanOwn(actor, { userId, role, scopes });
+  await refuseLonger(db, actor, wish);
   const prefix = newPrefix();
   const key = newKey(prefix);
   const [row] = await db<KeyRow[]>`
@@ -36,6 +38,8 @@ export async function createKey(db: Db, actor: Actor, wish: CreateKey & { keyId:
       )
       on conflict (team_id, name) where revoked_at is null do nothing
       returning *
+    ), audited as (
+      ${auditing(db, actor, { action: "key.created", object: ["key", keyId], details: { name, kind, role } }, db`from key`)}
     )
     select ${told(db)} from key left join users as owner on owner.user_id = key.user_id
   `;
@@ -45,6 +49,32 @@ export async function createKey(db: Db, actor: Actor, wish: CreateKey & { keyId:
     "key_name_taken",
     `A key is named ${name}. Choose another name, or revoke or rotate that one.`,
   );
+}
+
+/** Throws a CallerError, 403, where the key would be good for longer than the key that it is made with, or for more. */
+async function refuseLonger(
+  db: Db,
+  actor: Actor,
+  wish: Pick<CreateKey, "expires_at" | "requests_per_second" | "bytes_per_day">,
+) {
+  if (actor.kind === "system" || actor.keyId === null) return;
+  const [own] = await db<{ expiresAt: Date | null; requestsPerSecond: number | null; bytesPerDay: number | null }[]>`
+    select expires_at, requests_per_second, bytes_per_day::float8 as bytes_per_day from api_keys where key_id = ${actor.keyId}
+  `;
+  const until = wish.expires_at === null ? null : Date.parse(wish.expires_at);
+  if (
+    !isMore(own?.expiresAt?.getTime(), until) &&
+    !isMore(own?.requestsPerSecond, wish.requests_per_second) &&
+    !isMore(own?.bytesPerDay, wish.bytes_per_day)
+  )
+    return;
+  const message = "Your own key has an end or limits: give this one an end and limits within them, or use another key.";
+  throw new CallerError(403, "more_than_own", message);
+}
+
+/** Whether this is more than one has; null has no bound. */
+function isMore(own: number | null | undefined, asked: number | null): boolean {
+  return own !== null && own !== undefined && (asked === null || asked > own);
 }
 
 /** The user whose key it is to be: who is named, else who asks, which may be in the team by a group of its token alone. */
@@ -82,15 +112,28 @@ export async function listKeys(db: Db, actor: Actor, { limit, cursor, revoked }:
 export async function revokeKey(db: Db, actor: Actor, keyId: string): Promise<Key> {
   const team = teamOf(actor);
   const [row] = await db<KeyRow[]>`
-    with key as (
-      update api_keys set revoked_at = coalesce(revoked_at, now()), revoked_by = coalesce(revoked_by, ${actor.name})
+    with before as (
+      select revoked_at from api_keys where key_id = ${keyId} and team_id = ${team} for no key update
+    ), key as (
+      update api_keys set revoked_at = coalesce(api_keys.revoked_at, now()), revoked_by = coalesce(revoked_by, ${actor.name})
+      from before
       where key_id = ${keyId} and team_id = ${team}
-      returning *
+      returning api_keys.*
+    ), audited as (
+      ${auditing(db, actor, { action: "key.revoked", object: ["key", keyId] }, db`from before where revoked_at is null`)}
     )
     select ${told(db)} from key left join users as owner on owner.user_id = key.user_id
   `;
   if (row === undefined) throw unknownKey();
   return toKey(row);
+}
+
+/** Revokes the team's key of this name, where it has one. */
+export async function revokeNamed(db: Db, actor: Actor, team: string, name: string): Promise<void> {
+  const [live] = await db<{ keyId: string }[]>`
+    select key_id from api_keys where team_id = ${team} and name = ${name} and revoked_at is null
+  `;
+  if (live !== undefined) await revokeKey(db, { ...actor, team }, live.keyId);
 }
 
 /** That the team has no such key: CallerError, 404. */

@@ -1,6 +1,7 @@
 import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { type Actor, teamOf } from "../actor.ts";
+import { auditing } from "../record.ts";
 import { refuseMoreThanOwn } from "./bounds.ts";
 import { unknownKey } from "./keys.ts";
 import { type KeyRow, type Powers, toKey, told } from "./rows.ts";
@@ -26,6 +27,8 @@ export async function rotateKey(db: Db, actor: Actor, keyId: string, graceSecond
         previous_until = case when ${graceSeconds}::int > 0 then now() + make_interval(secs => ${graceSeconds}::int) end
       where key_id = ${keyId} and team_id = ${team} and revoked_at is null and (expires_at is null or expires_at > now())
       returning *
+    ), audited as (
+      ${auditing(db, actor, { action: "key.rotated", object: ["key", keyId], details: { grace_seconds: graceSeconds } }, db`from key`)}
     )
     select ${told(db)} from key left join users as owner on owner.user_id = key.user_id
   `;

@@ -13,7 +13,7 @@ const scopes = z
   .max(SCOPES.length)
   .transform((all) => [...new Set(all)].toSorted());
 const limits = {
-  requests_per_second: z.number().positive().max(100_000).nullable(),
+  requests_per_second: z.number().min(0.001).max(100_000).nullable(),
   bytes_per_day: z.int().positive().nullable(),
 };
 

@@ -1,7 +1,8 @@
 import { CallerError } from "../../errors.ts";
 import { type Page, pageOf } from "../../input/page.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
-import { type Actor, type Role, teamOf } from "../actor.ts";
+import { type Actor, DEFAULT_TEAM, type Role, teamOf } from "../actor.ts";
+import { audit } from "../record.ts";
 import type { Member, PutMember } from "./schema.ts";
 
 type MemberRow = { name: string; role: Role; subject: string | null; createdAt: Date };
@@ -19,7 +20,7 @@ export async function listMembers(
     order by users.name
     limit ${limit + 1}
   `;
-  return pageOf(rows.map(toMember), limit, ({ name }) => name);
+  return pageOf(rows.map(toMember(actor)), limit, ({ name }) => name);
 }
 
 /**
@@ -28,11 +29,16 @@ export async function listMembers(
  */
 export async function putMember(db: Db, actor: Actor, name: string, { role, subject }: PutMember): Promise<Member> {
   const team = teamOf(actor);
+  await mustStillOwn(db, actor);
+  if (subject !== undefined) mayNameSubjects(actor);
   await db`insert into users (name) values (${name}) on conflict on constraint users_name_key do nothing`;
   const [user] = await db<{ userId: string }[]>`select user_id from users where name = ${name}`;
   if (user === undefined) throw new Error("A user that was just there is gone.");
   if (role !== "owner") await keepAnOwner(db, team, user.userId);
   if (subject !== undefined) await nameSubject(db, team, user.userId, subject);
+  const [before] = await db<{ role: Role }[]>`
+    select role from team_memberships where team_id = ${team} and user_id = ${user.userId}
+  `;
   const [row] = await db<MemberRow[]>`
     with put as (
       insert into team_memberships (team_id, user_id, role) values (${team}, ${user.userId}, ${role})
@@ -43,7 +49,9 @@ export async function putMember(db: Db, actor: Actor, name: string, { role, subj
     select users.name, put.role, users.subject, put.created_at from put join users using (user_id)
   `;
   if (row === undefined) throw new Error("A member that was just put is gone.");
-  return toMember(row);
+  const details = { before: before?.role ?? null, after: role, ...(subject === undefined ? {} : { subject }) };
+  await audit(db, actor, { action: "member.put", object: ["member", name], details });
+  return toMember(actor)(row);
 }
 
 /**
@@ -52,6 +60,7 @@ export async function putMember(db: Db, actor: Actor, name: string, { role, subj
  */
 export async function deleteMember(db: Db, actor: Actor, name: string): Promise<void> {
   const team = teamOf(actor);
+  await mustStillOwn(db, actor);
   const [member] = await db<{ userId: string }[]>`
     select user_id from team_memberships join users using (user_id)
     where team_id = ${team} and users.name = ${name}
@@ -59,11 +68,14 @@ export async function deleteMember(db: Db, actor: Actor, name: string): Promise<
   if (member === undefined)
     throw new CallerError(404, "unknown_member", "Nobody in the team has this name. GET /members lists who is in it.");
   await keepAnOwner(db, team, member.userId);
-  await db`
+  const keys = await db`
     update api_keys set revoked_at = now(), revoked_by = ${actor.name}
     where team_id = ${team} and user_id = ${member.userId} and revoked_at is null
+    returning key_id
   `;
   await db`delete from team_memberships where team_id = ${team} and user_id = ${member.userId}`;
+  const details = { keys_revoked: keys.length };
+  await audit(db, actor, { action: "member.removed", object: ["member", name], details });
 }
 
 /** Locks the owners, so that two do not lower each other, and throws a CallerError, 409, where this one is the last. */
@@ -80,7 +92,7 @@ async function keepAnOwner(db: Db, team: string, userId: string): Promise<void> 
 async function nameSubject(db: Db, team: string, userId: string, subject: string): Promise<void> {
   const named = await db`
     update users set subject = ${subject}, updated_at = now()
-    where user_id = ${userId} and subject is distinct from ${subject}
+    where user_id = ${userId} and subject is null
       and not exists (select from users as other where other.subject = ${subject})
       and not exists (select from team_memberships as other where other.user_id = users.user_id and other.team_id <> ${team})
     returning user_id
@@ -93,6 +105,34 @@ async function nameSubject(db: Db, team: string, userId: string, subject: string
   throw new CallerError(409, "subject_taken", message);
 }
 
-function toMember({ createdAt, ...row }: MemberRow): Member {
-  return { ...row, created_at: createdAt.toISOString() };
+/** What a person is called elsewhere is told to those alone who may say it. */
+function toMember(actor: Actor): (row: MemberRow) => Member {
+  const isTold = actor.kind === "system" || actor.team === DEFAULT_TEAM;
+  return ({ createdAt, subject, ...row }) => ({
+    ...row,
+    subject: isTold ? subject : null,
+    created_at: createdAt.toISOString(),
+  });
+}
+
+/** A caller may be known as what it was a minute ago; who is in a team is decided by what is so now. Throws a CallerError, 403. */
+async function mustStillOwn(db: Db, actor: Actor): Promise<void> {
+  if (actor.kind !== "user") return;
+  const [now] = await db<{ role: Role }[]>`
+    select role from team_memberships where team_id = ${actor.team} and user_id = ${actor.id} for share
+  `;
+  // Who has no membership is in by a group of its token.
+  if (now === undefined ? actor.keyId === null : now.role === "owner") return;
+  throw new CallerError(403, "role_too_low", "You are no owner of the team any more. Ask one.");
+}
+
+/**
+ * A subject is who somebody is at an issuer or in IAM, in every team: it is for owners of the team default, by keys that are not narrowed.
+ * Throws a CallerError, 403.
+ */
+function mayNameSubjects(actor: Actor): void {
+  if (actor.kind === "system" || (actor.team === DEFAULT_TEAM && actor.scopes === null)) return;
+  const message =
+    "A subject is said by an owner of the team default, by a key of all scopes. Leave it out, or ask one.";
+  throw new CallerError(403, "subject_not_yours", message);
 }

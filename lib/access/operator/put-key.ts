@@ -1,7 +1,9 @@
 import { ConfigError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { Role, System } from "../actor.ts";
+import { revokeNamed } from "../keys/keys.ts";
 import { hashOf, prefixOf } from "../keys/secret.ts";
+import { audit } from "../record.ts";
 
 /** A key that somebody has made, and the id under which it is kept where it is not there yet. */
 type Made = { key: string; keyId: string };
@@ -28,14 +30,13 @@ export async function putKey(db: Db, actor: System, { key, keyId }: Made, holder
   const { team, name } = holder;
   const [role, userId] = "user" in holder ? [holder.role, await member(db, holder)] : [null, null];
   const agent = "agent" in holder ? holder.agent : null;
-  await db`
-    update api_keys set revoked_at = now(), revoked_by = ${actor.name}
-      where team_id = ${team} and name = ${name} and revoked_at is null
-  `;
+  await revokeNamed(db, actor, team, name);
   await db`
     insert into api_keys (key_id, team_id, name, prefix, secret_hash, role, user_id, agent_name, created_by)
       values (${keyId}, ${team}, ${name}, ${prefix}, ${hash}, ${role}, ${userId}, ${agent}, ${actor.name})
   `;
+  const kind = agent === null ? "user" : "agent";
+  await audit(db, actor, { action: "key.created", object: ["key", keyId], team, details: { name, kind, role } });
   return true;
 }
 

@@ -2,6 +2,7 @@ import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { System } from "../actor.ts";
 import { newKey, newPrefix } from "../keys/secret.ts";
+import { audit } from "../record.ts";
 import { putKey } from "./put-key.ts";
 
 /** A team, and how many people and keys it has. */
@@ -31,6 +32,8 @@ export async function foundTeam(
       `There is a team ${name} already. Choose another name, or join that one.`,
     );
   }
+  const { teamId: team } = made;
+  await audit(db, actor, { action: "team.created", object: ["team", team], team, details: { name, owner } });
   const key = newKey(newPrefix());
   const holder = { team: made.teamId, name: "first-owner", user: owner, role: "owner" } as const;
   await putKey(db, actor, { key, keyId }, holder).catch((error: unknown) => {

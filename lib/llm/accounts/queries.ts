@@ -1,4 +1,5 @@
 import type { Actor } from "../../access/actor.ts";
+import { auditing } from "../../access/record.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { AttemptRecord, CallFacts } from "./account.ts";
 
@@ -188,9 +189,14 @@ export async function settleExternalUse(db: Db, record: AttemptRecord): Promise<
 }
 
 /** Sets the switch for calls to external vendors; every instance learns of it within a second of its next call. */
-export async function setSwitch(db: Db, _actor: Actor, external: boolean, reason: string | null): Promise<void> {
+export async function setSwitch(db: Db, actor: Actor, external: boolean, reason: string | null): Promise<void> {
+  const event = { action: "switch.set", object: ["switch", "external"], reason, details: { external } } as const;
   await db`
-    insert into llm_switch (external, reason) values (${external}, ${reason})
-    on conflict (one) do update set external = excluded.external, reason = excluded.reason, changed_at = now()
+    with put as (
+      insert into llm_switch (external, reason) values (${external}, ${reason})
+      on conflict (one) do update set external = excluded.external, reason = excluded.reason, changed_at = now()
+      returning external
+    )
+    ${auditing(db, actor, event, db`from put`)}
   `;
 }

@@ -1,6 +1,7 @@
 import type { Actor } from "../../access/actor.ts";
 import { authorOf } from "../../access/author.ts";
 import { ofTeam } from "../../access/of-team.ts";
+import { audit } from "../../access/record.ts";
 import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { Transactions } from "../../runtime/postgres/team.ts";
@@ -26,7 +27,7 @@ export async function giveFeedback(
   said: GiveFeedback,
 ): Promise<Feedback> {
   const { score, comment = null } = said;
-  const { by } = authorOf(actor, "by", { by: said.by, onBehalfOf: undefined });
+  const { by, onBehalfOf } = authorOf(actor, "by", { by: said.by, onBehalfOf: said.on_behalf_of });
   return await pool.begin(async (db) => {
     const task = await lockEnded(db, actor, taskId);
     const known = await findDecision(db, taskId);
@@ -46,6 +47,8 @@ export async function giveFeedback(
       where (routing_id, routed_at) = (select routing_id, routed_at from tasks where task_id = ${taskId})
     `;
     await db`update agent_transformation_events set quality_score = ${score} where task_id = ${taskId}`;
+    const { teamId: team } = task;
+    await audit(db, actor, { action: "work.feedback", object: ["work", taskId], team, onBehalfOf, details: { score } });
     const { confidence } = known;
     const prediction_error = Math.round((score - confidence) * 10_000) / 10_000;
     return {

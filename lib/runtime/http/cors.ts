@@ -24,7 +24,7 @@ export const corsSettings = {
 
 /** What a page may read of an answer beside its body. */
 const EXPOSED =
-  "accept-ranges, content-range, idempotent-replayed, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-output-missing, x-trace-id";
+  "accept-ranges, content-range, idempotent-replayed, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-next-cursor, x-output-missing, x-trace-id";
 
 /** Lets pages of these origins call: answers what their browsers ask before, and says of each answer that the page may have it. */
 export function withCors(origins: readonly string[] | undefined, fetch: Fetch): Fetch {

@@ -58,7 +58,9 @@ export function aroundOf(event: HttpEvent, after: (() => Promise<void>)[]): Omit
   const { routeKey, pathParameters } = event;
   const matched =
     routeKey === undefined || routeKey === "$default" ? undefined : { routeKey, params: pathParameters ?? {} };
-  return { matched, authorizer: authorizerOf(event), waitUntil: (run) => void after.push(run) };
+  // Events of tests and of other senders may leave it out.
+  const { sourceIp } = event.requestContext.http as { sourceIp?: string };
+  return { matched, ip: sourceIp, authorizer: authorizerOf(event), waitUntil: (run) => void after.push(run) };
 }
 
 /** Empty where the route asks nobody. */

@@ -5,7 +5,8 @@ import type { Problem } from "./problem.ts";
 import type { RequestParts } from "./request.ts";
 
 /**
- * One way to answer: what it means and, where the body is JSON, its schema; `stream`: that it may come as server-sent events, too.
+ * One way to answer: what it means and, where the body is JSON, its schema; `stream`: that it may come as server-sent events, too, `lines`: as
+ * lines of JSON.
  * From 400 on the body is a problem.
  */
 export type AnswerSpec = {
@@ -14,6 +15,7 @@ export type AnswerSpec = {
   contentType?: string;
   headers?: string[];
   stream?: boolean;
+  lines?: boolean;
 };
 
 /** Errors in the words of a protocol that has its own, as JSON: their schema, and how a problem is told in them. */
@@ -56,6 +58,10 @@ export type Asked = {
   params: Readonly<Record<string, string | undefined>>;
   /** The size of its body. */
   bytes: number;
+  /** The address that the call came from, and its trace; `ip` null where the platform does not say it. */
+  origin: { ip: string | null; traceId: string };
+  /** Runs something once the answer has been given. */
+  waitUntil: (after: () => Promise<void>) => void;
   /** As a call has it. */
   tell: (fields: Fields) => void;
 };

@@ -18,6 +18,8 @@ export type Around = {
   /** The route that API Gateway has found, and what it has read from the path; without it the path decides. */
   matched?: { routeKey: string; params: PathParams } | undefined;
   authorizer: Authorizer;
+  /** The address that the call came from, as the platform has seen it. */
+  ip?: string | undefined;
   /** Until when the call must have been answered, in milliseconds from now. */
   remainingMs: () => number;
   /** Runs something once the answer has been given, before the process may be frozen. */
@@ -99,12 +101,14 @@ export function json<const R extends Route, A>(
     fetch: async (request, around, params) => {
       const source = await partsOfRequest(request);
       return await answered(route, around, source, async (told) => {
-        const { authorizer, remainingMs } = around;
+        const { authorizer, remainingMs, waitUntil, ip = null } = around;
         const admitted = await admit({
           authorizer,
           headers: source.headers,
           params,
           bytes: Buffer.byteLength(source.body ?? ""),
+          origin: { ip, traceId: told.traceId },
+          waitUntil,
           tell: told.tell,
         });
         const parts = parseRequest(route, source, params) as Pick<Call<R>, "params" | "query" | "headers" | "body">;

@@ -49,7 +49,8 @@ export const put: Answers<typeof routes.putAgent> = async (plane, actor, { param
     name: params.name,
     body,
     allowOlder: query.allow_older,
-    reactivate: query.reactivate,
+    // What a person has deactivated no agent brings back.
+    reactivate: query.reactivate && actor.kind !== "agent",
     definitionId: callId,
     queueFor: async (definition) => await queueFor(plane, teamOf(actor), definition),
   });

@@ -1,4 +1,7 @@
+import { teamOf } from "../../access/actor.ts";
+import { forgetTexts } from "../../llm/accounts/forget.ts";
 import { giveFeedback } from "../../router/learn/feedback.ts";
+import { forgetSaid } from "../../router/learn/forget.ts";
 import type { Answer } from "../../runtime/http/route.ts";
 import { uuidOf } from "../../runtime/ids.ts";
 import type { Decision } from "../../work/core/lifecycle.ts";
@@ -63,10 +66,15 @@ export const handOver: Answers<typeof handOverWork> = async (plane, actor, { par
   return await answer(plane, decided);
 };
 
-/** Deletes work that has ended. */
+/** Deletes work that has ended, and with it what was said of it elsewhere. */
 export const remove: Answers<typeof deleteRoute> = async (plane, actor, { params: { task_id }, log, tell }) => {
   tell({ task_id });
-  await inTeam(plane, actor, async (db) => await deleteWork(db, actor, task_id));
+  await inTeam(plane, actor, async (db) => {
+    await forgetSaid(db, teamOf(actor), task_id);
+    await forgetTexts(db, teamOf(actor), task_id);
+    // Last, for it throws where the work may not be deleted: then nothing is forgotten.
+    await deleteWork(db, actor, task_id);
+  });
   log.info("work deleted", { task_id });
   return { status: 204 };
 };

@@ -21,9 +21,10 @@ import type { Route } from "../../runtime/http/route.ts";
 import { type Around, direct, type Fetch, type Served, serve } from "../../runtime/http/serve.ts";
 import { traceOf } from "../../runtime/http/trace.ts";
 import { partsOfRequest, requestOf, responseOf } from "../../runtime/http/web.ts";
-import { acting, admitted, type Identify } from "../acting.ts";
+import { acting, admitted, type Gate } from "../acting.ts";
 import { callersByKey } from "../callers.ts";
 import { type LlmGateway, type LlmParts, llmGateway, openAtStart, opened, processLlmParts } from "../llm.ts";
+import { gateOf } from "../refused-calls.ts";
 
 /** How an answer leaves. `whole`: in one piece, a stream as one SSE body; `live`: as it comes. */
 type Carry = "whole" | "live";
@@ -38,23 +39,22 @@ export function llmFunction(carry: Carry): Fetch {
 
 /** Answers every call of the LLM gateway. */
 function llmCalls(gateway: LlmGateway, { edges, settings }: LlmParts, carry: Carry): Fetch {
-  const identify = callersByKey({ edges, settings });
+  const gate = gateOf(edges, callersByKey({ edges, settings }));
   const talk = (route: Route & { access: Need }, dialect: Dialect): Served =>
     direct(
       route,
-      async (request, around) =>
-        await converse(gateway, edges, { identify, need: route.access, dialect, carry, request, around }),
+      async (request, around) => await converse(gateway, edges, { gate, route, dialect, carry, request, around }),
     );
   const calls = serve(
     [
       talk(chatCompletions, "chat"),
       talk(messages, "messages"),
       talk(embeddings, "embeddings"),
-      acting(identify, listModels, async (actor, { traceId }) => {
+      acting(gate, listModels, async (actor, { traceId }) => {
         const { config } = await opened(gateway, edges, { actor, traceId });
         return { status: 200, body: listed(config, actor) };
       }),
-      acting(identify, explainRoute, async (actor, { body, traceId }) => {
+      acting(gate, explainRoute, async (actor, { body, traceId }) => {
         const deps = await opened(gateway, edges, { actor, traceId });
         const { external } = await deps.ledger.rules({ teamId: actor.team, taskId: null });
         return { status: 200, body: explain(deps, actor, body, external) };
@@ -70,8 +70,8 @@ function llmCalls(gateway: LlmGateway, { edges, settings }: LlmParts, carry: Car
 }
 
 type Conversation = {
-  identify: Identify;
-  need: Need;
+  gate: Gate;
+  route: Pick<Route, "operation"> & { access: Need };
   dialect: Dialect;
   carry: Carry;
   request: Request;
@@ -80,7 +80,7 @@ type Conversation = {
 
 /** Has the gateway answer one call, in the words of its dialect, errors too. */
 async function converse(gateway: LlmGateway, edges: LlmParts["edges"], call: Conversation): Promise<Response> {
-  const { identify, need, dialect, carry, request, around } = call;
+  const { gate, route, dialect, carry, request, around } = call;
   const { headers: given, body, signal } = await partsOfRequest(request);
   const traceId = traceOf(given["traceparent"], given["x-waybill-trace-id"]);
   const headers = carry === "whole" ? { ...given, "x-waybill-stream": "whole" } : given;
@@ -91,12 +91,14 @@ async function converse(gateway: LlmGateway, edges: LlmParts["edges"], call: Con
   };
   let actor: Caller;
   try {
-    const { authorizer } = around;
-    actor = await admitted(identify, need, {
+    const { authorizer, waitUntil, ip = null } = around;
+    actor = await admitted(gate, route.operation, route.access, {
       authorizer,
       headers: given,
       params: {},
       bytes: Buffer.byteLength(body ?? ""),
+      origin: { ip, traceId },
+      waitUntil,
       tell: () => {},
     });
   } catch (error) {

@@ -99,6 +99,7 @@ export type Approve = z.infer<typeof Approve>;
 export const HandOver = z
   .strictObject({
     by: Decider.optional().describe("who says so; where it is said it must be whose key it is"),
+    on_behalf_of: Person.optional().describe("for whom a service says so; of no other key"),
     reason: said(10_000),
     to_agent: AgentName.optional().describe(
       "who is to go on; without it the router chooses, never the same agent again",
@@ -119,6 +120,7 @@ export type HandOver = z.infer<typeof HandOver>;
 export const GiveFeedback = z.strictObject({
   score: z.number().min(0).max(1).describe("0: useless, 1: could not be better"),
   by: Decider.optional().describe("who says so; where it is said it must be whose key it is"),
+  on_behalf_of: Person.optional().describe("for whom a service says so; of no other key"),
   comment: said(10_000).optional(),
 });
 export type GiveFeedback = z.infer<typeof GiveFeedback>;

@@ -1,5 +1,6 @@
 import type { Actor } from "../../access/actor.ts";
 import { authorOf, mustBeOwn } from "../../access/author.ts";
+import { type Action, audit } from "../../access/record.ts";
 import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { Transactions } from "../../runtime/postgres/team.ts";
@@ -64,9 +65,24 @@ export async function decide(
     });
     const row = await findTask(db, actor, taskId);
     if (row === undefined) throw new Error(`task ${taskId} is locked and not there`);
+    await audit(db, actor, {
+      action: ACTION_OF[decision],
+      object: ["work", taskId],
+      team: teamId,
+      reason,
+      onBehalfOf: author.onBehalfOf,
+      details: { before: status, after: row.status },
+    });
     return { row, outgoing, replayed: false };
   });
 }
+
+const ACTION_OF: Record<Decision, Action> = {
+  approve: "work.approved",
+  reject: "work.rejected",
+  cancel: "work.cancelled",
+  retry: "work.retried",
+};
 
 /** The person's word on who does it; without one there must be an agent already. */
 async function chooseAgent(db: Db, route: Route, before: TaskRow, said: Approve): Promise<void> {

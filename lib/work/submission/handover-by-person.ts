@@ -1,5 +1,6 @@
 import type { Actor } from "../../access/actor.ts";
 import { authorOf } from "../../access/author.ts";
+import { audit } from "../../access/record.ts";
 import { CallerError } from "../../errors.ts";
 import { canonicalJson } from "../../input/json.ts";
 import type { Transactions } from "../../runtime/postgres/team.ts";
@@ -37,7 +38,7 @@ export async function handOver(
   stamp: Stamp,
   key?: DecisionKey,
 ): Promise<Decided> {
-  const { by } = authorOf(actor, "by", { by: asked.by, onBehalfOf: undefined });
+  const { by, onBehalfOf } = authorOf(actor, "by", { by: asked.by, onBehalfOf: asked.on_behalf_of });
   const said = { ...asked, by };
   return await pool.begin(async (db) => {
     const before = await takeKey(db, actor, taskId, key, { decision: "handover", said });
@@ -50,11 +51,14 @@ export async function handOver(
     if (await router.hasHandover(db, taskId, eventId)) return { row: known, outgoing: [], replayed: true };
     const from = toAgentOf(task, known, said);
     const { role, reason, context = {} } = said;
+    const object = ["work", taskId] as const;
+    const event = { action: "work.handed_over", object, team: known.teamId, reason, onBehalfOf } as const;
     if (role !== undefined) {
       const full = await router.whyNoRole(db, taskId, eventId);
       if (full !== undefined) throw new CallerError(409, "too_many_roles", `${full} ${INSTEAD}`);
       const about = { eventId, taskId, source: from, target: from, role, reason, context, routed: null, error: null };
       await router.insertHandover(db, { ...about, type: "sub_role" });
+      await audit(db, actor, { ...event, details: { from, role } });
       return { row: known, outgoing: [], replayed: false };
     }
     await handOverLocked(db, router, { task: known, from, handover: said, eventId }, true);
@@ -64,6 +68,7 @@ export async function handOver(
     });
     const row = await findTask(db, actor, taskId);
     if (row === undefined) throw new Error(`task ${taskId} is locked and not there`);
+    await audit(db, actor, { ...event, details: { from, to: row.toAgent } });
     return { row, outgoing, replayed: false };
   });
 }

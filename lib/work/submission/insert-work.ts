@@ -1,3 +1,5 @@
+import type { Actor } from "../../access/actor.ts";
+import { auditing, type Event } from "../../access/record.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { Routed } from "../core/router-seam.ts";
 import type { SubmitWork } from "../core/schema.ts";
@@ -22,9 +24,9 @@ export type NewTask = Omit<SubmitWork, "request_id" | "to_agent" | "on_behalf_of
 
 /**
  * Inserts work once per request_id of its team, approved at once where the status says so, and with it the router's decision. Answers nothing
- * when the key is taken; then the decision is not kept either.
+ * when the key is taken; then neither the decision is kept nor that the actor has submitted it.
  */
-export async function insertOnce(db: Db, task: NewTask, routed: Routed): Promise<TaskRow | undefined> {
+export async function insertOnce(db: Db, actor: Actor, task: NewTask, routed: Routed): Promise<TaskRow | undefined> {
   const approved = task.status === "approved";
   const [row] = await db<TaskRow[]>`
     with decided as (
@@ -48,10 +50,23 @@ export async function insertOnce(db: Db, task: NewTask, routed: Routed): Promise
       returning routed_at, stopping, ${taskColumns(db)}
     ), kept as (
       ${routed.keep(db)}
+    ), audited as (
+      ${auditing(db, actor, submissionOf(task, routed), db`from decided`)}
     )
     select ${taskColumns(db)} from decided
   `;
   return row;
+}
+
+function submissionOf(task: NewTask, { agent }: Routed): Event {
+  const { status, work_type, rerun_of } = task;
+  return {
+    action: rerun_of === null ? "work.submitted" : "work.rerun",
+    object: ["work", task.task_id],
+    team: task.team_id,
+    onBehalfOf: task.on_behalf_of,
+    details: { status, work_type, agent, ...(rerun_of === null ? {} : { rerun_of }) },
+  };
 }
 
 /** The work that a request_id has made in a team, with the SHA-256 of what was asked then; undefined where the key is new. */

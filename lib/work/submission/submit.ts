@@ -70,7 +70,7 @@ export async function submit(
 
   return await pool.begin(async (db) => {
     const recalled = recall(team_id, work);
-    const kept = recalled === undefined ? undefined : await insertOnce(db, taskOf(recalled), recalled);
+    const kept = recalled === undefined ? undefined : await insertOnce(db, actor, taskOf(recalled), recalled);
     if (kept !== undefined) return { row: kept, replayed: false };
     const routed = await route(db, team_id, work).catch(async (error: unknown) => {
       if (!(error instanceof CallerError)) throw error;
@@ -79,7 +79,7 @@ export async function submit(
       return told(known, taskId);
     });
     if ("row" in routed) return routed;
-    const row = await insertOnce(db, taskOf(routed), routed);
+    const row = await insertOnce(db, actor, taskOf(routed), routed);
     if (row !== undefined) return { row, replayed: false };
     const known = await replay(db, team_id, requestId, hashes);
     if (known === undefined) throw new Error(`request_id ${requestId} is taken and not there`);

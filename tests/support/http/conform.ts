@@ -48,7 +48,7 @@ export function expectConforms(
   if (response.content === undefined) return text === "" ? undefined : fail("it has a body");
   if (response.content[type] === undefined) fail("its content-type is not");
   if (method === "HEAD") return text === "" ? undefined : fail("it has a body");
-  if (!type.includes("json")) return;
+  if (!/[/+]json$/.test(type)) return;
   const keys = ["paths", template, verb, "responses", known, "content", type, "schema"];
   check(`#/${keys.map((key) => key.replaceAll("~", "~0").replaceAll("/", "~1")).join("/")}`, JSON.parse(text), fail);
 }

@@ -63,7 +63,7 @@ export async function call(
   const headers = answer.headers as Record<string, string>;
   const status = answer.statusCode ?? 0;
   expectConforms(event.requestContext.http.method, url.pathname, { status, headers, text });
-  const json = text !== "" && headers["content-type"]?.includes("json") ? JSON.parse(text) : undefined;
+  const json = text !== "" && /[/+]json\b/.test(headers["content-type"] ?? "") ? JSON.parse(text) : undefined;
   return { status, headers, text, bytes, json };
 }
 

@@ -267,7 +267,8 @@ export function deliver(world: World, index: number, process: number, keep: bool
 function take(world: World, process: Process, { runId, attempt }: Request): void {
   const known = process.runs.find((run) => run.runId === runId && (run.state !== "over" || isAnswer(run)));
   if (known !== undefined) {
-    if (attempt <= known.attempt) return;
+    // As the kit: what is done is answered to the same request again, what is under way is not.
+    if (attempt < known.attempt || (attempt === known.attempt && known.last === undefined)) return;
     known.attempt = attempt;
     if (known.last !== undefined) world.letters.push({ to: "results", word: { ...known.last, attempt } });
     return;
