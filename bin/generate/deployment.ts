@@ -1,5 +1,6 @@
 import { allow, arnHere, attributeOf, policy } from "../../deploy/cloudformation.ts";
 import { queues, resourceOf } from "../../deploy/queues.ts";
+import { isOfModels } from "../../lib/access/may.ts";
 import { takenBy } from "../../lib/runtime/http/not-found.ts";
 import type { Route } from "../../lib/runtime/http/route.ts";
 import { type FunctionName, type FunctionSpec, functions, type Right } from "../../lib/wiring/functions.ts";
@@ -23,19 +24,15 @@ export function httpYaml(): string {
   });
 }
 
-/** What is before each route that is not open. The LLM gateway looks at keys itself: its callers send theirs in other headers, too. */
+/** What is before each route that is not open. */
 function guards(): object {
-  const guarded = routes.filter(({ access }) => access !== "open");
   return Object.fromEntries(
-    guarded.flatMap((route) => {
-      const Properties = `\${derived:${isOfGateway(route) ? "gatewayGuard" : "guard"}}`;
+    routes.flatMap((route) => {
+      if (route.access === "open") return [];
+      const Properties = `\${derived:${isOfModels(route.access) ? "gatewayGuard" : "guard"}}`;
       return methodsOf(route).map((method) => [ofRoute(method, route.path), { Properties }]);
     }),
   );
-}
-
-function isOfGateway({ access }: Pick<Route, "access">): boolean {
-  return access !== "open" && access.scope === "llm:use";
 }
 
 /** The function that API Gateway asks who calls; its answers are kept by the header that it is asked about. */

@@ -2,7 +2,7 @@ import { AGENTS } from "../../deploy/agents.ts";
 import { allow, arnHere, attributeOf, policy } from "../../deploy/cloudformation.ts";
 import { resourceOf } from "../../deploy/queues.ts";
 import { ROLES, type Role } from "../../lib/access/actor.ts";
-import { isAtLeast, type Need } from "../../lib/access/may.ts";
+import { isAtLeast, isOfModels, type Need } from "../../lib/access/may.ts";
 import { takenBy } from "../../lib/runtime/http/not-found.ts";
 import type { Route } from "../../lib/runtime/http/route.ts";
 import { type FunctionSpec, functions } from "../../lib/wiring/functions.ts";
@@ -63,10 +63,6 @@ function work(agent: string): object[] {
 /** Calls of models are let by a policy of their own. */
 function isForRole(role: Role): (need: Need) => boolean {
   return (need) => isAtLeast(role, need.role) && !isOfModels(need);
-}
-
-function isOfModels({ scope }: Need): boolean {
-  return scope === "llm:use";
 }
 
 /** The calls that ask for what fits; an agent's of itself alone. */

@@ -6,6 +6,14 @@ import { type Caller, ROLES, type Role, type Scope } from "./actor.ts";
  */
 export type Need = { role: Role; scope: Scope; agents?: "any" | "themselves" };
 
+/** To read what a team has: its work, its agents, what they come to. */
+export const READER: Need = { role: "viewer", scope: "work:read" };
+
+/** Whether this is a call of the LLM gateway: that looks at keys by itself, as clients of models send them in other headers, too. */
+export function isOfModels({ scope }: Need): boolean {
+  return scope === "llm:use";
+}
+
 /** Who may make a call. `open`: whoever knows the address. */
 export type Access = "open" | Need;
 

@@ -1,8 +1,8 @@
+import { type AgentOfTeam, agentKey } from "../access/agent-of-team.ts";
 import type { Db } from "../runtime/postgres/db.ts";
 
 /** Keeps that a message of each of these agents has come in. Throws where the database does not answer. */
-export type KeepHeard = (db: Db, agents: readonly Speaker[]) => Promise<void>;
-export type Speaker = { teamId: string; agent: string };
+export type KeepHeard = (db: Db, agents: readonly AgentOfTeam[]) => Promise<void>;
 
 /** A sign of life is written once in so many of the times after which an agent counts as silent. */
 const OFTEN = 10;
@@ -16,7 +16,7 @@ export function keepHeard(silentSeconds: number, now: () => number): KeepHeard {
   const kept = new Map<string, number>();
   return async (db, agents) => {
     const since = now() - seconds * 1000;
-    const all = new Map(agents.map((speaker) => [keyOf(speaker), speaker]));
+    const all = new Map(agents.map((speaker) => [agentKey(speaker), speaker]));
     const due = [...all].filter(([key]) => (kept.get(key) ?? Number.NEGATIVE_INFINITY) <= since);
     if (silentSeconds === 0 || due.length === 0) return;
     const speakers = due.map(([, speaker]) => speaker);
@@ -25,10 +25,8 @@ export function keepHeard(silentSeconds: number, now: () => number): KeepHeard {
   };
 }
 
-const keyOf = ({ teamId, agent }: Speaker) => `${teamId} ${agent}`;
-
 /** Only active agents, and only where the last sign is older than `seconds`; in the order of their names, so that two never lock in a ring. */
-async function updatePresence(db: Db, agents: Speaker[], seconds: number): Promise<void> {
+async function updatePresence(db: Db, agents: AgentOfTeam[], seconds: number): Promise<void> {
   await db`
     insert into agent_presence (team_id, agent_name, seen_at)
     select team_id, agent_name, now() from agent_definitions

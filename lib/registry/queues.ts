@@ -1,13 +1,17 @@
-import { dictionary } from "../input/dictionary.ts";
+import { type AgentOfTeam, agentKey } from "../access/agent-of-team.ts";
 import type { Db } from "../runtime/postgres/db.ts";
 
-/** The queue URLs of those of these agents of a team that have one, by agent: of the active version, else of the latest, for what it was given before it was deactivated. */
-export async function findQueueUrls(db: Db, team: string, agents: readonly string[]): Promise<Record<string, string>> {
-  const rows = await db<{ agentName: string; queueUrl: string | null }[]>`
-    select distinct on (agent_name) agent_name, queue_url from agent_definitions
-    where team_id = ${team} and agent_name = any(${agents as string[]}::text[])
-    order by agent_name, active desc, updated_at desc
+/**
+ * The queue URLs of those of these agents that have one, by agentKey: of the active version, else of the latest, for what it was given
+ * before it was deactivated.
+ */
+export async function findQueueUrls(db: Db, agents: readonly AgentOfTeam[]): Promise<Map<string, string>> {
+  const rows = await db<(AgentOfTeam & { queueUrl: string | null })[]>`
+    select distinct on (team_id, agent_name) team_id, agent_name as agent, queue_url from agent_definitions
+    where (team_id, agent_name) in (
+      select * from unnest(${agents.map(({ teamId }) => teamId)}::uuid[], ${agents.map(({ agent }) => agent)}::text[])
+    )
+    order by team_id, agent_name, active desc, updated_at desc
   `;
-  const known = rows.flatMap(({ agentName, queueUrl }) => (queueUrl === null ? [] : [[agentName, queueUrl] as const]));
-  return dictionary(Object.fromEntries(known));
+  return new Map(rows.flatMap(({ queueUrl, ...of }) => (queueUrl === null ? [] : [[agentKey(of), queueUrl] as const])));
 }

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Need } from "../access/may.ts";
+import { type Need, READER } from "../access/may.ts";
 import { whole } from "../input/whole.ts";
 import { text } from "../protocol/fields.ts";
 import { AgentName, Uuid } from "../protocol/messages.ts";
@@ -10,7 +10,6 @@ import { Agent, AgentDetails, Presence, ReportPresence, StoredAgent, Version } f
 const params = z.object({ name: AgentName });
 const flag = z.enum(["true", "false"]);
 const isTrue = (word: string) => word === "true";
-const READER: Need = { role: "viewer", scope: "work:read" };
 const KEEPER: Need = { role: "admin", scope: "agents:write" };
 /** An agent for itself, and who looks after agents. */
 const ITSELF: Need = { ...KEEPER, agents: "themselves" };

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { READER } from "../access/may.ts";
 import { whole } from "../input/whole.ts";
 import { Uuid } from "../protocol/messages.ts";
 import type { Route } from "../runtime/http/route.ts";
@@ -11,7 +12,7 @@ export const listReports = {
   path: "/reports",
   operation: "listReports",
   summary: "The reports that there are, each with its parameters.",
-  access: { role: "viewer", scope: "work:read" },
+  access: READER,
   function: "get-report",
   answers: {
     200: { description: "Every report", schema: z.strictObject({ reports: z.array(ListedReport) }) },
@@ -23,7 +24,7 @@ export const getReport = {
   path: "/reports/{name}",
   operation: "getReport",
   summary: "One report about what happened. A parameter that the report does not take is an error.",
-  access: { role: "viewer", scope: "work:read" },
+  access: READER,
   function: "get-report",
   // A string and not an enum, so that another name is 404, as paths are.
   params: z.object({ name: z.string().meta({ enum: REPORT_NAMES }) }),

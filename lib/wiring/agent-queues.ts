@@ -1,5 +1,5 @@
 import { DEFAULT_TEAM } from "../access/actor.ts";
-import { teamNameOf } from "../access/teams.ts";
+import { namedIn } from "../access/teams.ts";
 import { CallerError, Unavailable } from "../errors.ts";
 import type { AgentDefinition } from "../registry/definition.ts";
 import type { AgentQueueSettings } from "../runtime/aws/queue-settings.ts";
@@ -23,7 +23,7 @@ export async function queueFor(
   const { create, prefix } = settings.agentQueues;
   refuseOthers(prefix, teamId, definition);
   if (definition.queue?.includes("://")) return definition.queue;
-  const queueName = nameOf(prefix, definition, await teamNameOf(db, teamId));
+  const queueName = nameOf(prefix, definition, await namedIn(db, teamId));
   if (isTooLong(queueName)) return null;
   const { url, made } = await findOrMake(edges.queues, queueName, create).catch((cause: unknown) => {
     throw new Unavailable(`SQS did not answer for the queue ${queueName}.`, { cause });

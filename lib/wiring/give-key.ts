@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { DEFAULT_TEAM, system } from "../access/actor.ts";
-import { firstKey, hasOwner } from "../access/keys/first.ts";
 import { createKey } from "../access/keys/keys.ts";
 import { CreateKey, type MadeKey } from "../access/keys/schema.ts";
+import { firstKey, hasOwner } from "../access/operator/first.ts";
 import { CallerError } from "../errors.ts";
 import { uuidv7 } from "../runtime/ids.ts";
 import { log } from "../runtime/log.ts";

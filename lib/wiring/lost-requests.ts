@@ -1,4 +1,4 @@
-import type { AgentOfTeam } from "../work/core/agent-of-team.ts";
+import type { AgentOfTeam } from "../access/agent-of-team.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { queueUrls } from "./queue-urls.ts";
 import { isMissing } from "./refusals.ts";

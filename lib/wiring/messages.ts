@@ -1,5 +1,5 @@
 import { DEFAULT_TEAM } from "../access/actor.ts";
-import { teamNameOf } from "../access/teams.ts";
+import { namedIn } from "../access/teams.ts";
 import { type Stamp, wakeUp } from "../work/core/messages.ts";
 import type { Delivery, Outgoing, Send } from "../work/core/outbox.ts";
 import type { Edges } from "./edges.ts";
@@ -45,9 +45,9 @@ export function messagesOver({ db, queues, log, now }: Edges, settings: PlaneSet
     const { create, prefix } = settings.agentQueues;
     if (!create || to === undefined) return false;
     const { toAgent: agent, teamId } = to;
-    const name = queueNameOf(prefix, agent, await teamNameOf(db, teamId));
-    const isNamed = teamId === DEFAULT_TEAM && settings.queues.agents[agent] !== undefined;
-    if (isNamed || !url.endsWith(`/${name}`)) return false;
+    if (teamId === DEFAULT_TEAM && settings.queues.agents[agent] !== undefined) return false;
+    const name = queueNameOf(prefix, agent, await namedIn(db, teamId));
+    if (!url.endsWith(`/${name}`)) return false;
     try {
       await queues.create(specOf(name));
       log.warn("agent queue made again", { agent, queue: name });

@@ -16,15 +16,12 @@ export function specOf(queueName: string): QueueSpec {
   };
 }
 
-/** As the migration calls the team that is always there. */
-const DEFAULT_NAME = "default";
-
 /**
  * The name of the queue of an agent whose definition names none; of another team than the default one it says the team, so
  * that it is no other agent's: names of agents have no capitals, those of teams no underscore.
  */
-export function queueNameOf(prefix: string, agent: string, team = DEFAULT_NAME): string {
-  return team === DEFAULT_NAME ? `${prefix}-agent-${agent}` : `${prefix}-agent-TEAM-${team}_${agent}`;
+export function queueNameOf(prefix: string, agent: string, team?: string): string {
+  return team === undefined ? `${prefix}-agent-${agent}` : `${prefix}-agent-TEAM-${team}_${agent}`;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { DEFAULT_TEAM } from "../access/actor.ts";
+import { type AgentOfTeam, agentKey } from "../access/agent-of-team.ts";
 import { findQueueUrls } from "../registry/queues.ts";
-import type { AgentOfTeam } from "../work/core/agent-of-team.ts";
 import type { Edges } from "./edges.ts";
 import type { PlaneSettings } from "./settings.ts";
 
@@ -14,12 +14,7 @@ export async function queueUrls(
 ): Promise<(of: AgentOfTeam) => string | undefined> {
   const named = ({ teamId, agent }: AgentOfTeam) =>
     teamId === DEFAULT_TEAM ? settings.queues.agents[agent] : undefined;
-  const others = Map.groupBy(
-    agents.filter((of) => named(of) === undefined),
-    ({ teamId }) => teamId,
-  );
-  const defined = new Map<string, Record<string, string>>();
-  for (const [team, some] of others)
-    defined.set(team, await findQueueUrls(db, team, [...new Set(some.map(({ agent }) => agent))]));
-  return (of) => named(of) ?? defined.get(of.teamId)?.[of.agent];
+  const others = agents.filter((of) => named(of) === undefined);
+  const defined = others.length === 0 ? new Map<string, string>() : await findQueueUrls(db, others);
+  return (of) => named(of) ?? defined.get(agentKey(of));
 }

@@ -1,12 +1,10 @@
+import { isOfModels } from "../../lib/access/may.ts";
 import { takenBy } from "../../lib/runtime/http/not-found.ts";
 import { routes } from "../../lib/wiring/routes.ts";
 
-/** Checks keys by itself, and refuses in the words of each dialect. */
-const BY_ITSELF = "llm-route";
-
 const guarded = new Set(
   routes
-    .filter((route) => route.access !== "open" && route.function !== BY_ITSELF)
+    .filter(({ access }) => access !== "open" && !isOfModels(access))
     .flatMap((route) => takenBy(route).map((method) => `${method} ${route.path}`)),
 );
 

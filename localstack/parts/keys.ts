@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import { prefixOf } from "../../lib/access/keys/secret.ts";
 import { agentSettings } from "../../lib/agent-kit/transports/env.ts";
 import { readSettings } from "../../lib/runtime/settings.ts";
 import { localSettings } from "./local-settings.ts";
@@ -8,8 +9,6 @@ import { localSettings } from "./local-settings.ts";
 export function keyFile(dataDir: string, agent?: string): string {
   return agent === undefined ? join(dataDir, "key") : join(dataDir, "keys", agent, "key");
 }
-
-const FORM = /^wb_[0-9A-Za-z]{12}_[0-9A-Za-z]{43}$/;
 
 /** The key in a file; undefined where there is none. Throws, with what to do, where it cannot be read or holds something else. */
 export function readKey(file: string): string | undefined {
@@ -20,7 +19,7 @@ export function readKey(file: string): string | undefined {
     if ((error as { code?: unknown }).code === "ENOENT") return undefined;
     throw error;
   }
-  if (FORM.test(text)) return text;
+  if (prefixOf(text) !== undefined) return text;
   throw new Error(`${file} holds no key. Take it away, and start again: rm ${file}; npm start`);
 }
 

@@ -84,11 +84,11 @@ export const FOLDERS: Record<string, Row> = {
   // The rooms of the domain.
   "lib/access/members": room([]),
   "lib/access/keys": room(["lib/access/members"], ["node:crypto"]),
-  "lib/access/identity": room(["lib/access/keys"], ["jose", "lru-cache", "node:crypto"]),
+  "lib/access/identity": room(["lib/access/{keys,members}"], ["jose", "lru-cache", "node:crypto"]),
 
   // What whoever runs Waybill does on its database, for no team has asked for it.
   "lib/access/audit": room([], ["node:crypto"]),
-  "lib/access/operator": room(["lib/access/keys"]),
+  "lib/access/operator": room(["lib/access/{keys,members}"]),
 
   "lib/registry/patterns": room([], ["picomatch", "re2js", "stemmer"]),
   "lib/registry": room(["lib/registry/patterns"], ["compare-versions", "node:crypto", "node:fs/promises", "node:path"]),
@@ -162,6 +162,7 @@ export const FOLDERS: Record<string, Row> = {
       "deploy/queues.ts",
       "localstack/processes",
       "localstack/bridge/settings.ts",
+      "lib/access/keys/secret.ts",
       "lib/runtime",
       "lib/runtime/aws",
       "lib/agent-kit/transports",

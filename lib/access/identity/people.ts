@@ -1,6 +1,7 @@
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { Caller, Role } from "../actor.ts";
 import { isAtLeast } from "../may.ts";
+import { MemberName } from "../members/schema.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Grants } from "./settings.ts";
 
@@ -19,7 +20,7 @@ export async function findPerson(db: Db, grants: Grants, person: Person): Promis
   const place = granted === undefined ? await membershipOf(db, subject) : await placeOf(db, granted);
   if (place === undefined) return { refused: "no_role" };
   const known = await findUser(db, subject);
-  if (known === undefined && !isName(person.name)) return { refused: "token_without_name" };
+  if (known === undefined && !MemberName.safeParse(person.name).success) return { refused: "token_without_name" };
   const user = known ?? (await keepUser(db, subject, person.name ?? ""));
   if (user === undefined) return { refused: "name_taken" };
   const caller: Caller = {
@@ -41,11 +42,6 @@ export function grantOf(grants: Grants, groups: readonly string[]): Place | unde
   if (team === undefined) return undefined;
   const roles = own.filter((grant) => grant.team === team).map(({ role }) => role);
   return { team, role: roles.reduce((best, role) => (isAtLeast(role, best) ? role : best)) };
-}
-
-/** As the constraint users_name_form has it. */
-function isName(name: string | undefined): boolean {
-  return name !== undefined && /^[^\s:](?:[^:]{0,198}[^\s:])?$/.test(name) && name.toLowerCase() !== "policy";
 }
 
 async function placeOf(db: Db, { team, role }: Place): Promise<Place | undefined> {

@@ -4,7 +4,7 @@ import type { Db } from "../../runtime/postgres/db.ts";
 import { type Actor, teamOf } from "../actor.ts";
 import { auditing } from "../record.ts";
 import { refuseMoreThanOwn } from "./bounds.ts";
-import { type KeyRow, toKey, told } from "./rows.ts";
+import { type KeyRow, selectKeys, toKey } from "./rows.ts";
 import type { CreateKey, Key, MadeKey } from "./schema.ts";
 import { hashOf, newKey, newPrefix } from "./secret.ts";
 
@@ -41,7 +41,7 @@ export async function createKey(db: Db, actor: Actor, wish: CreateKey & { keyId:
     ), audited as (
       ${auditing(db, actor, { action: "key.created", object: ["key", keyId], details: { name, kind, role } }, db`from key`)}
     )
-    select ${told(db)} from key left join users as owner on owner.user_id = key.user_id
+    ${selectKeys(db)}
   `;
   if (row !== undefined) return { ...toKey(row), key };
   throw new CallerError(
@@ -98,12 +98,16 @@ type Asked = { limit: number; cursor?: string | undefined; revoked?: boolean | u
 /** A page of the team's keys, latest first; `revoked`: those that are, or that are not. */
 export async function listKeys(db: Db, actor: Actor, { limit, cursor, revoked }: Asked): Promise<Page<Key>> {
   const rows = await db<KeyRow[]>`
-    select ${told(db)} from api_keys as key left join users as owner on owner.user_id = key.user_id
-    where key.team_id = ${teamOf(actor)}
-      ${cursor === undefined ? db`` : db`and key.key_id < ${cursor}`}
-      ${revoked === undefined ? db`` : db`and (key.revoked_at is not null) = ${revoked}`}
-    order by key.key_id desc
-    limit ${limit + 1}
+    with key as (
+      select * from api_keys
+      where team_id = ${teamOf(actor)}
+        ${cursor === undefined ? db`` : db`and key_id < ${cursor}`}
+        ${revoked === undefined ? db`` : db`and (revoked_at is not null) = ${revoked}`}
+      order by key_id desc
+      limit ${limit + 1}
+    )
+    ${selectKeys(db)}
+    order by key_id desc
   `;
   return pageOf(rows.map(toKey), limit, ({ key_id }) => key_id);
 }
@@ -122,7 +126,7 @@ export async function revokeKey(db: Db, actor: Actor, keyId: string): Promise<Ke
     ), audited as (
       ${auditing(db, actor, { action: "key.revoked", object: ["key", keyId] }, db`from before where revoked_at is null`)}
     )
-    select ${told(db)} from key left join users as owner on owner.user_id = key.user_id
+    ${selectKeys(db)}
   `;
   if (row === undefined) throw unknownKey();
   return toKey(row);

@@ -4,7 +4,7 @@ import { type Actor, teamOf } from "../actor.ts";
 import { auditing } from "../record.ts";
 import { refuseMoreThanOwn } from "./bounds.ts";
 import { unknownKey } from "./keys.ts";
-import { type KeyRow, type Powers, toKey, told } from "./rows.ts";
+import { type KeyRow, type Powers, selectKeys, toKey } from "./rows.ts";
 import type { MadeKey } from "./schema.ts";
 import { hashOf, newKey } from "./secret.ts";
 
@@ -30,7 +30,7 @@ export async function rotateKey(db: Db, actor: Actor, keyId: string, graceSecond
     ), audited as (
       ${auditing(db, actor, { action: "key.rotated", object: ["key", keyId], details: { grace_seconds: graceSeconds } }, db`from key`)}
     )
-    select ${told(db)} from key left join users as owner on owner.user_id = key.user_id
+    ${selectKeys(db)}
   `;
   if (row !== undefined) return { ...toKey(row), key };
   throw new CallerError(409, "key_over", "The key has been revoked or has expired. Make another one: POST /keys");

@@ -17,11 +17,12 @@ export type KeyRow = Pick<Key, "name" | "prefix" | "user" | "agent" | "role" | "
   revokedBy: string | null;
 };
 
-/** What of a key is told, of api_keys as `key` and users as `owner`. */
-export const told = (db: Db) => db`
-  key.key_id, key.name, key.prefix, owner.name as user, key.user_id is not null as is_persons, key.agent_name as agent, key.role, key.scopes, key.requests_per_second,
-  key.bytes_per_day::float8 as bytes_per_day, key.created_by, key.created_at, key.expires_at, key.last_used_at,
-  case when key.previous_until > now() then key.previous_until end as previous_until, key.revoked_at, key.revoked_by
+/** The end of a statement: as KeyRow the rows of api_keys that it calls `key`. */
+export const selectKeys = (db: Db) => db`
+  select key.key_id, key.name, key.prefix, owner.name as user, key.user_id is not null as is_persons, key.agent_name as agent, key.role,
+    key.scopes, key.requests_per_second, key.bytes_per_day::float8 as bytes_per_day, key.created_by, key.created_at, key.expires_at,
+    key.last_used_at, case when key.previous_until > now() then key.previous_until end as previous_until, key.revoked_at, key.revoked_by
+  from key left join users as owner on owner.user_id = key.user_id
 `;
 
 /** A key as it is answered. */

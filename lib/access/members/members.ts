@@ -4,6 +4,7 @@ import type { Db } from "../../runtime/postgres/db.ts";
 import { type Actor, DEFAULT_TEAM, type Role, teamOf } from "../actor.ts";
 import { audit } from "../record.ts";
 import type { Member, PutMember } from "./schema.ts";
+import { userNamed } from "./users.ts";
 
 type MemberRow = { name: string; role: Role; subject: string | null; createdAt: Date };
 
@@ -31,17 +32,15 @@ export async function putMember(db: Db, actor: Actor, name: string, { role, subj
   const team = teamOf(actor);
   await mustStillOwn(db, actor);
   if (subject !== undefined) mayNameSubjects(actor);
-  await db`insert into users (name) values (${name}) on conflict on constraint users_name_key do nothing`;
-  const [user] = await db<{ userId: string }[]>`select user_id from users where name = ${name}`;
-  if (user === undefined) throw new Error("A user that was just there is gone.");
-  if (role !== "owner") await keepAnOwner(db, team, user.userId);
-  if (subject !== undefined) await nameSubject(db, team, user.userId, subject);
+  const userId = await userNamed(db, name);
+  if (role !== "owner") await keepAnOwner(db, team, userId);
+  if (subject !== undefined) await nameSubject(db, team, userId, subject);
   const [before] = await db<{ role: Role }[]>`
-    select role from team_memberships where team_id = ${team} and user_id = ${user.userId}
+    select role from team_memberships where team_id = ${team} and user_id = ${userId}
   `;
   const [row] = await db<MemberRow[]>`
     with put as (
-      insert into team_memberships (team_id, user_id, role) values (${team}, ${user.userId}, ${role})
+      insert into team_memberships (team_id, user_id, role) values (${team}, ${userId}, ${role})
       on conflict on constraint team_memberships_pkey do update set role = excluded.role,
         updated_at = case when team_memberships.role = excluded.role then team_memberships.updated_at else now() end
       returning role, created_at, user_id

@@ -3,6 +3,7 @@ import type { Db } from "../../runtime/postgres/db.ts";
 import type { System } from "../actor.ts";
 import { newKey, newPrefix } from "../keys/secret.ts";
 import { audit } from "../record.ts";
+import { FIRST } from "./first.ts";
 import { putKey } from "./put-key.ts";
 
 /** A team, and how many people and keys it has. */
@@ -35,7 +36,7 @@ export async function foundTeam(
   const { teamId: team } = made;
   await audit(db, actor, { action: "team.created", object: ["team", team], team, details: { name, owner } });
   const key = newKey(newPrefix());
-  const holder = { team: made.teamId, name: "first-owner", user: owner, role: "owner" } as const;
+  const holder = { team: made.teamId, name: FIRST, user: owner, role: "owner" } as const;
   await putKey(db, actor, { key, keyId }, holder).catch((error: unknown) => {
     throw formOf(error);
   });

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Need } from "../../access/may.ts";
+import { type Need, READER } from "../../access/may.ts";
 import { listOf } from "../../input/list-of.ts";
 import { whole } from "../../input/whole.ts";
 import { text } from "../../protocol/fields.ts";
@@ -30,7 +30,6 @@ import {
   SubmitWork,
 } from "./schema.ts";
 
-const READER: Need = { role: "viewer", scope: "work:read" };
 /** Members; what they may do to the work of others the use case says. */
 const SUBMITTER: Need = { role: "member", scope: "work:write" };
 const APPROVER: Need = { role: "admin", scope: "work:approve" };

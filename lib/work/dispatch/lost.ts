@@ -1,6 +1,6 @@
 import type { Actor } from "../../access/actor.ts";
+import type { AgentOfTeam } from "../../access/agent-of-team.ts";
 import type { Db, Fragment } from "../../runtime/postgres/db.ts";
-import type { AgentOfTeam } from "../core/agent-of-team.ts";
 
 /** Of these agents, those whose queue has nothing for them, and of which nothing is on its way to us. */
 export type NobodyHas = (agents: readonly AgentOfTeam[]) => Promise<AgentOfTeam[]>;

@@ -1,4 +1,5 @@
 import type { Actor } from "../../access/actor.ts";
+import type { AgentOfTeam } from "../../access/agent-of-team.ts";
 import { bytesInAnswer } from "../../input/answer-bytes.ts";
 import { thatFit } from "../../input/page.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
@@ -18,8 +19,8 @@ export type Lookups = {
   /** How it went from agent to agent. */
   findHandovers: FindHandovers;
   countHandovers: (db: Db, actor: Actor, taskId: string) => Promise<number>;
-  /** The queue URLs of those of these agents that have a queue, by agent, as the registry has them. */
-  findQueueUrls: (db: Db, team: string, agents: readonly string[]) => Promise<Record<string, string>>;
+  /** The queue URLs of those of these agents that have a queue, by agentKey, as the registry has them. */
+  findQueueUrls: (db: Db, agents: readonly AgentOfTeam[]) => Promise<Map<string, string>>;
   /** The agents of the team whose queue the environment names. */
   queues: readonly string[];
 };
@@ -92,7 +93,7 @@ async function whyNotStarted(
   agent: string,
   { queues, findQueueUrls }: Lookups,
 ): Promise<string | null> {
-  const hasQueue = queues.includes(agent) || (await findQueueUrls(db, teamId, [agent]))[agent] !== undefined;
+  const hasQueue = queues.includes(agent) || (await findQueueUrls(db, [{ teamId, agent }])).size > 0;
   if (hasQueue) return await whyApart(db, taskId);
   return `${agent} has no queue yet. GET /agents/${agent} says how to make one; or hand the work over to another agent.`;
 }

@@ -1,10 +1,10 @@
 import type { Actor } from "../../access/actor.ts";
+import type { AgentOfTeam } from "../../access/agent-of-team.ts";
 import type { Message } from "../../protocol/messages.ts";
 import type { Db, Pool } from "../../runtime/postgres/db.ts";
 import { stopMessages } from "../attempts/messages.ts";
 import { holdWork, keepWork } from "../attempts/store.ts";
 import type { Clock, Work } from "../attempts/work.ts";
-import type { AgentOfTeam } from "../core/agent-of-team.ts";
 import type { Stamp } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
 import type { Router, TakenBack } from "../core/router-seam.ts";

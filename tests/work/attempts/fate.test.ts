@@ -47,7 +47,7 @@ function about(world: ReturnType<typeof worldOf>, taskId: string) {
         waitMs: 0,
         findHandovers: async () => [],
         countHandovers: async () => 0,
-        findQueueUrls: async () => ({}),
+        findQueueUrls: async () => new Map(),
         queues: ["code", "infra", "research"],
       }),
   };

@@ -1,11 +1,12 @@
 import type { Db } from "../../runtime/postgres/db.ts";
 import { type System, teamOf } from "../actor.ts";
+import { createKey, revokeNamed } from "../keys/keys.ts";
+import { CreateKey, type MadeKey } from "../keys/schema.ts";
 import { putMember } from "../members/members.ts";
-import { createKey, revokeNamed } from "./keys.ts";
-import { CreateKey, type MadeKey } from "./schema.ts";
 
 const OWNER = "owner";
-const FIRST = "first-owner";
+/** What the key of a team's first owner is called. */
+export const FIRST = "first-owner";
 
 /** Whether a team has an owner. */
 export async function hasOwner(db: Db, actor: System): Promise<boolean> {
