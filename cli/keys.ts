@@ -102,8 +102,15 @@ async function find(word: string): Promise<Key> {
       `Name the key by what it begins with, ${prefix}: commands are kept and seen by others.`,
       EXIT.usage,
     );
-  const found = (await all<Key>("/keys", LIVE)).find((key) => [key.name, key.prefix, key.key_id].includes(word));
-  if (found !== undefined) return found;
+  const live = await all<Key>("/keys", LIVE);
+  // Whoever makes keys chooses their names, and may have chosen what another one is known by.
+  const exact = live.find((key) => key.key_id === word || key.prefix === word);
+  const [found, ...others] = exact === undefined ? live.filter(({ name }) => name === word) : [exact];
+  if (found !== undefined && others.length === 0) return found;
+  if (found !== undefined) {
+    const known = [found, ...others].map(({ prefix: begin, key_id }) => `${begin} (${key_id})`);
+    throw new Refused(`${word} names ${known.length} keys. Say which: ${known.join(", ")}`, EXIT.usage);
+  }
   throw new Refused(`The team has no key ${word}, or it is revoked. See: waybill keys list --revoked`);
 }
 

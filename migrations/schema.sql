@@ -29,6 +29,30 @@ create or replace function bounded_ai_use(uses jsonb) returns jsonb language sql
   from jsonb_array_elements(uses) with ordinality as told (entry, place)
 $function$;
 
+create or replace function end_series_month(series text, month date, archive boolean) returns boolean language plpgsql security definer set search_path to 'public', 'pg_temp' as $function$
+declare
+  part constant text := series || to_char(month, '_YYYY_MM');
+  low constant timestamptz := date_trunc('month', month::timestamp) at time zone 'utc';
+  high constant timestamptz := (date_trunc('month', month::timestamp) + interval '1 month') at time zone 'utc';
+begin
+  if series_column(series) is null then raise exception 'no time series is called %', series using errcode = 'undefined_table'; end if;
+  if to_regclass(format('%I', part)) is null then return false; end if;
+  -- Whoever may call this keeps the record: what is young is not dropped, whatever it says.
+  if high > date_trunc('month', now()) then raise exception 'the month % of % is not over', month, series using errcode = 'invalid_parameter_value'; end if;
+  if archive then
+    execute format('create table %I (like %I including all)', part || '_archived', part);
+    execute format('insert into %I select * from %I', part || '_archived', part);
+  end if;
+  if series = 'agent_transformation_events' then
+    update agent_transformation_events set parent_event_id = null, parent_occurred_at = null
+    where parent_event_id is not null and parent_occurred_at >= low and parent_occurred_at < high;
+  end if;
+  execute format('alter table %I detach partition %I', series, part);
+  execute format('drop table %I', part);
+  return true;
+end
+$function$;
+
 create or replace function enter_team(team uuid, with_key uuid) returns void language plpgsql as $function$
 begin
   if with_key is not null and not exists (
@@ -50,6 +74,42 @@ begin
 end
 $function$;
 
+create or replace function make_series_month(series text, month date) returns boolean language plpgsql security definer set search_path to 'public', 'pg_temp' as $function$
+declare
+  col constant text := series_column(series);
+  rest constant text := series || '_default';
+  part constant text := series || to_char(month, '_YYYY_MM');
+  low constant timestamptz := date_trunc('month', month::timestamp) at time zone 'utc';
+  high constant timestamptz := (date_trunc('month', month::timestamp) + interval '1 month') at time zone 'utc';
+  is_caught boolean;
+  loop_name text;
+  loop_text text;
+begin
+  if col is null then raise exception 'no time series is called %', series using errcode = 'undefined_table'; end if;
+  if to_regclass(format('%I', part)) is not null then return false; end if;
+  execute format('lock table %I in access exclusive mode', rest);
+  execute format('select exists (select from %I where %I >= $1 and %I < $2)', rest, col, col) into is_caught using low, high;
+  if is_caught then
+    -- A row cannot leave while others of its table refer to it: the reference is taken off and put back.
+    select conname, pg_get_constraintdef(oid) into loop_name, loop_text from pg_constraint
+    where conrelid = series::regclass and confrelid = series::regclass and contype = 'f' and conparentid = 0;
+    if loop_name is not null then execute format('alter table %I drop constraint %I', series, loop_name); end if;
+  end if;
+  execute format('create table %I (like %I including all)', part, series);
+  if is_caught then
+    -- Moving is no deleting, which a trigger may refuse.
+    execute format('alter table %I disable trigger user', rest);
+    execute format(
+      'with moved as (delete from %I where %I >= $1 and %I < $2 returning *) insert into %I select * from moved', rest, col, col, part
+    ) using low, high;
+    execute format('alter table %I enable trigger user', rest);
+  end if;
+  execute format('alter table %I attach partition %I for values from (%L) to (%L)', series, part, low, high);
+  if loop_name is not null then execute format('alter table %I add constraint %I %s', series, loop_name, loop_text); end if;
+  return true;
+end
+$function$;
+
 create or replace function new_audit_id() returns uuid language sql as $function$
   select encode(
     set_bit(set_bit(
@@ -65,6 +125,27 @@ begin
   on conflict on constraint registry_state_pkey do update set revision = state.revision + 1;
   return null;
 end;
+$function$;
+
+create or replace function series_column(series text) returns text language sql immutable as $function$
+  select case series
+    when 'router_performance_metrics' then 'routed_at'
+    when 'agent_transformation_events' then 'occurred_at'
+    when 'audit_events' then 'at'
+  end
+$function$;
+
+create or replace function series_months(series text) returns table(month text, caught boolean) language plpgsql security definer set search_path to 'public', 'pg_temp' as $function$
+begin
+  if series_column(series) is null then raise exception 'no time series is called %', series using errcode = 'undefined_table'; end if;
+  return query
+    select replace(right(partition.relname, 7), '_', '-'), false
+    from pg_inherits join pg_class as partition on partition.oid = inhrelid
+    where inhparent = series::regclass and partition.relname <> series || '_default';
+  return query execute format(
+    'select distinct to_char(%I at time zone ''utc'', ''YYYY-MM''), true from %I', series_column(series), series || '_default'
+  );
+end
 $function$;
 
 create table agent_definitions (
@@ -220,6 +301,7 @@ comment on column audit_events.actor_id is 'The user, or else the key, that acto
 comment on column audit_events.details is 'Small: a status before and after, a role. Never text, parameters or secrets';
 comment on column audit_events.chain_seq is 'The place in its team''s chain; null until the sweep has come by';
 comment on column audit_events.hash is 'SHA-256 of the hash before it and the row as GET /audit tells it';
+create index audit_events_object_idx on only audit_events (team_id, object_id, audit_id);
 create index audit_events_team_idx on only audit_events (team_id, audit_id);
 create index audit_events_unchained_idx on only audit_events (team_id, at, audit_id) where chain_seq is null;
 create trigger audit_events_kept before delete or update on audit_events for each row execute function keep_audit_event();
@@ -493,11 +575,11 @@ comment on column tasks.rerun_of is 'The work that this does again, which may be
 comment on column tasks.created_by_id is 'The user, or else the key, that created_by names: by it "its own" is told';
 comment on column tasks.on_behalf_of is 'For whom a service says that it has submitted it';
 create index tasks_concurrency_key_idx on tasks (team_id, to_agent, concurrency_key) where status = 'executing' and concurrency_key is not null;
-create index tasks_created_at_idx on tasks (created_at);
 create index tasks_executing_idx on tasks (team_id, to_agent, lease_until) where status = 'executing';
 create index tasks_ready_idx on tasks (team_id, to_agent, priority desc, task_id) include (ready_at) where status = 'approved' and concurrency_key is null;
 create index tasks_ready_key_idx on tasks (team_id, to_agent, concurrency_key, priority desc, task_id) include (ready_at) where status = 'approved' and concurrency_key is not null;
 create index tasks_status_idx on tasks (team_id, status, task_id desc);
+create index tasks_team_created_at_idx on tasks (team_id, created_at);
 create index tasks_team_idx on tasks (team_id, task_id);
 create index tasks_undecided_idx on tasks (task_id) where status = 'pending' and to_agent is null;
 
@@ -544,8 +626,9 @@ create table execution_logs (
   constraint execution_logs_summary_short check (char_length(output_summary) <= 500)
 );
 comment on column execution_logs.recorded_at is 'When it was first told, by our clock; "timestamp" is what its agent says';
-create index execution_logs_agent_type_idx on execution_logs (agent_type, "timestamp" desc);
 create index execution_logs_recorded_at_idx on execution_logs using brin (recorded_at);
+create index execution_logs_team_agent_type_idx on execution_logs (team_id, agent_type, "timestamp" desc);
+create index execution_logs_team_recorded_at_idx on execution_logs (team_id, recorded_at);
 
 create table execution_output (
   output_id uuid not null,
@@ -655,13 +738,18 @@ create table users (
   subject text,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
+  named_in uuid,
   constraint users_pkey primary key (user_id),
-  constraint users_name_key unique (name),
   constraint users_subject_key unique (subject),
-  constraint users_name_form check (name ~ '^[^\s:]([^:]{0,198}[^\s:])?$' and lower(name) <> 'policy')
+  constraint users_named_in_fkey foreign key (named_in) references teams(team_id) on delete cascade,
+  constraint users_name_form check (name ~ '^[^\s:]([^:]{0,198}[^\s:])?$' and lower(name) <> 'policy'),
+  constraint users_named_in_unknown check (named_in is null or subject is null)
 );
 comment on column users.name is 'What created_by and decided_by say, such as an e-mail address';
 comment on column users.subject is 'Who it is elsewhere: ISSUER|SUB of OIDC, or the ARN of an IAM role or user; null for who has keys alone';
+comment on column users.named_in is 'The team that calls somebody so who is known by no subject; null for who is known to all teams by this name';
+create unique index users_known_name_key on users (name) where named_in is null;
+create unique index users_named_key on users (named_in, name) where named_in is not null;
 
 create table api_keys (
   key_id uuid not null default gen_random_uuid(),

@@ -6,7 +6,11 @@ import { routes } from "../../lib/wiring/routes.ts";
 /** The tables of docs/access.md: what each role and agents may, call by call, and why nobody is taken for the caller. */
 export function accessTables(): string {
   const guarded = routes.flatMap(({ method, path, access }) => (access === "open" ? [] : [{ method, path, access }]));
-  const open = routes.filter(({ access }) => access === "open").map(({ method, path }) => `\`${method} ${path}\``);
+  const open = routes
+    .filter(({ access }) => access === "open")
+    .map(
+      ({ method, path, tells }) => `\`${method} ${path}\`${tells === undefined ? "" : " (with a key it tells more)"}`,
+    );
   return [
     `| call | scope | ${ROLES.join(" | ")} | agent |`,
     `| --- | --- | ${ROLES.map(() => "---").join(" | ")} | --- |`,

@@ -68,7 +68,7 @@ function operationOf(route: Route, schemaOf: SchemaOf): Json {
     tags: [route.path.split("/")[1] ?? ""],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: bodyOf(body, bodyTypes, schemaOf) }),
-    ...(route.access === "open" ? { security: [] } : {}),
+    ...(route.access === "open" ? { security: route.tells === undefined ? [] : [{}, { key: [] }] } : {}),
     responses: responsesOf(route, schemaOf),
   };
 }

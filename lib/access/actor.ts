@@ -38,6 +38,8 @@ export type Caller = {
   keyId: string | null;
   /** The agent whose key it is. */
   agent: string | null;
+  /** It has shown the secret that its key had before a rotation: `scopes` lack what manages access. */
+  isEarlier?: true;
   /** How much its key may be used, where that has limits. */
   limits?: Limits;
   /** Of the call that it makes now. */

@@ -1,10 +1,13 @@
-import { type Caller, ROLES, type Role, type Scope } from "./actor.ts";
+import { type Actor, type Caller, ROLES, type Role, type Scope } from "./actor.ts";
 
 /**
  * What a call asks of its caller. `agents`: which agents may make it, by keys of their own: `themselves`, the one that the path names
  * alone; without it none.
  */
 export type Need = { role: Role; scope: Scope; agents?: "any" | "themselves" };
+
+/** The scope of what makes keys and members. A secret that was rotated away has it no more: it may be why somebody rotated. */
+export const MANAGES_ACCESS: Scope = "access:write";
 
 /** To read what a team has: its work, its agents, what they come to. */
 export const READER: Need = { role: "viewer", scope: "work:read" };
@@ -20,7 +23,13 @@ export type Access = "open" | Need;
 /** Why a caller may not: the code is stable, for programs, and the message says what would do. */
 export type Denied = { code: DenialCode; message: string };
 export type DenialCode = (typeof DENIAL_CODES)[number];
-export const DENIAL_CODES = ["role_too_low", "scope_missing", "agent_not_allowed", "other_agent"] as const;
+export const DENIAL_CODES = [
+  "role_too_low",
+  "scope_missing",
+  "agent_not_allowed",
+  "other_agent",
+  "earlier_secret",
+] as const;
 
 /** Whether what the first role may includes all that the second may. */
 export function isAtLeast(role: Role, least: Role): boolean {
@@ -34,7 +43,7 @@ export function lesser(one: Role, other: Role): Role {
 
 /** Why this caller may not make a call that asks for this, where `named` is the agent of its path; undefined: it may. */
 export function may(
-  { role, scopes, agent }: Pick<Caller, "role" | "scopes" | "agent">,
+  { role, scopes, agent, isEarlier }: Pick<Caller, "role" | "scopes" | "agent" | "isEarlier">,
   need: Need,
   named?: string,
 ): Denied | undefined {
@@ -48,5 +57,27 @@ export function may(
     return { code: "role_too_low", message };
   }
   if (scopes === null || scopes.includes(need.scope)) return undefined;
+  if (isEarlier && need.scope === MANAGES_ACCESS)
+    return { code: "earlier_secret", message: "The key has been rotated: keys and members take its new secret." };
   return { code: "scope_missing", message: `This takes the scope ${need.scope}, which your key does not have.` };
+}
+
+/**
+ * Why an actor may not have what it does count as an agent's, such as against its budget; undefined: it may. An agent speaks for itself
+ * alone; for any of its team a program's key does, and who may look after agents.
+ */
+export function maySpeakFor(actor: Actor, agent: string): Denied | undefined {
+  if (actor.kind === "system" || actor.kind === "service") return undefined;
+  if (actor.kind === "agent") {
+    const message = `This is the key of the agent ${actor.agent}, which speaks for no other. Leave the agent out.`;
+    return actor.agent === agent ? undefined : { code: "other_agent", message };
+  }
+  if (actor.role !== null && isAtLeast(actor.role, "admin")) return undefined;
+  const message = `To speak for the agent ${agent} takes its own key, a service's, or the role admin. Leave the agent out.`;
+  return { code: "role_too_low", message };
+}
+
+/** Whether a code says that a caller may not, as those of Denied do. */
+export function isDenial(code: unknown): code is DenialCode {
+  return (DENIAL_CODES as readonly unknown[]).includes(code);
 }

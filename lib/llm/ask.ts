@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { type Actor, agentOf, teamOf } from "../access/actor.ts";
+import { maySpeakFor } from "../access/may.ts";
 import { jsonDepth, numberChanged, printable, tooDeep } from "../input/json.ts";
 import { nameGivenTwice } from "../input/json-names.ts";
 import type { LlmCall } from "./attempt/call.ts";
@@ -31,14 +33,14 @@ const RESERVE_MS = 1_500;
 /** Vendors' own switches, sent on to a vendor of the caller's dialect. */
 const PASSED_ON = ["anthropic-beta", "openai-organization", "openai-project"];
 
-/** The id of a call, whose it is, and the agent whose key it came with: that it is, whatever it says. */
-export type Whose = { callId: string; teamId: string; agent: string | null };
+/** The id of a call, and who makes it: an agent's is the agent's by its key, whatever else it leaves out. */
+export type Whose = { callId: string; actor: Actor };
 
 /**
  * Makes the call of a request: the body, `model` as a model's or a chain's name, and the ties to work from headers or the field
  * `waybill`. Refused where the caller has to mend something.
  */
-export function readCall(config: Config, request: GatewayRequest, whose: Whose): ReadCall {
+export function readCall(config: Config, request: GatewayRequest, { callId, actor }: Whose): ReadCall {
   const { dialect, headers, callerGone } = request;
   const depth = jsonDepth(request.body);
   if (depth > MAX_BODY_DEPTH) return no(400, "invalid_json", `The body ${tooDeep(depth, MAX_BODY_DEPTH)}.`);
@@ -55,7 +57,8 @@ export function readCall(config: Config, request: GatewayRequest, whose: Whose):
   const ties = readTies(headers, waybill, request.traceId);
   if (!("traceId" in ties)) return { ok: false, refused: ties };
   const { taskId, traceId, stream, privacy } = ties;
-  const agent = whose.agent ?? ties.agent;
+  const denied = ties.agent === null ? undefined : maySpeakFor(actor, ties.agent);
+  if (denied !== undefined) return no(403, denied.code, denied.message);
   const streamed = body["stream"] === true && dialect !== "embeddings";
   const total = chain.timeouts.total_ms ?? config.timeouts.total_ms;
   return {
@@ -64,11 +67,11 @@ export function readCall(config: Config, request: GatewayRequest, whose: Whose):
       body,
       chain,
       facts: {
-        callId: whose.callId,
-        teamId: whose.teamId,
+        callId,
+        teamId: teamOf(actor),
         taskId,
         traceId,
-        agent,
+        agent: agentOf(actor) ?? ties.agent,
         chain: chain.name,
         dialect,
         streamed,

@@ -1,4 +1,4 @@
-import { type Actor, agentOf, teamOf } from "../access/actor.ts";
+import type { Actor } from "../access/actor.ts";
 import { within } from "../time.ts";
 import type { AttemptRecord } from "./accounts/account.ts";
 import { type GatewayRequest, readCall } from "./ask.ts";
@@ -34,7 +34,7 @@ const SETTLING_SECONDS = 60;
 export async function answer(deps: GatewayDeps, actor: Actor, request: GatewayRequest): Promise<GatewayReply> {
   const began = performance.now();
   const callId = deps.newId();
-  const read = readCall(deps.config, request, { callId, teamId: teamOf(actor), agent: agentOf(actor) });
+  const read = readCall(deps.config, request, { callId, actor });
   if (!read.ok) return refuse(request, callId, read.refused);
   const seconds = Math.ceil(request.remainingMs / 1000) + SETTLING_SECONDS;
   const admitted = await admit(deps, read.call, seconds);

@@ -125,7 +125,7 @@ export type Put = {
 
 /**
  * Stores a definition with its queue and answers the agent as it is then. Throws a CallerError: 400 with every fault of the
- * definition, 409 where a higher version is active or the agent must not come back.
+ * definition, 403 where an agent would change its own queue, 409 where a higher version is active or the agent must not come back.
  */
 export async function putAgent(
   pool: Transactions,
@@ -160,10 +160,24 @@ async function findQueue(
     isRefused: (await around.findRefusals(db, actor, [name]))[name] !== undefined,
   }));
   const before = versions.find(({ active }) => active);
+  refuseOtherQueue(actor, definition, (before ?? versions[0])?.queue ?? null);
   const known = before?.agentVersion === version && before.definitionHash === hash && before.queueUrl !== null;
   if (around.queues[name] !== undefined || !routable) return undefined;
   if (!known) return await queueFor(definition);
   return isRefused ? ((await queueFor(definition)) ?? undefined) : undefined;
+}
+
+/**
+ * By its own key an agent says what it can, and not where what is sent to it goes: another's queue would have that one do its work. Throws a
+ * CallerError, 403.
+ */
+function refuseOtherQueue(actor: Actor, { queue }: AgentDefinition, before: string | null): void {
+  if (actor.kind !== "agent" || (queue ?? null) === before) return;
+  const now = before === null ? "names none" : `names ${before}`;
+  const message = `An agent does not change its queue: its definition ${now}. Say the same, or use the key of an admin.`;
+  throw new CallerError(403, "queue_not_yours", message, {
+    fields: [{ field: "queue", message: "is another than before" }],
+  });
 }
 
 /**

@@ -9,6 +9,8 @@ export type VersionRow = {
   agentVersion: string;
   definitionHash: string;
   queueUrl: string | null;
+  /** The queue that the definition names; null: it names none. */
+  queue: string | null;
   active: boolean;
 };
 
@@ -20,7 +22,7 @@ export async function lockAgent(db: Db, team: string, name: string): Promise<voi
 /** All versions of an agent, the active one first, then the latest. */
 export async function findVersions(db: Db, team: string, name: string): Promise<VersionRow[]> {
   return await db<VersionRow[]>`
-    select definition_id, agent_version, definition_hash, queue_url, active
+    select definition_id, agent_version, definition_hash, queue_url, parsed_metadata ->> 'queue' as queue, active
     from agent_definitions where team_id = ${team} and agent_name = ${name} order by active desc, updated_at desc, definition_id desc
   `;
 }

@@ -19,14 +19,14 @@ export type Gate = { identify: Identify; keepRefusal: KeepRefusal };
 
 /**
  * Serves a route by what takes the actor of each call; the call's log line names it. Whoever is not known or may not make it is refused
- * before anything else of the call is looked at. An open route is served for the control plane itself.
+ * before anything else of the call is looked at. An open route is served for the control plane itself, but for whom it tells more.
  */
 export function acting<const R extends Route>(
   gate: Gate,
   route: R,
   run: (actor: Actor, call: Call<R>) => Promise<Answer>,
 ): Served {
-  const { access, operation } = route;
+  const { access, tells, operation } = route as Route;
   return json(
     route,
     async (call, { actor, asked }: Admitted) => {
@@ -34,8 +34,7 @@ export function acting<const R extends Route>(
       return await keeping(gate, operation, actor, asked, async () => await run(actor, call));
     },
     async (asked) => {
-      const { origin } = asked;
-      if (access === "open") return { actor: { ...system(operation), origin }, asked };
+      if (access === "open") return { actor: await perhapsKnown(gate, operation, tells, asked), asked };
       return { actor: await admitted(gate, operation, access, asked), asked };
     },
   );
@@ -51,6 +50,22 @@ export async function admitted(gate: Gate, operation: string, need: Need, asked:
   const denied = may(caller, need, asked.params["name"]);
   if (denied === undefined) return actor;
   return await keeping(gate, operation, actor, asked, async () => await Promise.reject(deniedAs(denied)));
+}
+
+/** Who calls an open route, where it is somebody whom that tells more; else the control plane itself, whatever is wrong with what was shown. */
+async function perhapsKnown(gate: Gate, operation: string, tells: Need | undefined, asked: Asked): Promise<Actor> {
+  const { origin } = asked;
+  const nobody = { ...system(operation), origin };
+  if (tells === undefined) return nobody;
+  try {
+    const caller = await gate.identify(asked);
+    if (may(caller, tells) !== undefined) return nobody;
+    asked.tell({ actor: tellActor(caller) });
+    return { ...caller, origin };
+  } catch {
+    // Also a database that is away or has no tables yet, which is what such a call may be about.
+    return nobody;
+  }
 }
 
 /** Keeps it where a run is refused 401 or 403; too many calls are no attempt. */

@@ -64,11 +64,21 @@ function isTooLong(queueName: string): boolean {
   return queueName.length > MAX_NAME_LENGTH - "-dlq".length;
 }
 
-/** What to do about an agent that has no queue: the command that makes it, where the results queue is. */
-export function howToCreate({ prefix }: AgentQueueSettings, resultsUrl: string, definition: AgentDefinition): string {
-  const queueName = nameOf(prefix, definition);
+/**
+ * What to do about an agent that has no queue: the command that makes it, where the results queue is. `team`: whose it is, where that is not
+ * the default one.
+ */
+export function howToCreate(
+  { prefix }: AgentQueueSettings,
+  resultsUrl: string,
+  definition: AgentDefinition,
+  team: string | undefined,
+): string {
+  const queueName = nameOf(prefix, definition, team);
   if (isTooLong(queueName)) {
-    return `The name ${queueName} is too long for SQS with its -dlq. Give the definition a queue of a shorter name.`;
+    const shorter =
+      team === undefined ? "Give the definition a queue of a shorter name." : "Give the agent a shorter name.";
+    return `The name ${queueName} is too long for SQS with its -dlq. ${shorter}`;
   }
   return `There is no queue ${queueName}. Make it and PUT the definition again: ${commandToMake(queueName, resultsUrl)}`;
 }

@@ -29,7 +29,7 @@ export async function prepareDatabase(source?: NodeJS.ProcessEnv): Promise<Synce
   const { folder } = readSettings(shippedAgentsSettings, source);
   const run = async (plane: ControlPlane) => {
     const { db, log } = plane;
-    const [has] = await db<{ whole: boolean }[]>`select to_regclass('audit_events') is not null as whole`;
+    const [has] = await db<{ whole: boolean }[]>`select to_regprocedure('series_months(text)') is not null as whole`;
     if (has?.whole !== true) return [];
     const synced = await syncBuiltIn(plane, folder);
     await makePartitions(db, PREPARE).catch((error: unknown) => {

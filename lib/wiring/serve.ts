@@ -5,8 +5,8 @@ import { withCors } from "../runtime/http/cors.ts";
 import { apiGateway, type HttpEvent } from "../runtime/http/lambda.ts";
 import type { Answer, Call, Route } from "../runtime/http/route.ts";
 import { type Served, serve } from "../runtime/http/serve.ts";
-import { acting } from "./acting.ts";
-import { callersOf } from "./callers.ts";
+import { acting, type Identify } from "./acting.ts";
+import { callersByKey, callersOf } from "./callers.ts";
 import { type ControlPlane, controlPlane } from "./control-plane.ts";
 import { processEdges } from "./edges.ts";
 import { gateOf } from "./refused-calls.ts";
@@ -34,10 +34,18 @@ export function httpFunction<const R extends readonly Route[]>(
   return apiGateway(withCors(plane.settings.cors.origins, serve(servedBy(plane, rows))));
 }
 
+/** The same of open routes, before which nothing stands: the function itself looks at a key that is shown, for what it tells more. */
+export function openFunction<const R extends readonly Route[]>(
+  plane: ControlPlane,
+  ...rows: Rows<R>
+): (event: HttpEvent, context?: Context) => Promise<APIGatewayProxyStructuredResultV2> {
+  return apiGateway(withCors(plane.settings.cors.origins, serve(servedBy(plane, rows, callersByKey(plane)))));
+}
+
 type Row = readonly [Route, Answers<Route>];
 
 /** The rows of a table, each with its control plane and the actor of each call, who may make it. */
-export function servedBy(plane: ControlPlane, rows: readonly Row[]): Served[] {
-  const gate = gateOf(plane, callersOf(plane));
+export function servedBy(plane: ControlPlane, rows: readonly Row[], identify: Identify = callersOf(plane)): Served[] {
+  const gate = gateOf(plane, identify);
   return rows.map(([route, answers]) => acting(gate, route, async (actor, call) => await answers(plane, actor, call)));
 }

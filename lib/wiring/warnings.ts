@@ -1,20 +1,25 @@
 import type { Actor } from "../access/actor.ts";
+import { namedIn } from "../access/teams.ts";
 import { routerWarnings } from "../router/decide/fallback.ts";
 import { refusedToStart } from "../work/core/apart.ts";
 import { undeliverable } from "../work/reading/undeliverable.ts";
 import type { ControlPlane } from "./control-plane.ts";
 
-/** What is not right although every part answers, a sentence or two each, with what to do; none: all is right. */
+/**
+ * What is not right although every part answers, a sentence or two each, with what to do, of the actor's team, of all for the system; none:
+ * all is right.
+ */
 export async function warningsOf({ db, settings }: ControlPlane, actor: Actor): Promise<string[]> {
   const [ofRouter, undelivered, refused] = await Promise.all([
     routerWarnings(db, actor, settings.router),
     undeliverable(db, actor),
     refusedToStart(db, actor),
   ]);
-  const ofQueues = undelivered.map(({ agent, messages, reason }) => {
+  const ofQueues = undelivered.map(async ({ agent, teamId, messages, reason }) => {
     const what = messages === 1 ? "A message" : `${messages} messages`;
-    return `${what} to agent ${agent} cannot be delivered: ${reason}`;
+    const team = actor.team === null ? await namedIn(db, teamId) : undefined;
+    return `${what} to agent ${agent}${team === undefined ? "" : ` of team ${team}`} cannot be delivered: ${reason}`;
   });
   const ofWork = refused.map(({ taskId, reason }) => `Work ${taskId} waits: ${reason}`);
-  return [...ofRouter, ...ofQueues, ...ofWork];
+  return [...ofRouter, ...(await Promise.all(ofQueues)), ...ofWork];
 }

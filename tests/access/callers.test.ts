@@ -34,6 +34,7 @@ const OVER = new Date("2026-01-01T00:00:00Z");
 test.each<Outcome>([
   { caller: ownerNamed("Ada Lovelace"), until: null },
   { caller: { ...ownerNamed("x"), scopes: ["work:read", "llm:use"] }, until: new Date("2030-01-01T00:00:00Z") },
+  { caller: { ...ownerNamed("x"), scopes: [], isEarlier: true }, until: null },
   { caller: AGENT, until: null },
   { refused: "key_revoked" },
 ])("what the authorizer tells is what the function reads: %j", (outcome) => {
@@ -41,6 +42,15 @@ test.each<Outcome>([
 
   expect(fromContext(JSON.parse(JSON.stringify(context)), new Date())).toEqual(outcome);
   for (const value of Object.values(context)) expect(typeof value).toBe("string");
+});
+
+test("what a context leaves out is not let: without scopes none, and without a role nobody but an agent", () => {
+  const { scopes: _, ...none } = toContext({ caller: ownerNamed("x"), until: null });
+  const { role: __, ...nobody } = toContext({ caller: ownerNamed("x"), until: null });
+  const { agent: ___, ...nameless } = toContext({ caller: AGENT, until: null });
+
+  expect(fromContext(none, new Date())).toMatchObject({ caller: { scopes: [] } });
+  for (const context of [nobody, nameless]) expect(() => fromContext(context, new Date())).toThrow("Invalid input");
 });
 
 test("what ends by itself ends in what is kept, too", () => {

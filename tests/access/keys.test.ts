@@ -8,6 +8,7 @@ import { CreateKey } from "../../lib/access/keys/schema.ts";
 import { putMember } from "../../lib/access/members/members.ts";
 import { uuidv7 } from "../../lib/runtime/ids.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
+import { newTeam } from "../support/database/teams.ts";
 import { call } from "../support/http/events.ts";
 
 const db = connect();
@@ -99,6 +100,30 @@ test("after a rotation both secrets are good for the grace, and then the new one
   expect((await rotate({ grace_seconds: 604_801 })).status).toBe(400);
 });
 
+test("the secret before a rotation does what its key does, but makes, rotates and revokes none", async () => {
+  const first = await make({ name: "boss", kind: "service", role: "owner" });
+  const params = { key_id: first.json.key_id };
+  const path = `/keys/${params.key_id}`;
+  const second = await call(manageAccess, `${path}/rotate`, { method: "POST", params, as: owner });
+  const asCaller = async (key: string) => {
+    const outcome = await findKey(db, key);
+    return "caller" in outcome ? outcome.caller : null;
+  };
+  const [earlier, now] = [await asCaller(first.json.key), await asCaller(second.json.key)];
+  const tries = async (as: Caller | null) => [
+    await call(manageAccess, "/keys", { body: { name: "mine", kind: "service" }, as }),
+    await call(manageAccess, "/members/eve", { method: "PUT", params: { name: "eve" }, body: { role: "owner" }, as }),
+    await call(manageAccess, `${path}/rotate`, { method: "POST", params, as }),
+    await call(manageAccess, path, { ...one, params, as }),
+  ];
+
+  for (const { status, json } of await tries(earlier)) {
+    expect([status, json.code, json.detail]).toEqual([403, "earlier_secret", expect.stringContaining("new secret")]);
+  }
+  expect(earlier?.scopes).toContain("work:write");
+  expect((await tries(now)).map(({ status }) => status)).toEqual([201, 200, 200, 200]);
+});
+
 test("nobody gives more than it has, or another person's name but an owner", async () => {
   await db.begin(async (tx) => await putMember(tx, SYSTEM, "ada", { role: "admin" }));
   const { caller: admin } = await callerBy({ name: "ada", user: "ada", role: "admin" });
@@ -138,10 +163,7 @@ test.each([
 });
 
 test("a key is not the team's where it is another team's", async () => {
-  const [team] = await db<
-    { id: string }[]
-  >`insert into teams (name) values ('other') on conflict (name) do update set name = teams.name returning team_id as id`;
-  const stranger = { ...owner, team: team?.id ?? "" };
+  const stranger = await newTeam(db, "other");
   const key = (await make({ name: "ci", kind: "service" })).json;
   const params = { key_id: key.key_id };
 

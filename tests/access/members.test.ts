@@ -1,12 +1,13 @@
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 import { handler as manageAccess } from "../../functions/access/manage-access.ts";
 import { DEFAULT_TEAM, system } from "../../lib/access/actor.ts";
 import { findKey } from "../../lib/access/keys/find.ts";
 import { createKey, revokeKey } from "../../lib/access/keys/keys.ts";
+import { rotateKey } from "../../lib/access/keys/rotate.ts";
 import { CreateKey } from "../../lib/access/keys/schema.ts";
-import { putMember } from "../../lib/access/members/members.ts";
+import { deleteMember, putMember } from "../../lib/access/members/members.ts";
 import { uuidv7 } from "../../lib/runtime/ids.ts";
-import { connect } from "../../lib/runtime/postgres/db.ts";
+import { connect, type Db } from "../../lib/runtime/postgres/db.ts";
 import { call } from "../support/http/events.ts";
 import { ownerNamed } from "../support/http/owner.ts";
 
@@ -60,6 +61,71 @@ test("two owners do not lower each other", async () => {
   await other.end();
 
   expect(outcomes.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
+});
+
+/** Runs `first`, and `second` while its transaction is open, which is then committed; answers what became of the second. */
+async function meanwhile(first: (tx: Db) => Promise<unknown>, second: (tx: Db) => Promise<unknown>) {
+  const [one, other] = [connect(), connect()];
+  try {
+    let going: Promise<unknown> = Promise.resolve();
+    await one.begin(async (tx) => {
+      await first(tx);
+      going = other.begin(second).then(
+        () => "done",
+        (error: unknown) => error,
+      );
+      await vi.waitUntil(
+        async () => (await db`select from pg_locks where not granted and pid <> pg_backend_pid()`).length > 0,
+      );
+    });
+    return await going;
+  } finally {
+    await Promise.all([one.end(), other.end()]);
+  }
+}
+
+const wishOf = (name: string, more: object = {}) => ({ ...CreateKey.parse({ name, ...more }), keyId: uuidv7() });
+
+test("no key is made for who is taken out meanwhile: none comes to life when it joins again", async () => {
+  await db.begin(async (tx) => await putMember(tx, SYSTEM, "bob", { role: "admin" }));
+
+  const outcome = await meanwhile(
+    async (tx) => await deleteMember(tx, SYSTEM, "bob"),
+    async (tx) => await createKey(tx, SYSTEM, wishOf("bobs", { user: "bob" })),
+  );
+
+  expect(outcome).toMatchObject({ status: 404, code: "unknown_member" });
+  expect(await db`select from api_keys where name = 'bobs'`).toHaveLength(0);
+});
+
+test("a key that is made while its owner is being taken out is revoked with the others", async () => {
+  await db.begin(async (tx) => await putMember(tx, SYSTEM, "bob", { role: "admin" }));
+
+  const outcome = await meanwhile(
+    async (tx) => await createKey(tx, SYSTEM, wishOf("bobs-last", { user: "bob" })),
+    async (tx) => await deleteMember(tx, SYSTEM, "bob"),
+  );
+
+  expect(outcome).toBe("done");
+  expect(await db`select revoked_at is not null as revoked from api_keys where name = 'bobs-last'`).toEqual([
+    { revoked: true },
+  ]);
+});
+
+test.each(["makes", "rotates"])("a key that is revoked meanwhile %s no other", async (what) => {
+  const { key_id: keyId } = await createKey(db, SYSTEM, wishOf(`doomed-${what}`, { kind: "service", role: "admin" }));
+  const { key_id: target } = await createKey(db, SYSTEM, wishOf(`kept-${what}`, { kind: "service" }));
+  const doomed = { ...owner, kind: "service" as const, role: "admin" as const, keyId };
+
+  const outcome = await meanwhile(
+    async (tx) => await revokeKey(tx, SYSTEM, keyId),
+    async (tx) =>
+      what === "makes"
+        ? await createKey(tx, doomed, wishOf("heir", { kind: "service" }))
+        : await rotateKey(tx, doomed, target, 0),
+  );
+
+  expect(outcome).toMatchObject({ status: 401, code: "key_not_valid" });
 });
 
 test("who is in the team by a group of its token alone makes a service's key, and none of its own", async () => {

@@ -3,12 +3,15 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { DEFAULT_TEAM } from "../../lib/access/actor.ts";
+import { DEFAULT_TEAM, system } from "../../lib/access/actor.ts";
 import { authenticator } from "../../lib/access/identity/authenticate.ts";
 import { identitySettings } from "../../lib/access/identity/settings.ts";
+import { putMember } from "../../lib/access/members/members.ts";
 import { Unavailable } from "../../lib/errors.ts";
+import { uuidv7 } from "../../lib/runtime/ids.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { readSettings } from "../../lib/runtime/settings.ts";
+import { newTeam } from "../support/database/teams.ts";
 
 const db = connect();
 let idp: Server;
@@ -57,7 +60,15 @@ type Said = {
 };
 
 async function token({ alg = "RS256", kid = alg, key, claims = {}, exp = "5m", iat }: Said = {}): Promise<string> {
-  const payload = { iss: issuer, aud: "waybill", sub: "u1", email: "ada@example.com", groups: ["ops"], ...claims };
+  const payload = {
+    iss: issuer,
+    aud: "waybill",
+    sub: "u1",
+    email: "ada@example.com",
+    email_verified: true,
+    groups: ["ops"],
+    ...claims,
+  };
   const jwt = new SignJWT(payload).setProtectedHeader({ alg, kid }).setIssuedAt(iat).setExpirationTime(exp);
   return await jwt.sign(key ?? keys[alg]?.privateKey ?? new Uint8Array(32));
 }
@@ -108,6 +119,38 @@ test.each<[string, string, () => Promise<string>]>([
   ["what is no token", "token_invalid", async () => "a.b.c"],
 ])("a token with %s is refused as %s", async (_what, refused, made) => {
   expect(await authenticate()(await made())).toEqual({ refused });
+});
+
+test.each([false, undefined, "true"])(
+  "an e-mail address that the issuer has not seen proven (%j) names nobody",
+  async (email_verified) => {
+    const outcome = await authenticate()(await token({ claims: { email_verified } }));
+
+    expect(outcome).toMatchObject({ caller: { name: "u1", role: "admin" } });
+    expect(await db`select name from users`).toEqual([{ name: "u1" }]);
+  },
+);
+
+test("whom a team has named for itself has taken the name from nobody, and is nobody who signs in", async () => {
+  const acme = await newTeam(db, `acme-${uuidv7().slice(-6)}`);
+  const put = async (team: string) =>
+    await db.begin(async (tx) => await putMember(tx, system("test", team), "ada@example.com", { role: "owner" }));
+  await put(acme.team);
+
+  const outcome = await authenticate()(await token());
+
+  expect(outcome).toMatchObject({ caller: { name: "ada@example.com", team: DEFAULT_TEAM, role: "admin" } });
+  const known = "caller" in outcome ? outcome.caller.id : "";
+  const memberships = async () =>
+    await db`select team_id as team, user_id = ${known} as known from team_memberships
+      join users using (user_id) where users.name = 'ada@example.com' order by known`;
+  expect(await memberships()).toEqual([{ team: acme.team, known: false }]);
+  // Who is known by then is taken in by the name, in a team that has not named anybody so.
+  await put(DEFAULT_TEAM);
+  expect(await memberships()).toEqual([
+    { team: acme.team, known: false },
+    { team: DEFAULT_TEAM, known: true },
+  ]);
 });
 
 test("where no issuer is set no token is taken, and nobody is asked", async () => {

@@ -118,10 +118,6 @@ export const TABLES: Record<string, Owned> = {
 
 /** Files whose SQL names tables that only a run knows, with the tables that it can name. */
 export const DYNAMIC: Record<string, { tables: string[]; because: string }> = {
-  "lib/router/series.ts": {
-    tables: ["agent_transformation_events", "audit_events", "router_performance_metrics"],
-    because: "Makes, moves and ends the months of the time series in its list SERIES.",
-  },
   "lib/work/dispatch/claim-ready.ts": { tables: [], because: "Writes a number into the statement, for the planner." },
   "lib/migrations/ledger.ts": { tables: ["schema_migrations"], because: "Runs the text of a migration." },
 };

@@ -152,6 +152,34 @@ test("a whole key among the words is refused without being said again", async ()
   expect(asked).toEqual([]);
 });
 
+test("an id or a prefix is a key's before it is another one's name; a name of two is refused with both", async () => {
+  const [id, prefix] = ["01a2302f-babd-71b7-9dd7-748112411fc3", "wb_abcdefghijkl"];
+  const named = (name: string, key_id: string) => ({ ...made, name, key_id, prefix: `wb_${key_id}`, revoked_at: null });
+  const items = [
+    named(id, "2"),
+    named(prefix, "3"),
+    named("twin", "4"),
+    named("twin", "5"),
+    { ...made, key_id: id, prefix },
+  ];
+  const revoke = async (word: string) => {
+    answers = [
+      { status: 200, body: { items, next_cursor: null } },
+      { status: 200, body: made },
+    ];
+    return await main(["keys", "revoke", word]);
+  };
+
+  expect([await revoke(id), await revoke(prefix)]).toEqual([0, 0]);
+  expect(asked.filter(({ method }) => method === "DELETE").map(({ url }) => url)).toEqual([
+    `/keys/${id}`,
+    `/keys/${id}`,
+  ]);
+  expect(await revoke("twin")).toBe(2);
+  expect(err).toMatch(/twin.* 2 keys.*wb_4 \(4\).*wb_5 \(5\)/s);
+  expect(asked.filter(({ method }) => method === "DELETE")).toHaveLength(2);
+});
+
 test("a value of WAYBILL_API_KEY that is no key is not said again", async () => {
   vi.stubEnv("WAYBILL_API_KEY", "pasted-by-mistake");
 

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { stripVTControlCharacters } from "node:util";
@@ -11,6 +11,7 @@ import { runFor } from "./stand-ins.ts";
 
 const data = temporaryDir();
 const folder = temporaryDir();
+const before = new Set(readdirSync("."));
 let stack: Started;
 
 beforeAll(async () => {
@@ -46,6 +47,11 @@ test.for([...new Set(said.map(({ page }) => page))])(
   },
 );
 
+test("what a command writes into the folder that it is called in is not left beside the code", () => {
+  expect(readdirSync(".").filter((name) => !before.has(name))).toEqual([]);
+  expect(readdirSync(folder.path)).toContain("audit.jsonl");
+});
+
 test("the lines that README.md shows of the demo are lines that it prints", () => {
   const [shown] = blocksOf("README.md").filter(({ language }) => language === "text");
   const lines = new Set((printed.get("README.md") ?? "").split("\n").map(shape));
@@ -68,7 +74,7 @@ async function shell(commands: Said[]): Promise<{ code: number | null; out: stri
   return { code, out, err };
 }
 
-/** The command with the addresses and folders of this test's stack. */
+/** The command with the addresses and folders of this test's stack; what it writes to a file by its name alone goes into ours. */
 function onStack(command: string): string {
   const queues = environmentOf(stack)["AWS_ENDPOINT_URL_SQS"] ?? "";
   return command
@@ -76,6 +82,7 @@ function onStack(command: string): string {
     .replaceAll("http://127.0.0.1:PORT", queues)
     .replaceAll(".waybill/", `${stack.dataDir}/`)
     .replaceAll("npx waybill ", `WAYBILL_DATA=${stack.dataDir} npx waybill `)
+    .replaceAll(/ > (?=[\w-][\w.-]*$)/gm, ` > ${folder.path}/`)
     .replaceAll("@writer.yaml", `@${folder.path}/writer.yaml`)
     .replaceAll("./my-agents", `${folder.path}/my-agents`);
 }

@@ -1,10 +1,11 @@
 import Anthropic from "@anthropic-ai/sdk";
 import { LLMock } from "@copilotkit/aimock";
 import OpenAI from "openai";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { DEFAULT_TEAM, system } from "../../lib/access/actor.ts";
 import { createKey } from "../../lib/access/keys/keys.ts";
 import { CreateKey } from "../../lib/access/keys/schema.ts";
+import { putMember } from "../../lib/access/members/members.ts";
 import { uuidv7 } from "../../lib/runtime/ids.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { serveConfiguration } from "../support/llm/gateway.ts";
@@ -30,8 +31,13 @@ async function keyOf(name: string, wish: object): Promise<void> {
 }
 
 beforeAll(async () => {
-  await keyOf("member", { scopes: ["llm:use"] });
   await keyOf("agents", { kind: "agent", agent: "code" });
+  await keyOf("service", {});
+  await keyOf("infra", { kind: "agent", agent: "infra" });
+  for (const role of ["member", "admin"] as const) {
+    await db.begin(async (tx) => await putMember(tx, system("test", DEFAULT_TEAM), role, { role }));
+    await keyOf(role, { kind: "user", user: role, role, scopes: ["llm:use"] });
+  }
   await keyOf("viewer", { role: "viewer" });
   await keyOf("reader", { scopes: ["work:read"] });
   mock.onMessage("hello", { content: "Hello there." });
@@ -56,6 +62,31 @@ test.each(["member", "agents"])("by the key of %s both clients are answered, who
   const message = await anthropic(name).messages.create({ ...said, max_tokens: 100 });
   expect(message.content).toMatchObject([{ type: "text", text: "Hello there." }]);
   expect((await openai(name).models.list()).data.map(({ id }) => id)).toContain("default");
+});
+
+const BY_HEADER = { headers: { "x-waybill-agent": "infra" } };
+
+test.each(["service", "admin", "infra"])("the key of %s speaks for the agent infra", async (name) => {
+  const answer = await openai(name).chat.completions.create(said, BY_HEADER);
+
+  expect(answer.choices[0]?.message.content).toBe("Hello there.");
+});
+
+test.each([
+  ["agents", "other_agent"],
+  ["member", "role_too_low"],
+])("the key of %s does not, by header or body, and that is kept: %s", async (name, code) => {
+  const refused = async (more: object, options = {}) =>
+    await openai(name)
+      .chat.completions.create({ ...said, ...more }, options)
+      .catch((error: unknown) => error);
+  const told = { status: 403, code, type: "invalid_request_error" };
+
+  expect(await refused({}, BY_HEADER)).toMatchObject(told);
+  expect(await refused({ waybill: { agent: "infra" } })).toMatchObject(told);
+  await vi.waitUntil(
+    async () => (await db`select from audit_events where action = 'access.refused' and reason = ${code}`).length > 0,
+  );
 });
 
 test.each([

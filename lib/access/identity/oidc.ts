@@ -97,7 +97,10 @@ function away(what: string, cause?: unknown): Unavailable {
 const Groups = z.union([z.array(z.string()), z.string().transform((one) => [one])]).catch([]);
 
 function personOf(payload: JWTPayload, { issuer, groupsClaim, nameClaim }: OidcSettings): Person {
-  const name = payload[nameClaim];
+  const said = payload[nameClaim];
+  // An address that the issuer has not seen proven is anybody's to say: its person is called as the issuer alone calls it.
+  const isProven = nameClaim !== "email" || payload["email_verified"] === true;
+  const name = isProven ? said : said && payload.sub;
   return {
     subject: `${issuer}|${payload.sub ?? ""}`,
     name: typeof name === "string" ? name : undefined,

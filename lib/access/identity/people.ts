@@ -8,7 +8,10 @@ import type { Grants } from "./settings.ts";
 /** What a token of the issuer says of a person. */
 export type Person = { subject: string; name: string | undefined; groups: readonly string[]; until: Date | null };
 
+/** A team's id, and what one is in it. */
 type Place = { team: string; role: Role };
+/** The same by the team's name, as who configures grants knows it. */
+type Grant = { teamName: string; role: Role };
 
 /**
  * The person of a token as a caller: in the team, and with the role, that its groups have, else that it is a member with. One that is
@@ -36,16 +39,16 @@ export async function findPerson(db: Db, grants: Grants, person: Person): Promis
 }
 
 /** What the groups of a token have: the team of the first that is granted one, and the highest role there. */
-export function grantOf(grants: Grants, groups: readonly string[]): Place | undefined {
+export function grantOf(grants: Grants, groups: readonly string[]): Grant | undefined {
   const own = grants.filter(({ group }) => groups.includes(group));
-  const team = own[0]?.team;
-  if (team === undefined) return undefined;
-  const roles = own.filter((grant) => grant.team === team).map(({ role }) => role);
-  return { team, role: roles.reduce((best, role) => (isAtLeast(role, best) ? role : best)) };
+  const teamName = own[0]?.teamName;
+  if (teamName === undefined) return undefined;
+  const roles = own.filter((grant) => grant.teamName === teamName).map(({ role }) => role);
+  return { teamName, role: roles.reduce((best, role) => (isAtLeast(role, best) ? role : best)) };
 }
 
-async function placeOf(db: Db, { team, role }: Place): Promise<Place | undefined> {
-  const [found] = await db<{ team: string }[]>`select team_id as team from teams where name = ${team}`;
+async function placeOf(db: Db, { teamName, role }: Grant): Promise<Place | undefined> {
+  const [found] = await db<{ team: string }[]>`select team_id as team from teams where name = ${teamName}`;
   return found === undefined ? undefined : { team: found.team, role };
 }
 
@@ -68,7 +71,7 @@ async function findUser(db: Db, subject: string): Promise<User | undefined> {
   return user;
 }
 
-/** Keeps a person who is seen first; undefined where another one has the name. */
+/** Keeps a person who is seen first; undefined where another one is known by the name. Whom a team has named for itself is not known by it. */
 async function keepUser(db: Db, subject: string, name: string): Promise<User | undefined> {
   const [made] = await db<User[]>`
     insert into users (name, subject) values (${name}, ${subject}) on conflict do nothing returning user_id as id, name

@@ -19,7 +19,9 @@ const Roles = z
   .pipe(z.record(z.string(), Grant))
   .transform((roles) =>
     Object.entries(roles).map(([group, grant]) =>
-      typeof grant === "string" ? { group, team: "default", role: grant } : { group, ...grant },
+      typeof grant === "string"
+        ? { group, teamName: "default", role: grant }
+        : { group, teamName: grant.team, role: grant.role },
     ),
   );
 export type Grants = z.output<typeof Roles>;

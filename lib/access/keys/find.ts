@@ -1,6 +1,6 @@
 import type { Db } from "../../runtime/postgres/db.ts";
-import type { Caller, Role, Scope } from "../actor.ts";
-import { lesser } from "../may.ts";
+import { type Caller, type Role, SCOPES, type Scope } from "../actor.ts";
+import { lesser, MANAGES_ACCESS } from "../may.ts";
 import type { Outcome } from "../outcome.ts";
 import { hashOf, isSameHash, prefixOf } from "./secret.ts";
 
@@ -43,7 +43,8 @@ export async function findKey(db: Db, key: string): Promise<Outcome> {
   if (row.expired) return { refused: "key_expired" };
   if (row.userId !== null && row.memberRole === null) return { refused: "membership_ended" };
   if (!row.usedLately) void noteUse(db, row.keyId).catch(() => {});
-  return { caller: callerOf(row), until: row.expiresAt };
+  const caller = callerOf(row);
+  return { caller: isCurrent ? caller : asEarlier(caller), until: row.expiresAt };
 }
 
 async function findRow(db: Db, prefix: string): Promise<Row | undefined> {
@@ -71,6 +72,12 @@ function callerOf(row: Row): Caller {
   if (userId === null || userName === null || memberRole === null || role === null)
     return { ...common, kind: "service", id: keyId, name: `key:${name}`, role };
   return { ...common, kind: "user", id: userId, name: userName, role: lesser(role, memberRole) };
+}
+
+/** What the secret before a rotation may, for as long as it is good. */
+function asEarlier(caller: Caller): Caller {
+  const scopes = (caller.scopes ?? SCOPES).filter((scope) => scope !== MANAGES_ACCESS);
+  return { ...caller, scopes, isEarlier: true };
 }
 
 async function noteUse(db: Db, keyId: string): Promise<void> {

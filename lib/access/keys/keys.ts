@@ -2,7 +2,9 @@ import { CallerError } from "../../errors.ts";
 import { type Page, pageOf } from "../../input/page.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { type Actor, teamOf } from "../actor.ts";
+import { holdMembers } from "../members/users.ts";
 import { auditing } from "../record.ts";
+import { refusedAs } from "../refused.ts";
 import { refuseMoreThanOwn } from "./bounds.ts";
 import { type KeyRow, selectKeys, toKey } from "./rows.ts";
 import type { CreateKey, Key, MadeKey } from "./schema.ts";
@@ -19,12 +21,14 @@ export async function createKey(db: Db, actor: Actor, wish: CreateKey & { keyId:
     throw new CallerError(400, "invalid_input", "The request is not valid: see expires_at.", {
       fields: [{ field: "expires_at", message: "is over; give a time to come, or leave it out" }],
     });
+  // In this order, as who takes a person out: nobody who is taken out, and no key that is revoked meanwhile, has one made.
+  await holdMembers(db, team);
+  await refuseLonger(db, actor, wish);
   const userId = kind === "user" ? await userOf(db, actor, wish.user) : null;
   const role = kind === "agent" ? null : wish.role;
   // A key that has not all scopes gives those that it has.
   const scopes = wish.scopes ?? (actor.kind === "system" ? null : actor.scopes);
   refuseMoreThanOwn(actor, { userId, role, scopes });
-  await refuseLonger(db, actor, wish);
   const prefix = newPrefix();
   const key = newKey(prefix);
   const [row] = await db<KeyRow[]>`
@@ -51,7 +55,10 @@ export async function createKey(db: Db, actor: Actor, wish: CreateKey & { keyId:
   );
 }
 
-/** Throws a CallerError, 403, where the key would be good for longer than the key that it is made with, or for more. */
+/**
+ * Throws a CallerError, 403, where the key would be good for longer than the key that it is made with, or for more; 401 where that one is
+ * good no more, which it stays until the transaction ends.
+ */
 async function refuseLonger(
   db: Db,
   actor: Actor,
@@ -59,17 +66,31 @@ async function refuseLonger(
 ) {
   if (actor.kind === "system" || actor.keyId === null) return;
   const [own] = await db<{ expiresAt: Date | null; requestsPerSecond: number | null; bytesPerDay: number | null }[]>`
-    select expires_at, requests_per_second, bytes_per_day::float8 as bytes_per_day from api_keys where key_id = ${actor.keyId}
+    select expires_at, requests_per_second, bytes_per_day::float8 as bytes_per_day from api_keys
+    where ${goodKey(db, actor.keyId)} for share
   `;
+  if (own === undefined) throw refusedAs("key_not_valid");
   const until = wish.expires_at === null ? null : Date.parse(wish.expires_at);
   if (
-    !isMore(own?.expiresAt?.getTime(), until) &&
-    !isMore(own?.requestsPerSecond, wish.requests_per_second) &&
-    !isMore(own?.bytesPerDay, wish.bytes_per_day)
+    !isMore(own.expiresAt?.getTime(), until) &&
+    !isMore(own.requestsPerSecond, wish.requests_per_second) &&
+    !isMore(own.bytesPerDay, wish.bytes_per_day)
   )
     return;
   const message = "Your own key has an end or limits: give this one an end and limits within them, or use another key.";
   throw new CallerError(403, "more_than_own", message);
+}
+
+/** A condition: the key is there, not revoked and not expired. */
+const goodKey = (db: Db, keyId: string) => db`
+  key_id = ${keyId} and revoked_at is null and (expires_at is null or expires_at > now())
+`;
+
+/** Throws a CallerError, 401, where the key that an actor calls with is good no more; it stays good until the transaction ends. */
+export async function mustBeGood(db: Db, actor: Actor): Promise<void> {
+  if (actor.kind === "system" || actor.keyId === null) return;
+  const good = await db`select from api_keys where ${goodKey(db, actor.keyId)} for share`;
+  if (good.length === 0) throw refusedAs("key_not_valid");
 }
 
 /** Whether this is more than one has; null has no bound. */

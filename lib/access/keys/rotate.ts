@@ -1,9 +1,10 @@
 import { CallerError } from "../../errors.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { type Actor, teamOf } from "../actor.ts";
+import { holdMembers } from "../members/users.ts";
 import { auditing } from "../record.ts";
 import { refuseMoreThanOwn } from "./bounds.ts";
-import { unknownKey } from "./keys.ts";
+import { mustBeGood, unknownKey } from "./keys.ts";
 import { type KeyRow, type Powers, selectKeys, toKey } from "./rows.ts";
 import type { MadeKey } from "./schema.ts";
 import { hashOf, newKey } from "./secret.ts";
@@ -14,6 +15,8 @@ import { hashOf, newKey } from "./secret.ts";
  */
 export async function rotateKey(db: Db, actor: Actor, keyId: string, graceSeconds: number): Promise<MadeKey> {
   const team = teamOf(actor);
+  await holdMembers(db, team);
+  await mustBeGood(db, actor);
   const [found] = await db<(Powers & { prefix: string })[]>`
     select user_id, role, scopes, prefix from api_keys where key_id = ${keyId} and team_id = ${team}
   `;

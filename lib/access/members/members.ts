@@ -4,7 +4,7 @@ import type { Db } from "../../runtime/postgres/db.ts";
 import { type Actor, DEFAULT_TEAM, type Role, teamOf } from "../actor.ts";
 import { audit } from "../record.ts";
 import type { Member, PutMember } from "./schema.ts";
-import { userNamed } from "./users.ts";
+import { lockMembers, personNamed } from "./users.ts";
 
 type MemberRow = { name: string; role: Role; subject: string | null; createdAt: Date };
 
@@ -30,9 +30,10 @@ export async function listMembers(
  */
 export async function putMember(db: Db, actor: Actor, name: string, { role, subject }: PutMember): Promise<Member> {
   const team = teamOf(actor);
+  await lockMembers(db, team);
   await mustStillOwn(db, actor);
   if (subject !== undefined) mayNameSubjects(actor);
-  const userId = await userNamed(db, name);
+  const userId = await personNamed(db, team, name);
   if (role !== "owner") await keepAnOwner(db, team, userId);
   if (subject !== undefined) await nameSubject(db, team, userId, subject);
   const [before] = await db<{ role: Role }[]>`
@@ -59,6 +60,7 @@ export async function putMember(db: Db, actor: Actor, name: string, { role, subj
  */
 export async function deleteMember(db: Db, actor: Actor, name: string): Promise<void> {
   const team = teamOf(actor);
+  await lockMembers(db, team);
   await mustStillOwn(db, actor);
   const [member] = await db<{ userId: string }[]>`
     select user_id from team_memberships join users using (user_id)
@@ -77,10 +79,10 @@ export async function deleteMember(db: Db, actor: Actor, name: string): Promise<
   await audit(db, actor, { action: "member.removed", object: ["member", name], details });
 }
 
-/** Locks the owners, so that two do not lower each other, and throws a CallerError, 409, where this one is the last. */
+/** Throws a CallerError, 409, where this one is the last owner. Within lockMembers: two do not lower each other. */
 async function keepAnOwner(db: Db, team: string, userId: string): Promise<void> {
   const owners = await db<{ userId: string }[]>`
-    select user_id from team_memberships where team_id = ${team} and role = 'owner' order by user_id for update
+    select user_id from team_memberships where team_id = ${team} and role = 'owner'
   `;
   if (owners.length !== 1 || owners[0]?.userId !== userId) return;
   const message = "This is the team's last owner. Make somebody else an owner first: PUT /members/NAME";
@@ -90,9 +92,10 @@ async function keepAnOwner(db: Db, team: string, userId: string): Promise<void> 
 /** A subject is the person's in all its teams, so that one of them alone may not change it for the others. */
 async function nameSubject(db: Db, team: string, userId: string, subject: string): Promise<void> {
   const named = await db`
-    update users set subject = ${subject}, updated_at = now()
+    update users set subject = ${subject}, named_in = null, updated_at = now()
     where user_id = ${userId} and subject is null
       and not exists (select from users as other where other.subject = ${subject})
+      and not exists (select from users as other where other.name = users.name and other.named_in is null and other.user_id <> ${userId})
       and not exists (select from team_memberships as other where other.user_id = users.user_id and other.team_id <> ${team})
     returning user_id
   `;
@@ -100,7 +103,7 @@ async function nameSubject(db: Db, team: string, userId: string, subject: string
   const [same] = await db`select from users where user_id = ${userId} and subject = ${subject}`;
   if (same !== undefined) return;
   const message =
-    "The subject is somebody else's, or the person is in another team too. Ask who looks after the database.";
+    "The subject or the name is somebody else's already, or the person is in another team too. Take it in by another name.";
   throw new CallerError(409, "subject_taken", message);
 }
 
@@ -118,7 +121,7 @@ function toMember(actor: Actor): (row: MemberRow) => Member {
 async function mustStillOwn(db: Db, actor: Actor): Promise<void> {
   if (actor.kind !== "user") return;
   const [now] = await db<{ role: Role }[]>`
-    select role from team_memberships where team_id = ${actor.team} and user_id = ${actor.id} for share
+    select role from team_memberships where team_id = ${actor.team} and user_id = ${actor.id}
   `;
   // Who has no membership is in by a group of its token.
   if (now === undefined ? actor.keyId === null : now.role === "owner") return;

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { must } from "../../input/faults.ts";
+import { isPlainName, PLAIN_NAME } from "../../input/plain-name.ts";
 import { ROLES } from "../actor.ts";
 
 /** A person's name as users has it: what others than people are called has a colon. */
@@ -7,6 +8,7 @@ export const MemberName = z
   .string()
   .max(200)
   .regex(/^[^\s:](?:[^:]*[^\s:])?$/, must("be 1 to 200 characters without a colon, and no space first or last"))
+  .refine(isPlainName, PLAIN_NAME)
   .refine((name) => name.toLowerCase() !== "policy", must("not be the name of the approval policy"));
 
 /** A member of a team. */

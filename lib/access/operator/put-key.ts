@@ -3,7 +3,7 @@ import type { Db } from "../../runtime/postgres/db.ts";
 import type { Role, System } from "../actor.ts";
 import { revokeNamed } from "../keys/keys.ts";
 import { hashOf, prefixOf } from "../keys/secret.ts";
-import { userNamed } from "../members/users.ts";
+import { lockMembers, personNamed } from "../members/users.ts";
 import { audit } from "../record.ts";
 
 /** A key that somebody has made, and the id under which it is kept where it is not there yet. */
@@ -43,7 +43,8 @@ export async function putKey(db: Db, actor: System, { key, keyId }: Made, holder
 
 /** The id of a user, who is in the team from now on. */
 async function member(db: Db, { team, user, role }: { team: string; user: string; role: Role }): Promise<string> {
-  const userId = await userNamed(db, user);
+  await lockMembers(db, team);
+  const userId = await personNamed(db, team, user);
   await db`
     insert into team_memberships (team_id, user_id, role) values (${team}, ${userId}, ${role})
       on conflict on constraint team_memberships_pkey do nothing

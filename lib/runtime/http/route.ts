@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import type { Access } from "../../access/may.ts";
+import type { Access, Need } from "../../access/may.ts";
 import type { Fields, Log } from "../log.ts";
 import type { Problem } from "./problem.ts";
 import type { RequestParts } from "./request.ts";
@@ -36,6 +36,8 @@ export type Route = RequestParts & {
   operation: string;
   summary: string;
   access: Access;
+  /** Of an open route: whom it tells more. Who is not known, or may not, is answered all the same. */
+  tells?: Need;
   /** The Lambda function that serves it, by the name it is deployed under; lib/wiring/functions.ts lists them. */
   function: string;
   /** Whether the whole call may be run again when the database connection is lost in the middle; a GET always may. */

@@ -6,8 +6,10 @@ export const getHealth = {
   method: "GET",
   path: "/health",
   operation: "getHealth",
-  summary: "Whether the database and the queues answer, and whether every migration is applied.",
+  summary:
+    "Whether the database and the queues answer, and whether every migration is applied; with a key, what else is not right.",
   access: "open",
+  tells: { role: "viewer", scope: "work:read" },
   function: "get-health",
   answers: {
     200: { description: "Everything answers", schema: Health },

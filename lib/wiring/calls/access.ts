@@ -1,21 +1,25 @@
-import type { Actor } from "../../access/actor.ts";
-import { createKey, listKeys, revokeKey } from "../../access/keys/keys.ts";
+import { type Actor, teamOf } from "../../access/actor.ts";
+import { createKey, listKeys, mustBeGood, revokeKey } from "../../access/keys/keys.ts";
 import { rotateKey } from "../../access/keys/rotate.ts";
 import type * as keyRoutes from "../../access/keys/routes.ts";
 import { deleteMember, listMembers, putMember } from "../../access/members/members.ts";
 import type * as memberRoutes from "../../access/members/routes.ts";
+import { lockMembers } from "../../access/members/users.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import type { Answers } from "../serve.ts";
 import { inTeam } from "../team.ts";
 
 /**
- * Runs it for a caller whose key is good, as the system: people may be in several teams, so that who joins one may be known by another
- * alone, and a team's own role changes no memberships.
+ * Runs it in one transaction for a caller whose key is good, as the system: people may be in several teams, so that who joins one may be known
+ * by another alone, and a team's own role changes no memberships.
  */
 async function asSystem<T>(plane: ControlPlane, actor: Actor, run: (db: Db) => Promise<T>): Promise<T> {
-  await inTeam(plane, actor, async () => {});
-  return (await plane.db.begin(run)) as T;
+  return (await plane.db.begin(async (db) => {
+    await lockMembers(db, teamOf(actor));
+    await mustBeGood(db, actor);
+    return await run(db);
+  })) as T;
 }
 
 /** Makes a key; the answer alone has it whole. */

@@ -1,4 +1,5 @@
 import { type Actor, DEFAULT_TEAM, teamOf } from "../../access/actor.ts";
+import { namedIn } from "../../access/teams.ts";
 import {
   deleteAgent,
   describeAgent,
@@ -17,22 +18,14 @@ import { inTeam, teamOn } from "../team.ts";
 
 /** A page of the agents by name, whether each is there, and what it has shown. */
 export const list: Answers<typeof routes.listAgents> = async (plane, actor, { query }) => {
-  return {
-    status: 200,
-    body: await inTeam(plane, actor, async (db) => await listAgents(db, actor, surroundings(plane, actor), query)),
-  };
+  const around = await surroundings(plane, actor);
+  return { status: 200, body: await inTeam(plane, actor, async (db) => await listAgents(db, actor, around, query)) };
 };
 
 /** One agent with its latest versions, its rates, its presence and its work. */
-export const show: Answers<typeof routes.getAgent> = async (plane, actor, { params }) => {
-  return {
-    status: 200,
-    body: await inTeam(
-      plane,
-      actor,
-      async (db) => await describeAgent(db, actor, surroundings(plane, actor), params.name),
-    ),
-  };
+export const show: Answers<typeof routes.getAgent> = async (plane, actor, { params: { name } }) => {
+  const around = await surroundings(plane, actor);
+  return { status: 200, body: await inTeam(plane, actor, async (db) => await describeAgent(db, actor, around, name)) };
 };
 
 /** A page of an agent's versions, latest first. */
@@ -45,7 +38,7 @@ export const versions: Answers<typeof routes.getVersions> = async (plane, actor,
 
 /** Stores a definition, with the queue of its agent. */
 export const put: Answers<typeof routes.putAgent> = async (plane, actor, { params, query, body, callId, log }) => {
-  const { outcome, agent } = await putAgent(teamOn(plane, actor), actor, surroundings(plane, actor), {
+  const { outcome, agent } = await putAgent(teamOn(plane, actor), actor, await surroundings(plane, actor), {
     name: params.name,
     body,
     allowOlder: query.allow_older,
@@ -61,7 +54,12 @@ export const put: Answers<typeof routes.putAgent> = async (plane, actor, { param
 
 /** Deactivates an agent. */
 export const remove: Answers<typeof routes.deleteAgent> = async (plane, actor, { params, log }) => {
-  const { changed, agent } = await deleteAgent(teamOn(plane, actor), actor, surroundings(plane, actor), params.name);
+  const { changed, agent } = await deleteAgent(
+    teamOn(plane, actor),
+    actor,
+    await surroundings(plane, actor),
+    params.name,
+  );
   log.info("agent deactivated", { agent: params.name, changed });
   return { status: 200, body: agent };
 };
@@ -76,12 +74,13 @@ export const presence: Answers<typeof routes.reportPresence> = async (plane, act
 };
 
 /** What answers about agents need beside the database. */
-function surroundings(plane: ControlPlane, actor: Actor): Surroundings {
-  const { settings } = plane;
+async function surroundings(plane: ControlPlane, actor: Actor): Promise<Surroundings> {
+  const { settings, db } = plane;
+  const team = await namedIn(db, teamOf(actor));
   return {
     queues: actor.team === DEFAULT_TEAM ? settings.queues.agents : {},
     silentSeconds: settings.router.presenceSeconds,
-    howToCreate: (definition) => howToCreate(settings.agentQueues, settings.queues.results, definition),
+    howToCreate: (definition) => howToCreate(settings.agentQueues, settings.queues.results, definition, team),
     findRefusals: refusalsOf,
   };
 }

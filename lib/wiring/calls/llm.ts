@@ -1,5 +1,5 @@
 import { type Caller, tellActor } from "../../access/actor.ts";
-import type { Need } from "../../access/may.ts";
+import { isDenial, type Need } from "../../access/may.ts";
 import { Misconfigured } from "../../errors.ts";
 import type { Dialect } from "../../llm/dialects/dialect.ts";
 import { explain, listed } from "../../llm/explain.ts";
@@ -89,15 +89,16 @@ async function converse(gateway: LlmGateway, edges: LlmParts["edges"], call: Con
     const told = { ...reply.headers, ...own, "x-trace-id": traceId };
     return responseOf({ ...reply, headers: told, body: JSON.stringify(reply.body) });
   };
+  const { authorizer, waitUntil, ip = null } = around;
+  const origin = { ip, traceId };
   let actor: Caller;
   try {
-    const { authorizer, waitUntil, ip = null } = around;
     actor = await admitted(gate, route.operation, route.access, {
       authorizer,
       headers: given,
       params: {},
       bytes: Buffer.byteLength(body ?? ""),
-      origin: { ip, traceId },
+      origin,
       waitUntil,
       tell: () => {},
     });
@@ -118,8 +119,11 @@ async function converse(gateway: LlmGateway, edges: LlmParts["edges"], call: Con
     if (!(error instanceof Misconfigured)) throw error;
     return refuse(MISCONFIGURED);
   }
+  const { code } = reply.told;
+  if (isDenial(code))
+    gate.keepRefusal({ actor, operation: route.operation, status: reply.status, code }, { origin, waitUntil });
   // That is bounded, and never fails.
-  around.waitUntil(async () => {
+  waitUntil(async () => {
     const about = { trace_id: traceId, actor: tellActor(actor), dialect };
     edges.log.info("llm call answered", { ...about, status: reply.status, ...reply.told });
     await reply.after();

@@ -1,4 +1,5 @@
 import type { Actor } from "../../access/actor.ts";
+import { ofTeam } from "../../access/of-team.ts";
 import type { Db, Fragment } from "../../runtime/postgres/db.ts";
 
 // Work that the database refuses to start: set apart, so that it stands before no other.
@@ -46,10 +47,11 @@ export async function whyApart(db: Db, taskId: string): Promise<string | null> {
   return row?.reason ?? null;
 }
 
-/** What the database refuses to start, at most 20, the oldest first. */
-export async function refusedToStart(db: Db, _actor: Actor): Promise<Refused[]> {
+/** What of the actor's team the database refuses to start, at most 20, the oldest first. */
+export async function refusedToStart(db: Db, actor: Actor): Promise<Refused[]> {
   return await db<Refused[]>`
-    select task_id, reason from dispatch_refusals join tasks using (task_id) where ${stillApart(db)} order by task_id limit 20
+    select task_id, reason from dispatch_refusals join tasks using (task_id)
+    where ${stillApart(db)} and ${ofTeam(db, actor, "tasks")} order by task_id limit 20
   `;
 }
 

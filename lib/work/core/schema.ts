@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { isPlainName, PLAIN_NAME } from "../../input/plain-name.ts";
 import { text } from "../../protocol/fields.ts";
 import { AgentName, JsonObject, Timestamp, Uuid } from "../../protocol/messages.ts";
 import { Hints } from "./hints.ts";
@@ -14,13 +15,10 @@ const said = (longest: number, fault?: string) =>
   // For the document: some character that is no blank, and no NUL.
   text(longest, 0, z.string().trim().min(1, fault)).meta({ pattern: "^[^\\u0000]*[^\\s\\u0000\\ufeff][^\\u0000]*$" });
 
-/** What of a name can be seen. */
-const visible = (name: string) => name.replaceAll(/[\p{Default_Ignorable_Code_Point}\p{Z}\p{C}]/gu, "");
-
-const Person = said(200, "must name who it is").refine((name) => visible(name) !== "", "must name who it is");
+const Person = said(200, "must name who it is").refine(isPlainName, PLAIN_NAME);
 
 /** Who decides; never by the word that approved_by has where nobody did. */
-const Decider = Person.refine((name) => visible(name).toLowerCase() !== "policy", {
+const Decider = Person.refine((name) => name.replaceAll(" ", "").toLowerCase() !== "policy", {
   error: "must be the name of somebody; policy stands for work that nobody had to approve",
 }).meta({ not: { pattern: "^\\s*[Pp][Oo][Ll][Ii][Cc][Yy]\\s*$" } });
 

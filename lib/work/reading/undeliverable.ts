@@ -1,17 +1,20 @@
 import type { Actor } from "../../access/actor.ts";
+import type { AgentOfTeam } from "../../access/agent-of-team.ts";
 import { ofTeam } from "../../access/of-team.ts";
 import { dictionary } from "../../input/dictionary.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 
-/** What is told of agents whose queues refuse messages. */
-export type Undeliverable = { agent: string; messages: number; reason: string };
+/** What is told of an agent whose queue refuses messages. */
+export type Undeliverable = AgentOfTeam & { messages: number; reason: string };
 
-/** Agents whose queues refuse messages, by name, at most 20: how many, and why the last one was refused, with what to do. */
-export async function undeliverable(db: Db, _actor: Actor): Promise<Undeliverable[]> {
+/**
+ * Agents of the actor's team whose queues refuse messages, by name, at most 20: how many, and why the last one was refused, with what to do.
+ */
+export async function undeliverable(db: Db, actor: Actor): Promise<Undeliverable[]> {
   return await db<Undeliverable[]>`
-    select to_agent as agent, count(*)::int as messages, (array_agg(refusal order by message_id desc))[1] as reason
-    from outbox where refusals > 0
-    group by to_agent order by to_agent limit 20
+    select team_id, to_agent as agent, count(*)::int as messages, (array_agg(refusal order by message_id desc))[1] as reason
+    from outbox where refusals > 0 and ${ofTeam(db, actor)}
+    group by to_agent, team_id order by to_agent, team_id limit 20
   `;
 }
 

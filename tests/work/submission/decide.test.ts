@@ -36,7 +36,9 @@ test.each(["policy", " Policy ", "policy\u200b", "\u00adpo\u2060licy", "pol\u316
       ["feedback", "by", "score"],
     ] as const) {
       const answer = await say(verb, task_id, Object.fromEntries(fields.map((field) => [field, said[field]])));
-      expect(answer.json.errors).toEqual([{ field: "by", message: expect.stringContaining("the name of somebody") }]);
+      expect(answer.json.errors).toEqual([
+        { field: "by", message: expect.stringMatching(/the name of somebody|no invisible characters/) },
+      ]);
     }
   },
 );
@@ -88,7 +90,8 @@ test("unknown work, a bad id and a decision by nobody are refused", async () => 
   expect((await say("approve", "42")).status).toBe(400);
   for (const by of [" ", "\u200b", "\u3164", "\u00ad \u2060"]) {
     const { status, json } = await say("approve", task_id, { by });
-    expect([status, json.errors]).toEqual([400, [{ field: "by", message: "must name who it is" }]]);
+    const message = expect.stringMatching(by === " " ? /^must name who it is$/ : /no invisible characters/);
+    expect([status, json.errors]).toEqual([400, [{ field: "by", message }]]);
   }
 });
 
