@@ -1,5 +1,5 @@
 import { ROLES } from "../lib/access/actor.ts";
-import { prefixOf } from "../lib/access/keys/secret.ts";
+import { prefixOf } from "../lib/protocol/api-key.ts";
 import { near, writeKey } from "../localstack/parts/keys.ts";
 import { access, all, call } from "./api.ts";
 import type { Subject } from "./command.ts";

@@ -127,7 +127,7 @@ const own: Parameter[] = [
     "openRequest",
     "5",
     "10",
-    "each route that anybody may call may be: /health, /openapi.json, and the unknown paths",
+    "each route that anybody may call may be: /health, /openapi.json, /.well-known/jwks.json, and the unknown paths",
   ),
   {
     name: "deletionProtection",
@@ -165,11 +165,15 @@ const GIVEN: Record<string, unknown> = {
   AGENT_QUEUES: {
     "Fn::Sub": JSON.stringify(Object.fromEntries(AGENTS.map((agent) => [agent, `\${${resourceOf(agent)}Queue}`]))),
   },
+  SIGNING_SECRET_ARN: { Ref: "SigningSecret" },
   WAYBILL_STAGE: "${sls:stage}",
 };
 
+/** What a deployment has a secret for: a text of it in the environment would be read by whoever may look at a function. */
+const SECRET = ["SIGNING_SECRET", "SIGNING_SECRET_PREVIOUS"];
+
 const named = new Set(own.map(({ env }) => env));
-const settable = read.filter(({ env }) => !named.has(env) && !Object.hasOwn(GIVEN, env));
+const settable = read.filter(({ env }) => !named.has(env) && !Object.hasOwn(GIVEN, env) && !SECRET.includes(env));
 
 /** Everything that can be set of a stage, in the order in which it is told. */
 export const parameters: readonly Parameter[] = [

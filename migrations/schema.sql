@@ -696,6 +696,8 @@ create table task_attempts (
   exit_code integer,
   metrics jsonb,
   team_id uuid not null default '00000000-0000-4000-8000-000000000001'::uuid,
+  lease_tokens text[],
+  said_at timestamp(3) with time zone,
   constraint task_attempts_pkey primary key (task_id, attempt),
   constraint task_attempts_task_id_fkey foreign key (task_id) references tasks(task_id) on delete cascade,
   constraint task_attempts_attempt_positive check (attempt > 0),
@@ -711,6 +713,8 @@ comment on column task_attempts.counted is 'Whether it counts against max_attemp
 comment on column task_attempts.requests is 'How often it was asked for: a request that nobody takes is sent again';
 comment on column task_attempts.lease_until is 'While open: when it is asked for again (nobody has it), or is over unless its process speaks';
 comment on column task_attempts.asks is 'How often its process was asked what has become of it, and has said nothing since';
+comment on column task_attempts.lease_tokens is 'SHA-256, in hexadecimal, of the token of each request for it; null of one that was asked for before there were tokens';
+comment on column task_attempts.said_at is 'The latest time that its process gave of a message, by that process''s clock: what is not later is no sign of life';
 create index task_attempts_open_idx on task_attempts (lease_until) where how is null;
 
 create table task_decisions (
@@ -771,6 +775,8 @@ create table api_keys (
   last_used_at timestamptz,
   revoked_at timestamptz,
   revoked_by text,
+  public_key bytea,
+  previous_public_key bytea,
   constraint api_keys_pkey primary key (key_id),
   constraint api_keys_prefix_key unique (prefix),
   constraint api_keys_team_id_fkey foreign key (team_id) references teams(team_id) on delete cascade,
@@ -782,6 +788,9 @@ create table api_keys (
   constraint api_keys_name_form check (name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
   constraint api_keys_prefix_form check (prefix ~ '^wb_[0-9A-Za-z]{12}$'),
   constraint api_keys_previous_whole check ((previous_hash is null) = (previous_until is null)),
+  constraint api_keys_public_keys_ed25519 check (
+    octet_length(public_key) = 32 and octet_length(previous_public_key) = 32
+  ),
   constraint api_keys_revoked_whole check ((revoked_at is null) = (revoked_by is null))
 );
 comment on column api_keys.prefix is 'The public part of the key: what it begins with, and by which it is found and told';
@@ -790,6 +799,8 @@ comment on column api_keys.previous_hash is 'That of the key before the last rot
 comment on column api_keys.role is 'The most that it may; null for an agent''s key, which may what an agent may';
 comment on column api_keys.scopes is 'What of it, where it may not all; null: all';
 comment on column api_keys.user_id is 'Whose it is; null for a service and an agent';
+comment on column api_keys.public_key is 'Of an agent''s: the public half of the key with which it signs; null of one that was made before agents signed';
+comment on column api_keys.previous_public_key is 'That of the key before the last rotation, which is good until previous_until';
 create unique index api_keys_name_live_key on api_keys (team_id, name) where revoked_at is null;
 
 create table api_key_use (

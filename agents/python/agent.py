@@ -21,6 +21,7 @@ import urllib.request
 import pika
 import pika.exceptions
 from protocol import cancel_on_deletion, checker, declare, declare_copies, is_uuid, message_about, process_name, uuid7
+from signature import Signer, Trust
 
 NAME = "research"
 URL = os.environ.get("RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672")
@@ -29,6 +30,7 @@ DATA = pathlib.Path(os.environ.get("WAYBILL_AGENT_DATA", ".waybill/agents"))
 GRACE_SECONDS = float(os.environ.get("AGENT_GRACE_SECONDS", "8"))
 API_URL = os.environ.get("WAYBILL_API_URL", "")
 API_KEY = os.environ.get("WAYBILL_API_KEY", "")
+CONTROL_PLANE_KEYS = os.environ.get("CONTROL_PLANE_KEYS", "")
 PRESENCE_SECONDS = float(os.environ.get("AGENT_PRESENCE_EVERY_SECONDS", "60"))
 MOST_BYTES = 5_000_000
 # How long a thread that is told to stop may still end by itself.
@@ -80,10 +82,14 @@ class Work:
         self.saying = threading.RLock()
         self.start_id = uuid7() if kept is None else kept["start_id"]
         payload = request["payload"]
-        self.task_id, self.attempt = payload["task_id"], payload["attempt"]
+        self.task_id, self.attempt, self.token = payload["task_id"], payload["attempt"], payload.get("lease_token")
         self.timeout, self.deadline = payload["timeout_seconds"], float("inf")
         self.every, self.beat = payload["lease_seconds"] / 3, 0.0
         self.thread, self.cancelled_at = None, None
+
+    def known(self):
+        """What every message about it says: its attempt, the token that proves it, and which start of it this is."""
+        return {"attempt": self.attempt, "lease_token": self.token, "start_id": self.start_id}
 
     def is_about(self, payload):
         start_id = payload.get("start_id")
@@ -135,10 +141,14 @@ class Work:
 
 class Agent:
     def __init__(self):
+        self.signer = Signer(API_KEY)
+        if not API_URL and not CONTROL_PLANE_KEYS:
+            raise ValueError("WAYBILL_API_URL must be set, or CONTROL_PLANE_KEYS: it acts on nothing but what the control plane has signed")
+        self.trust = Trust(CONTROL_PLANE_KEYS, API_URL)
         DATA.mkdir(parents=True, exist_ok=True)
         self.kept = sqlite3.connect(DATA / f"{NAME}-python.sqlite")
         self.kept.execute("create table if not exists answers (request_id text primary key, said text not null)")
-        for column in ("start_id text", "attempt integer", "state text not null default 'done'"):
+        for column in ("start_id text", "attempt integer", "state text not null default 'done'", "lease_token text"):
             if column.split()[0] not in [row[1] for row in self.kept.execute("pragma table_info(answers)")]:
                 self.kept.execute(f"alter table answers add column {column}")
         self.faults = checker()
@@ -173,6 +183,11 @@ class Agent:
         if faults:
             self.refuse(message if isinstance(message, dict) else {}, "; ".join(faults))
             return self.channel.basic_nack(tag, requeue=False)
+        if (why := self.why_not(message)) is not None:
+            # What it says of work is not repeated: it may be a lie.
+            self.send({}, "error", {"error_code": 5008, "error_message": why, "failed_message_id": message["message_id"]})
+            log("message refused", reason=why)
+            return self.channel.basic_nack(tag, requeue=False)
         if message["type"] == "work_request":
             return self.take(message, tag)
         if message["type"] != "work_status" or self.answer(message):
@@ -181,8 +196,14 @@ class Agent:
         self.channel.basic_publish(f"{PREFIX}waybill.passed", NAME, body)
         self.channel.basic_ack(tag)
 
+    def why_not(self, message):
+        """Why a message is not what it says, or None. Where the keys cannot be asked for it raises: then all comes again."""
+        return self.trust.why_not(message) if message["from_agent"] == "orchestrator" else None
+
     def on_copy(self, _channel, _method, _properties, body):
-        self.answer(json.loads(body))
+        message = json.loads(body)
+        if self.why_not(message) is None:
+            self.answer(message)
 
     def answer(self, message):
         """Stops what is to stop, or says what has become of it. False where another process may know more."""
@@ -204,7 +225,8 @@ class Agent:
             return False
         is_it = start_id is not None or kept["attempt"] in (attempt, None)
         if is_it or kept["state"] == "done":
-            known = {"attempt": attempt if kept["attempt"] is None else kept["attempt"], "start_id": kept["start_id"]}
+            known = {"attempt": attempt if kept["attempt"] is None else kept["attempt"]}
+            known |= {name: kept[name] for name in ("start_id", "lease_token")}
             for kind, said in kept["said"]:
                 self.tell({**message, "request_id": kept["request_id"]}, kind, {**said, **known})
         return is_it
@@ -214,9 +236,9 @@ class Agent:
 
     def kept_of(self, column, value):
         """How a run ended, as it is on disk, or None."""
-        names = ("request_id", "start_id", "attempt", "state", "said")
+        names = ("request_id", "start_id", "attempt", "state", "lease_token", "said")
         row = self.kept.execute(f"select {', '.join(names)} from answers where {column} = ?", (value,)).fetchone()
-        return None if row is None else {**dict(zip(names, row)), "said": json.loads(row[4])}
+        return None if row is None else {**dict(zip(names, row)), "said": json.loads(row[5])}
 
     def take(self, request, tag):
         busy = [work for work in self.in_hand() if work.request["request_id"] == request["request_id"]]
@@ -231,6 +253,7 @@ class Agent:
         busy[0].tags.append(tag)
         if attempt > busy[0].attempt:  # all is said again, under the later attempt
             busy[0].attempt, busy[0].sent, busy[0].beat = attempt, 0, 0.0
+            busy[0].token = request["payload"].get("lease_token")
 
     def refuse(self, message, reason):
         if message.get("from_agent") != "orchestrator" or message.get("type") == "error":
@@ -238,11 +261,13 @@ class Agent:
         payload = message.get("payload") if isinstance(message.get("payload"), dict) else {}
         known = {"failed_message_id": message.get("message_id"), "task_id": payload.get("task_id")}
         report = {name: value for name, value in known.items() if is_uuid(value)}
+        if re.fullmatch("[0-9a-f]{64}", str(payload.get("lease_token"))):
+            report["lease_token"] = payload["lease_token"]
         self.send(message, "error", {"error_code": 5003, "error_message": reason[:5000], **report})
 
     def send(self, request, kind, payload):
         """Answers when the broker has it on disk in a queue; raises where it has not. All but ASCII is escaped."""
-        message = message_about(request, NAME, kind, payload)
+        message = self.signer.sign(message_about(request, NAME, kind, payload))
         properties = pika.BasicProperties(
             content_type="application/json", delivery_mode=2, message_id=message["message_id"], type=kind,
             correlation_id=message["trace_id"], headers={"trace_id": message["trace_id"]}, timestamp=int(time.time()))
@@ -250,8 +275,8 @@ class Agent:
         self.channel.basic_publish(f"{PREFIX}waybill.results", NAME, body, properties, mandatory=True)
 
     def tell(self, request, kind, payload):
-        """Says something about a run: what it says names the start, if that is known, and this process."""
-        known = {name: value for name, value in payload.items() if name != "start_id" or value is not None}
+        """Says something about a run: what it says names the start and the token, if they are known, and this process."""
+        known = {name: value for name, value in payload.items() if name not in ("start_id", "lease_token") or value is not None}
         self.send(request, kind, {**known, "process": process_name()})
 
     # --- one piece of work after the other
@@ -294,8 +319,7 @@ class Agent:
         """Says three times a lease, and whenever it is asked, that this process has the work."""
         now = time.monotonic()
         if now > work.beat:
-            alive = {"task_id": work.task_id, "attempt": work.attempt, "start_id": work.start_id, "status": status}
-            self.tell(work.request, "work_status", alive)
+            self.tell(work.request, "work_status", {"task_id": work.task_id, **work.known(), "status": status})
             work.beat = now + work.every
 
     def tell_new(self, work, last=False):
@@ -307,7 +331,7 @@ class Agent:
         if new and not last:
             self.keep(work, died, "stopped")
         for kind, payload in new:
-            self.tell(work.request, kind, {**payload, "attempt": work.attempt, "start_id": work.start_id})
+            self.tell(work.request, kind, {**payload, **work.known()})
             work.sent += 1
 
     def conclude(self, work):
@@ -318,8 +342,9 @@ class Agent:
             self.channel.basic_ack(tag)
 
     def keep(self, work, said, state):
-        row = (work.request["request_id"], json.dumps(said), work.start_id, work.attempt, state)
-        self.kept.execute("insert or replace into answers (request_id, said, start_id, attempt, state) values (?, ?, ?, ?, ?)", row)
+        row = (work.request["request_id"], json.dumps(said), work.start_id, work.attempt, state, work.token)
+        names = "request_id, said, start_id, attempt, state, lease_token"
+        self.kept.execute(f"insert or replace into answers ({names}) values (?, ?, ?, ?, ?, ?)", row)
         self.kept.commit()
 
     def begin(self, work):
@@ -362,6 +387,8 @@ class Agent:
         wait = 0.25
         while self.stopping is None or self.work is not None:
             try:
+                if self.trust.keys is None:
+                    self.trust.ask()
                 self.connect()
                 wait = 0.25
                 while self.listens() and (self.stopping is None or self.work is not None):
@@ -373,7 +400,7 @@ class Agent:
                     self.give_back()
                 self.connection.close()
             except (pika.exceptions.AMQPError, OSError) as error:
-                log("broker not reachable", error=str(error) or type(error).__name__, wait=wait)
+                log("broker or API not reachable", error=str(error) or type(error).__name__, wait=wait)
                 if self.stopping is not None and time.monotonic() > self.stopping:
                     break
                 time.sleep(wait)
@@ -405,7 +432,10 @@ def stay_present():
 
 
 if __name__ == "__main__":
-    agent = Agent()
+    try:
+        agent = Agent()
+    except ValueError as error:
+        sys.exit(f"The agent {NAME} did not start. {error}.")
     threading.Thread(target=stay_present, daemon=True).start()
     signal.signal(signal.SIGTERM, agent.stop)
     signal.signal(signal.SIGINT, agent.stop)

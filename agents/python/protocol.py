@@ -62,6 +62,16 @@ def process_name():
     return f"{socket.gethostname()[:180]}:{os.getpid()}"
 
 
+latest = 0
+
+
+def time_of_sending():
+    """Now, in milliseconds, and later than that of any message before: by that they are told from copies."""
+    global latest
+    latest = max(int(time.time() * 1000), latest + 1)
+    return datetime.fromtimestamp(latest / 1000, timezone.utc).isoformat(timespec="milliseconds")
+
+
 def message_about(request, name, kind, payload):
     """What the agent `name` tells the orchestrator of a request, of which any field may be missing."""
     known = (request.get(field) for field in ("trace_id", "request_id"))
@@ -71,7 +81,7 @@ def message_about(request, name, kind, payload):
         "message_id": str(uuid.uuid4()),
         "from_agent": name,
         "to_agent": "orchestrator",
-        "timestamp": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        "timestamp": time_of_sending(),
         "trace_id": trace_id,
         "request_id": request_id,
         "type": kind,

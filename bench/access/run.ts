@@ -4,18 +4,21 @@ import { authenticator } from "../../lib/access/identity/authenticate.ts";
 import { cachedFor } from "../../lib/access/identity/cached.ts";
 import { identitySettings } from "../../lib/access/identity/settings.ts";
 import { createKey } from "../../lib/access/keys/keys.ts";
+import { newKey, newPrefix } from "../../lib/access/keys/secret.ts";
+import { putKey } from "../../lib/access/operator/put-key.ts";
+import { type Sign, signingKeyOf, signWith } from "../../lib/protocol/signature.ts";
 import { connect, type Pool } from "../../lib/runtime/postgres/db.ts";
 import { readSettings } from "../../lib/runtime/settings.ts";
 import { command, wholeOption } from "../../lib/terminal/command.ts";
 import { lineOf } from "../../lib/terminal/table.ts";
 import { median, throughput } from "../measure.ts";
 import { emptyTables, startBenchDatabase } from "../postgres.ts";
-import { benchWorld } from "../work.ts";
+import { benchWorld, type Known } from "../work.ts";
 
 const usage = `Usage: npm run bench:access -- [--seconds N] [--rounds N]
 
-What teams cost: submit and the whole life of work for a caller, whose key is looked up and whose transaction sees its team alone, beside
-the same for the system, which sees all, in turn on one Postgres (7 rounds of 2 s each). Then what it takes to find out who calls by a key.`;
+What access costs: submit and the whole life of work for a caller, whose key is looked up and whose transaction sees its team alone, done
+by an agent that signs, beside the same for the system, which sees all, and an agent that is believed, in turn on one Postgres (7 rounds of 2 s each). Then what it takes to find out who calls by a key.`;
 
 process.exitCode = await command({
   usage,
@@ -25,8 +28,9 @@ process.exitCode = await command({
     const pool = connect({ ...process.env, DATABASE_URL: database.url, DATABASE_POOL_MAX: "1" });
     try {
       const { caller, key } = await makeCaller(pool);
+      const agent = await makeAgent(pool);
       const [seconds, rounds] = [wholeOption("seconds", values.seconds, 1), wholeOption("rounds", values.rounds, 1)];
-      await measureWork(database.url, caller, seconds, rounds);
+      await measureWork(database.url, { caller, agent }, seconds, rounds);
       await measureKeys(pool, key, seconds);
     } finally {
       await pool.end();
@@ -61,13 +65,22 @@ async function makeCaller(db: Pool): Promise<{ caller: Caller; key: string }> {
   return { caller, key };
 }
 
-/** Prints work a second without and with a team, and the ratio of both in each round. */
-async function measureWork(url: string, caller: Caller, seconds: number, rounds: number): Promise<void> {
+/** The agent `code` of the default team, as it signs. */
+async function makeAgent(pool: Pool): Promise<Sign> {
+  const keyId = newPrefix();
+  const key = newKey(keyId);
+  const holder = { team: DEFAULT_TEAM, name: "bench-agent", agent: "code" };
+  await pool.begin(async (db) => await putKey(db, system("bench"), { key, keyId: randomUUID() }, holder));
+  return signWith(signingKeyOf(key), keyId);
+}
+
+/** Prints work a second without and with access, and the ratio of both in each round. */
+async function measureWork(url: string, known: Known, seconds: number, rounds: number): Promise<void> {
   const line = lineOf(-28, 10, 10, 8);
-  console.log(line("work a second", "system", "caller", "ratio"));
+  console.log(line("work a second", "without", "with", "ratio"));
   for (const clients of [1, 8]) {
     const without = Array.from({ length: clients }, () => benchWorld(url, 100));
-    const within = Array.from({ length: clients }, () => benchWorld(url, 100, caller));
+    const within = Array.from({ length: clients }, () => benchWorld(url, 100, known));
     const sides = [without, within] as const;
     const once = { submit: async (world: World) => await world.submit(), lifecycle: whole };
     for (const [name, run] of Object.entries(once)) {

@@ -18,6 +18,9 @@ type Said = {
   held_up?: string | null;
   detail?: string;
   warnings?: string[];
+  key?: string;
+  key_id?: string;
+  keys?: { x: string }[];
 };
 
 const PATIENCE_MS = 40_000;

@@ -170,6 +170,7 @@ const COUNTED = queues.map(({ resource }) => attributeOf(`${resource}Queue`));
 const STATEMENTS: Record<Right, object[]> = {
   database: [allow("secretsmanager:GetSecretValue", "${param:databaseSecretArn}")],
   "vendors' keys": [allow("secretsmanager:GetSecretValue", "${derived:llmSecrets}")],
+  sign: [allow("secretsmanager:GetSecretValue", { Ref: "SigningSecret" })],
   wake: [allow("sqs:SendMessage", attributeOf("WorkQueue"))],
   "tell agents": [allow("sqs:SendMessage", ANY_AGENT)],
   "take work": take("Work"),

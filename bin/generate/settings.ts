@@ -1,6 +1,7 @@
 import { codeAgentSettings } from "../../agents/code/env.ts";
 import { cliSettings } from "../../cli/settings.ts";
 import { identitySettings } from "../../lib/access/identity/settings.ts";
+import { signingSettings } from "../../lib/access/signing/settings.ts";
 import { agentSettings } from "../../lib/agent-kit/transports/env.ts";
 import { migrationSettings } from "../../lib/migrations/migrator.ts";
 import { routerSettings, seriesSettings } from "../../lib/router/settings.ts";
@@ -41,6 +42,7 @@ const sections: Section[] = [
     variables: [...told(workSettings), ...told(seriesSettings), ...told(logSettings)],
   },
   { title: "who calls (functions, docs/access.md)", variables: [...told(identitySettings), ...told(corsSettings)] },
+  { title: "what agents are told, and what they say (functions, docs/access.md)", variables: told(signingSettings) },
   { title: "router (functions)", variables: told(routerSettings) },
   { title: "the command waybill (docs/use.md)", variables: told(cliSettings) },
   { title: "agents", variables: [...told(agentSettings), ...told(codeAgentSettings)] },

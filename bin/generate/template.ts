@@ -23,7 +23,7 @@ export function ofRoute(method: string, path: string): string {
 
 function word(part: string): string {
   const name = part.startsWith("{") ? `${part.slice(1, -1)}Var` : part;
-  // Of a part such as chat-completions or openapi.json what is no letter or digit is left out, and what follows stays as it is.
-  const plain = name.replaceAll(/[^A-Za-z0-9]/g, "");
+  // Of a part such as .well-known or openapi.json a hyphen is a word, what else is no letter or digit is left out, and what follows stays.
+  const plain = name.replaceAll("-", "Dash").replaceAll(/[^A-Za-z0-9]/g, "");
   return plain.charAt(0).toUpperCase() + plain.slice(1);
 }

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { giveKeys } from "../../localstack/functions/first-keys.ts";
-import { keyFile, readKey } from "../../localstack/parts/keys.ts";
+import { keyFile, readKey, signingSecret } from "../../localstack/parts/keys.ts";
 import { freePort } from "../../localstack/parts/ports.ts";
 import type { OwnBroker } from "../../tests/support/queues/rabbitmq.ts";
 import type { ClientCall, History } from "../history/history.ts";
@@ -106,7 +106,9 @@ async function parts(options: WorldOptions, stops: World["stops"]): Promise<Omit
     return stopping(proxy, proxy.close);
   };
   const around: Around = { ...options, environment, database, secret, way, log, watch, stopping };
-  const sandboxes = await startSandboxes(around);
+  // The functions' alone: with it an agent could say what the control plane says.
+  const functions = { ...environment, SIGNING_SECRET: signingSecret(dir) };
+  const sandboxes = await startSandboxes({ ...around, environment: functions });
   const mapping = await way("mapping");
   const cloud = new Cloud(options.root, sandboxes, mapping);
   stopping(cloud, async () => await cloud.stop());

@@ -22,6 +22,7 @@ export const ACTIONS = [
   "team.created",
   "switch.set",
   "access.refused",
+  "message.refused",
 ] as const;
 export type Action = (typeof ACTIONS)[number];
 

@@ -7,6 +7,7 @@ import type { RunTools } from "./begin.ts";
 import { watchClock } from "./clock.ts";
 import type { Work } from "./define-work.ts";
 import { watchEventLoop } from "./event-loop.ts";
+import { identityOf } from "./identity.ts";
 import { Inbox, MOST_WAITING } from "./inbox.ts";
 import { openJournal } from "./journal/open.ts";
 import type { SturdyJournal } from "./journal/sturdy.ts";
@@ -17,6 +18,7 @@ import { amqpTransport } from "./transports/amqp-transport.ts";
 import { type AgentSettings, readAgentEnv } from "./transports/env.ts";
 import { sqsTransport } from "./transports/sqs-transport.ts";
 import { retryMs, type Transport } from "./transports/transport.ts";
+import type { Trust } from "./trust.ts";
 
 /** What makes an agent this one. */
 export type AgentOptions = {
@@ -65,17 +67,21 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   process.exit(0);
 }
 
-/** Starts an agent within this process. Throws where its name is none, or its journal cannot be opened or read. */
+/**
+ * Starts an agent within this process. Throws where its name is none, its settings do not say who it is, or its journal cannot be opened
+ * or read.
+ */
 export function startAgent(options: AgentOptions, settings: AgentSettings): Agent {
   const name = AgentName.parse(options.name);
   const { concurrency } = settings;
+  const identity = identityOf(settings);
   const journal = openJournal(settings.dataDir, name);
   answerInterrupted(journal);
   journal.forgetBefore(Date.now() - RETENTION_MS);
   const transport = (options.transport ?? chosenTransport)(settings, name);
 
-  const sender = startSender(journal, transport, name);
-  const tools: RunTools = { journal, wake: sender.wake, beat: beatOver(transport, name) };
+  const sender = startSender(journal, transport, name, identity.sign);
+  const tools: RunTools = { journal, wake: sender.wake, beat: beatOver(transport, name, identity.sign) };
   const clock = watchClock();
   const inbox = new Inbox({
     name,
@@ -83,12 +89,13 @@ export function startAgent(options: AgentOptions, settings: AgentSettings): Agen
     ...tools,
     transport,
     clock,
+    identity,
     execute: async (run) => await execute(run, options.work, tools).finally(() => watching.look()),
   });
   const forgetting = setInterval(() => journal.forgetBefore(Date.now() - RETENTION_MS), 3_600_000);
   const extending = setInterval(() => inbox.extend(), (settings.visibilitySeconds * 1000) / 3);
   const stopping = new AbortController();
-  const polling = poll({ transport, inbox, journal, wake: sender.wake }, stopping.signal);
+  const polling = poll({ transport, inbox, journal, trust: identity.trust, wake: sender.wake }, stopping.signal);
   const registration = register(name, options.definition, settings.api, clock);
   const watching = watchEventLoop(() => inbox.inHand());
   log.info("agent started", { agent: name, work_types: Object.keys(options.work), concurrency });
@@ -120,9 +127,10 @@ function chosenTransport({ queue, ...settings }: AgentSettings, name: string): T
     : amqpTransport({ ...settings, queue }, name, MOST_WAITING);
 }
 
-type Polling = { transport: Transport; inbox: Inbox; journal: SturdyJournal; wake: () => void };
+type Polling = { transport: Transport; inbox: Inbox; journal: SturdyJournal; trust: Trust; wake: () => void };
 
-async function poll({ transport, inbox, journal, wake }: Polling, signal: AbortSignal): Promise<void> {
+async function poll({ transport, inbox, journal, trust, wake }: Polling, signal: AbortSignal): Promise<void> {
+  await trust.ready(signal);
   for (let failures = 0; !signal.aborted; ) {
     try {
       if (!journal.isWritable()) {
@@ -136,7 +144,7 @@ async function poll({ transport, inbox, journal, wake }: Polling, signal: AbortS
       const room = inbox.room();
       const deliveries = room > 0 ? await transport.receive(room) : [];
       failures = 0;
-      for (const delivery of deliveries) inbox.take(delivery);
+      for (const delivery of deliveries) await inbox.take(delivery);
       // With every place taken, another agent on the same queue gets the next work first.
       if (room === 0 || (deliveries.length > 0 && inbox.isBusy())) await pause(BUSY_PAUSE_MS, signal);
     } catch (error) {

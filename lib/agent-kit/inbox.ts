@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Message, ORCHESTRATOR, type WorkRequestMessage, type WorkStatusMessage } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/refusal.ts";
 import { uuidv7 } from "../runtime/ids.ts";
@@ -8,10 +9,11 @@ import type { Run } from "./begin.ts";
 import type { Clock } from "./clock.ts";
 import { Stopped } from "./ending.ts";
 import type { Waiting } from "./event-loop.ts";
+import type { Identity } from "./identity.ts";
 import { Unwritable } from "./journal/broken.ts";
 import type { SturdyJournal } from "./journal/sturdy.ts";
 import { startPulse } from "./pulse.ts";
-import { readMessage } from "./read-message.ts";
+import { notAuthentic, readMessage } from "./read-message.ts";
 import { refuser } from "./refuse.ts";
 import { settle } from "./settle.ts";
 import type { Delivery, Transport } from "./transports/transport.ts";
@@ -25,6 +27,7 @@ type Parts = {
   wake: () => void;
   beat: Beat;
   clock: Clock;
+  identity: Identity;
   execute: (run: Run) => Promise<void>;
 };
 
@@ -33,6 +36,9 @@ type Held = Run & { deliveries: Delivery[]; ended?: Promise<void> };
 
 /** A bound on memory alone: how much is with an agent at once is the orchestrator's choice (AGENT_IN_FLIGHT). */
 export const MOST_WAITING = 100;
+
+/** So long a message waits whose sender cannot be made sure of; five times that, and it is a dead letter, and asked for again. */
+const UNKNOWN_MS = 20_000;
 
 /** Carried in every message about the work, beside a chunk of output of up to 800 kB as JSON. */
 const MOST_CUSTOM = 50_000;
@@ -51,7 +57,7 @@ export class Inbox {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#refuse = refuser(parts.name, parts.transport);
+    this.#refuse = refuser(parts.name, parts.transport, parts.identity.sign);
   }
 
   /** How many messages to ask the queue for: the free places, and 1 when there are none, so that a cancelled is heard. */
@@ -74,9 +80,16 @@ export class Inbox {
   }
 
   /** Takes what the queue has lent, whatever it is. Never throws. */
-  take(delivery: Delivery): void {
+  async take(delivery: Delivery): Promise<void> {
     const read = readMessage(this.#parts.name, delivery.body);
     if (!read.ok) return void this.#refuse(delivery, read);
+    try {
+      const why = await this.#parts.identity.trust.whyNot(read.message, read.raw);
+      if (why !== undefined) return void this.#refuse(delivery, notAuthentic(read.message, why));
+    } catch (error) {
+      log.warn("message waits: the control plane's keys cannot be asked for", { error });
+      return void sleep(UNKNOWN_MS, undefined, { ref: false }).then(() => settle([delivery], "release"));
+    }
     try {
       this.#takeMessage(read.message, delivery);
     } catch (error) {
@@ -158,18 +171,19 @@ export class Inbox {
 
   /** The same work is in hand: its answer will count for this attempt too. */
   #join(busy: Held, request: WorkRequestMessage, delivery: Delivery): void {
-    const { attempt } = request.payload;
+    const { attempt, lease_token } = request.payload;
     busy.deliveries.push(delivery);
     if (attempt <= busy.request.payload.attempt) return;
-    busy.request.payload.attempt = attempt;
-    if (busy.begun === true) this.#parts.journal.replay(request.request_id, attempt);
+    Object.assign(busy.request.payload, { attempt, lease_token });
+    if (busy.begun === true) this.#parts.journal.replay(request.request_id, attempt, lease_token);
     busy.pulse?.beat();
     this.#parts.wake();
     logOf(request).info("busy work took a later attempt");
   }
 
   #answerAgain(request: WorkRequestMessage, delivery: Delivery): void {
-    this.#parts.journal.replay(request.request_id, request.payload.attempt);
+    const { attempt, lease_token } = request.payload;
+    this.#parts.journal.replay(request.request_id, attempt, lease_token);
     this.#parts.wake();
     logOf(request).info("finished work answered again");
     void settle([delivery], "accept");

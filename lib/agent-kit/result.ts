@@ -50,6 +50,9 @@ function asTold(task_id: string, outcome: Outcome, measured: Measured): Result {
   };
 }
 
+/** What a signature adds to a message. */
+const AS_LONG_AS_SIGNED = { key_id: "wb_000000000000", signature: "0".repeat(86) };
+
 /** Why no queue can carry this as an answer to the request, or undefined where it can. */
 export function unsendable({ request, startId }: Started, type: Message["type"], said: object): string | undefined {
   const { request_id, trace_id, from_agent, to_agent, x_custom_fields, payload } = request;
@@ -61,8 +64,13 @@ export function unsendable({ request, startId }: Started, type: Message["type"],
     customFields: x_custom_fields,
   };
   try {
-    const answer = { ...said, attempt: payload.attempt, ...speaking(startId) } as Message["payload"];
-    const parsed = parseMessage(serialiseMessage(envelope(type, from_agent, to_agent, answer, identity)));
+    const answer = {
+      ...said,
+      attempt: payload.attempt,
+      ...speaking(startId, payload.lease_token),
+    } as Message["payload"];
+    const told = { ...envelope(type, from_agent, to_agent, answer, identity), ...AS_LONG_AS_SIGNED };
+    const parsed = parseMessage(serialiseMessage(told));
     return parsed.ok ? undefined : parsed.faults.map(({ field, message }) => `${field} ${message}`).join("; ");
   } catch (error) {
     return messageOf(error);

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { envelope } from "../protocol/envelope.ts";
 import { type Message, ORCHESTRATOR, serialiseMessage } from "../protocol/messages.ts";
+import type { Sign } from "../protocol/signature.ts";
 import { log } from "../runtime/log.ts";
 import { within } from "../time.ts";
 import type { Unsent } from "./journal/journal.ts";
 import type { SturdyJournal } from "./journal/sturdy.ts";
-import { speaking } from "./speaker.ts";
+import { speaking, timeOfSending } from "./speaker.ts";
 import { type Letter, retryMs, type Transport } from "./transports/transport.ts";
 
 /** At most this many messages are read from the journal and on their way at once: 6 MB. */
@@ -20,7 +21,7 @@ export type Sender = {
 };
 
 /** Sends what the journal holds, in order, trying again for ever while the queue does not take it. */
-export function startSender(journal: SturdyJournal, transport: Transport, name: string): Sender {
+export function startSender(journal: SturdyJournal, transport: Transport, name: string, sign: Sign): Sender {
   const closing = new AbortController();
   let busy = false;
   let draining: Promise<void> = Promise.resolve();
@@ -33,7 +34,7 @@ export function startSender(journal: SturdyJournal, transport: Transport, name: 
         busy = false;
         return;
       }
-      const letters = rows.flatMap((row) => letterOf(row, name));
+      const letters = rows.flatMap((row) => letterOf(row, name, sign));
       const { sent, error } = await transport.send(letters);
       if (closing.signal.aborted) return;
       const taken = new Set(sent);
@@ -67,9 +68,9 @@ export function startSender(journal: SturdyJournal, transport: Transport, name: 
   };
 }
 
-function letterOf(row: Unsent, name: string): Letter[] {
+function letterOf(row: Unsent, name: string, sign: Sign): Letter[] {
   try {
-    return [{ id: String(row.seq), body: serialiseMessage(toMessage(row, name)) }];
+    return [{ id: String(row.seq), body: serialiseMessage(toMessage(row, name), sign) }];
   } catch (error) {
     log.error("message dropped", { request_id: row.requestId, trace_id: row.traceId, type: row.said.type, error });
     return [];
@@ -77,10 +78,10 @@ function letterOf(row: Unsent, name: string): Letter[] {
 }
 
 function toMessage(
-  { said, attempt, startId, messageId, traceId, requestId, customFields }: Unsent,
+  { said, attempt, startId, leaseToken, messageId, traceId, requestId, customFields }: Unsent,
   name: string,
 ): Message {
-  const payload = { ...said.payload, attempt, ...speaking(startId) };
-  const identity = { messageId, at: new Date(), traceId, requestId, customFields };
+  const payload = { ...said.payload, attempt, ...speaking(startId, leaseToken) };
+  const identity = { messageId, at: timeOfSending(), traceId, requestId, customFields };
   return envelope(said.type, name, ORCHESTRATOR, payload, identity);
 }

@@ -212,7 +212,7 @@ function escaped(c: string): string {
   return `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
-/** The JSON text of a value with the keys of objects in order and without undefined: equal for equal content. */
+/** The JSON text of a value with the keys of objects in order and without undefined: equal for equal content, as RFC 8785 has it. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";

@@ -20,10 +20,18 @@ export const errorCodes = {
     meaning:
       "The work cannot be passed on so: no agent has this name, or it went round too often. The attempt has failed.",
   },
+  5008: {
+    name: "not_authentic",
+    meaning:
+      "The message is not signed by whom it says that it is from. Nothing was done; no work is named, for it may be forged.",
+  },
 } as const satisfies Record<number, { name: string; meaning: string }>;
 
 /** A code of the table above. */
 export type ErrorCode = keyof typeof errorCodes;
+
+/** The code that tells of a message whose sender is not who it says. */
+export const NOT_AUTHENTIC = 5008 satisfies ErrorCode;
 
 /** The code that answers a message which does not parse. */
 export const INVALID_MESSAGE = 5003 satisfies ErrorCode;

@@ -6,6 +6,9 @@ export { AgentName } from "../input/agent-name.ts";
 /** Any UUID, read in either case and kept in lower case, as Postgres prints it. */
 export const Uuid = z.guid(must("be a UUID, such as 0198c5f2-7c1e-7000-8000-0123456789ab")).toLowerCase();
 
+/** What proves that an attempt was given to its agent: 64 hexadecimal digits. */
+export const LeaseToken = z.string().regex(/^[0-9a-f]{64}$/, must("be 64 lower-case hexadecimal digits"));
+
 const TIMESTAMP = must("be an ISO 8601 time with a zone, such as 2026-03-01T12:00:00Z, of the years 1000 to 2999");
 
 /** The form of a Timestamp, without its calendar: 31 February has it too. */

@@ -1,9 +1,10 @@
 import * as z from "zod";
-import { describeIssue, type Fault, faultsOf } from "../input/faults.ts";
+import { describeIssue, type Fault, faultsOf, must } from "../input/faults.ts";
 import { findUnstorable, jsonDepth, parseJson, printable, stringifyForQueue, tooDeep } from "../input/json.ts";
 import { INVALID_MESSAGE } from "./error-codes.ts";
-import { AgentName, JsonObject, Timestamp, Uuid } from "./fields.ts";
+import { AgentName, JsonObject, LeaseToken, Timestamp, Uuid } from "./fields.ts";
 import { ErrorReport, WorkRequest, WorkResult, WorkStatus } from "./payloads.ts";
+import type { Sign } from "./signature.ts";
 
 // This file is the library's door: an agent imports messages, their parts and the two functions from here.
 export type { Fault } from "../input/faults.ts";
@@ -44,6 +45,16 @@ const envelope = {
     "idempotency token: a receiver that has finished this request answers with the kept result",
   ),
   x_custom_fields: JsonObject.optional().describe("carried through untouched"),
+  key_id: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]{1,100}$/, must("be 1 to 100 letters, digits, _ . and -"))
+    .optional()
+    .describe("with which key it is signed: what an agent's key begins with, or one of the control plane's"),
+  signature: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{86}$/, must("be an Ed25519 signature in base64url without padding"))
+    .optional()
+    .describe("Ed25519 over the RFC 8785 form of all the rest"),
 };
 
 export const WorkRequestMessage = z.strictObject({
@@ -70,12 +81,15 @@ export type Message = z.infer<typeof Message>;
 
 /** What can be read of a message that does not parse: enough to answer its sender and to find its work. */
 export type Remains = Partial<
-  Record<"from_agent" | "to_agent" | "trace_id" | "request_id" | "message_id" | "task_id", string>
+  Record<"from_agent" | "to_agent" | "trace_id" | "request_id" | "message_id" | "task_id" | "lease_token", string>
 >;
+
+/** A message as it was read, for its signature is over that. */
+export type Raw = Readonly<Record<string, unknown>> & { readonly signature?: string };
 
 /** A message, or why it is none: at least one fault, and what can be read of it all the same. */
 export type Parsed =
-  | { ok: true; message: Message }
+  | { ok: true; message: Message; raw: Raw }
   | { ok: false; error_code: typeof INVALID_MESSAGE; faults: [Fault, ...Fault[]]; remains: Remains };
 
 /**
@@ -98,17 +112,18 @@ export function parseMessage(text: string): Parsed {
     return invalid([{ field: "protocol_version", message }], json.value);
   }
   const result = Message.safeParse(json.value, { error: describeIssue });
-  return result.success ? { ok: true, message: result.data } : invalid(faultsOf(result.error), json.value);
+  if (!result.success) return invalid(faultsOf(result.error), json.value);
+  return { ok: true, message: result.data, raw: json.value as Raw };
 }
 
 /**
- * Writes one message as the body of a queue message. Throws a RangeError that says what is wrong where the message does
- * not follow the protocol, is over 1 MiB or nested too deep: nothing invalid is put on a queue.
+ * Writes one message as the body of a queue message, signed where somebody signs it. Throws a RangeError that says what is wrong where
+ * the message does not follow the protocol, is over 1 MiB or nested too deep: nothing invalid is put on a queue.
  */
-export function serialiseMessage(message: Message): string {
+export function serialiseMessage(message: Message, sign?: Sign): string {
   const result = Message.safeParse(message, { error: describeIssue });
   if (!result.success) throw refusal(message, faultsOf(result.error));
-  const text = stringifyForQueue(result.data);
+  const text = stringifyForQueue(sign === undefined ? result.data : sign(result.data));
   const depth = jsonDepth(text);
   if (depth > MAX_MESSAGE_DEPTH) {
     throw refusal(message, [{ field: "", message: tooDeep(depth, MAX_MESSAGE_DEPTH) }]);
@@ -153,6 +168,7 @@ function remainsOf(value: unknown): Remains {
   for (const name of ["from_agent", "to_agent"] as const) keep(name, AgentName, body);
   for (const name of ["trace_id", "request_id", "message_id"] as const) keep(name, Uuid, body);
   keep("task_id", Uuid, objectOf(body["payload"]));
+  keep("lease_token", LeaseToken, objectOf(body["payload"]));
   return remains;
 }
 

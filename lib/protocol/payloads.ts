@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { must } from "../input/faults.ts";
 import { type ErrorCode, errorCodes } from "./error-codes.ts";
-import { AgentName, JsonObject, Timestamp, text, Uuid } from "./fields.ts";
+import { AgentName, JsonObject, LeaseToken, Timestamp, text, Uuid } from "./fields.ts";
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
@@ -63,6 +63,11 @@ const start = {
   process: text(200, 1).optional().describe("which process speaks, in words for people: a host, a pid"),
 };
 
+/** What proves that the attempt was given to who speaks. */
+const lease_token = LeaseToken.optional().describe(
+  "that of the work_request; what an agent says without it changes nothing",
+);
+
 /** What an agent says when it passes its work on. */
 export const Handover = z.strictObject({
   to_agent: AgentName.optional().describe("who is to go on; without it the router chooses, never the same agent again"),
@@ -94,6 +99,9 @@ export const WorkRequest = z.strictObject({
   hints: JsonObject,
   lease_seconds: seconds.describe("say work_status at least this often, or the attempt is over"),
   timeout_seconds: seconds.describe("the longest this attempt may run"),
+  lease_token: LeaseToken.optional().describe(
+    "said again in every message about this attempt; a secret between both sides",
+  ),
   handover: HandedOn.optional().describe("where another agent passed the work on"),
 });
 export type WorkRequest = z.infer<typeof WorkRequest>;
@@ -108,6 +116,7 @@ export const WorkStatus = z
   .strictObject({
     task_id: Uuid,
     attempt,
+    lease_token,
     ...start,
     status: z.enum(["approved", "held", "executing", "cancelled"]),
     step: Step.optional(),
@@ -132,6 +141,7 @@ function toMillionths(progress: number): number {
 export const WorkResult = z.strictObject({
   task_id: Uuid,
   attempt,
+  lease_token,
   ...start,
   status: z.enum(["completed", "failed"]),
   exit_code: z.int32().nullish(),
@@ -152,6 +162,7 @@ export const ErrorReport = z.strictObject({
   error_message: text(100_000),
   task_id: Uuid.optional(),
   attempt: attempt.optional(),
+  lease_token,
   start_id: start.start_id,
   failed_message_id: text(200).optional().describe("message_id of the message that this answers"),
 });

@@ -5,19 +5,21 @@ import { ORCHESTRATOR } from "../protocol/messages.ts";
 import { answerTo, type Refusal } from "../protocol/refusal.ts";
 import type { Outgoing } from "../runtime/aws/sqs.ts";
 import { withConnections } from "../runtime/postgres/pool.ts";
+import type { Seal } from "../work/core/messages.ts";
 import { teamsOf } from "../work/core/task-row.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Edges } from "./edges.ts";
 import { queueUrls } from "./queue-urls.ts";
+import { sealOf } from "./sealing.ts";
 
 /** What burying needs of a control plane. */
-export type Sending = Pick<ControlPlane, "settings" | "stamp" | "edges" | "log">;
+export type Sending = Pick<ControlPlane, "settings" | "stamp" | "edges" | "log" | "part">;
 
 /**
  * A message that can never be taken in. `invalid`: it does not follow the protocol; `unstorable`: the database refuses its data;
- * `failed`: a fault of ours, again and again, which is not told to the sender.
+ * `failed`: a fault of ours, again and again; `forged`: it does not prove that it is its agent's. Neither is told to the sender.
  */
-export type Letter = { record: SQSRecord; kind: "invalid" | "unstorable" | "failed"; refusal: Refusal };
+export type Letter = { record: SQSRecord; kind: "invalid" | "unstorable" | "failed" | "forged"; refusal: Refusal };
 
 /**
  * Answers the senders, then puts the messages on the dead letter queue with their reasons, and answers the ids of those that are there: the
@@ -53,7 +55,7 @@ function evidence({ record, kind, refusal }: Letter, queueUrl: string): Outgoing
   const { messageId, eventSourceARN, body } = record;
   const attributes = {
     kind,
-    ...(kind === "failed" ? {} : { error_code: String(refusal.error_code) }),
+    ...(kind === "failed" || kind === "forged" ? {} : { error_code: String(refusal.error_code) }),
     reason: printable(refusal.reason, 1_000),
     source_arn: eventSourceARN,
     message_id: messageId,
@@ -71,12 +73,15 @@ async function answersFor(
 ): Promise<{ answers: Outgoing[]; unknown: string[]; error?: unknown }> {
   const answerable = letters.flatMap((letter) => {
     const { from_agent: agent, task_id: taskId } = letter.refusal.remains;
-    return letter.kind === "failed" || agent === undefined ? [] : [{ letter, sender: { agent, taskId } }];
+    const isTold = letter.kind === "invalid" || letter.kind === "unstorable";
+    return isTold && agent !== undefined ? [{ letter, sender: { agent, taskId } }] : [];
   });
+  if (answerable.length === 0) return { answers: [], unknown: [] };
   const { agents } = plane.settings.queues;
+  const seal = await sealOf(plane);
   const isAsked = ({ agent, taskId }: Sender) => taskId !== undefined || agents[agent] === undefined;
   const answersBy = (urlOf: (sender: Sender) => string | undefined, some: typeof answerable) =>
-    some.flatMap(({ letter, sender }) => answerBy(plane, urlOf(sender), letter));
+    some.flatMap(({ letter, sender }) => answerBy(seal, urlOf(sender), letter));
   const named = ({ agent }: Sender) => agents[agent];
   const asked = answerable.filter(({ sender }) => isAsked(sender));
   if (asked.length === 0) return { answers: answersBy(named, answerable), unknown: [] };
@@ -109,9 +114,9 @@ async function sendersQueues(
   return (sender) => urlOf(of(sender));
 }
 
-function answerBy({ stamp }: Sending, queueUrl: string | undefined, { record, refusal }: Letter): Outgoing[] {
+function answerBy({ newId, now, sign }: Seal, queueUrl: string | undefined, { record, refusal }: Letter): Outgoing[] {
   if (queueUrl === undefined) return [];
-  const answering = { from: ORCHESTRATOR, deliveryId: record.messageId, newId: stamp.newId, now: stamp.now() };
+  const answering = { from: ORCHESTRATOR, deliveryId: record.messageId, newId, now: now(), sign };
   const body = answerTo(refusal, answering);
   return body === undefined ? [] : [{ id: record.messageId, queueUrl, body }];
 }

@@ -3,6 +3,7 @@ import { ConfigError, Misconfigured, Unavailable } from "../errors.ts";
 import { INVALID_MESSAGE } from "../protocol/error-codes.ts";
 import type { Message } from "../protocol/messages.ts";
 import { isDataRefused, isNotTheData } from "../runtime/postgres/db-errors.ts";
+import { Unproven } from "../work/results/proof.ts";
 import type { Letter } from "./dead-letters.ts";
 
 /** How often a message may fail by what is neither its own fault nor the database's. */
@@ -10,7 +11,7 @@ const MOST_FAILURES = 5;
 
 /**
  * The dead letter that a message becomes which failed with `error`: where the database refuses its data, or where it has failed too
- * often by a fault of ours. Undefined where it is to come again: while the database is away it does so for as long as the queue keeps it.
+ * often by a fault of ours, or where it is not believed. Undefined where it is to come again: while the database is away it does so for as long as the queue keeps it.
  */
 export function letterFor(record: SQSRecord, message: Message, error: unknown): Letter | undefined {
   const { from_agent, trace_id, request_id, message_id, type } = message;
@@ -18,6 +19,7 @@ export function letterFor(record: SQSRecord, message: Message, error: unknown): 
   const remains = { from_agent, trace_id, request_id, message_id, ...(task_id === undefined ? {} : { task_id }) };
   const said = (error as { message?: unknown } | undefined)?.message ?? error;
   const refusal = { error_code: INVALID_MESSAGE, remains, isError: type === "error" } as const;
+  if (error instanceof Unproven) return { record, kind: "forged", refusal: { ...refusal, reason: error.message } };
   if (isDataRefused(error)) {
     return { record, kind: "unstorable", refusal: { ...refusal, reason: `the database refuses it: ${String(said)}` } };
   }

@@ -1,7 +1,8 @@
 /**
  * What a function may do beyond its log and its traces. `database`: read the secret with its password; `wake`: send to the work
  * queue; `tell agents`: send to any agent's queue; `take …`: consume that queue and bury its poison; `look at queues`: their
- * counts; `look after agents`: the counts and tags of any agent's queue; `find queues`: their URLs; `vendors' keys`: the secrets of the LLM gateway.
+ * counts; `look after agents`: the counts and tags of any agent's queue; `find queues`: their URLs; `vendors' keys`: the secrets of the LLM gateway; `sign`: the secret
+ * with which agents are told.
  */
 export type Right =
   | "database"
@@ -12,7 +13,8 @@ export type Right =
   | "look at queues"
   | "look after agents"
   | "find queues"
-  | "vendors' keys";
+  | "vendors' keys"
+  | "sign";
 
 /** A Lambda function: what it may do and, where it is not the stage's default, how long it may take. */
 export type FunctionSpec = {
@@ -44,7 +46,7 @@ export const functions = {
   },
   "get-logs": { room: "work", may: reads, events: "routes" },
   "get-output": { room: "work", may: reads, timeoutSeconds: 29, events: "routes" },
-  "decide-work": { room: "work", may: ["database", "wake", "tell agents"], events: "routes" },
+  "decide-work": { room: "work", may: ["database", "wake", "tell agents", "sign"], events: "routes" },
   "list-agents": { room: "agents", may: reads, events: "routes" },
   "get-agent": { room: "agents", may: reads, events: "routes" },
   "manage-agent": {
@@ -76,14 +78,15 @@ export const functions = {
   },
   "manage-access": { room: "access", may: reads, events: "routes" },
   "get-audit": { room: "access", may: reads, timeoutSeconds: 29, events: "routes" },
+  "get-signing-keys": { room: "access", may: ["sign"], events: "routes" },
   // Who calls, before the function is: its time is that of every call, and API Gateway gives it 10 s.
   authorize: { room: "access", may: reads, timeoutSeconds: 9, events: "authorizer" },
   "not-found": { room: "system", may: [], events: "rest" },
-  dispatch: { room: "work", may: ["database", "wake", "tell agents", "take work"], events: "yml" },
-  "record-result": { room: "work", may: ["database", "wake", "tell agents", "take results"], events: "yml" },
+  dispatch: { room: "work", may: ["database", "wake", "tell agents", "sign", "take work"], events: "yml" },
+  "record-result": { room: "work", may: ["database", "wake", "tell agents", "sign", "take results"], events: "yml" },
   sweep: {
     room: "work",
-    may: ["database", "wake", "tell agents", "look at queues", "look after agents"],
+    may: ["database", "wake", "tell agents", "sign", "look at queues", "look after agents"],
     events: "yml",
   },
   migrate: { room: "system", may: reads, events: "yml" },

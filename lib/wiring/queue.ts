@@ -1,5 +1,5 @@
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
-import { type Message, parseMessage } from "../protocol/messages.ts";
+import { type Message, parseMessage, type Raw } from "../protocol/messages.ts";
 import { refusalOf } from "../protocol/refusal.ts";
 import { withConnections } from "../runtime/postgres/pool.ts";
 import { within } from "../time.ts";
@@ -7,7 +7,7 @@ import { bury, type Letter, type Sending } from "./dead-letters.ts";
 import { letterFor, pauseSeconds } from "./failures.ts";
 
 /** A message that follows the protocol, with the id by which the batch names it. */
-export type Received = { recordId: string; message: Message };
+export type Received = { recordId: string; message: Message; raw: Raw };
 /** A message that was not taken in, and why. */
 export type Failure = { recordId: string; error: unknown };
 
@@ -40,7 +40,7 @@ export function queue(plane: Sending, run: Batch): (event: SQSEvent, context?: C
     for (const record of event.Records) {
       const parsed = parseMessage(record.body);
       const recordId = record.messageId;
-      if (parsed.ok) valid.set(recordId, { recordId, message: parsed.message, record });
+      if (parsed.ok) valid.set(recordId, { recordId, message: parsed.message, raw: parsed.raw, record });
       else letters.push({ record, kind: "invalid", refusal: refusalOf(parsed, record.body) });
     }
     const again = new Set<string>();

@@ -1,6 +1,7 @@
 import { auditRoutes } from "../access/audit/routes.ts";
 import { keyRoutes } from "../access/keys/routes.ts";
 import { memberRoutes } from "../access/members/routes.ts";
+import { signingRoutes } from "../access/signing/routes.ts";
 import { llmRoutes } from "../llm/routes.ts";
 import { agentRoutes } from "../registry/routes.ts";
 import { reportRoutes } from "../reports/routes.ts";
@@ -21,5 +22,6 @@ export const routes: readonly (Route & { function: FunctionName })[] = [
   ...keyRoutes,
   ...memberRoutes,
   ...auditRoutes,
+  ...signingRoutes,
   ...systemRoutes,
 ];

@@ -1,4 +1,5 @@
 import { identitySettings } from "../access/identity/settings.ts";
+import { signingSettings } from "../access/signing/settings.ts";
 import { routerSettings, seriesSettings } from "../router/settings.ts";
 import { agentQueueSettings, queueSettings } from "../runtime/aws/queue-settings.ts";
 import { corsSettings } from "../runtime/http/cors.ts";
@@ -9,6 +10,7 @@ import { workSettings } from "../work/settings.ts";
 /** Everything that the control plane is told by its environment, by room. */
 export const rooms = {
   identity: identitySettings,
+  signing: signingSettings,
   queues: queueSettings,
   agentQueues: agentQueueSettings,
   work: workSettings,

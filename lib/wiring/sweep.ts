@@ -15,6 +15,7 @@ import type { ControlPlane } from "./control-plane.ts";
 import { nobodyHas } from "./lost-requests.ts";
 import { measure } from "./measure.ts";
 import { router } from "./router.ts";
+import { sealOf } from "./sealing.ts";
 import { warningsOf } from "./warnings.ts";
 import { startReady } from "./work.ts";
 
@@ -40,7 +41,7 @@ export async function sweep(plane: ControlPlane, actor: Actor, ms?: number): Pro
 
 /** Does each step whatever became of the others. Throws an AggregateError at its end where steps have failed. */
 async function round(plane: ControlPlane, actor: Actor): Promise<Swept> {
-  const { db, settings, send, stamp, log } = plane;
+  const { db, settings, send, log } = plane;
   // A first deploy has the schedule before the schema; that is no fault to wake a person for.
   if (!(await hasLedger(db))) {
     log.warn("database not migrated yet", { todo: "migrate it; the sweep begins then" });
@@ -53,7 +54,7 @@ async function round(plane: ControlPlane, actor: Actor): Promise<Swept> {
     if (lost > 0) log.warn("requests lost by their queues", { requests: lost });
   });
   const silenced = await step("leases", async () => {
-    const { ended, again, spoilt } = await expireLeases(db, actor, settings.work, learn, send, stamp);
+    const { ended, again, spoilt } = await expireLeases(db, actor, settings.work, learn, send, await sealOf(plane));
     for (const attempt of ended) log.warn("lease ran out", toWire(attempt));
     for (const attempt of again) log.warn("nobody has taken the work: asked for again", toWire(attempt));
     tellSpoilt(log, spoilt);

@@ -5,6 +5,9 @@ import { refusedToStart } from "../work/core/apart.ts";
 import { undeliverable } from "../work/reading/undeliverable.ts";
 import type { ControlPlane } from "./control-plane.ts";
 
+const UNSIGNED =
+  "What agents say is believed without a signature (AGENT_SIGNATURES=optional). Once all have keys and are up to date, take it out.";
+
 /**
  * What is not right although every part answers, a sentence or two each, with what to do, of the actor's team, of all for the system; none:
  * all is right.
@@ -21,5 +24,6 @@ export async function warningsOf({ db, settings }: ControlPlane, actor: Actor): 
     return `${what} to agent ${agent}${team === undefined ? "" : ` of team ${team}`} cannot be delivered: ${reason}`;
   });
   const ofWork = refused.map(({ taskId, reason }) => `Work ${taskId} waits: ${reason}`);
-  return [...ofRouter, ...(await Promise.all(ofQueues)), ...ofWork];
+  const ofSignatures = settings.signing.signatures === "optional" ? [UNSIGNED] : [];
+  return [...ofRouter, ...(await Promise.all(ofQueues)), ...ofWork, ...ofSignatures];
 }

@@ -8,7 +8,7 @@ import { within } from "../../lib/time.ts";
 import { LOCAL_AGENTS } from "../parts/agent-processes.ts";
 import { localSqs, type Services, startServices } from "../parts/backing-services.ts";
 import { type DataDir, takeDataDir } from "../parts/data-dir.ts";
-import { keyFile, keyHelp, near } from "../parts/keys.ts";
+import { keyFile, keyHelp, near, signingSecret } from "../parts/keys.ts";
 import { localSettings } from "../parts/local-settings.ts";
 import { freePort, tryPort } from "../parts/ports.ts";
 import { queuesOf } from "../parts/queues.ts";
@@ -91,6 +91,8 @@ export class LocalCloud {
       AGENTS_DIR: join(root, "agents"),
       // Here the queues are ours to make.
       AGENT_QUEUE_CREATE: "true",
+      // The functions' alone: with it an agent could say what the control plane says.
+      SIGNING_SECRET: signingSecret(this.#start.dataDir),
     });
     const taken = { routes: takeHttpRoutes(service), schedules: takeSchedules(service) };
     const given = service.custom?.["serverless-offline"];

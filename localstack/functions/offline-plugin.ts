@@ -3,6 +3,7 @@ import { relative, resolve } from "node:path";
 import { stop as stopBundler } from "esbuild";
 import { readSettings } from "../../lib/runtime/settings.ts";
 import { runningOver } from "../parts/data-dir.ts";
+import { signingSecret } from "../parts/keys.ts";
 import { localSettings } from "../parts/local-settings.ts";
 import { LocalCloud, type OfflineServer, type Options, type Report } from "./local-cloud.ts";
 import { BANNER } from "./own-process.ts";
@@ -102,7 +103,8 @@ export default class OfflinePlugin {
     // The function runs in the folder of its bundle.
     const MIGRATIONS_DIR = process.env["MIGRATIONS_DIR"] || resolve(this.#serverless.serviceDir, "migrations");
     const AGENTS_DIR = process.env["AGENTS_DIR"] || resolve(this.#serverless.serviceDir, "agents");
-    localiseEnvironment(this.#serverless.service, { ...running?.environment, MIGRATIONS_DIR, AGENTS_DIR });
+    const own = running === undefined ? {} : { ...running.environment, SIGNING_SECRET: signingSecret(this.#dataDir) };
+    localiseEnvironment(this.#serverless.service, { ...own, MIGRATIONS_DIR, AGENTS_DIR });
   }
 
   async #guarded(run: () => Promise<void>): Promise<void> {

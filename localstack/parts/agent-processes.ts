@@ -60,6 +60,8 @@ function startAgent(name: string, start: Start): Running {
     AGENT_QUEUE_URL: queues[name] ?? "",
     // Of its own, whatever key this process has.
     WAYBILL_API_KEY: readKey(keyFile(start.dataDir, name)) ?? "",
+    // Not for agents, where this process has it.
+    SIGNING_SECRET: "",
     ...(start.broker === undefined ? { AGENT_TRANSPORT: "sqs" } : { AGENT_TRANSPORT: "amqp", ...named(start.broker) }),
   };
   const { graceSeconds, pollSeconds } = agentSettings;

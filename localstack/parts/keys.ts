@@ -1,7 +1,8 @@
+import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { prefixOf } from "../../lib/access/keys/secret.ts";
 import { agentSettings } from "../../lib/agent-kit/transports/env.ts";
+import { prefixOf } from "../../lib/protocol/api-key.ts";
 import { readSettings } from "../../lib/runtime/settings.ts";
 import { localSettings } from "./local-settings.ts";
 
@@ -23,13 +24,26 @@ export function readKey(file: string): string | undefined {
   throw new Error(`${file} holds no key. Take it away, and start again: rm ${file}; npm start`);
 }
 
-/** Keeps a key in a file that its owner alone may read. */
+/** Keeps a key, or another secret, in a file that its owner alone may read. */
 export function writeKey(file: string, key: string): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   // Whole, or the one of before; and never readable by others, as a file that is there already may be.
   const next = `${file}.${process.pid}`;
   writeFileSync(next, `${key}\n`, { mode: 0o600 });
   renameSync(next, file);
+}
+
+/** The secret with which a stack signs what it tells agents, made where there is none. */
+export function signingSecret(dataDir: string): string {
+  const file = join(dataDir, "signing-secret");
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "ENOENT") throw error;
+  }
+  const secret = randomBytes(32).toString("base64url");
+  writeKey(file, secret);
+  return secret;
 }
 
 /** A path as whoever started the stack would type it. */

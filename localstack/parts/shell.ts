@@ -2,7 +2,7 @@
  * What a shell may hold for other programs: accounts and endpoints of AWS, defaults of Postgres clients, proxies, options of Node,
  * and all that npm tells its scripts. In a local stack it would sign, turn away or break calls that stay on this machine.
  */
-const OF_THE_SHELL = /^(AWS_\w+|PG[A-Z_]+|DATABASE_SECRET_ARN|NODE_OPTIONS|NODE_USE_ENV_PROXY)$/;
+const OF_THE_SHELL = /^(AWS_\w+|PG[A-Z_]+|DATABASE_SECRET_ARN|SIGNING_SECRET_ARN|NODE_OPTIONS|NODE_USE_ENV_PROXY)$/;
 const PROXY = /^(https?|all|ftp|no)_proxy$/i;
 const OF_NPM = /^npm_/i;
 

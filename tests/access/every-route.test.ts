@@ -112,7 +112,7 @@ test.each(guarded.map((route) => [`${route.method} ${route.path}`, route] as con
 test("what is open asks nobody, and nothing else is open", () => {
   const open = routes.filter(({ access }) => access === "open").map(({ method, path }) => `${method} ${path}`);
 
-  expect(open).toEqual(["GET /health", "GET /openapi.json"]);
+  expect(open).toEqual(["GET /.well-known/jwks.json", "GET /health", "GET /openapi.json"]);
 });
 
 test("what is one team's is not there for another, whatever is asked about it", async () => {

@@ -10,6 +10,7 @@ import { type AgentSettings, readAgentEnv } from "../../lib/agent-kit/transports
 import { sqsTransport } from "../../lib/agent-kit/transports/sqs-transport.ts";
 import type { Transport } from "../../lib/agent-kit/transports/transport.ts";
 import { effectsIn, testFolder, until } from "../support/agents/agent.ts";
+import { identityOf } from "../support/agents/keys.ts";
 import { startProxy } from "../support/http/proxy.ts";
 import { overBoth } from "../support/queues/transports.ts";
 
@@ -133,7 +134,12 @@ overBoth((queues, { spawnAgent, ask, cancel, listen }) => {
       };
     };
     const work = defineWork(z.strictObject({ name: z.string() }), async ({ name }) => void calls.push(name));
-    const env = { ...process.env, ...queues.env("research"), WAYBILL_AGENT_DATA: join(folder, data) };
+    const env = {
+      ...process.env,
+      ...queues.env("research"),
+      ...identityOf("research"),
+      WAYBILL_AGENT_DATA: join(folder, data),
+    };
     const settings = readAgentEnv(1, { ...env, AGENT_POLL_SECONDS: "1", AGENT_VISIBILITY_SECONDS: "2" });
     const agent = startAgent({ name: "research", work: { "probe.call": work }, transport: unheard }, settings);
     started.push(agent);

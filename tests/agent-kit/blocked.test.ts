@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { afterAll, expect, test, vi } from "vitest";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { effectsIn, spawnAgent, testFolder, until } from "../support/agents/agent.ts";
+import { knowAgents } from "../support/agents/keys.ts";
 import { runPlane } from "../support/agents/plane.ts";
 import { defineAgents } from "../support/database/registry.ts";
 import { worldOf } from "../support/database/world.ts";
@@ -19,6 +20,7 @@ test("work that blocks its process for less than its lease and two questions is 
   const folder = testFolder();
   const { file: EFFECTS, done } = effectsIn(folder);
   await defineAgents(db, { name: "research" });
+  await knowAgents(db, ["research"]);
   const world = worldOf(db, { LEASE_SECONDS: "3" });
   const agent = await spawnAgent("tests/agent-kit/fixtures/probe.ts", "research", {
     EFFECTS,

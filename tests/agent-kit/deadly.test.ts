@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, expect, test, vi } from "vitest";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { effectsIn, spawnAgent, testFolder } from "../support/agents/agent.ts";
+import { knowAgents } from "../support/agents/keys.ts";
 import { runPlane } from "../support/agents/plane.ts";
 import { defineAgents } from "../support/database/registry.ts";
 import { worldOf } from "../support/database/world.ts";
@@ -25,6 +26,7 @@ test.for([
     const folder = testFolder();
     const { file: EFFECTS, done } = effectsIn(folder);
     await defineAgents(db, { name: "research" });
+    await knowAgents(db, ["research"]);
     const world = worldOf(db, { LEASE_SECONDS: "3" });
     const work = { to_agent: "research", work_type: "probe.die", parameters: { name: `dies ${most}` }, max_attempts };
     const taskId = await world.submit(work);

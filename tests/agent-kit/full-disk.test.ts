@@ -7,6 +7,7 @@ import { defineWork } from "../../lib/agent-kit/define-work.ts";
 import { readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
 import { log } from "../../lib/runtime/log.ts";
 import { testFolder, until } from "../support/agents/agent.ts";
+import { identityOf } from "../support/agents/keys.ts";
 import { breakReading } from "../support/agents/unreadable.ts";
 import { overBoth } from "../support/queues/transports.ts";
 
@@ -40,7 +41,7 @@ overBoth((queues, { ask, listen }) => {
       });
     });
     const folder = testFolder();
-    const env = { ...process.env, ...queues.env("research"), WAYBILL_AGENT_DATA: folder };
+    const env = { ...process.env, ...queues.env("research"), ...identityOf("research"), WAYBILL_AGENT_DATA: folder };
     const settings = readAgentEnv(1, { ...env, AGENT_POLL_SECONDS: "1", AGENT_VISIBILITY_SECONDS: "30" });
     const agent: Agent = startAgent({ name: "research", work: { "disk.fill": work } }, settings);
     return { agent, begun, free, disk: opened.at(-1) as DatabaseSync, file: join(folder, "research.sqlite") };

@@ -7,6 +7,7 @@ import { watchClock } from "../../lib/agent-kit/clock.ts";
 import { recordSteps } from "../../lib/agent-kit/steps.ts";
 import { log } from "../../lib/runtime/log.ts";
 import { ask, effectsIn, envelope, listen, spawnAgent, testFolder, until } from "../support/agents/agent.ts";
+import { SIGN } from "../support/agents/keys.ts";
 import { sqsQueues } from "../support/queues/sqs.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -79,7 +80,10 @@ test("an agent whose clock is behind a message's says so, and works", async () =
   const behind = await start("behind");
   const timestamp = new Date(Date.now() + 600_000).toISOString();
   const payload = { task_id: crypto.randomUUID(), attempt: 1, status: "cancelled" };
-  await queues.put("research", JSON.stringify({ ...envelope("research"), timestamp, type: "work_status", payload }));
+  await queues.put(
+    "research",
+    JSON.stringify(SIGN({ ...envelope("research"), timestamp, type: "work_status", payload })),
+  );
   await until("it says that it is behind", () => /"clock wrong".*behind that of the orch/.test(behind.stderr()));
   const asked = await ask("research", "probe.tell", { name: "clock" });
   expect((await heard.result(asked)).status).toBe("completed");

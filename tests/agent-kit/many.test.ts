@@ -6,6 +6,7 @@ import { defineWork } from "../../lib/agent-kit/define-work.ts";
 import { readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { testFolder, until } from "../support/agents/agent.ts";
+import { identityOf, knowAgents } from "../support/agents/keys.ts";
 import { runPlane, type Told } from "../support/agents/plane.ts";
 import { defineAgents } from "../support/database/registry.ts";
 import { worldOf } from "../support/database/world.ts";
@@ -21,6 +22,7 @@ afterAll(async () => {
 
 test("of eight on one SQS queue the one that has the work stops, though its first cancel was forgotten on the way", async () => {
   await defineAgents(db, { name: "research" });
+  await knowAgents(db, ["research"]);
   const world = worldOf(db, { LEASE_SECONDS: "18" });
   const queues = sqsQueues();
   const cancels: Told[] = [];
@@ -32,7 +34,12 @@ test("of eight on one SQS queue the one that has the work stops, though its firs
   });
   // Kits that share nothing but their queue, as processes do; so many of those would take long to start.
   const agents = Array.from({ length: AGENTS }, () => {
-    const env = { ...process.env, ...queues.env("research"), WAYBILL_AGENT_DATA: testFolder() };
+    const env = {
+      ...process.env,
+      ...queues.env("research"),
+      ...identityOf("research"),
+      WAYBILL_AGENT_DATA: testFolder(),
+    };
     const settings = readAgentEnv(4, { ...env, AGENT_POLL_SECONDS: "1", AGENT_GRACE_SECONDS: "0" });
     return startAgent({ name: "research", work: { "many.wait": wait } }, settings);
   });

@@ -16,6 +16,7 @@ import { uuidv7 } from "../../lib/runtime/ids.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { freePort } from "../../localstack/parts/ports.ts";
 import { ask, listen, spawnAgent, type TestAgent, testFolder, until } from "../support/agents/agent.ts";
+import { agentKey, knowAgents } from "../support/agents/keys.ts";
 import { eventOf, seen } from "../support/http/http-event.ts";
 import { ownerNamed } from "../support/http/owner.ts";
 
@@ -29,6 +30,7 @@ let agent: TestAgent | undefined;
 beforeEach(async () => {
   await db`truncate agent_definitions cascade`;
   await db`truncate agent_presence`;
+  await knowAgents(db, ["infra"]);
   got = [];
 });
 afterEach(async () => {
@@ -99,7 +101,8 @@ test("an agent puts its definition into the registry at its start, and says from
   expect([...(await rows())]).toEqual([{ name: "infra", active: true }]);
   expect(first.instance).toMatch(new RegExp(`:${agent?.child.pid}$`));
   expect(got.filter(({ method }) => method === "PUT")).toHaveLength(1);
-  expect(got.every(({ headers }) => headers.authorization === undefined)).toBe(true);
+  const bearer = `Bearer ${agentKey("infra")}`;
+  expect(got.every(({ headers }) => headers.authorization === bearer)).toBe(true);
 });
 
 test("it works while the API is away, says so once, and registers when the API is there", async () => {
@@ -155,7 +158,7 @@ test("an agent registers by a key of its own, from the environment or from a fil
   const file = join(testFolder(), "key");
   writeFileSync(file, `${key}\n`);
 
-  for (const given of [{ WAYBILL_API_KEY: key }, { WAYBILL_API_KEY_FILE: file }]) {
+  for (const given of [{ WAYBILL_API_KEY: key }, { WAYBILL_API_KEY: "", WAYBILL_API_KEY_FILE: file }]) {
     await db`truncate agent_presence`;
     await start({ WAYBILL_API_URL: `http://127.0.0.1:${port}`, ...given });
     await until("it is heard of", seenAt);

@@ -13,6 +13,7 @@ import { handler as getWork } from "../../functions/work/get-work.ts";
 import { handler as recordResult } from "../../functions/work/record-result.ts";
 import { handler as submitWork } from "../../functions/work/submit-work.ts";
 import { parseMessage, type WorkStatus } from "../../lib/protocol/messages.ts";
+import { isSignedBy, keyIdOf, publicKeyOf, signingKeyOf } from "../../lib/protocol/signature.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
 import { type Bridge, startBridge } from "../../localstack/bridge/start.ts";
 import {
@@ -24,6 +25,7 @@ import {
   testFolder,
   until,
 } from "../support/agents/agent.ts";
+import { agentKey, identityOf, knowAgents } from "../support/agents/keys.ts";
 import { findPython } from "../support/agents/python.ts";
 import { agentQueue, call, eventOf, receive } from "../support/http/events.ts";
 import { startProxy } from "../support/http/proxy.ts";
@@ -47,7 +49,8 @@ describe.skipIf(found === undefined || python === undefined)("the agent in Pytho
   let page = "";
   const started: TestAgent[] = [];
   const start = async (data: string, address?: string, more: NodeJS.ProcessEnv = {}) => {
-    const env = { ...queues.env("research", address), WAYBILL_AGENT_DATA: data, AGENT_GRACE_SECONDS: "1", ...more };
+    const own = { ...identityOf("research"), WAYBILL_AGENT_DATA: data, AGENT_GRACE_SECONDS: "1" };
+    const env = { ...queues.env("research", address), ...own, ...more };
     const agent = await spawnProgram([python ?? "", SCRIPT], env);
     started.push(agent);
     return agent;
@@ -376,6 +379,52 @@ describe.skipIf(found === undefined || python === undefined)("the agent in Pytho
     expect(await queues.deadLetters("research")).toEqual([wrong]);
   });
 
+  test("a request that the control plane has not signed is not done and says so of no work, and all that it says is signed", async () => {
+    await start(testFolder());
+    const asked = await ask("research", "research.digest", { text: "one" }, { lease_token: "ef".repeat(32) });
+    await heard.result(asked);
+    const { signature: _, ...unsigned } = asked.message as Record<string, unknown>;
+    const ids = [randomUUID(), randomUUID()];
+    await queues.put("research", JSON.stringify({ ...unsigned, request_id: ids[0], message_id: ids[0] }));
+    await queues.put("research", JSON.stringify({ ...asked.message, request_id: ids[1], message_id: ids[1] }));
+
+    for (const id of ids) {
+      const told = await until("it is told", () =>
+        heard.heard.find(({ payload }) => "failed_message_id" in payload && payload.failed_message_id === id),
+      );
+      expect(told).toMatchObject({ type: "error", payload: { error_code: 5008 } });
+      expect(told.payload).not.toHaveProperty("task_id");
+    }
+    expect(heard.heard.filter(({ request_id }) => ids.some((id) => id === request_id))).toEqual([]);
+    const key = publicKeyOf(signingKeyOf(agentKey("research")));
+    for (const message of heard.of(asked)) {
+      expect(message.payload).toMatchObject({ lease_token: "ef".repeat(32) });
+      expect(isSignedBy(message, key)).toBe(true);
+    }
+  });
+
+  test("the keys come from the API, and without one, or without a key of its own, it does not start", async () => {
+    const x = identityOf("research").CONTROL_PLANE_KEYS;
+    const kid = keyIdOf(Buffer.from(x, "base64url"));
+    const api = createServer((_request, response) => response.end(JSON.stringify({ keys: [{ kid, x }] })));
+    await new Promise<void>((resolve) => api.listen(0, "127.0.0.1", resolve));
+    const WAYBILL_API_URL = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+    await start(testFolder(), undefined, { CONTROL_PLANE_KEYS: "", WAYBILL_API_URL });
+    const asked = await ask("research", "research.digest", { text: "one" });
+    expect(await heard.result(asked)).toMatchObject({ status: "completed" });
+    api.closeAllConnections();
+    api.close();
+
+    for (const [env, why] of [
+      [{ WAYBILL_API_KEY: "" }, /WAYBILL_API_KEY must be a key of this agent/],
+      [{ CONTROL_PLANE_KEYS: "" }, /WAYBILL_API_URL must be set, or CONTROL_PLANE_KEYS/],
+    ] as const) {
+      const agent = await start(testFolder(), undefined, env);
+      expect((await agent.exit).code).toBe(1);
+      expect(agent.stderr()).toMatch(why);
+    }
+  });
+
   test("the sender of a message that cannot be read is told why, and the sender of an error is not", async () => {
     await start(testFolder());
     const { message_id, timestamp: _, ...wrong } = envelope("research");
@@ -413,8 +462,10 @@ describe.skipIf(found === undefined || python === undefined)("the agent in Pytho
   test("work goes from its submission over the bridge to the agent, and its steps, output and result come back", async () => {
     const agent = await spawnProgram([python ?? "", SCRIPT], {
       ...queues.env("research"),
+      ...identityOf("research"),
       WAYBILL_AGENT_DATA: testFolder(),
     });
+    await knowAgents(db, ["research"]);
     const work = {
       request_text: "digest it",
       work_type: "research.digest",

@@ -50,7 +50,7 @@ export const FOLDERS: Record<string, Row> = {
   "lib/time.ts": {},
   "lib/backoff.ts": {},
   "lib/input": { may: ["zod", "yaml"] },
-  "lib/protocol": { may: ["lib/input", "zod"] },
+  "lib/protocol": { may: ["lib/input", "zod", "node:crypto"] },
   // Who may what. Keys, people and tokens are the rooms beneath it.
   "lib/access": { may: ["lib/errors.ts"], types: ["lib/runtime/postgres"] },
 
@@ -84,6 +84,7 @@ export const FOLDERS: Record<string, Row> = {
   // The rooms of the domain.
   "lib/access/members": room([]),
   "lib/access/keys": room(["lib/access/members"], ["node:crypto"]),
+  "lib/access/signing": room([]),
   "lib/access/identity": room(["lib/access/{keys,members}"], ["jose", "lru-cache", "node:crypto"]),
 
   // What whoever runs Waybill does on its database, for no team has asked for it.
@@ -97,7 +98,7 @@ export const FOLDERS: Record<string, Row> = {
   "lib/work/core": room(["lib/work"]),
   "lib/work/attempts": room(["lib/work", "lib/work/core"]),
   "lib/work/reading": room(["lib/work", "lib/work/core"], ["range-parser", "node:timers/promises"]),
-  "lib/work/results": room(["lib/work", "lib/work/{core,attempts}"]),
+  "lib/work/results": room(["lib/work", "lib/work/{core,attempts}"], ["node:crypto"], ["lib/access/signing"]),
   "lib/work/dispatch": room(["lib/work", "lib/work/{core,attempts}"]),
   "lib/work/submission": room(["lib/work", "lib/work/{core,attempts}"], ["node:crypto"]),
 
@@ -140,7 +141,7 @@ export const FOLDERS: Record<string, Row> = {
   ]),
 
   // Entry points. serverless.yml and deploy/http.yml name them, and nothing imports them but tests.
-  "functions/access": entry(["lib/access/{audit,keys,members}/routes.ts"]),
+  "functions/access": entry(["lib/access/{audit,keys,members,signing}/routes.ts"]),
   "functions/agents": entry(["lib/registry/routes.ts"]),
   "functions/llm": entry([]),
   "functions/reports": entry(["lib/reports/routes.ts"]),
@@ -163,6 +164,7 @@ export const FOLDERS: Record<string, Row> = {
       "localstack/processes",
       "localstack/bridge/settings.ts",
       "lib/access/keys/secret.ts",
+      "lib/protocol/api-key.ts",
       "lib/runtime",
       "lib/runtime/aws",
       "lib/agent-kit/transports",
@@ -237,7 +239,14 @@ export const FOLDERS: Record<string, Row> = {
   ),
   // The command of users: over the HTTP API, and, where that has no call, on the database.
   cli: program(
-    ["bin", "localstack/parts", "lib/access", "lib/access/{audit,keys,operator}", "lib/{runtime,terminal}"],
+    [
+      "bin",
+      "localstack/parts",
+      "lib/access",
+      "lib/access/{audit,keys,operator}",
+      "lib/{runtime,terminal}",
+      "lib/protocol/api-key.ts",
+    ],
     ["commander"],
   ),
   bench: program(["lib/**", "localstack", "localstack/{parts,processes}"], ["esbuild", "postgres", "yaml"]),
@@ -272,7 +281,12 @@ export const FOLDERS: Record<string, Row> = {
   ),
   "chaos/faults": program(["chaos/{load,processes,ways,world}"], ["postgres", "@aws-sdk/client-sqs"]),
   chaos: program(
-    ["chaos/{faults,history,invariants,load,planted,ways,world}", "lib/{protocol,terminal}", "localstack"],
+    [
+      "chaos/{faults,history,invariants,load,planted,ways,world}",
+      "lib/{protocol,terminal}",
+      "localstack",
+      "localstack/parts",
+    ],
     ["@aws-sdk/client-sqs", "p-limit"],
   ),
 

@@ -34,6 +34,7 @@ function run(name: string, ...events: unknown[]): Ran["answers"] {
     writeFileSync(join(bundle, file), bytes);
   }
   const variables = ["DATABASE_URL", "WORK_QUEUE_URL", "RESULTS_QUEUE_URL", "AGENT_QUEUES", "AWS_ENDPOINT_URL_SQS"];
+  const secrets = ["SIGNING_SECRET"];
   const credentials = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
@@ -43,7 +44,7 @@ function run(name: string, ...events: unknown[]): Ran["answers"] {
       encoding: "utf8",
       input: JSON.stringify(events),
       env: Object.fromEntries(
-        [...variables, ...credentials]
+        [...variables, ...credentials, ...secrets]
           .map((variable) => [variable, process.env[variable]])
           .concat([["LOG_LEVEL", "error"]]),
       ),
@@ -85,7 +86,7 @@ test("every function has a bundle of one file and its map; migrate has the migra
     "llm-stream": ["llm.config.yaml"],
   };
 
-  expect(names).toHaveLength(24);
+  expect(names).toHaveLength(25);
   for (const name of names) {
     const own = [codeFileOf(name), `${codeFileOf(name)}.map`];
     const files = [...own, ...(alone[name] ?? [])];
@@ -164,18 +165,22 @@ test("agents are stored, found, said to be there and deactivated", () => {
   expect(JSON.parse(deleted.body)).toMatchObject({ name: "writer", active: false });
 });
 
-test("get-report, get-health, get-openapi and not-found answer", () => {
+test("get-report, get-health, get-openapi, get-signing-keys and not-found answer", () => {
   const [report] = run(
     "get-report",
     call("GET", "/reports/tasks-by-status", { pathParameters: { name: "tasks-by-status" } }),
   );
   const [health] = run("get-health", call("GET", "/health"));
   const [document] = run("get-openapi", call("GET", "/openapi.json"));
+  const [keys] = run("get-signing-keys", call("GET", "/.well-known/jwks.json"));
   const [unknown, wrong] = run("not-found", call("GET", "/nowhere"), call("DELETE", "/work"));
 
   expect(report.statusCode).toBe(200);
   expect(JSON.parse(health.body)).toMatchObject({ database: { status: "ok" }, queues: { work: { status: "ok" } } });
   expect(JSON.parse(document.body).openapi).toMatch(/^3\.1/);
+  expect(JSON.parse(keys.body).keys).toMatchObject([
+    { kty: "OKP", crv: "Ed25519", kid: expect.stringMatching(/^ed_/) },
+  ]);
   expect([unknown.statusCode, wrong.statusCode]).toEqual([404, 405]);
 });
 

@@ -61,9 +61,9 @@ test("keys are asked for by the authorizer, at the gateway by itself; signatures
     propertiesOf(template, "AWS::ApiGatewayV2::Route").map((route) => String(route["AuthorizationType"] ?? "NONE"));
   const urls = (template: Template) => propertiesOf(template, "AWS::Lambda::Url").map((url) => url["AuthType"]);
 
-  expect(types(usual).filter((type) => type === "NONE")).toHaveLength(5 + 6);
+  expect(types(usual).filter((type) => type === "NONE")).toHaveLength(7 + 6);
   expect(new Set(types(usual))).toEqual(new Set(["NONE", "CUSTOM"]));
-  expect(types(other).filter((type) => type === "NONE")).toHaveLength(5);
+  expect(types(other).filter((type) => type === "NONE")).toHaveLength(7);
   expect(new Set(types(other))).toEqual(new Set(["NONE", "AWS_IAM"]));
   expect([urls(usual), urls(other)]).toEqual([["NONE"], ["AWS_IAM"]]);
   expect(propertiesOf(usual, "AWS::ApiGatewayV2::Authorizer")).toMatchObject([
@@ -99,7 +99,7 @@ test("in a VPC are the functions that ask the database, and they alone may attac
 test("keys of one's own are for the functions that read secrets or queues", () => {
   const withKeys = all(other, "AWS::IAM::Role").filter(([, role]) => JSON.stringify(role).includes("kms:Decrypt"));
 
-  expect(withKeys).toHaveLength(22);
+  expect(withKeys).toHaveLength(23);
   expect(JSON.stringify(withKeys[0])).toContain("key/one");
   expect(JSON.stringify(usual)).not.toContain("kms:");
 });
@@ -133,7 +133,8 @@ test("the CA of the database is in every package, and its path in every environm
 test("what anybody may call has less room, in numbers, and is there before its limit", () => {
   const of = (template: Template) => template.Resources["HttpApiStage"];
   const { DefaultRouteSettings, RouteSettings } = of(usual)?.Properties ?? {};
-  const open = ["GET /health", "HEAD /health", "GET /openapi.json", "HEAD /openapi.json", "$default"];
+  const paths = ["/health", "/openapi.json", "/.well-known/jwks.json"];
+  const open = [...paths.flatMap((path) => [`GET ${path}`, `HEAD ${path}`]), "$default"];
 
   expect(DefaultRouteSettings).toEqual({ ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 });
   expect(RouteSettings).toEqual(

@@ -30,11 +30,16 @@ function statements(): [string, Statement][] {
 
 /** A resource by its name in the template, or by the text that stands for it. */
 function nameOf(resource: unknown): string {
-  const { "Fn::GetAtt": attribute, "Fn::Sub": text } = resource as {
+  const {
+    Ref,
+    "Fn::GetAtt": attribute,
+    "Fn::Sub": text,
+  } = resource as {
+    Ref?: string;
     "Fn::GetAtt"?: [string, string];
     "Fn::Sub"?: string;
   };
-  return attribute?.[0] ?? text?.split(":").at(-1) ?? String(resource);
+  return Ref ?? attribute?.[0] ?? text?.split(":").at(-1) ?? String(resource);
 }
 
 test("no policy allows every action, of anything or of a service", () => {
@@ -59,9 +64,9 @@ test("no policy allows anything on every resource but to write traces, which hav
 test("every function has a role of its own", () => {
   const roles = all("AWS::Lambda::Function").map(([, { Properties }]) => nameOf(Properties["Role"]));
 
-  expect(new Set(roles).size).toBe(24);
+  expect(new Set(roles).size).toBe(25);
   expect(all("AWS::IAM::Role").map(([name]) => name)).toEqual(expect.arrayContaining(roles));
-  expect(all("AWS::IAM::Role")).toHaveLength(24);
+  expect(all("AWS::IAM::Role")).toHaveLength(25);
 });
 
 test("every function writes its own log alone", () => {
@@ -110,15 +115,18 @@ test("beyond its log, traces and the database's secret, a function may do what i
   });
 });
 
-test("only functions that ask the database may read its secret", () => {
+test("only functions that ask the database may read its secret, and only those that tell agents the one that signs", () => {
   const readers = statements()
     .filter(([, { Action }]) => listOf(Action).includes("secretsmanager:GetSecretValue"))
     .flatMap(([name, { Resource }]) => listOf(Resource).map((one) => `${name} ${nameOf(one)}`));
 
   const secret = "{{resolve:ssm:/waybill/dev/database-secret-arn}}";
-  const without = ["GetOpenapiRole", "NotFoundRole"];
+  const signing = readers.filter((reader) => reader.endsWith(" SigningSecret"));
+  const signs = ["DecideWork", "GetSigningKeys", "Dispatch", "RecordResult", "Sweep"];
+  expect(signing.toSorted()).toEqual(signs.map((name) => `${name}Role SigningSecret`).toSorted());
+  const without = ["GetOpenapiRole", "GetSigningKeysRole", "NotFoundRole"];
   const expected = all("AWS::IAM::Role").flatMap(([name]) => (without.includes(name) ? [] : [`${name} ${secret}`]));
-  const vendors = readers.filter((reader) => !reader.endsWith(secret));
+  const vendors = readers.filter((reader) => !reader.endsWith(secret) && !signing.includes(reader));
   expect(readers.filter((reader) => reader.endsWith(secret))).toEqual(expected);
   expect(vendors).toEqual(["LlmRouteRole waybill/dev/llm/*", "LlmStreamRole waybill/dev/llm/*"]);
 });
@@ -132,7 +140,7 @@ test("every call of the API is a route of the deployment, and the other way roun
   expect(deployed.toSorted()).toEqual([...known, "$default"].toSorted());
 });
 
-test("the authorizer is asked about every call but health, the document, unknown paths and the gateway, which asks itself", () => {
+test("the authorizer is asked about every call but health, the document, the public keys, unknown paths and the gateway, which asks itself", () => {
   const open = all("AWS::ApiGatewayV2::Route")
     .filter(([, { Properties }]) => Properties["AuthorizationType"] !== "CUSTOM")
     .map(([, { Properties }]) => String(Properties["RouteKey"]))
@@ -140,8 +148,10 @@ test("the authorizer is asked about every call but health, the document, unknown
 
   expect(open.toSorted()).toEqual([
     "$default",
+    "GET /.well-known/jwks.json",
     "GET /health",
     "GET /openapi.json",
+    "HEAD /.well-known/jwks.json",
     "HEAD /health",
     "HEAD /openapi.json",
   ]);

@@ -9,6 +9,7 @@ import { parse } from "yaml";
 import { freePort } from "../../localstack/parts/ports.ts";
 import { createQueues } from "../../localstack/parts/queues.ts";
 import { ask, listen, spawnProgram } from "../support/agents/agent.ts";
+import { agentKey, TRUSTED } from "../support/agents/keys.ts";
 import { sqs } from "../support/http/events.ts";
 import { findBroker, prefix } from "../support/queues/rabbitmq.ts";
 import { stage } from "../support/stack/dockerfile.ts";
@@ -92,13 +93,14 @@ test("an agent's image does work, and its health check says so", async () => {
   const [data, workspace] = [join(images, "data"), join(images, "workspace")];
   for (const folder of [data, workspace]) mkdirSync(folder);
   const key = join(images, "key");
-  writeFileSync(key, `wb_${"0".repeat(12)}_${"0".repeat(43)}`);
+  writeFileSync(key, agentKey("code"));
   const env = environmentOf("agent-code", {
     AGENT_QUEUE_URL: queues["code"] ?? "",
     RESULTS_QUEUE_URL,
     WAYBILL_CODE_FOLDERS: workspace,
     WAYBILL_AGENT_DATA: data,
     WAYBILL_API_KEY_FILE: key,
+    CONTROL_PLANE_KEYS: TRUSTED,
   });
   const [node = "", ...program] = commandOf("agent", services["agent-code"]?.command);
   const agent = await spawnProgram([node, ...program], { ...env, LOG_LEVEL: "info" });

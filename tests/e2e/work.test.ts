@@ -179,13 +179,14 @@ test("an agent killed in the middle is started again and does the work anew", as
 test("an agent that never comes back loses its lease; another one does the work, once", {
   timeout: 90_000,
 }, async () => {
-  const first = startResearcher("first");
+  const { json } = await call("/keys", { name: "research", kind: "agent", agent: "research" });
+  const first = startResearcher("first", json.key as string);
   const taskId = await submit({ work_type: "research.read", to_agent: "research", parameters: { seconds: 8 } });
   await executing(taskId);
   await vi.waitUntil(async () => (await call(`/work/${taskId}`)).json.steps.length === 1, { timeout: 10_000 });
   first.kill("SIGKILL");
 
-  const second = startResearcher("second");
+  const second = startResearcher("second", json.key as string);
   const task = await finished(taskId);
   second.kill("SIGTERM");
 
@@ -196,12 +197,14 @@ test("an agent that never comes back loses its lease; another one does the work,
 });
 
 /** An agent on a machine of its own: it knows nothing of what another did. */
-function startResearcher(name: string) {
+function startResearcher(name: string, key: string) {
   const env = environmentOf(stack);
   const queues = JSON.parse(env["AGENT_QUEUES"] ?? "{}") as Record<string, string>;
   return spawn(process.execPath, ["tests/support/agents/research-agent.ts"], {
     env: {
       ...env,
+      WAYBILL_API_URL: stack.url,
+      WAYBILL_API_KEY: key,
       AGENT_QUEUE_URL: queues["research"],
       WAYBILL_AGENT_DATA: join(dir.path, name),
       AGENT_POLL_SECONDS: "1",

@@ -44,7 +44,7 @@ const none = async () => [];
 
 test("the valid messages of a batch are handed over at once, and the failures are reported one by one", async () => {
   const messages = [status(), status(), status()];
-  const event = await deliver(...messages.map(serialiseMessage));
+  const event = await deliver(...messages.map((message) => serialiseMessage(message)));
   const batches: string[][] = [];
 
   const answer = await queue(plane, async (received) => {

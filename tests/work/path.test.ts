@@ -7,6 +7,7 @@ import { handler as getWork } from "../../functions/work/get-work.ts";
 import { handler as recordResult } from "../../functions/work/record-result.ts";
 import { handler as submitWork } from "../../functions/work/submit-work.ts";
 import { connect } from "../../lib/runtime/postgres/db.ts";
+import { fromAgent, knowAgents } from "../support/agents/keys.ts";
 import { call, eventOf, receive, reply, requestsOf } from "../support/http/events.ts";
 
 const db = connect();
@@ -39,28 +40,31 @@ test("work goes from its submission to its result, with its steps and output", a
     parameters: { command: "echo" },
   });
   const step = (more: object) => ({ step_number: 1, action: "echo", ...more });
+  await knowAgents(db, ["code"]);
   const outcome = await recordResult(
-    eventOf([
-      reply(request, "work_status", { status: "executing", step: step({ status: "running" }) }),
-      reply(request, "work_status", {
-        status: "executing",
-        step: step({
-          status: "running",
-          output: { chunk_number: 1, encoding: "base64", text: Buffer.from("w\u0000rld").toString("base64") },
+    eventOf(
+      [
+        reply(request, "work_status", { status: "executing", step: step({ status: "running" }) }),
+        reply(request, "work_status", {
+          status: "executing",
+          step: step({
+            status: "running",
+            output: { chunk_number: 1, encoding: "base64", text: Buffer.from("w\u0000rld").toString("base64") },
+          }),
         }),
-      }),
-      reply(request, "work_status", {
-        status: "executing",
-        step: step({ status: "running", output: { chunk_number: 0, encoding: "utf8", text: "hellö " } }),
-      }),
-      reply(request, "work_status", { status: "executing", step: step({ status: "completed", duration_ms: 5 }) }),
-      reply(request, "work_result", {
-        status: "completed",
-        exit_code: 0,
-        metrics: { cpu: 1 },
-        external_ai_used: { model: "m", tokens: 3, cost: 0.1 },
-      }),
-    ]),
+        reply(request, "work_status", {
+          status: "executing",
+          step: step({ status: "running", output: { chunk_number: 0, encoding: "utf8", text: "hellö " } }),
+        }),
+        reply(request, "work_status", { status: "executing", step: step({ status: "completed", duration_ms: 5 }) }),
+        reply(request, "work_result", {
+          status: "completed",
+          exit_code: 0,
+          metrics: { cpu: 1 },
+          external_ai_used: { model: "m", tokens: 3, cost: 0.1 },
+        }),
+      ].map(fromAgent),
+    ),
   );
   expect(outcome).toEqual({ batchItemFailures: [] });
 

@@ -1,8 +1,9 @@
+import { prefixOf } from "../../protocol/api-key.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import { type Caller, type Role, SCOPES, type Scope } from "../actor.ts";
 import { lesser, MANAGES_ACCESS } from "../may.ts";
 import type { Outcome } from "../outcome.ts";
-import { hashOf, isSameHash, prefixOf } from "./secret.ts";
+import { hashOf, isSameHash } from "./secret.ts";
 
 type Row = {
   keyId: string;

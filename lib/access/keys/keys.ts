@@ -8,7 +8,7 @@ import { refusedAs } from "../refused.ts";
 import { refuseMoreThanOwn } from "./bounds.ts";
 import { type KeyRow, selectKeys, toKey } from "./rows.ts";
 import type { CreateKey, Key, MadeKey } from "./schema.ts";
-import { hashOf, newKey, newPrefix } from "./secret.ts";
+import { hashOf, newKey, newPrefix, publicKeyFor } from "./secret.ts";
 
 /**
  * Makes a key under this id and answers it with its secret, this once. Throws a CallerError: 403 where it could do more than its
@@ -34,10 +34,10 @@ export async function createKey(db: Db, actor: Actor, wish: CreateKey & { keyId:
   const [row] = await db<KeyRow[]>`
     with key as (
       insert into api_keys (
-        key_id, team_id, name, prefix, secret_hash, role, scopes, user_id, agent_name, requests_per_second, bytes_per_day, created_by,
+        key_id, team_id, name, prefix, secret_hash, public_key, role, scopes, user_id, agent_name, requests_per_second, bytes_per_day, created_by,
         expires_at
       ) values (
-        ${keyId}, ${team}, ${name}, ${prefix}, ${hashOf(key)}, ${role}, ${scopes === null ? null : [...scopes]}::text[], ${userId},
+        ${keyId}, ${team}, ${name}, ${prefix}, ${hashOf(key)}, ${agent === null ? null : publicKeyFor(key)}, ${role}, ${scopes === null ? null : [...scopes]}::text[], ${userId},
         ${agent}, ${requests_per_second}, ${bytes_per_day}, ${actor.name}, ${expires_at}
       )
       on conflict (team_id, name) where revoked_at is null do nothing

@@ -7,7 +7,7 @@ import { refuseMoreThanOwn } from "./bounds.ts";
 import { mustBeGood, unknownKey } from "./keys.ts";
 import { type KeyRow, type Powers, selectKeys, toKey } from "./rows.ts";
 import type { MadeKey } from "./schema.ts";
-import { hashOf, newKey } from "./secret.ts";
+import { hashOf, newKey, publicKeyFor } from "./secret.ts";
 
 /**
  * Gives a key another secret and answers it, this once. The one before stays good for `graceSeconds`, that before it no longer. Throws a
@@ -27,6 +27,8 @@ export async function rotateKey(db: Db, actor: Actor, keyId: string, graceSecond
     with key as (
       update api_keys set secret_hash = ${hashOf(key)},
         previous_hash = case when ${graceSeconds}::int > 0 then secret_hash end,
+        public_key = case when agent_name is not null then ${publicKeyFor(key)}::bytea end,
+        previous_public_key = case when ${graceSeconds}::int > 0 then public_key end,
         previous_until = case when ${graceSeconds}::int > 0 then now() + make_interval(secs => ${graceSeconds}::int) end
       where key_id = ${keyId} and team_id = ${team} and revoked_at is null and (expires_at is null or expires_at > now())
       returning *

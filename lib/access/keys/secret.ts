@@ -1,8 +1,7 @@
 import { createHash, randomInt, timingSafeEqual } from "node:crypto";
+import { publicKeyOf, signingKeyOf } from "../../protocol/signature.ts";
 
 const LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-const KEY = /^(wb_[0-9A-Za-z]{12})_[0-9A-Za-z]{43}$/;
 
 /** A new public part of a key: `wb_` and 12 letters and digits. */
 export function newPrefix(): string {
@@ -14,14 +13,14 @@ export function newKey(prefix: string): string {
   return `${prefix}_${text(43)}`;
 }
 
-/** The public part of a key; undefined where the text has not the form of one. */
-export function prefixOf(key: string): string | undefined {
-  return KEY.exec(key)?.[1];
-}
-
 /** What is kept of a key: the SHA-256 of the whole. So many random bits need no slower hash. */
 export function hashOf(key: string): Buffer {
   return createHash("sha256").update(key).digest();
+}
+
+/** What is kept of an agent's key beside its hash: the public half of the key with which the agent signs its messages. */
+export function publicKeyFor(key: string): Buffer {
+  return publicKeyOf(signingKeyOf(key));
 }
 
 /** Whether two hashes are the same, in a time that does not tell where they differ. */

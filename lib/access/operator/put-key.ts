@@ -1,8 +1,9 @@
 import { ConfigError } from "../../errors.ts";
+import { prefixOf } from "../../protocol/api-key.ts";
 import type { Db } from "../../runtime/postgres/db.ts";
 import type { Role, System } from "../actor.ts";
 import { revokeNamed } from "../keys/keys.ts";
-import { hashOf, prefixOf } from "../keys/secret.ts";
+import { hashOf, publicKeyFor } from "../keys/secret.ts";
 import { lockMembers, personNamed } from "../members/users.ts";
 import { audit } from "../record.ts";
 
@@ -22,19 +23,27 @@ export async function putKey(db: Db, actor: System, { key, keyId }: Made, holder
   if (prefix === undefined)
     throw new ConfigError("This is no key of Waybill: it is wb_, 12 and 43 letters and digits.");
   const hash = hashOf(key);
-  const [there] = await db<{ good: boolean }[]>`
+  const [there] = await db<{ good: boolean; unsigning: boolean }[]>`
     select revoked_at is null and coalesce(expires_at > now(), true)
-        and (secret_hash = ${hash} or coalesce(previous_hash = ${hash} and previous_until > now(), false)) as good
+        and (secret_hash = ${hash} or coalesce(previous_hash = ${hash} and previous_until > now(), false)) as good,
+        -- from before agents signed
+        agent_name is not null and public_key is null and secret_hash = ${hash} as unsigning
       from api_keys where prefix = ${prefix}
   `;
-  if (there !== undefined) return there.good;
+  if (there !== undefined) {
+    if (there.unsigning) await db`update api_keys set public_key = ${publicKeyFor(key)} where prefix = ${prefix}`;
+    return there.good;
+  }
   const { team, name } = holder;
   const [role, userId] = "user" in holder ? [holder.role, await member(db, holder)] : [null, null];
   const agent = "agent" in holder ? holder.agent : null;
   await revokeNamed(db, actor, team, name);
   await db`
-    insert into api_keys (key_id, team_id, name, prefix, secret_hash, role, user_id, agent_name, created_by)
-      values (${keyId}, ${team}, ${name}, ${prefix}, ${hash}, ${role}, ${userId}, ${agent}, ${actor.name})
+    insert into api_keys (key_id, team_id, name, prefix, secret_hash, public_key, role, user_id, agent_name, created_by)
+      values (
+        ${keyId}, ${team}, ${name}, ${prefix}, ${hash}, ${agent === null ? null : publicKeyFor(key)}, ${role}, ${userId}, ${agent},
+        ${actor.name}
+      )
   `;
   const kind = agent === null ? "user" : "agent";
   await audit(db, actor, { action: "key.created", object: ["key", keyId], team, details: { name, kind, role } });

@@ -41,7 +41,7 @@ export function openDatabase(file: string): DatabaseSync {
       pragma foreign_keys = on;
       begin exclusive;
       ${SCHEMA}`);
-    addStartId(db);
+    addColumns(db);
     db.exec("commit");
     return db;
   } catch (cause) {
@@ -63,14 +63,19 @@ export function unusable(file: string, cause: unknown): Error {
 export function openMemory(): DatabaseSync {
   const db = new DatabaseSync(":memory:");
   db.exec(SCHEMA);
-  addStartId(db);
+  addColumns(db);
   return db;
 }
 
-/** Journals of before 2026-12 do not know which start of a request a run is; theirs are told without it. */
-function addStartId(db: DatabaseSync): void {
-  const known = db.prepare("select 1 from pragma_table_info('runs') where name = 'start_id'").get();
-  if (known === undefined) db.exec("alter table runs add column start_id text");
+/** Older journals know neither which start of a request a run is nor the token of its attempt; theirs are told without them. */
+function addColumns(db: DatabaseSync): void {
+  const known = db
+    .prepare("select name from pragma_table_info('runs')")
+    .all()
+    .map(({ name }) => name);
+  for (const column of ["start_id", "lease_token"]) {
+    if (!known.includes(column)) db.exec(`alter table runs add column ${column} text`);
+  }
   db.exec("create index if not exists runs_start_idx on runs (start_id)");
 }
 

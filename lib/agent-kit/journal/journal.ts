@@ -6,7 +6,7 @@ import { uuidOf } from "../../runtime/ids.ts";
 export type Said =
   | { type: "work_status"; payload: Omit<WorkStatus, Sent> }
   | { type: "work_result"; payload: Omit<WorkResult, Sent> };
-type Sent = "attempt" | "start_id" | "process";
+type Sent = "attempt" | "lease_token" | "start_id" | "process";
 
 /** running: being done, or a crash ended it · done: answered for good · stopped: this attempt is over, another starts from nothing. */
 export type RunState = "running" | "done" | "stopped";
@@ -22,8 +22,9 @@ export type Unsent = {
   requestId: string;
   traceId: string;
   attempt: number;
-  /** Undefined for a run of a journal that did not know it yet. */
+  /** Both undefined for a run of a journal that did not know them yet. */
   startId: string | undefined;
+  leaseToken: string | undefined;
   customFields: Record<string, unknown> | undefined;
   said: Said;
 };
@@ -58,11 +59,12 @@ export class Journal {
 
   /** Starts a run from nothing: what an earlier attempt left is forgotten. */
   begin({ request_id, trace_id, payload, x_custom_fields }: WorkRequestMessage, startId: string): void {
-    const { task_id, attempt } = payload;
+    const { task_id, attempt, lease_token = null } = payload;
     const custom = x_custom_fields === undefined ? null : JSON.stringify(x_custom_fields);
     this.transaction(() => {
       this.#statements.deleteRun.run(request_id);
-      this.#statements.insertRun.run(request_id, task_id, trace_id, attempt, custom, Date.now(), Date.now(), startId);
+      const now = Date.now();
+      this.#statements.insertRun.run(request_id, task_id, trace_id, attempt, custom, now, now, startId, lease_token);
     });
   }
 
@@ -74,10 +76,10 @@ export class Journal {
     });
   }
 
-  /** Everything said for the run is to be sent again, under this attempt and new message ids. */
-  replay(requestId: string, attempt: number): void {
+  /** Everything said for the run is to be sent again, under this attempt, with its token where it has another, and new message ids. */
+  replay(requestId: string, attempt: number, leaseToken?: string): void {
     this.transaction(() => {
-      this.#statements.raise.run(attempt, Date.now(), requestId);
+      this.#statements.raise.run(attempt, leaseToken ?? null, Date.now(), requestId);
       this.#statements.sayAgain.run(requestId);
     });
   }
@@ -159,16 +161,18 @@ function statementsOf(db: DatabaseSync) {
     find: db.prepare(`select ${FOUND} from runs where request_id = ?`),
     findStart: db.prepare(`select ${FOUND} from runs where start_id = ?`),
     insertRun: db.prepare(`
-      insert into runs (request_id, task_id, trace_id, attempt, state, custom_fields, begun_at, updated_at, start_id)
-      values (?, ?, ?, ?, 'running', ?, ?, ?, ?)`),
+      insert into runs (request_id, task_id, trace_id, attempt, state, custom_fields, begun_at, updated_at, start_id, lease_token)
+      values (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)`),
     deleteRun: db.prepare("delete from runs where request_id = ?"),
-    raise: db.prepare("update runs set attempt = ?, generation = generation + 1, updated_at = ? where request_id = ?"),
+    raise: db.prepare(`
+      update runs set attempt = ?, lease_token = coalesce(?, lease_token), generation = generation + 1, updated_at = ?
+      where request_id = ?`),
     nextGeneration: db.prepare("update runs set generation = generation + 1, updated_at = ? where request_id = ?"),
     sayLastAgain: db.prepare("update said set sent = 0 where request_id = ? and last = 1"),
     sayAgain: db.prepare("update said set sent = 0 where request_id = ?"),
     // The last word waits until the queue has taken the others: who sees the result finds the output complete sooner.
     unsent: db.prepare(`
-      select seq, generation, request_id, trace_id, attempt, start_id, custom_fields, begun_at, body
+      select seq, generation, request_id, trace_id, attempt, start_id, lease_token, custom_fields, begun_at, body
       from said join runs using (request_id)
       where sent = 0 and (last = 0 or not exists (
         select 1 from said before where before.request_id = said.request_id and before.sent = 0 and before.seq < said.seq
@@ -191,13 +195,14 @@ type UnsentRow = {
   trace_id: string;
   attempt: number;
   start_id: string | null;
+  lease_token: string | null;
   custom_fields: string | null;
   begun_at: number;
   body: string;
 };
 
 function toUnsent(row: UnsentRow): Unsent {
-  const { seq, generation, request_id, trace_id, attempt, start_id, custom_fields, begun_at, body } = row;
+  const { seq, generation, request_id, trace_id, attempt, start_id, lease_token, custom_fields, begun_at, body } = row;
   return {
     seq,
     generation,
@@ -207,6 +212,7 @@ function toUnsent(row: UnsentRow): Unsent {
     traceId: trace_id,
     attempt,
     startId: start_id ?? undefined,
+    leaseToken: lease_token ?? undefined,
     customFields: custom_fields === null ? undefined : (JSON.parse(custom_fields) as Record<string, unknown>),
     said: JSON.parse(body) as Said,
   };

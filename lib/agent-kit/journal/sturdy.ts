@@ -84,8 +84,8 @@ export class SturdyJournal {
     }
   }
 
-  replay(requestId: string, attempt: number): void {
-    this.#write((journal) => journal.replay(requestId, attempt), requestId, "all");
+  replay(requestId: string, attempt: number, leaseToken?: string): void {
+    this.#write((journal) => journal.replay(requestId, attempt, leaseToken), requestId, "all");
   }
 
   repeatLast(requestId: string): void {

@@ -36,6 +36,14 @@ export async function callApi(api: Api, { method, path, type, body }: Call): Pro
   };
 }
 
+/** The JSON that a GET is answered with, whoever asks. Throws where that is not 200, or nothing answers within 10 s. */
+export async function getJson(api: Pick<Api, "url">, path: string): Promise<unknown> {
+  const url = new URL(api.url.replace(/\/+$/, "") + path);
+  const answer = await fetch(url, { redirect: "error", signal: AbortSignal.timeout(PATIENCE_MS) });
+  if (answer.status !== 200) throw new Error(`GET ${url.href} answered ${answer.status}`);
+  return await answer.json();
+}
+
 function withKey(headers: Record<string, string>, { key }: Api): Record<string, string> {
   return key === undefined ? headers : { ...headers, authorization: `Bearer ${key}` };
 }
@@ -51,11 +59,11 @@ export async function signed(
   headers: Record<string, string>,
   body?: string,
 ): Promise<Record<string, string>> {
-  const signer = new SignatureV4({ credentials, region, sha256, service: "execute-api" });
+  const sign = new SignatureV4({ credentials, region, sha256, service: "execute-api" });
   const { protocol, hostname, port, pathname: path, searchParams } = url;
   const where = port === "" ? { protocol, hostname, path } : { protocol, hostname, port: Number(port), path };
   const request = { ...where, method, headers, body, query: Object.fromEntries(searchParams) };
-  return (await signer.sign(request)).headers;
+  return (await sign.sign(request)).headers;
 }
 
 function detailOf(text: string): string {

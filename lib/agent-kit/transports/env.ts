@@ -3,6 +3,7 @@ import * as z from "zod";
 import { ConfigError } from "../../errors.ts";
 import { must } from "../../input/faults.ts";
 import { whole } from "../../input/whole.ts";
+import { prefixOf } from "../../protocol/api-key.ts";
 import { readSettings, setting, type Values } from "../../runtime/settings.ts";
 import type { Api } from "./api.ts";
 
@@ -18,6 +19,10 @@ export type AgentSettings = {
   graceSeconds: number;
   /** Where it registers; nowhere where that is not known. */
   api?: Api | undefined;
+  /** Its own key, with which it signs. */
+  key?: string | undefined;
+  /** The control plane's public keys, where they are given; else they are asked of the API. */
+  trusted: readonly Uint8Array[];
 };
 
 /** What it reads however its messages come. */
@@ -33,6 +38,7 @@ type Common = Pick<
   | "apiKeyFile"
   | "apiSign"
   | "presenceSeconds"
+  | "trusted"
 >;
 
 /** Where an agent's messages are with SQS. */
@@ -47,7 +53,9 @@ const CONCURRENCY = 4;
 /** What names on the broker may begin with. */
 export const brokerPrefix = z.string().regex(/^[\w.:-]{0,100}$/, must("be at most 100 letters, digits and _ . : -"));
 
-const KEY_OR_TOKEN = /^(?:wb_[0-9A-Za-z]{12}_[0-9A-Za-z]{43}|[\w-]+\.[\w-]+\.[\w-]+)$/;
+const TOKEN = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
+const PUBLIC_KEYS = /^[\w-]{43}(?:,[\w-]{43})*$/;
 
 /** The variables that an agent reads. */
 export const agentSettings = {
@@ -136,7 +144,12 @@ export const agentSettings = {
   apiKey: setting({
     env: "WAYBILL_API_KEY",
     says: "The key for WAYBILL_API_URL, by which an agent is told from others and the command waybill calls; npm start gives each of its agents one of its own.",
-    takes: z.string().regex(KEY_OR_TOKEN, must("be a key (wb_…) or a token of OIDC (a JWT)")),
+    takes: z
+      .string()
+      .refine(
+        (text) => prefixOf(text) !== undefined || TOKEN.test(text),
+        must("be a key (wb_…) or a token of OIDC (a JWT)"),
+      ),
     optional: true,
     example: "wb_…",
   }),
@@ -151,6 +164,17 @@ export const agentSettings = {
     env: "WAYBILL_API_SIGN",
     says: "Whether calls of WAYBILL_API_URL are signed with AWS credentials, for stages whose authorization is AWS_IAM; by default on hosts of amazonaws.com where there is no key.",
     takes: z.enum(["true", "false"]),
+    optional: true,
+  }),
+  trusted: setting({
+    env: "CONTROL_PLANE_KEYS",
+    says:
+      "The control plane's public keys, for an agent that does not ask WAYBILL_API_URL for them: the x of each key of " +
+      "GET /.well-known/jwks.json, with commas between them.",
+    takes: z
+      .string()
+      .regex(PUBLIC_KEYS, must("be Ed25519 public keys in base64url, 43 characters each, with commas between them"))
+      .transform((text) => text.split(",").map((key) => Buffer.from(key, "base64url"))),
     optional: true,
   }),
   presenceSeconds: setting({
@@ -186,16 +210,23 @@ function settingsOf(queue: AgentSettings["queue"], env: Common, concurrency: num
     pollSeconds: env.pollSeconds,
     graceSeconds: env.graceSeconds,
     api: apiOf(env),
+    key: keyOf(env),
+    trusted: env.trusted ?? [],
   };
 }
 
 /** API Gateway's own hosts are asked with signatures where there is no key, unless told otherwise. */
-function apiOf({ apiUrl: url, apiKey, apiKeyFile, apiSign, presenceSeconds: everySeconds }: Common): Api | undefined {
+function apiOf(env: Common): Api | undefined {
+  const { apiUrl: url, apiSign, presenceSeconds: everySeconds } = env;
   if (url === undefined) return undefined;
-  const key = apiKey ?? (apiKeyFile === undefined ? undefined : keyIn(apiKeyFile));
+  const key = keyOf(env);
   const isAws = /\.amazonaws\.com(\.cn)?$/.test(new URL(url).hostname);
   const sign = apiSign === undefined ? isAws && key === undefined : apiSign === "true";
   return { url, key, sign, everySeconds };
+}
+
+function keyOf({ apiKey, apiKeyFile }: Pick<Common, "apiKey" | "apiKeyFile">): string | undefined {
+  return apiKey ?? (apiKeyFile === undefined ? undefined : keyIn(apiKeyFile));
 }
 
 function keyIn(file: string): string {

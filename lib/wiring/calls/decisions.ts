@@ -18,6 +18,7 @@ import { deleteWork } from "../../work/submission/delete-work.ts";
 import { handOver as handOverByPerson } from "../../work/submission/handover-by-person.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { router } from "../router.ts";
+import { sealOf } from "../sealing.ts";
 import type { Answers } from "../serve.ts";
 import { inTeam, teamOn } from "../team.ts";
 import { keyOf } from "./idempotency-key.ts";
@@ -35,7 +36,7 @@ export function decide(decision: Decision): Answers<typeof approveWork> {
       decision,
       task_id,
       body,
-      plane.stamp,
+      await sealOf(plane),
       keyOf(headers),
     );
     const { traceId, status } = decided.row;
@@ -57,7 +58,7 @@ export const handOver: Answers<typeof handOverWork> = async (plane, actor, { par
     task_id,
     body,
     uuidOf,
-    plane.stamp,
+    await sealOf(plane),
     keyOf(headers),
   );
   const { traceId, status, toAgent } = decided.row;

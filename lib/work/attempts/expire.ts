@@ -45,7 +45,7 @@ export function expire(work: Work, clock: Clock): Expired {
       expired.stop.push(...callOff(work, [attempt], "it is asked for under the next number", clock));
     } else if (wanted && attempt.startedAt === null) {
       const wait = Math.min(Math.max(pickupSeconds, MOST_PICKUP_SECONDS), pickupSeconds * 2 ** attempt.requests);
-      const nobody = { startId: null, process: null, takenAt: null };
+      const nobody = { startId: null, process: null, takenAt: null, saidAt: null };
       Object.assign(attempt, { ...nobody, askedAt: now, leaseUntil: later(now, wait) });
       attempt.requests += 1;
       expired.again.push(attempt);

@@ -27,6 +27,8 @@ export type Word = {
   attempt: number | undefined;
   startId: string | undefined;
   process: string | undefined;
+  /** When it was said, by the clock of the process that says it. */
+  at: Date;
 } & Saying;
 
 /** `sign`: a sign of life by itself, which is never said again; what is told of steps and roles is, from the journal. */
@@ -45,6 +47,10 @@ export function hear(work: Work, word: Word, clock: Clock): Heard {
   const { now } = clock;
   const found = attemptOf(work, word, clock);
   if ("why" in found) return found;
+  // What was sent before another word that is here has been overtaken, or somebody says it again: no sign that its process lives.
+  const isLatest = found.saidAt === null || word.at > found.saidAt;
+  if (!isLatest && word.says !== "end") return { attempt: found, stop: [] };
+  if (isLatest) found.saidAt = word.at;
   found.heardAt = now;
   Object.assign(found, { askedAt: null, asks: 0 });
   found.takenAt ??= now;
@@ -137,7 +143,15 @@ function foreign(why: string) {
 function second(work: Work, first: Attempt, startId: string): Attempt {
   work.attempt += 1;
   const own = { attempt: work.attempt, startId, process: null, counted: false, requests: 0 };
-  const unknown = { takenAt: null, startedAt: null, heardAt: null, askedAt: null, asks: 0, toldToStopAt: null };
+  const unknown = {
+    takenAt: null,
+    startedAt: null,
+    heardAt: null,
+    saidAt: null,
+    askedAt: null,
+    asks: 0,
+    toldToStopAt: null,
+  };
   const open = { how: null, endedAt: null, reason: null, exitCode: null, metrics: null };
   const attempt: Attempt = { ...first, ...own, ...unknown, ...open };
   work.attempts.push(attempt);

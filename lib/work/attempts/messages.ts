@@ -1,4 +1,4 @@
-import { asked, cancelled, type Stamp } from "../core/messages.ts";
+import { asked, cancelled, type Seal } from "../core/messages.ts";
 import type { Outgoing } from "../core/outbox.ts";
 import type { ToStop } from "./stop.ts";
 import type { Attempt, Work } from "./work.ts";
@@ -6,9 +6,9 @@ import type { Attempt, Work } from "./work.ts";
 type Of = Pick<Work, "teamId" | "taskId" | "traceId">;
 
 /** The messages that tell agents to stop, for the outbox. They count whatever becomes of the work. */
-export function stopMessages(stops: readonly { work: Of; stop: ToStop }[], stamp: Stamp): Outgoing[] {
+export function stopMessages(stops: readonly { work: Of; stop: ToStop }[], seal: Seal): Outgoing[] {
   return stops.map(({ work, stop }) => ({
-    ...cancelled(about(work, stop), stamp),
+    ...cancelled(about(work, stop), seal),
     teamId: work.teamId,
     toAgent: stop.agent,
     taskId: work.taskId,
@@ -16,9 +16,9 @@ export function stopMessages(stops: readonly { work: Of; stop: ToStop }[], stamp
 }
 
 /** The messages that ask agents what has become of an attempt. */
-export function askMessages(asks: readonly { work: Of; attempt: Attempt }[], stamp: Stamp): Outgoing[] {
+export function askMessages(asks: readonly { work: Of; attempt: Attempt }[], seal: Seal): Outgoing[] {
   return asks.map(({ work, attempt }) => ({
-    ...asked(about(work, attempt), stamp),
+    ...asked(about(work, attempt), seal),
     teamId: work.teamId,
     toAgent: attempt.agent,
     taskId: work.taskId,

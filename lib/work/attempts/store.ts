@@ -31,7 +31,7 @@ export async function holdWork(
     // Of what others have told, what the work comes to where an attempt has failed for good; the rest is not needed, and stays as it is.
     db<(Attempt & { taskId: string })[]>`
       select task_id, attempt, agent, run_id, start_id, process, counted, requests, requested_at, taken_at, started_at, heard_at,
-        lease_until, asked_at, asks, told_to_stop_at, ended_at, how, 
+        lease_until, lease_tokens, said_at, asked_at, asks, told_to_stop_at, ended_at, how,
         case when how = 'failed' then reason else left(reason, 500) end as reason, exit_code,
         case when how = 'failed' then metrics::text end as metrics
       from task_attempts where task_id = any(${ids}::uuid[])
@@ -69,6 +69,8 @@ function unkept(row: Omit<WorkRow, "dispatchedAt">, requestedAt: Date, now: Date
   const nothing = {
     startId: null,
     process: null,
+    leaseTokens: null,
+    saidAt: null,
     askedAt: null,
     asks: 0,
     toldToStopAt: null,
@@ -155,30 +157,41 @@ async function keepAttempts(
   if (attempts.length === 0) return;
   const column = <K extends keyof Attempt | "taskId" | "teamId">(name: K) => attempts.map((attempt) => attempt[name]);
   const times = (
-    name: "requestedAt" | "takenAt" | "startedAt" | "heardAt" | "leaseUntil" | "askedAt" | "toldToStopAt" | "endedAt",
+    name:
+      | "requestedAt"
+      | "takenAt"
+      | "startedAt"
+      | "heardAt"
+      | "leaseUntil"
+      | "saidAt"
+      | "askedAt"
+      | "toldToStopAt"
+      | "endedAt",
   ) => attempts.map((attempt) => attempt[name]?.toISOString() ?? null);
   await db`
     insert into task_attempts as known (
       task_id, team_id, attempt, agent, run_id, start_id, process, counted, requests, requested_at, taken_at, started_at, heard_at,
-      lease_until, asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics
+      lease_until, lease_tokens, said_at, asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics
     )
     select task_id, team_id, attempt, agent, run_id, start_id, process, counted::boolean, requests, requested_at, taken_at, started_at, heard_at,
-      lease_until, asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics::jsonb
+      lease_until, string_to_array(lease_tokens, ','), said_at, asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics::jsonb
     from unnest(
       ${column("taskId")}::uuid[], ${column("teamId")}::uuid[], ${column("attempt")}::int[], ${column("agent")}::text[], ${column("runId")}::uuid[],
       ${column("startId")}::uuid[], ${column("process")}::text[], ${column("counted").map(String)}::text[],
       ${column("requests")}::int[], ${times("requestedAt")}::timestamptz[], ${times("takenAt")}::timestamptz[],
       ${times("startedAt")}::timestamptz[], ${times("heardAt")}::timestamptz[], ${times("leaseUntil")}::timestamptz[],
+      ${attempts.map(({ leaseTokens }) => leaseTokens?.join(",") ?? null)}::text[], ${times("saidAt")}::timestamptz[],
       ${times("askedAt")}::timestamptz[], ${column("asks")}::int[], ${times("toldToStopAt")}::timestamptz[], ${times("endedAt")}::timestamptz[],
       ${column("how")}::text[], ${column("reason")}::text[], ${column("exitCode")}::int[], ${column("metrics")}::text[]
     ) as told (
       task_id, team_id, attempt, agent, run_id, start_id, process, counted, requests, requested_at, taken_at, started_at, heard_at,
-      lease_until, asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics
+      lease_until, lease_tokens, said_at, asked_at, asks, told_to_stop_at, ended_at, how, reason, exit_code, metrics
     )
     on conflict on constraint task_attempts_pkey do update set
       start_id = excluded.start_id, process = excluded.process, counted = excluded.counted, requests = excluded.requests,
       taken_at = excluded.taken_at,
       started_at = excluded.started_at, heard_at = excluded.heard_at, lease_until = excluded.lease_until,
+      lease_tokens = excluded.lease_tokens, said_at = excluded.said_at,
       asked_at = excluded.asked_at, asks = excluded.asks, told_to_stop_at = excluded.told_to_stop_at, ended_at = excluded.ended_at, how = excluded.how,
       reason = case when excluded.ended_at = known.ended_at then known.reason else excluded.reason end,
       exit_code = excluded.exit_code, metrics = coalesce(excluded.metrics, known.metrics)

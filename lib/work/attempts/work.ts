@@ -19,6 +19,10 @@ export type Attempt = {
   startedAt: Date | null;
   heardAt: Date | null;
   leaseUntil: Date;
+  /** The hashes of the tokens of its requests, in hexadecimal; null where it was asked for without one. */
+  leaseTokens: readonly string[] | null;
+  /** The latest time that its process gave of a message, by that process's clock. */
+  saidAt: Date | null;
   /** When it was asked for again, or its process what has become of it, how often that, with nothing said since; and when it was last told to stop. */
   askedAt: Date | null;
   asks: number;

@@ -3,7 +3,7 @@ import type { Db, Fragment } from "../../runtime/postgres/db.ts";
 import { setApart } from "../core/apart.ts";
 import type { Claimed } from "../core/messages.ts";
 import type { LeaseSettings, WorkSettings } from "../settings.ts";
-import { requestColumns } from "./request-columns.ts";
+import { hashOfToken, requestColumns } from "./request-columns.ts";
 import { firstKeyed, firstWaiting } from "./waiting.ts";
 
 /** Work that one transaction claims at most, by number and by the size of its messages: what a function holds in memory. */
@@ -191,8 +191,8 @@ const startThem = (db: Db, { pickupSeconds, leaseSeconds }: ClaimSettings): Frag
 
 /** `kept`: the attempts that so begin; nobody has them yet. */
 const keepAttempts = (db: Db): Fragment => db`
-  insert into task_attempts (task_id, team_id, attempt, agent, run_id, counted, requests, requested_at, lease_until)
-  select task_id, team_id, attempt, to_agent, run_id, true, 1, now(), lease_until from started
+  insert into task_attempts (task_id, team_id, attempt, agent, run_id, counted, requests, requested_at, lease_until, lease_tokens)
+  select task_id, team_id, attempt, to_agent, run_id, true, 1, now(), lease_until, array[${hashOfToken(db, db`lease_token`)}] from started
 `;
 
 /** `counted`: the starts of agents with a rate are noted; those that have left its window are forgotten. */

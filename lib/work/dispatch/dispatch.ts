@@ -1,7 +1,7 @@
 import type { Actor } from "../../access/actor.ts";
 import type { Db, Pool } from "../../runtime/postgres/db.ts";
 import { keepApart, refusalOf } from "../core/apart.ts";
-import { type Claimed, type Stamp, workRequest } from "../core/messages.ts";
+import { type Claimed, type Seal, workRequest } from "../core/messages.ts";
 import { deliver, insertOutbox, type Outgoing, type Send } from "../core/outbox.ts";
 import { isRefused } from "../core/spoilt.ts";
 import { type Claim, claim } from "./claim.ts";
@@ -32,7 +32,7 @@ export async function dispatch(
   settings: ClaimSettings,
   queues: readonly string[],
   send: Send,
-  stamp: Stamp,
+  seal: Seal,
   tell: Tell = NOBODY,
 ): Promise<Dispatched> {
   const started: Started[] = [];
@@ -44,7 +44,7 @@ export async function dispatch(
   const start = async (only?: string): Promise<Claim> => {
     const { outgoing, ...claimed } = await pool.begin(async (db) => {
       const some = await claim(db, settings, queues, only);
-      return { ...some, outgoing: await request(db, settings, some.tasks, stamp) };
+      return { ...some, outgoing: await request(db, settings, some.tasks, seal) };
     });
     for (const { taskId, traceId, attempt, toAgent } of claimed.tasks) {
       const one = { taskId, traceId, attempt, toAgent };
@@ -88,12 +88,12 @@ async function oneByOne(
 }
 
 /** Writes the requests for work that was claimed. */
-async function request(db: Db, settings: ClaimSettings, tasks: Ready[], stamp: Stamp): Promise<Outgoing[]> {
+async function request(db: Db, settings: ClaimSettings, tasks: Ready[], seal: Seal): Promise<Outgoing[]> {
   const outgoing: Outgoing[] = [];
   for (const task of tasks) {
     const { teamId, taskId, toAgent, attempt } = task;
     try {
-      outgoing.push({ ...workRequest(task, settings.leaseSeconds, stamp), teamId, toAgent, taskId, attempt });
+      outgoing.push({ ...workRequest(task, settings.leaseSeconds, seal), teamId, toAgent, taskId, attempt });
     } catch (error) {
       // A row that no message can be made of would otherwise come first again and again, and hold up all work behind it.
       await failUnsendable(db, taskId, (error as Error).message);

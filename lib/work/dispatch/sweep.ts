@@ -4,13 +4,16 @@ import { type Expired, expire } from "../attempts/expire.ts";
 import { askMessages, stopMessages } from "../attempts/messages.ts";
 import { holdWork, keepWork } from "../attempts/store.ts";
 import type { Attempt, Clock, Work } from "../attempts/work.ts";
-import { type Claimed, type Stamp, workRequest } from "../core/messages.ts";
+import { type Claimed, type Seal, workRequest } from "../core/messages.ts";
 import { claimLeftovers, deliver, insertOutbox, type Outgoing, type Send, supersede } from "../core/outbox.ts";
 import type { Learn } from "../core/router-seam.ts";
 import { isOfTheWork, type Spoilt } from "../core/spoilt.ts";
 import { NIL_UUID } from "../core/uuids.ts";
 import type { LeaseSettings } from "../settings.ts";
-import { requestColumns } from "./request-columns.ts";
+import { hashOfToken, requestColumns } from "./request-columns.ts";
+
+/** Requests of one attempt whose tokens are kept: asked for once an hour at last, that is most of a day. */
+const MOST_TOKENS = 20;
 
 /** Rows that one statement of the sweep takes: it repeats until there are no more. */
 const SWEEP_LIMIT = 100;
@@ -40,11 +43,11 @@ export async function expireLeases(
   settings: LeaseSettings,
   learn: Learn,
   send: Send,
-  stamp: Stamp,
+  seal: Seal,
 ): Promise<Silenced> {
   const all: Silenced = { ended: [], again: [], spoilt: [] };
   const some = async (ids: readonly string[]) => {
-    const { silenced, outgoing } = await pool.begin(async (db) => await expireSome(db, ids, settings, learn, stamp));
+    const { silenced, outgoing } = await pool.begin(async (db) => await expireSome(db, ids, settings, learn, seal));
     await deliver(pool, outgoing, send);
     all.ended.push(...silenced.ended);
     all.again.push(...silenced.again);
@@ -99,23 +102,23 @@ async function expireSome(
   taskIds: readonly string[],
   settings: LeaseSettings,
   learn: Learn,
-  stamp: Stamp,
+  seal: Seal,
 ): Promise<{ silenced: Omit<Silenced, "spoilt">; outgoing: Outgoing[] }> {
   const { works, now } = await holdWork(db, taskIds, { skipLocked: true });
-  const clock: Clock = { now, dice: stamp.dice, ...settings };
+  const clock: Clock = { now, dice: seal.dice, ...settings };
   const before = new Map(works.map((work) => [work, work.status]));
   const outcomes = works.map((work) => ({ work, ...expire(work, clock) }));
   await keepWork(db, works);
   const outgoing = [
     ...stopMessages(
       each(outcomes, "stop").map(({ work, one }) => ({ work, stop: one })),
-      stamp,
+      seal,
     ),
     ...askMessages(
       each(outcomes, "ask").map(({ work, one }) => ({ work, attempt: one })),
-      stamp,
+      seal,
     ),
-    ...(await requestsAgain(db, each(outcomes, "again"), settings.leaseSeconds, stamp)),
+    ...(await requestsAgain(db, each(outcomes, "again"), settings.leaseSeconds, seal)),
   ];
   // A request that never left its outbox is not sent twice.
   await supersede(
@@ -143,17 +146,30 @@ function toldOf({ work: { taskId, traceId, status }, one: { agent, attempt, requ
 }
 
 /** The requests of attempts that nobody has, anew: a queue may have lost them. */
-async function requestsAgain(db: Db, again: readonly Of[], leaseSeconds: number, stamp: Stamp): Promise<Outgoing[]> {
+async function requestsAgain(db: Db, again: readonly Of[], leaseSeconds: number, seal: Seal): Promise<Outgoing[]> {
   if (again.length === 0) return [];
   const ids = again.map(({ work }) => work.taskId);
-  const rows = await db<Claimed[]>`select ${requestColumns(db)} from tasks where task_id = any(${ids}::uuid[])`;
+  const rows = await db<Claimed[]>`
+    with asked as (
+      select * from unnest(${ids}::uuid[], ${again.map(({ one }) => one.attempt)}::int[]) as asked (task_id, attempt)
+    ), request as materialized (
+      select ${requestColumns(db)} from tasks where task_id = any(${ids}::uuid[])
+    ), kept as (
+      -- A process may still have an earlier request: its token stays good.
+      update task_attempts as known
+      set lease_tokens = (${hashOfToken(db, db`request.lease_token`)} || known.lease_tokens)[:${MOST_TOKENS}]
+      from request join asked using (task_id)
+      where known.task_id = asked.task_id and known.attempt = asked.attempt and known.lease_tokens is not null
+    )
+    select * from request
+  `;
   return again.flatMap(({ work, one }) => {
     const row = rows.find(({ taskId }) => taskId === work.taskId);
     if (row === undefined) return [];
     const { attempt, agent: toAgent } = one;
     return [
       {
-        ...workRequest({ ...row, attempt }, leaseSeconds, stamp),
+        ...workRequest({ ...row, attempt }, leaseSeconds, seal),
         teamId: work.teamId,
         toAgent,
         taskId: work.taskId,

@@ -6,7 +6,7 @@ import { halt, type ToStop } from "../attempts/stop.ts";
 import { holdWork, keepWork } from "../attempts/store.ts";
 import { type Attempt, type Clock, close, leaveOne, uncount, type Work } from "../attempts/work.ts";
 import { handOverLocked } from "../core/handover.ts";
-import { refusal, type Stamp } from "../core/messages.ts";
+import { refusal, type Seal } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
 import type { Router } from "../core/router-seam.ts";
 import { findTask } from "../core/task-row.ts";
@@ -23,13 +23,13 @@ export async function handOverByAgents(
   router: Router,
   handings: readonly Handing[],
   clock: Clock,
-  stamp: Stamp,
+  seal: Seal,
 ): Promise<{ ended: Ended[]; outgoing: Outgoing[] }> {
   const outgoing: Outgoing[] = [];
   const ended: Ended[] = [];
   const tell = (work: Work, stops: readonly ToStop[]) => {
     const about = stops.map((stop) => ({ work, stop }));
-    outgoing.push(...stopMessages(about, stamp));
+    outgoing.push(...stopMessages(about, seal));
   };
   for (const { work, attempt, handover, messageId: eventId } of handings) {
     const { teamId, taskId, traceId, runId } = work;
@@ -46,7 +46,7 @@ export async function handOverByAgents(
       const reason = `the work could not be handed over: ${error.message}`;
       const about = { taskId, traceId, runId, attempt: attempt.attempt, toAgent: from };
       outgoing.push({
-        ...refusal(about, 5007, reason, stamp),
+        ...refusal(about, 5007, reason, seal),
         teamId,
         toAgent: from,
         taskId,

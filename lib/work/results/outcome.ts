@@ -1,3 +1,4 @@
+import { NOT_AUTHENTIC } from "../../protocol/error-codes.ts";
 import type { ErrorReport, ExternalAiUse, Message, WorkResult } from "../../protocol/messages.ts";
 import type { End } from "../attempts/ends.ts";
 import type { Saying, Word } from "../attempts/hear.ts";
@@ -15,7 +16,15 @@ export function wordOf(message: Message): Word | undefined {
   if (said === undefined || message.type === "work_request") return undefined;
   const { attempt, start_id: startId } = message.payload;
   const by = "process" in message.payload ? message.payload.process : undefined;
-  return { agent: message.from_agent, runId: message.request_id, attempt, startId, process: by, ...said };
+  return {
+    agent: message.from_agent,
+    runId: message.request_id,
+    attempt,
+    startId,
+    process: by,
+    at: new Date(message.timestamp),
+    ...said,
+  };
 }
 
 function sayingOf(message: Message): Saying | undefined {
@@ -25,6 +34,8 @@ function sayingOf(message: Message): Saying | undefined {
     case "work_result":
       return { says: "end", end: resultEnd(message.payload) };
     case "error":
+      // What an agent takes for forged says nothing of its work.
+      if (message.payload.error_code === NOT_AUTHENTIC) return undefined;
       return { says: "end", end: errorEnd(message.payload) };
     case "work_status": {
       const { status, progress = null, step, role, handover, message: said } = message.payload;

@@ -1,17 +1,18 @@
 import type { Actor } from "../../access/actor.ts";
 import type { AgentOfTeam } from "../../access/agent-of-team.ts";
-import type { Message } from "../../protocol/messages.ts";
+import type { Message, Raw } from "../../protocol/messages.ts";
 import type { Db, Pool } from "../../runtime/postgres/db.ts";
 import { stopMessages } from "../attempts/messages.ts";
 import { holdWork, keepWork } from "../attempts/store.ts";
 import type { Clock, Work } from "../attempts/work.ts";
-import type { Stamp } from "../core/messages.ts";
+import type { Seal } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
 import type { Router, TakenBack } from "../core/router-seam.ts";
 import { isOfTheWork } from "../core/spoilt.ts";
 import type { LeaseSettings } from "../settings.ts";
 import { type Changes, type Ended, endedOf, type RoleRow, type Stale } from "./changes.ts";
 import { handOverByAgents } from "./handover-by-agent.ts";
+import { type Proofs, whyUnproven } from "./proof.ts";
 import { settle } from "./settle.ts";
 import { insertChunks, upsertSteps } from "./steps.ts";
 import { askForMissing } from "./tell-again.ts";
@@ -27,9 +28,9 @@ export type Recorded = {
 
 const NOTHING: Recorded = { speakers: [], ended: [], stale: [], outgoing: [], workWaits: false };
 
-/** A message, and the queue's id of the record that brought it. */
-export type Received = { recordId: string; message: Message };
-/** A message that could not be recorded, and why. */
+/** A message with the text of it that was read, and the queue's id of the record that brought it. */
+export type Received = { recordId: string; message: Message; raw: Raw };
+/** A message that could not be recorded, or is not believed (Unproven), and why. */
 export type Refused = Received & { error: unknown };
 
 /**
@@ -42,13 +43,12 @@ export async function recordBatch(
   _actor: Actor,
   settings: LeaseSettings,
   router: Router,
-  stamp: Stamp,
+  seal: Seal,
+  proofs: Proofs,
   received: readonly Received[],
 ): Promise<Outcome> {
-  const recordAll = async (some: readonly Received[], lockTimeout: string): Promise<Outcome> => {
-    const messages = some.map(({ message }) => message);
-    return { ...(await record(pool, settings, router, stamp, messages, lockTimeout)), refused: [] };
-  };
+  const recordAll = async (some: readonly Received[], lockTimeout: string): Promise<Outcome> =>
+    await record(pool, settings, router, seal, proofs, some, lockTimeout);
   try {
     return await recordAll(received, "1s");
   } catch (error) {
@@ -88,31 +88,38 @@ async function record(
   pool: Pool,
   settings: LeaseSettings,
   router: Router,
-  stamp: Stamp,
-  messages: readonly Message[],
+  seal: Seal,
+  proofs: Proofs,
+  received: readonly Received[],
   lockTimeout: string,
-): Promise<Recorded> {
+): Promise<Outcome> {
   return await pool.begin(async (db) => {
-    const [, { works, now }] = await Promise.all([limitLocks(db, lockTimeout), holdWork(db, taskIds(messages))]);
-    const clock: Clock = { now, dice: stamp.dice, ...settings };
+    const [, keys, { works, now }] = await Promise.all([
+      limitLocks(db, lockTimeout),
+      proofs.agentKeys(db, keyIds(received)),
+      holdWork(db, taskIds(received)),
+    ]);
+    const clock: Clock = { now, dice: seal.dice, ...settings };
     const failed = failuresOf(works);
-    const changes = settle(new Map(works.map((work) => [work.taskId, work])), messages, clock);
-    const steps = upsertSteps(db, stamp.newId, changes.steps);
+    const held = new Map(works.map((work) => [work.taskId, work]));
+    const { refused, messages } = believed(received, held, keys, proofs);
+    const changes = settle(held, messages, clock);
+    const steps = upsertSteps(db, seal.newId, changes.steps);
     // A handover is kept with the steps so far, so they must be there.
     if (changes.handings.length > 0 || changes.roles.length > 0) await steps;
     for (const role of changes.roles) await takeRole(db, router, role, changes);
-    const stops = stopMessages(changes.stops, stamp);
+    const stops = stopMessages(changes.stops, seal);
     // Sent together, run in this order: one round trip instead of many while the rows are locked.
     const writes = [
       steps,
-      insertChunks(db, stamp.newId, changes.chunks),
+      insertChunks(db, seal.newId, changes.chunks),
       keepWork(db, works),
       insertOutbox(db, stops),
-      askForMissing(db, changes.ended, stamp),
+      askForMissing(db, changes.ended, seal),
     ];
     // A handover changes the rows itself, after all that.
     if (changes.handings.length > 0) await Promise.all(writes);
-    const handedOver = await handOverByAgents(db, router, changes.handings, clock, stamp);
+    const handedOver = await handOverByAgents(db, router, changes.handings, clock, seal);
     const ended = [...changes.ended.map(({ work, attempt }) => endedOf(work, attempt)), ...handedOver.ended];
     const over = finished(changes);
     const takenBack = failed.filter(({ taskId }) => over.includes(taskId));
@@ -124,8 +131,27 @@ async function record(
       stale: changes.stale,
       outgoing: [...stops, ...handedOver.outgoing],
       workWaits,
+      refused,
     };
   });
+}
+
+/** The messages that are what they say they are, and the others with the reason. */
+function believed(
+  received: readonly Received[],
+  held: ReadonlyMap<string, Work>,
+  keys: Awaited<ReturnType<Proofs["agentKeys"]>>,
+  proofs: Proofs,
+): { refused: Refused[]; messages: Message[] } {
+  const refused: Refused[] = [];
+  const messages = received.flatMap((one) => {
+    const { message, raw } = one;
+    const error = whyUnproven(message, raw, held.get(message.payload.task_id ?? ""), keys, proofs);
+    if (error === undefined) return [message];
+    refused.push({ ...one, error });
+    return [];
+  });
+  return { refused, messages };
 }
 
 /** The work that had failed already: if it ends now, it was completed after all. */
@@ -159,9 +185,13 @@ async function takeRole(db: Db, router: Router, row: RoleRow, { stale }: Pick<Ch
   await router.insertHandover(db, { ...about, type: "sub_role", role: name, reason, context });
 }
 
-function taskIds(messages: readonly Message[]): string[] {
-  const ids = messages.map((message) => message.payload.task_id).filter((id) => id !== undefined);
+function taskIds(received: readonly Received[]): string[] {
+  const ids = received.map(({ message }) => message.payload.task_id).filter((id) => id !== undefined);
   return [...new Set(ids)];
+}
+
+function keyIds(received: readonly Received[]): string[] {
+  return [...new Set(received.flatMap(({ message }) => message.key_id ?? []))];
 }
 
 /** Has no statement of this transaction wait longer for a row that somebody else holds. */

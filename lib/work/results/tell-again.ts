@@ -1,7 +1,7 @@
 import type { Db } from "../../runtime/postgres/db.ts";
 import { askMessages } from "../attempts/messages.ts";
 import type { Attempt, Work } from "../attempts/work.ts";
-import type { Stamp } from "../core/messages.ts";
+import type { Seal } from "../core/messages.ts";
 import { insertOutbox } from "../core/outbox.ts";
 import { isShort } from "../core/short.ts";
 
@@ -16,7 +16,7 @@ const ASK_AFTER_SECONDS = [10, 300];
 export async function askForMissing(
   db: Db,
   ended: readonly { work: Work; attempt: Attempt }[],
-  stamp: Stamp,
+  seal: Seal,
 ): Promise<void> {
   // Of an attempt that is to be tried again the agent keeps no more than its end.
   const counting = ended.filter(({ attempt }) => attempt.how !== "failed_retryable" && counts(attempt));
@@ -33,7 +33,7 @@ export async function askForMissing(
   );
   for (const after of ASK_AFTER_SECONDS) {
     // Without its attempt, for it counts though that is over.
-    const questions = askMessages(missing, stamp).map(({ attempt: _, ...question }) => question);
+    const questions = askMessages(missing, seal).map(({ attempt: _, ...question }) => question);
     await insertOutbox(db, questions, after);
   }
 }

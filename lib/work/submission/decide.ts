@@ -9,7 +9,7 @@ import { stop } from "../attempts/stop.ts";
 import { holdWork, keepWork } from "../attempts/store.ts";
 import type { Stopping } from "../attempts/work.ts";
 import { type Decision, decided, possibleFrom } from "../core/lifecycle.ts";
-import type { Stamp } from "../core/messages.ts";
+import type { Seal } from "../core/messages.ts";
 import { insertOutbox, type Outgoing } from "../core/outbox.ts";
 import { askOf, type Route, type Router } from "../core/router-seam.ts";
 import type { Approve } from "../core/schema.ts";
@@ -36,7 +36,7 @@ export async function decide(
   decision: Decision,
   taskId: string,
   said: Approve,
-  stamp: Stamp,
+  seal: Seal,
   key?: DecisionKey,
 ): Promise<Decided> {
   const { reason } = said;
@@ -50,11 +50,11 @@ export async function decide(
     const before = locked.task;
     if (decision === "approve") await chooseAgent(db, route, before, said);
     const after = decided(decision, before.approvedAt !== null);
-    const outgoing = await change(db, decision, before, { by: author.by, reason }, { ...settings, stamp });
+    const outgoing = await change(db, decision, before, { by: author.by, reason }, { ...settings, seal });
     if (decision === "cancel") await closeHandovers(db, taskId);
     const { teamId, status } = before;
     await insertDecision(db, {
-      decisionId: stamp.newId(),
+      decisionId: seal.newId(),
       taskId,
       teamId,
       decision,
@@ -103,7 +103,7 @@ async function change(
   decision: Decision,
   before: TaskRow,
   { by, reason }: { by: string; reason: string | undefined },
-  stopping: LeaseSettings & { stamp: Stamp },
+  stopping: LeaseSettings & { seal: Seal },
 ): Promise<Outgoing[]> {
   const { taskId } = before;
   switch (decision) {
@@ -117,7 +117,7 @@ async function change(
       return await stopWork(db, taskId, "cancelled", `${by} has cancelled the work`, stopping);
     case "retry": {
       const approved = before.approvedAt !== null;
-      await restart(db, taskId, stopping.stamp.newId(), approved ? "approved" : "pending");
+      await restart(db, taskId, stopping.seal.newId(), approved ? "approved" : "pending");
       return approved ? await stopWork(db, taskId, "approved", `${by} has retried the work`, stopping) : [];
     }
   }
@@ -129,14 +129,14 @@ export async function stopWork(
   taskId: string,
   next: Stopping,
   reason: string,
-  { stamp, ...settings }: LeaseSettings & { stamp: Stamp },
+  { seal, ...settings }: LeaseSettings & { seal: Seal },
 ): Promise<Outgoing[]> {
   const { works, now } = await holdWork(db, [taskId]);
   const stops = works.flatMap((work) =>
-    stop(work, next, reason, { now, dice: stamp.dice, ...settings }).map((one) => ({ work, stop: one })),
+    stop(work, next, reason, { now, dice: seal.dice, ...settings }).map((one) => ({ work, stop: one })),
   );
   await keepWork(db, works);
-  const outgoing = stopMessages(stops, stamp);
+  const outgoing = stopMessages(stops, seal);
   await insertOutbox(db, outgoing);
   return outgoing;
 }

@@ -6,7 +6,7 @@ import { canonicalJson } from "../../input/json.ts";
 import type { Transactions } from "../../runtime/postgres/team.ts";
 import { handOverLocked } from "../core/handover.ts";
 import type { Status } from "../core/lifecycle.ts";
-import type { Stamp } from "../core/messages.ts";
+import type { Seal } from "../core/messages.ts";
 import type { Router } from "../core/router-seam.ts";
 import type { HandOver } from "../core/schema.ts";
 import { findTask, type TaskRow } from "../core/task-row.ts";
@@ -35,7 +35,7 @@ export async function handOver(
   taskId: string,
   asked: HandOver,
   uuidOf: (text: string) => string,
-  stamp: Stamp,
+  seal: Seal,
   key?: DecisionKey,
 ): Promise<Decided> {
   const { by, onBehalfOf } = authorOf(actor, "by", { by: asked.by, onBehalfOf: asked.on_behalf_of });
@@ -47,7 +47,7 @@ export async function handOver(
     const known = task ?? (await findTask(db, actor, taskId));
     if (known === undefined) throw unknownWork(taskId);
     // A key that has not been used is a decision of its own, whatever was said before.
-    const eventId = key === undefined ? uuidOf(`handover/${known.runId}/${canonicalJson(said)}`) : stamp.newId();
+    const eventId = key === undefined ? uuidOf(`handover/${known.runId}/${canonicalJson(said)}`) : seal.newId();
     if (await router.hasHandover(db, taskId, eventId)) return { row: known, outgoing: [], replayed: true };
     const from = toAgentOf(task, known, said);
     const { role, reason, context = {} } = said;
@@ -64,7 +64,7 @@ export async function handOver(
     await handOverLocked(db, router, { task: known, from, handover: said, eventId }, true);
     const outgoing = await stopWork(db, taskId, "approved", `${said.by} has handed the work over`, {
       ...settings,
-      stamp,
+      seal,
     });
     const row = await findTask(db, actor, taskId);
     if (row === undefined) throw new Error(`task ${taskId} is locked and not there`);

@@ -149,7 +149,9 @@ test("a journal of an earlier version opens, and its runs are told without a sta
   const file = join(folder, "earlier.sqlite");
   const earlier = openDatabase(file);
   const one = request();
-  earlier.exec("drop index runs_start_idx; alter table runs drop column start_id");
+  earlier.exec(
+    "drop index runs_start_idx; alter table runs drop column start_id; alter table runs drop column lease_token",
+  );
   earlier.exec(
     `insert into runs values ('${one.request_id}', '${one.payload.task_id}', '${one.trace_id}', 1, 0, 'running', null, 1, 1)`,
   );

@@ -14,6 +14,7 @@ import { functionPlane } from "../../../lib/wiring/serve.ts";
 import { type Poller, startPoller } from "../../../localstack/functions/sqs-poller.ts";
 import { createQueues } from "../../../localstack/parts/queues.ts";
 import { type LocalSqs, startSqs } from "../../../localstack/parts/sqs.ts";
+import { knowAgents, SIGN } from "../../support/agents/keys.ts";
 import { type Proxy, startProxy } from "../../support/http/proxy.ts";
 import { countInSqs, deadLettersOf, takeFromRabbit, takeFromSqs } from "../../support/queues/bridge.ts";
 import { BridgeProcess, sendWork, startAgent } from "../../support/queues/bridge-flow.ts";
@@ -104,6 +105,7 @@ describe.skipIf(startOwn === undefined)("the bridge, when everything around it f
       async (_, event) => await handler(event as SQSEvent, { getRemainingTimeInMillis: () => 30_000 } as Context),
       { functionName: "record-result", queueUrl: urls["RESULTS_QUEUE_URL"] ?? "", batchSize: 100, concurrency: 2 },
     );
+    await knowAgents(pool, ["code"]);
     const agent = await startAgent(broker.url, names);
     const completed = async () => {
       const [row] = await pool<{ count: number }[]>`select count(*)::int from tasks where status = 'completed'`;
@@ -135,7 +137,7 @@ describe.skipIf(startOwn === undefined)("the bridge, when everything around it f
       numRuns: 1,
     });
     const began = performance.now();
-    const sending = sendWork(pool, WORK, send, stamp);
+    const sending = sendWork(pool, WORK, send, { ...stamp, sign: SIGN });
     for (const [i, point] of points.toSorted((a, b) => a - b).entries()) {
       const name = order[i] ?? "";
       await vi.waitUntil(async () => (await completed()) >= (WORK * point) / 100, { timeout: 150_000, interval: 100 });

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll } from "vitest";
 import type { Message, OutputChunk, WorkRequest, WorkResult, WorkStatus } from "../../../lib/protocol/messages.ts";
 import { sqsQueues, type TestQueues } from "../queues/sqs.ts";
+import { identityOf, SIGN } from "./keys.ts";
 
 /** A folder of this test file alone, removed at its end. */
 export function testFolder(): string {
@@ -92,6 +93,7 @@ export function over(queues: TestQueues) {
       LOG_LEVEL: "info",
       AGENT_VISIBILITY_SECONDS: "2",
       AGENT_POLL_SECONDS: "1",
+      ...identityOf(agent),
       ...queues.env(agent, address),
       ...env,
     });
@@ -110,12 +112,12 @@ export function over(queues: TestQueues) {
       timeout_seconds: 60,
       ...payload,
     };
-    const message = {
+    const message = SIGN({
       ...envelope(to_agent, request_id),
       type: "work_request",
       payload: work,
       ...(x_custom_fields === undefined ? {} : { x_custom_fields }),
-    };
+    });
     await queues.put(agent, JSON.stringify(message));
     return { agent, task_id: work.task_id, request_id, trace_id: message.trace_id, message };
   };
@@ -128,7 +130,8 @@ export function over(queues: TestQueues) {
     start_id?: string,
   ): Promise<void> => {
     const payload = { task_id, attempt, status, ...(start_id === undefined ? {} : { start_id }) };
-    await queues.put(agent, JSON.stringify({ ...envelope(agent, request_id), type: "work_status", payload }));
+    const message = { ...envelope(agent, request_id), type: "work_status", payload };
+    await queues.put(agent, JSON.stringify(SIGN(message)));
   };
 
   /** Tells the agent that the work is cancelled. */

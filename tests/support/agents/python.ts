@@ -1,12 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { noteSkip } from "../skips.ts";
 
-/** A Python that has pika: PYTHON, else python3, else Debian's own, for which its packages are. Undefined where there is none. */
+/** A Python that has pika and cryptography: PYTHON, else python3, else Debian's own, for which its packages are. Undefined where there is none. */
 export function findPython(): string | undefined {
   const names = process.env["PYTHON"] ? [process.env["PYTHON"]] : ["python3", "/usr/bin/python3"];
   const found = names.find((python) => {
     try {
-      execFileSync(python, ["-c", "import pika"], { stdio: "ignore" });
+      execFileSync(python, ["-c", "import pika, cryptography"], { stdio: "ignore" });
       return true;
     } catch {
       return false;
@@ -14,7 +14,7 @@ export function findPython(): string | undefined {
   });
   if (found === undefined) {
     noteSkip(
-      "Skipped: the tests of the agent in Python. Install python3 and pika (Debian: apt-get install python3-pika).",
+      "Skipped: the tests of the agent in Python. Install python3, pika and cryptography (Debian: apt-get install python3-pika python3-cryptography).",
     );
   }
   return found;

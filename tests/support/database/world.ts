@@ -1,4 +1,5 @@
 import type { Actor } from "../../../lib/access/actor.ts";
+import { agentKeys } from "../../../lib/access/signing/signers.ts";
 import {
   type Message,
   parseMessage,
@@ -14,6 +15,7 @@ import { router as routerPart } from "../../../lib/wiring/router.ts";
 import { readPlaneSettings } from "../../../lib/wiring/settings.ts";
 import { teamOn } from "../../../lib/wiring/team.ts";
 import type { Decision } from "../../../lib/work/core/lifecycle.ts";
+import type { Seal } from "../../../lib/work/core/messages.ts";
 import { deliver } from "../../../lib/work/core/outbox.ts";
 import { type HandOver, SubmitWork } from "../../../lib/work/core/schema.ts";
 import { dispatch } from "../../../lib/work/dispatch/dispatch.ts";
@@ -23,6 +25,7 @@ import { decide } from "../../../lib/work/submission/decide.ts";
 import { handOver } from "../../../lib/work/submission/handover-by-person.ts";
 import { submit } from "../../../lib/work/submission/submit.ts";
 import { routeUndecided } from "../../../lib/work/submission/undecided.ts";
+import { SIGN } from "../agents/keys.ts";
 import { ACTOR } from "./actor.ts";
 
 /** A message that was sent, and to whom. */
@@ -46,6 +49,9 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}, actor: Act
   const edges = processEdges({ ...noQueues, send: keep }, pool);
   const plane = controlPlane({ settings: readPlaneSettings({ ...QUEUES, ...env }), edges });
   const { agents, send, stamp } = plane;
+  const seal: Seal = { ...stamp, sign: SIGN };
+  // What tests of the rules say is believed; that it would not be is tested beside the rules.
+  const proofs = { agentKeys, unsignedToo: true };
   const settings = plane.settings.work;
   const router = plane.part(routerPart);
   const { route } = router;
@@ -66,20 +72,20 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}, actor: Act
       by: string | undefined = actor === ACTOR ? "ada" : undefined,
       more: { reason?: string; to_agent?: string } = {},
     ) => {
-      const outcome = await decide(mine, actor, settings, router, decision, taskId, { by, ...more }, stamp);
+      const outcome = await decide(mine, actor, settings, router, decision, taskId, { by, ...more }, seal);
       await deliver(pool, outcome.outgoing, send);
       return outcome.row;
     },
     handOver: async (taskId: string, said: HandOver) => {
-      const outcome = await handOver(mine, actor, settings, router, taskId, said, uuidOf, stamp);
+      const outcome = await handOver(mine, actor, settings, router, taskId, said, uuidOf, seal);
       await deliver(pool, outcome.outgoing, send);
       return outcome.row;
     },
-    dispatchNow: async () => await dispatch(pool, ACTOR, settings, agents, send, stamp),
-    dispatch: async () => (await dispatch(pool, ACTOR, settings, agents, send, stamp)).started.length,
-    expireNow: async () => await expireLeases(pool, ACTOR, settings, router.learn, send, stamp),
+    dispatchNow: async () => await dispatch(pool, ACTOR, settings, agents, send, seal),
+    dispatch: async () => (await dispatch(pool, ACTOR, settings, agents, send, seal)).started.length,
+    expireNow: async () => await expireLeases(pool, ACTOR, settings, router.learn, send, seal),
     expire: async () => {
-      const { ended, again } = await expireLeases(pool, ACTOR, settings, router.learn, send, stamp);
+      const { ended, again } = await expireLeases(pool, ACTOR, settings, router.learn, send, seal);
       const failed = ended.filter(({ status }) => status === "failed").length;
       return { retried: ended.length - failed, failed, again: again.length };
     },
@@ -95,9 +101,9 @@ export function worldOf(pool: Pool, env: Record<string, string> = {}, actor: Act
       const received = messages.map((message) => {
         const parsed = parseMessage(serialiseMessage(message));
         if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
-        return { recordId: message.message_id, message: parsed.message };
+        return { recordId: message.message_id, message: parsed.message, raw: parsed.raw };
       });
-      const recorded = await recordBatch(pool, ACTOR, settings, router, stamp, received);
+      const recorded = await recordBatch(pool, ACTOR, settings, router, seal, proofs, received);
       await deliver(pool, recorded.outgoing, send);
       return recorded;
     },

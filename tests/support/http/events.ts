@@ -3,6 +3,7 @@ import { GetQueueAttributesCommand, ReceiveMessageCommand, SendMessageCommand, S
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, SQSEvent } from "aws-lambda";
 import type { Caller } from "../../../lib/access/actor.ts";
 import { toContext } from "../../../lib/access/identity/context.ts";
+import { timeOfSending } from "../../../lib/agent-kit/speaker.ts";
 import { envelope } from "../../../lib/protocol/envelope.ts";
 import {
   type Message,
@@ -149,13 +150,13 @@ export function reply(
   type: "work_status" | "work_result" | "error",
   payload: Record<string, unknown>,
 ): Message {
-  const { task_id, attempt } = request.payload;
+  const { task_id, attempt, lease_token } = request.payload;
   const identity = {
     messageId: randomUUID(),
-    at: new Date(),
+    at: timeOfSending(),
     traceId: request.trace_id,
     requestId: request.request_id,
   };
-  const said = { task_id, attempt, ...payload } as unknown as Message["payload"];
+  const said = { task_id, attempt, lease_token, ...payload } as unknown as Message["payload"];
   return envelope(type, request.to_agent, ORCHESTRATOR, said as never, identity);
 }

@@ -3,12 +3,13 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { type ChannelModel, type ConfirmChannel, connect, type RecoveringChannelModel } from "amqplib";
 import type { Topology } from "../../../lib/agent-kit/transports/amqp-topology.ts";
-import { parseMessage, serialiseMessage } from "../../../lib/protocol/messages.ts";
+import { parseMessage } from "../../../lib/protocol/messages.ts";
 import type { Pool } from "../../../lib/runtime/postgres/db.ts";
 import { readSettings } from "../../../lib/runtime/settings.ts";
 import { dispatch } from "../../../lib/work/dispatch/dispatch.ts";
 import { sendLeftovers } from "../../../lib/work/dispatch/sweep.ts";
 import { workSettings } from "../../../lib/work/settings.ts";
+import { fromAgent } from "../agents/keys.ts";
 import { ACTOR } from "../database/actor.ts";
 import { reply } from "../http/events.ts";
 
@@ -72,7 +73,7 @@ export async function startAgent(url: string, names: Topology) {
           if (done.has(request.request_id)) repeats++;
           const answer =
             done.get(request.request_id) ??
-            serialiseMessage(reply(request, "work_result", { status: "completed", exit_code: 0, steps: [STEP] }));
+            fromAgent(reply(request, "work_result", { status: "completed", exit_code: 0, steps: [STEP] }));
           done.set(request.request_id, answer);
           channel.publish(names.results, "code", Buffer.from(answer), { persistent: true }, (error: Error | null) => {
             try {

@@ -27,6 +27,8 @@ type Process = { agent: Agent; alive: boolean; runs: Run[]; beatAt: number };
 
 export type World = {
   seconds: number;
+  /** How many words were said: each is later than the one before. */
+  said: number;
   work: Work;
   letters: Letter[];
   processes: Process[];
@@ -44,6 +46,7 @@ export type World = {
 };
 
 const at = (world: World) => new Date(world.seconds * 1000);
+const said = (world: World) => new Date(++world.said);
 const clock = (world: World) => ({ now: at(world), dice: () => 0, leaseSeconds: LEASE, pickupSeconds: PICKUP });
 
 export const MAX_ATTEMPTS = 3;
@@ -83,6 +86,7 @@ export function newWorld(maxAttempts = MAX_ATTEMPTS): World {
   const counts = { starts: 0, agentOf: new Map<string, Agent>(), runs: 1, knownAtCancel: [] };
   return {
     seconds: 1,
+    said: 0,
     work,
     letters: [],
     processes,
@@ -112,6 +116,8 @@ export function dispatch(world: World): void {
     startedAt: null,
     heardAt: null,
     leaseUntil: later(at(world), PICKUP),
+    leaseTokens: null,
+    saidAt: null,
     askedAt: null,
     asks: 0,
     toldToStopAt: null,
@@ -202,7 +208,7 @@ export function pass(world: World, seconds: number, frozen: readonly number[] = 
 
 function say(world: World, run: Run, says: "held" | "executing"): void {
   const { agent, runId, attempt, startId } = run;
-  const about = { agent, runId, attempt, startId, process: undefined };
+  const about = { agent, runId, attempt, startId, process: undefined, at: said(world) };
   world.letters.push({
     to: "results",
     word: says === "held" ? { ...about, says } : { ...about, says, progress: null, sign: true },
@@ -221,9 +227,9 @@ export function end(
 
 function endRun(world: World, run: Run, how: "completed" | "failed_retryable" | "handed_back" | "cancelled"): void {
   const { agent, runId, attempt, startId } = run;
-  const said = { how, exitCode: null, reason: how === "completed" ? null : how, metrics: null };
+  const ending = { how, exitCode: null, reason: how === "completed" ? null : how, metrics: null };
   run.state = "over";
-  run.last = { agent, runId, attempt, startId, process: undefined, says: "end", end: said };
+  run.last = { agent, runId, attempt, startId, process: undefined, at: said(world), says: "end", end: ending };
   if (how === "completed") world.completedBy.push({ runId, attempt });
   world.letters.push({ to: "results", word: run.last });
 }
@@ -270,7 +276,8 @@ function take(world: World, process: Process, { runId, attempt }: Request): void
     // As the kit: what is done is answered to the same request again, what is under way is not.
     if (attempt < known.attempt || (attempt === known.attempt && known.last === undefined)) return;
     known.attempt = attempt;
-    if (known.last !== undefined) world.letters.push({ to: "results", word: { ...known.last, attempt } });
+    if (known.last !== undefined)
+      world.letters.push({ to: "results", word: { ...known.last, attempt, at: said(world) } });
     return;
   }
   if (process.runs.some((run) => run.runId === runId && run.attempt >= attempt)) return;
@@ -301,7 +308,7 @@ function obey(world: World, { kind, about }: Order): void {
           ? run.attempt <= about.attempt && run.runId === about.runId
           : run.startId === about.startId;
       if (!meant) continue;
-      if (run.last !== undefined) world.letters.push({ to: "results", word: run.last });
+      if (run.last !== undefined) world.letters.push({ to: "results", word: { ...run.last, at: said(world) } });
       else if (kind === "stop") endRun(world, run, "cancelled");
       else say(world, run, run.state === "held" ? "held" : "executing");
     }

@@ -1,12 +1,12 @@
 import { CreateQueueCommand, GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { WorkRequestMessage } from "../../../lib/protocol/messages.ts";
-import { serialiseMessage } from "../../../lib/protocol/messages.ts";
 import { connect } from "../../../lib/runtime/postgres/db.ts";
 import { findTask } from "../../../lib/work/core/task-row.ts";
 import { readOutput } from "../../../lib/work/reading/output.ts";
 import { startPoller } from "../../../localstack/functions/sqs-poller.ts";
 import { queuesOf } from "../../../localstack/parts/queues.ts";
+import { fromAgent, knowAgents } from "../../support/agents/keys.ts";
 import { ACTOR } from "../../support/database/actor.ts";
 import { worldOf } from "../../support/database/world.ts";
 import { put, receive, reply, sqs } from "../../support/http/events.ts";
@@ -58,7 +58,8 @@ test.each(["hang up", "swallow"] as const)(
       reply(request, "work_result", { status: "completed" }),
     ];
     const { queueUrl, deadLetters } = await resultsQueue();
-    for (const message of said) await put(queueUrl, serialiseMessage(message));
+    await knowAgents(direct, ["code"]);
+    for (const message of said) await put(queueUrl, fromAgent(message));
     let batches = 0;
     const invoke = async (_name: string, event: unknown) => {
       batches++;
