@@ -18,7 +18,8 @@ import { benchWorld, type Known } from "../work.ts";
 const usage = `Usage: npm run bench:access -- [--seconds N] [--rounds N]
 
 What access costs: submit and the whole life of work for a caller, whose key is looked up and whose transaction sees its team alone, done
-by an agent that signs, beside the same for the system, which sees all, and an agent that is believed, in turn on one Postgres (7 rounds of 2 s each). Then what it takes to find out who calls by a key.`;
+by an agent that signs, beside the same for the system, which sees all, and an agent that is believed, in turn on one Postgres (7 rounds
+of 2 s each). Then what it takes to find out who calls by a key.`;
 
 process.exitCode = await command({
   usage,

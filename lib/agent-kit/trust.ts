@@ -1,10 +1,11 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
 import { type Message, ORCHESTRATOR, type Raw } from "../protocol/messages.ts";
 import { isSignedBy, keyIdOf } from "../protocol/signature.ts";
 import { log } from "../runtime/log.ts";
+import { writePrivately } from "../runtime/private-file.ts";
 import { type Api, getJson } from "./transports/api.ts";
 import { retryMs } from "./transports/transport.ts";
 
@@ -100,9 +101,7 @@ function read(file: string): Keys | undefined {
 /** Who writes the file says whom the agent obeys: nobody else may. */
 function write(file: string, set: z.infer<typeof KeySet>): void {
   try {
-    mkdirSync(join(file, ".."), { recursive: true });
-    writeFileSync(`${file}.${process.pid}`, JSON.stringify(set), { mode: 0o600 });
-    renameSync(`${file}.${process.pid}`, file);
+    writePrivately(file, JSON.stringify(set));
   } catch (error) {
     log.warn("the control plane's keys are not kept", { file, error });
   }

@@ -1,22 +1,18 @@
-import { LRUCache } from "lru-cache";
 import { audit } from "../access/record.ts";
 import { NOT_AUTHENTIC } from "../protocol/error-codes.ts";
-import { embeddedMetrics } from "../runtime/metrics.ts";
 import type { Stale } from "../work/results/changes.ts";
 import { Unproven } from "../work/results/proof.ts";
 import type { Refused } from "../work/results/record.ts";
 import type { ControlPlane, Part } from "./control-plane.ts";
+import { lately } from "./lately.ts";
+import { tellMetrics } from "./metrics.ts";
 
-/** Of one agent's name and one piece of work, one refusal is recorded in this time: a flood does not fill the record. */
-const QUIET_MS = 1_000;
-const KNOWN = 1_000;
-
-const lately: Part<LRUCache<string, true>> = () => new LRUCache({ max: KNOWN, ttl: QUIET_MS });
+/** Of one agent's name and one piece of work, one refusal a second is recorded. Both are what the message says: who makes them up fills the record. */
+const wasRecorded: Part<(about: string) => boolean> = () => lately();
 
 /**
  * Counts messages that are not believed, for the alarm, and records who they say that they are from; those too of which an agent tells
- * that it did not believe them. The messages themselves are
- * evidence on the dead letter queue. Where it cannot be recorded the log says so.
+ * that it did not believe them. The messages themselves are evidence on the dead letter queue. Where it cannot be recorded the log says so.
  */
 export async function keepEvidence(
   plane: ControlPlane,
@@ -25,16 +21,13 @@ export async function keepEvidence(
 ): Promise<void> {
   const forged = [...refused.filter(({ error }) => error instanceof Unproven), ...stale.flatMap(reported)];
   if (forged.length === 0) return;
-  const { db, log, settings, stamp } = plane;
-  const dimensions = { service: "waybill", stage: settings.log.stage };
-  const metrics = { RefusedMessages: { value: forged.length, unit: "Count" } } as const;
-  log.metrics("messages not believed", embeddedMetrics("Waybill", dimensions, metrics, stamp.now()));
+  const { db, log } = plane;
+  tellMetrics(plane, "messages not believed", { RefusedMessages: { value: forged.length, unit: "Count" } });
   for (const { message, error } of forged) {
     const { team, keyId, message: reason } = error as Unproven;
     const { from_agent, message_id, trace_id: traceId, type, payload } = message;
     const whose = `${team ?? ""} ${from_agent} ${payload.task_id ?? ""}`;
-    if (plane.part(lately).has(whose)) continue;
-    plane.part(lately).set(whose, true);
+    if (plane.part(wasRecorded)(whose)) continue;
     const who = {
       kind: "unknown" as const,
       name: `agent:${from_agent}`,

@@ -1,7 +1,7 @@
 import type { Actor } from "../access/actor.ts";
-import { embeddedMetrics } from "../runtime/metrics.ts";
 import { workState } from "../work/dispatch/state.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { tellMetrics } from "./metrics.ts";
 
 /** Attempts that silence has ended, and those that were asked for again; undefined where that step of the sweep has failed. */
 type Silenced = { expired: number; again: number } | undefined;
@@ -10,12 +10,8 @@ const count = (value: number) => ({ value, unit: "Count" }) as const;
 const seconds = (value: number) => ({ value: Math.round(value), unit: "Seconds" }) as const;
 
 /** How the work stands, as metrics of CloudWatch: deploy/alarms.yml names them. What is not known is left out, as it is not 0. */
-export async function measure(
-  { db, agents, settings, log, stamp }: ControlPlane,
-  actor: Actor,
-  silenced: Silenced,
-): Promise<void> {
-  const state = await workState(db, actor, agents);
+export async function measure(plane: ControlPlane, actor: Actor, silenced: Silenced): Promise<void> {
+  const state = await workState(plane.db, actor, plane.agents);
   const metrics = {
     HeldUp: count(state.heldUp),
     Waiting: count(state.waiting),
@@ -26,6 +22,5 @@ export async function measure(
     Cancelling: count(state.cancelling),
     ...(silenced === undefined ? {} : { Expired: count(silenced.expired), AskedAgain: count(silenced.again) }),
   };
-  const dimensions = { service: "waybill", stage: settings.log.stage };
-  log.metrics("work counted", embeddedMetrics("Waybill", dimensions, metrics, stamp.now()));
+  tellMetrics(plane, "work counted", metrics);
 }

@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { readFileSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
 import { agentSettings } from "../../lib/agent-kit/transports/env.ts";
 import { prefixOf } from "../../lib/protocol/api-key.ts";
+import { writePrivately } from "../../lib/runtime/private-file.ts";
 import { readSettings } from "../../lib/runtime/settings.ts";
 import { localSettings } from "./local-settings.ts";
 
@@ -13,34 +14,31 @@ export function keyFile(dataDir: string, agent?: string): string {
 
 /** The key in a file; undefined where there is none. Throws, with what to do, where it cannot be read or holds something else. */
 export function readKey(file: string): string | undefined {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8").trim();
-  } catch (error) {
-    if ((error as { code?: unknown }).code === "ENOENT") return undefined;
-    throw error;
-  }
-  if (prefixOf(text) !== undefined) return text;
+  const text = textIn(file);
+  if (text === undefined || prefixOf(text) !== undefined) return text;
   throw new Error(`${file} holds no key. Take it away, and start again: rm ${file}; npm start`);
 }
 
 /** Keeps a key, or another secret, in a file that its owner alone may read. */
 export function writeKey(file: string, key: string): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  // Whole, or the one of before; and never readable by others, as a file that is there already may be.
-  const next = `${file}.${process.pid}`;
-  writeFileSync(next, `${key}\n`, { mode: 0o600 });
-  renameSync(next, file);
+  writePrivately(file, `${key}\n`);
+}
+
+/** What a file says; undefined where there is none. */
+function textIn(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 /** The secret with which a stack signs what it tells agents, made where there is none. */
 export function signingSecret(dataDir: string): string {
   const file = join(dataDir, "signing-secret");
-  try {
-    return readFileSync(file, "utf8").trim();
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== "ENOENT") throw error;
-  }
+  const kept = textIn(file);
+  if (kept !== undefined) return kept;
   const secret = randomBytes(32).toString("base64url");
   writeKey(file, secret);
   return secret;

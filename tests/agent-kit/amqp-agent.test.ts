@@ -3,25 +3,17 @@ import { join } from "node:path";
 import { connect } from "amqplib";
 import { beforeEach, describe, expect, test } from "vitest";
 import { deleteTopology } from "../../lib/agent-kit/transports/amqp-topology.ts";
-import { effectsIn, over, testFolder, until } from "../support/agents/agent.ts";
+import { over, until } from "../support/agents/agent.ts";
 import { startProxy } from "../support/http/proxy.ts";
 import { amqpQueues } from "../support/queues/amqp.ts";
 import { findBroker, findOwnBroker, type OwnBroker, prefix } from "../support/queues/rabbitmq.ts";
 
-const PROBE = "tests/agent-kit/fixtures/probe.ts";
 const found = await findBroker();
 const findOwn = findOwnBroker();
 
-/** Agents over these queues, each with a journal of its own as on machines of their own. */
 function agentsOver(queues: ReturnType<typeof amqpQueues>) {
   const tools = over(queues);
-  const folder = testFolder();
-  const { file, done } = effectsIn(folder);
-  const start = async (journal: string, env: NodeJS.ProcessEnv = {}, address?: string) => {
-    const own = { EFFECTS: file, WAYBILL_AGENT_DATA: join(folder, "journals", journal) };
-    return await tools.spawnAgent(PROBE, "research", { ...own, ...env }, address);
-  };
-  return { ...tools, folder, done, start };
+  return { ...tools, ...tools.probes() };
 }
 
 describe.skipIf(found === undefined)("agents over AMQP", () => {

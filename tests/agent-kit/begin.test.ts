@@ -9,18 +9,16 @@ import { amqpTransport } from "../../lib/agent-kit/transports/amqp-transport.ts"
 import { type AgentSettings, readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
 import { sqsTransport } from "../../lib/agent-kit/transports/sqs-transport.ts";
 import type { Transport } from "../../lib/agent-kit/transports/transport.ts";
-import { effectsIn, testFolder, until } from "../support/agents/agent.ts";
+import { until } from "../support/agents/agent.ts";
 import { identityOf } from "../support/agents/keys.ts";
 import { startProxy } from "../support/http/proxy.ts";
 import { overBoth } from "../support/queues/transports.ts";
 
-const PROBE = "tests/agent-kit/fixtures/probe.ts";
 vi.setConfig({ testTimeout: 60_000 });
 
 // What an agent says before it calls its author's code, and what that is worth when the code ends its process.
-overBoth((queues, { spawnAgent, ask, cancel, listen }) => {
-  const folder = testFolder();
-  const { file: effects, done } = effectsIn(folder);
+overBoth((queues, { probes, ask, cancel, listen }) => {
+  const { folder, done, dataOf, start: startProbe } = probes();
   const heard = listen();
   const started: { stop: () => unknown; stopped: Promise<unknown> }[] = [];
   beforeEach(async () => {
@@ -38,8 +36,7 @@ overBoth((queues, { spawnAgent, ask, cancel, listen }) => {
   };
 
   const start = async (journal: string, env: NodeJS.ProcessEnv = {}, address?: string) => {
-    const own = { EFFECTS: effects, WAYBILL_AGENT_DATA: join(folder, journal), ...env };
-    const agent = await spawnAgent(PROBE, "research", own, address);
+    const agent = await startProbe(journal, env, address);
     started.push({ stop: agent.stop, stopped: agent.exit });
     return agent;
   };
@@ -138,7 +135,7 @@ overBoth((queues, { spawnAgent, ask, cancel, listen }) => {
       ...process.env,
       ...queues.env("research"),
       ...identityOf("research"),
-      WAYBILL_AGENT_DATA: join(folder, data),
+      WAYBILL_AGENT_DATA: dataOf(data),
     };
     const settings = readAgentEnv(1, { ...env, AGENT_POLL_SECONDS: "1", AGENT_VISIBILITY_SECONDS: "2" });
     const agent = startAgent({ name: "research", work: { "probe.call": work }, transport: unheard }, settings);

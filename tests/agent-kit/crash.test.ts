@@ -1,26 +1,20 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { effectsIn, spawnProgram, testFolder, until } from "../support/agents/agent.ts";
+import { spawnProgram, until } from "../support/agents/agent.ts";
 import { startProxy } from "../support/http/proxy.ts";
 import { overBoth } from "../support/queues/transports.ts";
 import { anyBytes } from "./fixtures/bytes.ts";
 
 const PROBE = "tests/agent-kit/fixtures/probe.ts";
 
-overBoth((queues, { spawnAgent, ask, listen }) => {
-  const folder = testFolder();
-  const { file: effects, done } = effectsIn(folder);
+overBoth((queues, { probes, ask, listen }) => {
+  const { folder, done, start } = probes();
   const heard = listen();
 
   beforeEach(async () => {
     await queues.empty("research");
   });
-
-  const start = async (journal: string, env: NodeJS.ProcessEnv = {}, address?: string) => {
-    const own = { EFFECTS: effects, WAYBILL_AGENT_DATA: join(folder, "journals", journal) };
-    return await spawnAgent(PROBE, "research", { ...own, ...env }, address);
-  };
 
   test("an agent that starts again knows what it has answered, and answers it without doing it", async () => {
     const first = await start("dedupe");

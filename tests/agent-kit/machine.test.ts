@@ -1,24 +1,19 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, expect, test, vi } from "vitest";
 import { watchClock } from "../../lib/agent-kit/clock.ts";
 import { recordSteps } from "../../lib/agent-kit/steps.ts";
 import { log } from "../../lib/runtime/log.ts";
-import { ask, effectsIn, envelope, listen, spawnAgent, testFolder, until } from "../support/agents/agent.ts";
+import { ask, envelope, listen, probes, until } from "../support/agents/agent.ts";
 import { SIGN } from "../support/agents/keys.ts";
 import { sqsQueues } from "../support/queues/sqs.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
-const PROBE = "tests/agent-kit/fixtures/probe.ts";
-const folder = testFolder();
-const { file: effects } = effectsIn(folder);
+const { start } = probes();
 const heard = listen();
 const queues = sqsQueues();
-const start = async (journal: string, env: NodeJS.ProcessEnv = {}) =>
-  await spawnAgent(PROBE, "research", { EFFECTS: effects, WAYBILL_AGENT_DATA: join(folder, journal), ...env });
 
 afterEach(() => void vi.restoreAllMocks());
 

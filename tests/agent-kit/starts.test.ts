@@ -3,24 +3,19 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Message } from "../../lib/protocol/messages.ts";
-import { type Asked, effectsIn, type TestAgent, testFolder, until } from "../support/agents/agent.ts";
+import { type Asked, type TestAgent, until } from "../support/agents/agent.ts";
 import { overBoth } from "../support/queues/transports.ts";
-
-const PROBE = "tests/agent-kit/fixtures/probe.ts";
 
 const startOf = ({ payload }: Message) => ("start_id" in payload ? payload.start_id : undefined);
 const processOf = ({ payload }: Message) => ("process" in payload ? payload.process : undefined);
 
 // One real agent process with one place.
-overBoth((queues, { spawnAgent, ask, cancel, question, listen }) => {
-  const folder = testFolder();
-  const { file: effects, done } = effectsIn(folder);
+overBoth((queues, { probes, ask, cancel, question, listen }) => {
+  const { folder, done, start: startProbe } = probes();
   const heard = listen();
   let agent: TestAgent;
-  const start = async (journal: string, env: NodeJS.ProcessEnv = {}) => {
-    const own = { EFFECTS: effects, WAYBILL_AGENT_DATA: join(folder, "journals", journal), AGENT_CONCURRENCY: "1" };
-    return await spawnAgent(PROBE, "research", { ...own, ...env });
-  };
+  const start = async (journal: string, env: NodeJS.ProcessEnv = {}) =>
+    await startProbe(journal, { AGENT_CONCURRENCY: "1", ...env });
 
   beforeAll(async () => {
     agent = await start("first");

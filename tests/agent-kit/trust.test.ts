@@ -8,11 +8,10 @@ import { startAgent } from "../../lib/agent-kit/agent.ts";
 import { readAgentEnv } from "../../lib/agent-kit/transports/env.ts";
 import type { Message } from "../../lib/protocol/messages.ts";
 import { isSignedBy, keyIdOf, publicKeyOf, type Sign, signingKeyOf, signWith } from "../../lib/protocol/signature.ts";
-import { effectsIn, envelope, testFolder, until } from "../support/agents/agent.ts";
+import { envelope, until } from "../support/agents/agent.ts";
 import { agentKey, identityOf, SIGN } from "../support/agents/keys.ts";
 import { overBoth } from "../support/queues/transports.ts";
 
-const PROBE = "tests/agent-kit/fixtures/probe.ts";
 vi.setConfig({ testTimeout: 60_000 });
 
 // The API as far as agents ask it for keys.
@@ -36,17 +35,13 @@ afterAll(() => {
   server.close();
 });
 
-overBoth((queues, { spawnAgent, ask, listen }) => {
-  const folder = testFolder();
-  const { file: effects, done } = effectsIn(folder);
+overBoth((queues, { probes, ask, listen }) => {
+  const { done, dataOf, start } = probes();
   const heard = listen();
   beforeEach(async () => {
     await queues.empty("research");
     isAway = false;
   });
-
-  const start = async (journal: string, env: NodeJS.ProcessEnv = {}) =>
-    await spawnAgent(PROBE, "research", { EFFECTS: effects, WAYBILL_AGENT_DATA: join(folder, journal), ...env });
 
   /** A request for work that leaves a line, as somebody puts it on the queue who signs so. */
   const forge = async (name: string, sign: Sign | undefined, change: (message: object) => object = (same) => same) => {
@@ -121,7 +116,7 @@ overBoth((queues, { spawnAgent, ask, listen }) => {
     known = [second, first];
     const { payload } = await forge("two", signWith(signingKeyOf(second)));
     await until("what the new key signed is done", () => resultOf(payload.task_id));
-    expect(statSync(join(folder, "rotates", "control-plane-keys.json")).mode & 0o777).toBe(0o600);
+    expect(statSync(join(dataOf("rotates"), "control-plane-keys.json")).mode & 0o777).toBe(0o600);
     await agent.stop();
 
     isAway = true;

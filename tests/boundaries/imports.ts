@@ -56,7 +56,7 @@ export const FOLDERS: Record<string, Row> = {
 
   // The edge.
   "lib/terminal": program([]),
-  "lib/runtime": edge([], ["node:crypto", "node:http", "node:https"]),
+  "lib/runtime": edge([], ["node:crypto", "node:fs", "node:http", "node:https", "node:path"]),
   "lib/runtime/aws": edge(["lib/runtime"], ["@aws-sdk/*", "aws-lambda"]),
   "lib/runtime/postgres": edge(["lib/runtime", "lib/runtime/aws"], ["postgres", "node:fs", "node:net", "node:tls"]),
   "lib/runtime/health": edge(["lib/runtime", "lib/runtime/{aws,postgres}"], ["@aws-sdk/client-sqs"]),

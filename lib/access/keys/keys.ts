@@ -1,6 +1,6 @@
 import { CallerError } from "../../errors.ts";
 import { type Page, pageOf } from "../../input/page.ts";
-import type { Db } from "../../runtime/postgres/db.ts";
+import type { Db, Fragment } from "../../runtime/postgres/db.ts";
 import { type Actor, teamOf } from "../actor.ts";
 import { holdMembers } from "../members/users.ts";
 import { auditing } from "../record.ts";
@@ -64,12 +64,8 @@ async function refuseLonger(
   actor: Actor,
   wish: Pick<CreateKey, "expires_at" | "requests_per_second" | "bytes_per_day">,
 ) {
-  if (actor.kind === "system" || actor.keyId === null) return;
-  const [own] = await db<{ expiresAt: Date | null; requestsPerSecond: number | null; bytesPerDay: number | null }[]>`
-    select expires_at, requests_per_second, bytes_per_day::float8 as bytes_per_day from api_keys
-    where ${goodKey(db, actor.keyId)} for share
-  `;
-  if (own === undefined) throw refusedAs("key_not_valid");
+  const own = await ownKey(db, actor);
+  if (own === undefined) return;
   const until = wish.expires_at === null ? null : Date.parse(wish.expires_at);
   if (
     !isMore(own.expiresAt?.getTime(), until) &&
@@ -82,15 +78,29 @@ async function refuseLonger(
 }
 
 /** A condition: the key is there, not revoked and not expired. */
-const goodKey = (db: Db, keyId: string) => db`
+export const goodKey = (db: Db, keyId: string): Fragment => db`
   key_id = ${keyId} and revoked_at is null and (expires_at is null or expires_at > now())
 `;
 
+type Bounds = { expiresAt: Date | null; requestsPerSecond: number | null; bytesPerDay: number | null };
+
+/**
+ * What bounds the key that an actor calls with; undefined for who needs none. Throws a CallerError, 401, where it is good no more; it
+ * stays good until the transaction ends.
+ */
+async function ownKey(db: Db, actor: Actor): Promise<Bounds | undefined> {
+  if (actor.kind === "system" || actor.keyId === null) return undefined;
+  const [own] = await db<Bounds[]>`
+    select expires_at, requests_per_second, bytes_per_day::float8 as bytes_per_day from api_keys
+    where ${goodKey(db, actor.keyId)} for share
+  `;
+  if (own === undefined) throw refusedAs("key_not_valid");
+  return own;
+}
+
 /** Throws a CallerError, 401, where the key that an actor calls with is good no more; it stays good until the transaction ends. */
 export async function mustBeGood(db: Db, actor: Actor): Promise<void> {
-  if (actor.kind === "system" || actor.keyId === null) return;
-  const good = await db`select from api_keys where ${goodKey(db, actor.keyId)} for share`;
-  if (good.length === 0) throw refusedAs("key_not_valid");
+  await ownKey(db, actor);
 }
 
 /** Whether this is more than one has; null has no bound. */

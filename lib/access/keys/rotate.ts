@@ -4,7 +4,7 @@ import { type Actor, teamOf } from "../actor.ts";
 import { holdMembers } from "../members/users.ts";
 import { auditing } from "../record.ts";
 import { refuseMoreThanOwn } from "./bounds.ts";
-import { mustBeGood, unknownKey } from "./keys.ts";
+import { goodKey, mustBeGood, unknownKey } from "./keys.ts";
 import { type KeyRow, type Powers, selectKeys, toKey } from "./rows.ts";
 import type { MadeKey } from "./schema.ts";
 import { hashOf, newKey, publicKeyFor } from "./secret.ts";
@@ -30,7 +30,7 @@ export async function rotateKey(db: Db, actor: Actor, keyId: string, graceSecond
         public_key = case when agent_name is not null then ${publicKeyFor(key)}::bytea end,
         previous_public_key = case when ${graceSeconds}::int > 0 then public_key end,
         previous_until = case when ${graceSeconds}::int > 0 then now() + make_interval(secs => ${graceSeconds}::int) end
-      where key_id = ${keyId} and team_id = ${team} and revoked_at is null and (expires_at is null or expires_at > now())
+      where ${goodKey(db, keyId)} and team_id = ${team}
       returning *
     ), audited as (
       ${auditing(db, actor, { action: "key.rotated", object: ["key", keyId], details: { grace_seconds: graceSeconds } }, db`from key`)}

@@ -202,6 +202,7 @@ export function readAgentEnv(concurrency = CONCURRENCY, source?: NodeJS.ProcessE
 }
 
 function settingsOf(queue: AgentSettings["queue"], env: Common, concurrency: number): AgentSettings {
+  const key = keyOf(env);
   return {
     queue,
     dataDir: env.dataDir,
@@ -209,17 +210,18 @@ function settingsOf(queue: AgentSettings["queue"], env: Common, concurrency: num
     visibilitySeconds: env.visibilitySeconds,
     pollSeconds: env.pollSeconds,
     graceSeconds: env.graceSeconds,
-    api: apiOf(env),
-    key: keyOf(env),
+    api: apiOf(env, key),
+    key,
     trusted: env.trusted ?? [],
   };
 }
 
 /** API Gateway's own hosts are asked with signatures where there is no key, unless told otherwise. */
-function apiOf(env: Common): Api | undefined {
-  const { apiUrl: url, apiSign, presenceSeconds: everySeconds } = env;
+function apiOf(
+  { apiUrl: url, apiSign, presenceSeconds: everySeconds }: Common,
+  key: string | undefined,
+): Api | undefined {
   if (url === undefined) return undefined;
-  const key = keyOf(env);
   const isAws = /\.amazonaws\.com(\.cn)?$/.test(new URL(url).hostname);
   const sign = apiSign === undefined ? isAws && key === undefined : apiSign === "true";
   return { url, key, sign, everySeconds };

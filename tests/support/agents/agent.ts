@@ -85,6 +85,8 @@ export async function spawnProgram(
   };
 }
 
+const PROBE = "tests/agent-kit/fixtures/probe.ts";
+
 /** What tests do with agents over these queues. */
 export function over(queues: TestQueues) {
   /** Starts an agent script, which finds its queues, at `address` where that is given. */
@@ -97,6 +99,16 @@ export function over(queues: TestQueues) {
       ...queues.env(agent, address),
       ...env,
     });
+
+  /** Agents of tests/agent-kit/fixtures, each with a journal of its own in a folder of the test file, as on machines of their own. */
+  const probes = () => {
+    const folder = testFolder();
+    const { file: EFFECTS, done } = effectsIn(folder);
+    const dataOf = (journal: string) => join(folder, "journals", journal);
+    const start = async (journal: string, env: NodeJS.ProcessEnv = {}, address?: string) =>
+      await spawnAgent(PROBE, "research", { EFFECTS, WAYBILL_AGENT_DATA: dataOf(journal), ...env }, address);
+    return { folder, done, dataOf, start };
+  };
 
   /** Puts a work_request on an agent's queue, as dispatch does. */
   const ask = async (agent: string, work_type: string, parameters: object, more: Ask = {}): Promise<Asked> => {
@@ -199,11 +211,11 @@ export function over(queues: TestQueues) {
     };
   };
 
-  return { spawnAgent, ask, cancel, question, listen };
+  return { spawnAgent, probes, ask, cancel, question, listen };
 }
 
 /** The same over SQS. */
-export const { spawnAgent, ask, cancel, listen } = over(sqsQueues());
+export const { spawnAgent, probes, ask, cancel, listen } = over(sqsQueues());
 
 export function envelope(agent: string, request_id: string = randomUUID()) {
   return {
