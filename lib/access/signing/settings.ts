@@ -31,8 +31,8 @@ export const signingSettings = {
   signatures: setting({
     env: "AGENT_SIGNATURES",
     says:
-      "required: what agents say counts only with their signature. optional: also without one, until agents from before signatures " +
-      "are gone; health warns meanwhile.",
+      "required: what agents say counts only with their signature. optional: also without one, for agents of yours that do not sign " +
+      "yet; health warns meanwhile.",
     takes: z.enum(["required", "optional"]),
     default: "required",
   }),
